@@ -1,0 +1,16 @@
+// The commands behind `npm run …`: they find the runtime first, then hand over.
+import { runWithRuntime } from './runtime.mjs';
+
+const scripts = {
+  demo: 'src/cli/demo.ts',
+  test: 'test/run.ts',
+  check: 'test/check.ts',
+  bench: 'bench/main.ts',
+  generate: 'native-free/generate.ts',
+};
+const [name = '', ...args] = process.argv.slice(2);
+if (!Object.hasOwn(scripts, name)) {
+  process.stderr.write(`ambient: no such task '${name}'; there are: ${Object.keys(scripts).join(', ')}\n`);
+  process.exit(2);
+}
+await runWithRuntime(scripts[name], args);

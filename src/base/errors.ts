@@ -1,0 +1,100 @@
+// Every error that Ambient raises on purpose, in one table: its code, its words, and the flag it leaves in the access log.
+// A message is lower-case, names the subject and says what to check next. Codes are stable; words may improve.
+import type { Flag } from './flags.ts';
+
+interface ErrorEntry {
+  /** Message template; `{name}` is replaced by the detail of that name. */
+  readonly message: string;
+  /** What the access log and the metrics call it, where it can end a connection. */
+  readonly flag?: Flag;
+}
+
+export const errorTable = {
+  INTERNAL: { message: 'unexpected failure: {reason}; please report it with the log around this line', flag: 'PROXY_ERROR' },
+  USAGE: { message: '{reason}' },
+  INPUT_UNREADABLE: { message: '{place}: {reason}' },
+  CONFIG_INVALID: { message: '{place}: {reason}' },
+  NOT_FOUND: { message: '{what} is not there; {hint}' },
+  NOT_REACHABLE: { message: '{what} cannot be reached: {reason}; {hint}' },
+  TIMED_OUT: { message: '{what} took longer than {timeoutMs} ms; {hint}' },
+  LIMIT_REACHED: { message: 'limit {limit} of {value} reached by {what}', flag: 'OVERLOAD' },
+  POLICY_DENIED: { message: 'denied by {policy}', flag: 'DENY' },
+  POLICY_CHANGED: { message: 'closed because policy changed: {policy}', flag: 'POLICY_CHANGE' },
+  NO_ENDPOINT: { message: 'service {service} has no ready endpoint for port {port}', flag: 'NO_ENDPOINT' },
+  NO_SUCH_PORT: { message: 'service {service} has no port {port}', flag: 'NO_ENDPOINT' },
+  CONNECT_FAILED: { message: 'cannot connect to {address}: {reason}', flag: 'CONNECT' },
+  CONNECT_TIMEOUT: { message: 'no answer from {address} in {timeoutMs} ms', flag: 'CONNECT' },
+  TUNNEL_CONNECT_TIMEOUT: {
+    message: 'no answer from {address} in {timeoutMs} ms; a NetworkPolicy or firewall may block port 15008',
+    flag: 'NETWORK_POLICY',
+  },
+  TUNNEL_REJECTED: { message: 'the peer proxy at {address} answered {status} to CONNECT {authority}', flag: 'CONNECT' },
+  TLS_FAILED: { message: 'TLS with {address} failed: {reason}', flag: 'TLS_FAILURE' },
+  PEER_IDENTITY: { message: 'the peer at {address} is {actual}, expected {expected}', flag: 'TLS_FAILURE' },
+  H2_HANDSHAKE: { message: 'HTTP/2 with {address} did not start: {reason}', flag: 'H2_HANDSHAKE_FAILURE' },
+  H2_PROTOCOL: { message: 'HTTP/2 peer broke the protocol: {reason}', flag: 'PROXY_ERROR' },
+  NO_CERTIFICATE: { message: 'no certificate for {identity}: {reason}', flag: 'IDENTITY_ERROR' },
+  IDENTITY_INVALID: { message: '{value} is no SPIFFE id of the form spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT' },
+  UNKNOWN_SOURCE: { message: 'the source {address} is no workload that this node knows', flag: 'UNKNOWN_SOURCE' },
+  SELF_CALL: { message: '{address} is a port of the proxy itself', flag: 'SELF_CALL' },
+  RESET_BY_SOURCE: { message: 'reset by the source', flag: 'RESET_BY_SOURCE' },
+  RESET_BY_DESTINATION: { message: 'reset by the destination', flag: 'RESET_BY_DESTINATION' },
+  IDLE_TIMEOUT: { message: 'no byte for {timeoutMs} ms', flag: 'IDLE_TIMEOUT' },
+  HALF_CLOSE_TIMEOUT: { message: 'half closed for {timeoutMs} ms', flag: 'HALF_CLOSE_TIMEOUT' },
+  DRAINED: { message: 'closed because the proxy is shutting down', flag: 'DRAIN' },
+  CALLER_REFUSED: { message: 'the caller may not do this: {reason}' },
+  CA_REFUSED: { message: 'the certificate authority refused {identity}: {reason}' },
+  RESOURCE_REFUSED: { message: '{resource}: {reason}' },
+  CAPTURE_FAILED: { message: 'cannot set up capture: {reason}; {hint}' },
+  TOOL_MISSING: { message: '{tool} is not installed; type: {command}' },
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof errorTable;
+export type ErrorDetails = Readonly<Record<string, string | number>>;
+
+/** A failure that Ambient knows: a code from `errorTable`, its details, and the cause if there is one. */
+export class MeshError extends Error {
+  readonly code: ErrorCode;
+  readonly details: ErrorDetails;
+
+  constructor(code: ErrorCode, details: ErrorDetails = {}, options?: { cause?: unknown }) {
+    super(fill(errorTable[code].message, details), options);
+    this.name = 'MeshError';
+    this.code = code;
+    this.details = details;
+  }
+
+  /** The access-log flag of this error; `PROXY_ERROR` for one that has no entry of its own. */
+  get flag(): Flag {
+    const entry: ErrorEntry = errorTable[this.code];
+    return entry.flag ?? 'PROXY_ERROR';
+  }
+
+  /** Returns `error` itself when it is one of ours, otherwise an `INTERNAL` that carries it as its cause. */
+  static from(error: unknown): MeshError {
+    if (isMeshError(error)) return error;
+    return new MeshError('INTERNAL', { reason: messageOf(error) }, { cause: error });
+  }
+}
+
+/** True when `error` is a MeshError, also one that was made by another copy of this module. */
+export function isMeshError(error: unknown): error is MeshError {
+  return error instanceof Error && error.name === 'MeshError' && 'code' in error && String(error.code) in errorTable;
+}
+
+/** True when `error` or anything in its chain of causes carries `code`. */
+export function causedBy(error: unknown, code: ErrorCode): boolean {
+  for (let at: unknown = error, depth = 0; at instanceof Error && depth < 16; at = at.cause, depth++) {
+    if (isMeshError(at) && at.code === code) return true;
+  }
+  return false;
+}
+
+/** The human part of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function fill(template: string, details: ErrorDetails): string {
+  return template.replaceAll(/\{(\w+)\}/g, (whole, name: string) => String(details[name] ?? whole));
+}

@@ -1,0 +1,148 @@
+// The mesh as data: what the controller compiles, what discovery carries, what the data path looks things up in.
+// Plain objects without methods; keys and enum words are those of the workload-discovery API (istio.workload, istio.security).
+
+/** `spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT`. */
+export type SpiffeId = string;
+/** `NAMESPACE/NAME` of a policy, `NAMESPACE/HOSTNAME` of a service. */
+export type NamespacedKey = string;
+
+export interface PortMapping {
+  readonly servicePort: number;
+  /** 0 when only the endpoint knows it (a named target port). */
+  readonly targetPort: number;
+  readonly appProtocol: AppProtocol;
+}
+export type AppProtocol = 'unknown' | 'http1' | 'http2' | 'grpc' | 'tcp' | 'tls';
+
+export interface Locality {
+  readonly region: string;
+  readonly zone: string;
+  readonly subzone: string;
+}
+
+/** Where a waypoint is: by service host name, or by address. */
+export interface WaypointAddress {
+  readonly hostname?: { readonly namespace: string; readonly hostname: string };
+  readonly address?: { readonly network: string; readonly address: string };
+  readonly hbonePort: number;
+}
+
+export interface Workload {
+  /** `CLUSTER/GROUP/KIND/NAMESPACE/NAME`; the resource name in discovery. */
+  readonly uid: string;
+  readonly name: string;
+  readonly namespace: string;
+  /** Canonical text form, IPv4 and IPv6. */
+  readonly addresses: readonly string[];
+  readonly network: string;
+  readonly tunnelProtocol: 'HBONE' | 'NONE';
+  readonly trustDomain: string;
+  readonly serviceAccount: string;
+  readonly node: string;
+  readonly canonicalName: string;
+  readonly canonicalRevision: string;
+  readonly workloadType: 'deployment' | 'cronjob' | 'pod' | 'job';
+  readonly workloadName: string;
+  /** Speaks HBONE itself (a waypoint). */
+  readonly nativeTunnel: boolean;
+  /** Selector policies that apply, by key; namespace and mesh policies apply without being listed. */
+  readonly policies: readonly NamespacedKey[];
+  readonly healthy: boolean;
+  readonly clusterId: string;
+  readonly locality: Locality | null;
+  readonly hostNetwork: boolean;
+  /** Load-balancing weight. */
+  readonly capacity: number;
+  readonly waypoint: WaypointAddress | null;
+  /** Services that this workload is an endpoint of, with the ports as this endpoint has them. */
+  readonly services: Readonly<Record<NamespacedKey, readonly PortMapping[]>>;
+}
+
+export interface LoadBalancing {
+  readonly mode: 'unspecified' | 'strict' | 'failover' | 'passthrough';
+  readonly routingPreference: readonly ('region' | 'zone' | 'subzone' | 'node' | 'cluster' | 'network')[];
+  readonly healthPolicy: 'onlyHealthy' | 'allowAll';
+}
+
+export interface Service {
+  readonly name: string;
+  readonly namespace: string;
+  /** `NAME.NAMESPACE.svc.DOMAIN`. */
+  readonly hostname: string;
+  /** VIPs in canonical text; empty for a headless service. */
+  readonly addresses: readonly string[];
+  readonly ports: readonly PortMapping[];
+  readonly subjectAltNames: readonly SpiffeId[];
+  readonly waypoint: WaypointAddress | null;
+  readonly loadBalancing: LoadBalancing | null;
+  readonly ipFamilies: 'automatic' | 'ipv4' | 'ipv6' | 'dual';
+  readonly canonical: boolean;
+  readonly visibility: 'public' | 'namespace';
+}
+
+export type StringMatch =
+  | { readonly kind: 'exact' | 'prefix' | 'suffix'; readonly value: string }
+  | { readonly kind: 'presence' };
+
+/** A field that is empty constrains nothing. A `Match` with no field at all matches nothing (ambient-l4 semantics of ztunnel). */
+export interface PolicyMatch {
+  readonly namespaces?: readonly StringMatch[];
+  readonly notNamespaces?: readonly StringMatch[];
+  /** Compared with `TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT`, without the scheme. */
+  readonly principals?: readonly StringMatch[];
+  readonly notPrincipals?: readonly StringMatch[];
+  /** `ADDRESS/LENGTH`, canonical. */
+  readonly sourceIps?: readonly string[];
+  readonly notSourceIps?: readonly string[];
+  readonly destinationIps?: readonly string[];
+  readonly notDestinationIps?: readonly string[];
+  readonly destinationPorts?: readonly number[];
+  readonly notDestinationPorts?: readonly number[];
+  readonly serviceAccounts?: readonly { readonly namespace: string; readonly serviceAccount: string }[];
+  readonly notServiceAccounts?: readonly { readonly namespace: string; readonly serviceAccount: string }[];
+}
+
+/** rules: OR · clauses of a rule: AND · matches of a clause: OR · fields of a match: AND. */
+export interface PolicyRule {
+  readonly clauses: readonly { readonly matches: readonly PolicyMatch[] }[];
+}
+
+export interface Policy {
+  readonly name: string;
+  readonly namespace: string;
+  readonly scope: 'global' | 'namespace' | 'workload';
+  readonly action: 'allow' | 'deny';
+  readonly rules: readonly PolicyRule[];
+  readonly dryRun: boolean;
+}
+
+/** A change of the mesh. Every upsert replaces the whole object; removals are resource names. */
+export interface MeshUpdate {
+  readonly workloads: readonly Workload[];
+  readonly services: readonly Service[];
+  readonly policies: readonly Policy[];
+  /** Workload uids and `NAMESPACE/HOSTNAME`s that are gone. */
+  readonly removedAddresses: readonly string[];
+  /** `NAMESPACE/NAME`s that are gone. */
+  readonly removedPolicies: readonly NamespacedKey[];
+  /** True when this update is the whole mesh, and what it does not name is gone. */
+  readonly complete: boolean;
+}
+
+/** A finding about a resource: refused, ignored, or accepted with something the author should know. */
+export interface ResourceIssue {
+  readonly severity: 'error' | 'warning' | 'info';
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly message: string;
+  /** What to write instead. */
+  readonly fix: string;
+  readonly place: SourcePlace | null;
+}
+
+export interface SourcePlace {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}

@@ -1,0 +1,119 @@
+// What the parts tell people and scripts about themselves: the JSON that admin ports answer and that `ambientctl` reads.
+// These shapes are contracts: fields are added, never changed.
+import type { Policy, ResourceIssue, Service, Workload } from './types.ts';
+
+/** One proxy and resource type as the controller sees it. `behindSince` is RFC 3339, null when in step. */
+export interface ProxyView {
+  readonly kind: 'node' | 'waypoint';
+  readonly name: string;
+  readonly node: string;
+  readonly version: string;
+  readonly ready: boolean;
+  readonly inStep: boolean;
+  readonly behindSince: string | null;
+  readonly types: readonly {
+    readonly type: string;
+    readonly applied: string;
+    readonly refused: readonly { readonly resource: string; readonly reason: string }[];
+  }[];
+}
+
+export interface SourceView {
+  readonly path: string;
+  readonly ok: boolean;
+  readonly error: { readonly file: string; readonly line: number; readonly column: number; readonly message: string } | null;
+  /** Kinds that were read and are not used, with how many of each. */
+  readonly ignored: readonly { readonly kind: string; readonly count: number }[];
+}
+
+/** `GET /status` of the controller; `ambientctl status -o json`. */
+export interface StatusView {
+  readonly proxies: readonly ProxyView[];
+  readonly sources: readonly SourceView[];
+  readonly issues: readonly ResourceIssue[];
+  readonly version: string;
+}
+
+/** `GET /mesh` of the controller: the compiled mesh. */
+export interface MeshView {
+  readonly workloads: readonly Workload[];
+  readonly services: readonly Service[];
+  readonly policies: readonly Policy[];
+}
+
+export interface CertificateView {
+  readonly identity: string;
+  readonly state: 'available' | 'initializing' | 'unavailable';
+  readonly reason: string | null;
+  /** Leaf first, then intermediates, then roots. Times are RFC 3339. */
+  readonly chain: readonly {
+    readonly type: 'leaf' | 'intermediate' | 'root';
+    readonly serial: string;
+    readonly notBefore: string;
+    readonly notAfter: string;
+  }[];
+}
+
+export interface ConnectionView {
+  readonly id: string;
+  readonly direction: 'inbound' | 'outbound';
+  readonly startedAt: string;
+  readonly source: PeerView;
+  readonly destination: PeerView & { readonly service: string | null };
+  readonly transport: 'mtls' | 'same-node' | 'plaintext';
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  readonly thread: number;
+}
+
+export interface PeerView {
+  readonly workload: string | null;
+  readonly namespace: string | null;
+  readonly identity: string | null;
+  /** `IP:port`. */
+  readonly address: string;
+}
+
+/** One row per (reporter, source, destination, transport, flag) since start: what `ambientctl` and the demo turn into edges. */
+export interface EdgeView {
+  readonly reporter: 'source' | 'destination';
+  readonly source: { readonly workload: string; readonly namespace: string; readonly identity: string };
+  readonly destination: {
+    readonly workload: string;
+    readonly namespace: string;
+    readonly identity: string;
+    readonly service: string;
+  };
+  readonly transport: 'mtls' | 'same-node' | 'plaintext';
+  readonly flag: string;
+  /** The policy of the last refusal, `NAMESPACE/NAME`; null when none refused. */
+  readonly decidedBy: string | null;
+  readonly opened: number;
+  readonly closed: number;
+  readonly failed: number;
+  /** From the source to the destination, and back. */
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+}
+
+/** `GET /config_dump` of a node proxy. */
+export interface NodeDump extends MeshView {
+  readonly node: string;
+  readonly version: string;
+  readonly ready: boolean;
+  /** What readiness still waits for; empty when ready. */
+  readonly pending: readonly string[];
+  readonly discovery: {
+    readonly connected: boolean;
+    readonly since: string;
+    readonly lastUpdateAt: string | null;
+    readonly lastError: string | null;
+    readonly fromDisk: boolean;
+  };
+  readonly capture: { readonly state: 'off' | 'applied' | 'failed'; readonly verifiedAt: string | null; readonly reason: string | null };
+  readonly threads: readonly { readonly id: number; readonly state: 'starting' | 'serving' | 'dead'; readonly restarts: number; readonly connections: number }[];
+  readonly certificates: readonly CertificateView[];
+  readonly connections: readonly ConnectionView[];
+  readonly edges: readonly EdgeView[];
+  readonly config: Readonly<Record<string, unknown>>;
+}

@@ -1,0 +1,48 @@
+// What the main thread and the data threads say to each other: plain objects over one MessagePort per thread.
+import type { MeshUpdate, SpiffeId } from '../model/types.ts';
+import type { ConnectionView, EdgeView } from '../model/views.ts';
+
+/** `workerData` of a data thread. */
+export interface DataThreadStart {
+  readonly threadId: number;
+  readonly nodeName: string;
+  readonly trustDomain: string;
+  readonly clusterId: string;
+  /** Inherited descriptors of transparent listeners; several when one port has a socket per address family. */
+  readonly listeners: { readonly outbound: readonly number[]; readonly inbound: readonly number[]; readonly hbone: readonly number[] };
+  /** The part of NodeConfig that the data path reads; see `src/config/node.ts`. */
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+export type ToDataThread =
+  | { readonly type: 'mesh'; readonly update: MeshUpdate }
+  | {
+      readonly type: 'certificate';
+      readonly identity: SpiffeId;
+      readonly keyPem: string;
+      /** Leaf, then intermediates. */
+      readonly chainPem: readonly string[];
+      readonly rootsPem: readonly string[];
+      readonly notAfterMs: number;
+    }
+  | { readonly type: 'certificateFailed'; readonly identity: SpiffeId; readonly reason: string }
+  | { readonly type: 'certificateForgotten'; readonly identity: SpiffeId }
+  /** Asks for a `snapshot` with the same id. */
+  | { readonly type: 'snapshot'; readonly id: number; readonly connections: boolean }
+  /** Stop accepting, end pooled sessions gracefully, close what remains at the deadline, then answer `drained`. */
+  | { readonly type: 'drain'; readonly deadlineMs: number }
+  | { readonly type: 'logLevel'; readonly level: string };
+
+export type FromDataThread =
+  /** Listeners are open and the first complete mesh has been applied. */
+  | { readonly type: 'serving' }
+  | { readonly type: 'certificateWanted'; readonly identity: SpiffeId }
+  | {
+      readonly type: 'snapshot';
+      readonly id: number;
+      readonly connections: readonly ConnectionView[];
+      readonly edges: readonly EdgeView[];
+      /** Counters and gauges of this thread by name, already in base units: `ambient_…`. */
+      readonly counters: Readonly<Record<string, number>>;
+    }
+  | { readonly type: 'drained'; readonly closedByDeadline: number };

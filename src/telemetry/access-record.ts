@@ -1,0 +1,28 @@
+// One connection = one record = one access-log line. The shape is a contract; see docs/architecture.md.
+import type { Flag } from '../base/flags.ts';
+import type { PeerView } from '../model/views.ts';
+
+export interface AccessRecord {
+  /** RFC 3339 with milliseconds, when the connection ended. */
+  readonly time: string;
+  readonly kind: 'connection' | 'request';
+  readonly direction: 'inbound' | 'outbound';
+  readonly source: PeerView;
+  readonly destination: PeerView & { readonly service: string | null };
+  readonly transport: 'mtls' | 'same-node' | 'plaintext';
+  /** From the source to the destination, and back, whoever reports. */
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  readonly durationMs: number;
+  readonly flag: Flag;
+  /** The policy that decided, `NAMESPACE/NAME`, or null where none spoke. */
+  readonly decidedBy: string | null;
+  /** The error in words; null when it ended well. */
+  readonly error: string | null;
+  readonly method: string | null;
+  readonly path: string | null;
+  readonly status: number | null;
+  readonly attempts: number;
+  /** Time until the destination was connected, by part; null where a part does not apply. */
+  readonly segmentsMs: { readonly hold: number | null; readonly connect: number | null };
+}
