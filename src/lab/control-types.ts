@@ -1,4 +1,5 @@
-// What `ambientctl` asks a running lab, over its control socket. The client is `control-client.ts`, the server `control-server.ts`.
+// What `ambientctl` asks a running lab, over its control socket. The client is `control-client.ts`, the server
+// `control-server.ts`.
 import type { ResourceIssue } from '../model/types.ts';
 
 export interface LabStatus {
