@@ -1,4 +1,5 @@
-// What `ambientctl` asks a running lab, over its control socket. The client is `control-client.ts`, the server `control-server.ts`.
+// What `ambientctl` asks a running lab, over its control socket. The client is `control-client.ts`, the server
+// `control-server.ts`.
 import type { ResourceIssue } from '../model/types.ts';
 
 export interface LabStatus {
@@ -9,7 +10,12 @@ export interface LabStatus {
   readonly pending: readonly string[];
   /** Process id of the lab's first process as the host sees it, whose namespaces `exec` and `shell` enter. */
   readonly hostPid: number;
-  readonly nodes: readonly { readonly name: string; readonly addresses: readonly string[]; readonly podCidrs: readonly string[]; readonly proxyReady: boolean }[];
+  readonly nodes: readonly {
+    readonly name: string;
+    readonly addresses: readonly string[];
+    readonly podCidrs: readonly string[];
+    readonly proxyReady: boolean;
+  }[];
   readonly pods: readonly LabPod[];
 }
 
@@ -36,7 +42,12 @@ export interface LabTarget {
 }
 
 export interface ApplyResult {
-  readonly applied: readonly { readonly kind: string; readonly namespace: string; readonly name: string; readonly action: 'created' | 'changed' | 'unchanged' | 'deleted' }[];
+  readonly applied: readonly {
+    readonly kind: string;
+    readonly namespace: string;
+    readonly name: string;
+    readonly action: 'created' | 'changed' | 'unchanged' | 'deleted';
+  }[];
   /** Not empty means that nothing was applied. */
   readonly refused: readonly ResourceIssue[];
   readonly warnings: readonly ResourceIssue[];
