@@ -40,6 +40,11 @@ export const errorTable = {
   NO_CERTIFICATE: { message: 'no certificate for {identity}: {reason}', flag: 'IDENTITY_ERROR' },
   IDENTITY_INVALID: { message: '{value} is no SPIFFE id of the form spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT' },
   UNKNOWN_SOURCE: { message: 'the source {address} is no workload that this node knows', flag: 'UNKNOWN_SOURCE' },
+  UNKNOWN_DESTINATION: {
+    message: 'the destination {address} is no workload or service that this node knows',
+    flag: 'UNKNOWN_DESTINATION',
+  },
+  WORKLOAD_GONE: { message: 'closed because {workload} was removed or replaced', flag: 'WORKLOAD_GONE' },
   SELF_CALL: { message: '{address} is a port of the proxy itself', flag: 'SELF_CALL' },
   RESET_BY_SOURCE: { message: 'reset by the source', flag: 'RESET_BY_SOURCE' },
   RESET_BY_DESTINATION: { message: 'reset by the destination', flag: 'RESET_BY_DESTINATION' },

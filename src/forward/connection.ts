@@ -6,6 +6,7 @@ import { formatHostPort } from '../base/ip.ts';
 import type { Service, SpiffeId, Workload } from '../model/types.ts';
 import type { ConnectionView, PeerView } from '../model/views.ts';
 import type { AccessRecord } from '../telemetry/access-record.ts';
+import type { EdgeRow } from '../telemetry/edge-counters.ts';
 import type { Splice } from './splice.ts';
 
 export type Direction = 'inbound' | 'outbound';
@@ -53,6 +54,8 @@ export class Connection {
   /** Bytes already added to the edge counters. */
   countedSent = 0;
   countedReceived = 0;
+  /** The edge counters of an open connection; empty before. */
+  rows: readonly EdgeRow[] = [];
 
   constructor(id: string, direction: Direction, source: Peer, destination: Peer) {
     this.id = id;

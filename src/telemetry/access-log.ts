@@ -32,6 +32,8 @@ export class AccessLog {
   #queue: Buffer[] = [];
   #inFlight: Buffer | null = null;
   #inFlightAt = 0;
+  /** A write is with the kernel: its bytes must not be written again. */
+  #writing = false;
   #timer: NodeJS.Timeout | null = null;
   #closed = false;
   #dropped = 0;
@@ -74,7 +76,7 @@ export class AccessLog {
   /** Writes what waits, synchronously. For the exit of the thread. */
   flush(): void {
     this.#stopTimer();
-    const rest = this.#inFlight === null ? [] : [this.#inFlight.subarray(this.#inFlightAt)];
+    const rest = this.#inFlight === null || this.#writing ? [] : [this.#inFlight.subarray(this.#inFlightAt)];
     this.#inFlight = null;
     for (const line of rest.concat(this.#queue)) {
       if (!writeWhole(this.#fd, line)) this.#dropped++;
@@ -120,7 +122,9 @@ export class AccessLog {
       this.#inFlightAt = 0;
     }
     const batch = this.#inFlight;
+    this.#writing = true;
     write(this.#fd, batch, this.#inFlightAt, batch.length - this.#inFlightAt, null, (error, written) => {
+      this.#writing = false;
       // `flush` may have written it meanwhile.
       if (this.#inFlight !== batch) return;
       if (error?.code === 'EAGAIN') return this.#arm(retryMs);
