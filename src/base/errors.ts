@@ -36,6 +36,7 @@ export const errorTable = {
   TLS_FAILED: { message: 'TLS with {address} failed: {reason}', flag: 'TLS_FAILURE' },
   PEER_IDENTITY: { message: 'the peer at {address} is {actual}, expected {expected}', flag: 'TLS_FAILURE' },
   H2_HANDSHAKE: { message: 'HTTP/2 with {address} did not start: {reason}', flag: 'H2_HANDSHAKE_FAILURE' },
+  AUTHORITY_INVALID: { message: 'CONNECT {authority} was refused: {reason}', flag: 'PROXY_ERROR' },
   H2_PROTOCOL: { message: 'HTTP/2 peer broke the protocol: {reason}', flag: 'PROXY_ERROR' },
   NO_CERTIFICATE: { message: 'no certificate for {identity}: {reason}', flag: 'IDENTITY_ERROR' },
   IDENTITY_INVALID: { message: '{value} is no SPIFFE id of the form spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT' },

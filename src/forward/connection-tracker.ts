@@ -6,7 +6,7 @@ import type { ConnectionView } from '../model/views.ts';
 import type { AccessLog } from '../telemetry/access-log.ts';
 import type { Connection, PolicyQuestion } from './connection.ts';
 import { EdgeRecorder } from './edge-recorder.ts';
-import { identityOf } from './workload-identity.ts';
+import { identityOf } from './workload-names.ts';
 
 /** What policy says to a question; `decidedBy` is the policy that spoke, null where none did. */
 export interface Judgement {

@@ -5,6 +5,7 @@ import type { Flag } from '../base/flags.ts';
 import { formatHostPort } from '../base/ip.ts';
 import type { Service, SpiffeId, Workload } from '../model/types.ts';
 import type { ConnectionView, PeerView } from '../model/views.ts';
+import type { ConnectionFacts } from '../policy/evaluate.ts';
 import type { AccessRecord } from '../telemetry/access-record.ts';
 import type { EdgeRow } from '../telemetry/edge-counters.ts';
 import type { Splice } from './splice.ts';
@@ -21,12 +22,8 @@ export interface Peer {
 }
 
 /** The question that the destination's policy was asked, kept to ask it again when policy changes. */
-export interface PolicyQuestion {
+export interface PolicyQuestion extends ConnectionFacts {
   readonly destination: Workload;
-  readonly sourceIdentity: SpiffeId | null;
-  readonly sourceIp: string;
-  readonly destinationIp: string;
-  readonly destinationPort: number;
 }
 
 /** A connection from accept to its access-log line. */

@@ -1,6 +1,6 @@
 // What every part of a data thread's L4 path works with: assembled once per thread, handed to each connection.
 import type { MeshError } from '../base/errors.ts';
-import type { Cidr } from '../base/ip.ts';
+import { type Cidr, cidrContains } from '../base/ip.ts';
 import type { NodeConfig } from '../config/node.ts';
 import type { ConnectTcpOptions } from '../io/connect-tcp.ts';
 import type { TcpStream } from '../io/tcp-stream.ts';
@@ -59,4 +59,10 @@ export interface ForwardContext {
 export function isOwnPort(config: ForwardConfig, port: number): boolean {
   const { outbound, inbound, hbone } = config.ports;
   return port === outbound || port === inbound || port === hbone;
+}
+
+/** True when `address` lies in one of the networks. */
+export function isIn(cidrs: readonly Cidr[], address: string): boolean {
+  for (const cidr of cidrs) if (cidrContains(cidr, address)) return true;
+  return false;
 }
