@@ -1,4 +1,5 @@
-// Every error that Ambient raises on purpose, in one table: its code, its words, and the flag it leaves in the access log.
+// Every error that Ambient raises on purpose, in one table: its code, its words, and the flag it leaves in the access
+// log.
 // A message is lower-case, names the subject and says what to check next. Codes are stable; words may improve.
 import type { Flag } from './flags.ts';
 
@@ -10,7 +11,10 @@ interface ErrorEntry {
 }
 
 export const errorTable = {
-  INTERNAL: { message: 'unexpected failure: {reason}; please report it with the log around this line', flag: 'PROXY_ERROR' },
+  INTERNAL: {
+    message: 'unexpected failure: {reason}; please report it with the log around this line',
+    flag: 'PROXY_ERROR',
+  },
   USAGE: { message: '{reason}' },
   INPUT_UNREADABLE: { message: '{place}: {reason}' },
   CONFIG_INVALID: { message: '{place}: {reason}' },
