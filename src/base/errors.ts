@@ -10,7 +10,10 @@ interface ErrorEntry {
 }
 
 export const errorTable = {
-  INTERNAL: { message: 'unexpected failure: {reason}; please report it with the log around this line', flag: 'PROXY_ERROR' },
+  INTERNAL: {
+    message: 'unexpected failure: {reason}; please report it with the log around this line',
+    flag: 'PROXY_ERROR',
+  },
   USAGE: { message: '{reason}' },
   INPUT_UNREADABLE: { message: '{place}: {reason}' },
   CONFIG_INVALID: { message: '{place}: {reason}' },

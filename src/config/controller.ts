@@ -1,7 +1,12 @@
 // The configuration of the controller: one frozen object, read once at start.
 export interface ControllerConfig {
   readonly listenHost: string;
-  readonly ports: { readonly discovery: number; readonly admin: number; readonly metrics: number; readonly readiness: number };
+  readonly ports: {
+    readonly discovery: number;
+    readonly admin: number;
+    readonly metrics: number;
+    readonly readiness: number;
+  };
   /** Folders or files of manifests; each is watched. */
   readonly sources: readonly string[];
   readonly trustDomain: string;

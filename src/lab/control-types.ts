@@ -9,7 +9,12 @@ export interface LabStatus {
   readonly pending: readonly string[];
   /** Process id of the lab's first process as the host sees it, whose namespaces `exec` and `shell` enter. */
   readonly hostPid: number;
-  readonly nodes: readonly { readonly name: string; readonly addresses: readonly string[]; readonly podCidrs: readonly string[]; readonly proxyReady: boolean }[];
+  readonly nodes: readonly {
+    readonly name: string;
+    readonly addresses: readonly string[];
+    readonly podCidrs: readonly string[];
+    readonly proxyReady: boolean;
+  }[];
   readonly pods: readonly LabPod[];
 }
 
@@ -36,7 +41,12 @@ export interface LabTarget {
 }
 
 export interface ApplyResult {
-  readonly applied: readonly { readonly kind: string; readonly namespace: string; readonly name: string; readonly action: 'created' | 'changed' | 'unchanged' | 'deleted' }[];
+  readonly applied: readonly {
+    readonly kind: string;
+    readonly namespace: string;
+    readonly name: string;
+    readonly action: 'created' | 'changed' | 'unchanged' | 'deleted';
+  }[];
   /** Not empty means that nothing was applied. */
   readonly refused: readonly ResourceIssue[];
   readonly warnings: readonly ResourceIssue[];

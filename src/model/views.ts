@@ -21,7 +21,12 @@ export interface ProxyView {
 export interface SourceView {
   readonly path: string;
   readonly ok: boolean;
-  readonly error: { readonly file: string; readonly line: number; readonly column: number; readonly message: string } | null;
+  readonly error: {
+    readonly file: string;
+    readonly line: number;
+    readonly column: number;
+    readonly message: string;
+  } | null;
   /** Kinds that were read and are not used, with how many of each. */
   readonly ignored: readonly { readonly kind: string; readonly count: number }[];
 }
@@ -110,8 +115,17 @@ export interface NodeDump extends MeshView {
     readonly lastError: string | null;
     readonly fromDisk: boolean;
   };
-  readonly capture: { readonly state: 'off' | 'applied' | 'failed'; readonly verifiedAt: string | null; readonly reason: string | null };
-  readonly threads: readonly { readonly id: number; readonly state: 'starting' | 'serving' | 'dead'; readonly restarts: number; readonly connections: number }[];
+  readonly capture: {
+    readonly state: 'off' | 'applied' | 'failed';
+    readonly verifiedAt: string | null;
+    readonly reason: string | null;
+  };
+  readonly threads: readonly {
+    readonly id: number;
+    readonly state: 'starting' | 'serving' | 'dead';
+    readonly restarts: number;
+    readonly connections: number;
+  }[];
   readonly certificates: readonly CertificateView[];
   readonly connections: readonly ConnectionView[];
   readonly edges: readonly EdgeView[];

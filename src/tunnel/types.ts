@@ -53,7 +53,12 @@ export interface TunnelPool {
   open(request: TunnelRequest, callback: (error: MeshError | null, opened: TunnelOpened | null) => void): () => void;
   /** Closes sessions to a workload that has gone: no new stream, running ones end by themselves or with their TCP connection. */
   purgeWorkload(uid: string): void;
-  stats(): { readonly sessions: number; readonly streams: number; readonly sessionsOpened: number; readonly streamsOpened: number };
+  stats(): {
+    readonly sessions: number;
+    readonly streams: number;
+    readonly sessionsOpened: number;
+    readonly streamsOpened: number;
+  };
   /** No new sessions; resolves when the last stream has ended or `deadlineMs` has passed, whichever is first. */
   drain(deadlineMs: number): Promise<void>;
   close(): void;
