@@ -1,4 +1,5 @@
-// Every error that Ambient raises on purpose, in one table: its code, its words, and the flag it leaves in the access log.
+// Every error that Ambient raises on purpose, in one table: its code, its words, and the flag it leaves in the access
+// log.
 // A message is lower-case, names the subject and says what to check next. Codes are stable; words may improve.
 import type { Flag } from './flags.ts';
 

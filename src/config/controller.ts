@@ -13,7 +13,10 @@ export interface ControllerConfig {
   readonly clusterId: string;
   readonly clusterDomain: string;
   readonly systemNamespace: string;
-  /** Holds the root (`ca.key`, `ca.crt`) that is created at first start, or the one the operator brought (`tls.crt`, `tls.key`, `ca.crt`). */
+  /**
+   * Holds the root (`ca.key`, `ca.crt`) that is created at first start, or the one the operator brought (`tls.crt`,
+   * `tls.key`, `ca.crt`).
+   */
   readonly caDir: string;
   /** Names and addresses of the discovery server's own certificate. */
   readonly serverNames: readonly string[];

@@ -1,4 +1,5 @@
-// What the parts tell people and scripts about themselves: the JSON that admin ports answer and that `ambientctl` reads.
+// What the parts tell people and scripts about themselves: the JSON that admin ports answer and that `ambientctl`
+// reads.
 // These shapes are contracts: fields are added, never changed.
 import type { Policy, ResourceIssue, Service, Workload } from './types.ts';
 
@@ -79,7 +80,10 @@ export interface PeerView {
   readonly address: string;
 }
 
-/** One row per (reporter, source, destination, transport, flag) since start: what `ambientctl` and the demo turn into edges. */
+/**
+ * One row per (reporter, source, destination, transport, flag) since start: what `ambientctl` and the demo turn into
+ * edges.
+ */
 export interface EdgeView {
   readonly reporter: 'source' | 'destination';
   readonly source: { readonly workload: string; readonly namespace: string; readonly identity: string };
