@@ -5,7 +5,7 @@ import type { NamespacedKey, Workload } from '../model/types.ts';
 import type { ConnectionView } from '../model/views.ts';
 import type { AccessLog } from '../telemetry/access-log.ts';
 import type { Connection, PolicyQuestion } from './connection.ts';
-import { EdgeRecorder } from './edge-recorder.ts';
+import type { EdgeRecorder } from './edge-recorder.ts';
 import { identityOf } from './workload-names.ts';
 
 /** What policy says to a question; `decidedBy` is the policy that spoke, null where none did. */
@@ -53,7 +53,11 @@ export class ConnectionTracker {
   add(connection: Connection): void {
     const { connectionsMax } = this.#options;
     if (this.#all.size >= connectionsMax) {
-      throw new MeshError('LIMIT_REACHED', { limit: 'connectionsMax', value: connectionsMax, what: 'this data thread' });
+      throw new MeshError('LIMIT_REACHED', {
+        limit: 'connectionsMax',
+        value: connectionsMax,
+        what: 'this data thread',
+      });
     }
     this.#all.add(connection);
   }

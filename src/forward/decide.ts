@@ -1,6 +1,6 @@
 // Where a captured connection goes: a pure function of the mesh, the source and the destination (ambient's outbound
 // decision, without waypoints).
-import { isMeshError, MeshError } from '../base/errors.ts';
+import { isMeshError, type MeshError } from '../base/errors.ts';
 import { chooseEndpoint } from '../model/balance.ts';
 import type { MeshIndex } from '../model/mesh-index.ts';
 import type { Service, Workload } from '../model/types.ts';

@@ -34,7 +34,11 @@ export class HoldQueue {
   hold(address: string, done: (known: boolean) => void): () => void {
     const { heldConnectionsMax, holdMs } = this.#limits;
     if (this.#size >= heldConnectionsMax) {
-      const details = { limit: 'heldConnectionsMax', value: heldConnectionsMax, what: 'connections that wait for the mesh' };
+      const details = {
+        limit: 'heldConnectionsMax',
+        value: heldConnectionsMax,
+        what: 'connections that wait for the mesh',
+      };
       throw new MeshError('LIMIT_REACHED', details);
     }
     const held: Held = { address, done, timer: setTimeout(() => this.#release(held, false), holdMs) };

@@ -54,7 +54,8 @@ export function acceptTunnel(context: ForwardContext, credentials: TunnelCredent
   const pending = new Pending(context, connection, (error) => tunnel.reject(statusOf(error)));
   tunnel.onAbort = () => pending.fail(new MeshError('RESET_BY_SOURCE'));
   pending.begin(() => {
-    if (authority === null) throw new MeshError('AUTHORITY_INVALID', { authority: tunnel.authority, reason: 'no IP:port' });
+    if (authority === null)
+      throw new MeshError('AUTHORITY_INVALID', { authority: tunnel.authority, reason: 'no IP:port' });
     const pod = destinationOf(context, credentials.identity, tunnel, authority.host);
     if (isOwnPort(context.config, authority.port)) {
       throw new MeshError('SELF_CALL', { address: formatHostPort(authority.host, authority.port) });

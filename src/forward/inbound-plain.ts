@@ -18,7 +18,12 @@ export function acceptInboundPlain(context: ForwardContext, socket: Socket): voi
     context.nextId(),
     'inbound',
     // For the log only: a source address proves nothing, so there is no identity.
-    { address: sourceAddress, port: sourcePort, workload: context.index.workloadByAddress(sourceAddress), identity: null },
+    {
+      address: sourceAddress,
+      port: sourcePort,
+      workload: context.index.workloadByAddress(sourceAddress),
+      identity: null,
+    },
     { address: destinationAddress, port: destinationPort, workload: null, identity: null },
   );
   const pending = new Pending(context, connection, () => stream.reset());

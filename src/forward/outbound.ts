@@ -73,7 +73,10 @@ class Outbound {
     const { index, meshCidrs } = this.#context;
     const address = this.#from.destinationAddress;
     const known = index.workloadByAddress(address) !== null || index.serviceByVip(address, source.namespace) !== null;
-    if (known || !isIn(meshCidrs, address)) return this.#attempt(source);
+    if (known || !isIn(meshCidrs, address)) {
+      this.#attempt(source);
+      return;
+    }
     const unknown = new MeshError('UNKNOWN_DESTINATION', { address });
     this.#pending.hold(address, unknown, () => this.#resolve(source));
   }
@@ -105,7 +108,10 @@ class Outbound {
     if (workload !== null && workload.node === this.#context.config.nodeName) {
       this.#context.tracker.bind(connection, workload);
     }
-    if (way.kind === 'tunnel' && workload !== null) return this.#tunnel(source, way, workload);
+    if (way.kind === 'tunnel' && workload !== null) {
+      this.#tunnel(source, way, workload);
+      return;
+    }
     if (way.enforce && workload !== null) this.#enforce(workload, way);
     this.#pending.connect(
       address,
@@ -159,7 +165,10 @@ class Outbound {
       },
       (error, opened) => {
         this.#pending.step(() => {
-          if (opened === null) return this.#failed(source, way, MeshError.from(error));
+          if (opened === null) {
+            this.#failed(source, way, MeshError.from(error));
+            return;
+          }
           this.#opened(opened);
           this.#pending.join(stream, opened.stream);
         });
@@ -174,7 +183,7 @@ class Outbound {
 
   /** An attempt failed before a byte was sent: another endpoint, or the end. */
   #failed(source: Workload, way: Way, error: MeshError): void {
-    if (error.code === 'TUNNEL_REJECTED' && error.details['status'] === 401) {
+    if (error.code === 'TUNNEL_REJECTED' && error.details.status === 401) {
       const peer = `the peer proxy at ${formatHostPort(way.address, this.#context.config.ports.hbone)}`;
       throw new MeshError('POLICY_DENIED', { policy: peer }, { cause: error });
     }
@@ -200,7 +209,7 @@ function mayTryElsewhere(error: MeshError): boolean {
     case 'PEER_IDENTITY':
       return true;
     case 'TUNNEL_REJECTED':
-      return error.details['status'] === 503;
+      return error.details.status === 503;
     default:
       return false;
   }

@@ -90,7 +90,9 @@ export class Pending {
     const { tracker, sweep, config } = context;
     this.#cancel = nothing;
     connection.connectMs = performance.now() - this.#connectStartedMs;
-    const splice = new Splice(source, destination, config.timeouts, sweep, (error) => tracker.finish(connection, error));
+    const splice = new Splice(source, destination, config.timeouts, sweep, (error) =>
+      tracker.finish(connection, error),
+    );
     connection.splice = splice;
     connection.abort = (error) => splice.abort(error);
     tracker.opened(connection);

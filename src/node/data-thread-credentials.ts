@@ -68,7 +68,11 @@ export class CredentialStore implements CredentialSource {
     }
     const { waitersMax, waitMs } = this.#options;
     if (this.#waiters >= waitersMax) {
-      const details = { limit: 'heldConnectionsMax', value: waitersMax, what: 'connections that wait for certificates' };
+      const details = {
+        limit: 'heldConnectionsMax',
+        value: waitersMax,
+        what: 'connections that wait for certificates',
+      };
       callback(new MeshError('LIMIT_REACHED', details), null);
       return () => {};
     }
