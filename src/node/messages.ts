@@ -9,7 +9,11 @@ export interface DataThreadStart {
   readonly trustDomain: string;
   readonly clusterId: string;
   /** Inherited descriptors of transparent listeners; several when one port has a socket per address family. */
-  readonly listeners: { readonly outbound: readonly number[]; readonly inbound: readonly number[]; readonly hbone: readonly number[] };
+  readonly listeners: {
+    readonly outbound: readonly number[];
+    readonly inbound: readonly number[];
+    readonly hbone: readonly number[];
+  };
   /** The part of NodeConfig that the data path reads; see `src/config/node.ts`. */
   readonly config: Readonly<Record<string, unknown>>;
 }
