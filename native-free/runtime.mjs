@@ -16,7 +16,10 @@ const preferredMajor = 26;
 const major = (version) => Number.parseInt(version.replace(/^v/, ''), 10);
 const say = (line) => process.stderr.write(`ambient: ${line}\n`);
 
-/** Runs `npm ci` when the dependencies are missing or older than the lock file. Returns nothing; exits 1 with npm's own message on failure. */
+/**
+ * Runs `npm ci` when the dependencies are missing or older than the lock file. Returns nothing; exits 1 with npm's own
+ * message on failure.
+ */
 export function ensureDependencies() {
   const lock = path.join(projectRoot, 'package-lock.json');
   if (!existsSync(lock)) return; // an installed package: npm has already placed its dependencies
@@ -38,7 +41,10 @@ export function ensureDependencies() {
   writeFileSync(stamp, wanted);
 }
 
-/** Returns the path of a Node that is new enough: this one, or the npm package's. Exits 1 with the line to type when there is none. */
+/**
+ * Returns the path of a Node that is new enough: this one, or the npm package's. Exits 1 with the line to type when
+ * there is none.
+ */
 export function nodePath() {
   if (major(process.version) >= preferredMajor) return process.execPath;
   const name = `node-linux-${process.arch}`;
@@ -61,7 +67,8 @@ export function nodePath() {
 }
 
 /**
- * Runs `script` (a path from the project's root) with the right Node and the given arguments, passing signals and the exit code through.
+ * Runs `script` (a path from the project's root) with the right Node and the given arguments, passing signals and the
+ * exit code through.
  * Returns never in the ordinary sense: the process ends with the child's code.
  */
 export async function runWithRuntime(script, args, nodeArgs = []) {
@@ -75,7 +82,8 @@ export async function runWithRuntime(script, args, nodeArgs = []) {
   }
   const child = spawn(node, [...nodeArgs, file, ...args], { stdio: 'inherit' });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGWINCH', 'SIGCONT']) {
-    // A terminal already sends SIGINT and SIGQUIT to the whole foreground group; forwarding those too would deliver them twice.
+    // A terminal already sends SIGINT and SIGQUIT to the whole foreground group; forwarding those too would deliver
+    // them twice.
     process.on(signal, () => {
       const fromTerminal = process.stdin.isTTY && (signal === 'SIGINT' || signal === 'SIGQUIT');
       if (!fromTerminal) child.kill(signal);

@@ -1,4 +1,5 @@
-// Every error that Ambient raises on purpose, in one table: its code, its words, and the flag it leaves in the access log.
+// Every error that Ambient raises on purpose, in one table: its code, its words, and the flag it leaves in the access
+// log.
 // A message is lower-case, names the subject and says what to check next. Codes are stable; words may improve.
 import type { Flag } from './flags.ts';
 
@@ -10,7 +11,10 @@ interface ErrorEntry {
 }
 
 export const errorTable = {
-  INTERNAL: { message: 'unexpected failure: {reason}; please report it with the log around this line', flag: 'PROXY_ERROR' },
+  INTERNAL: {
+    message: 'unexpected failure: {reason}; please report it with the log around this line',
+    flag: 'PROXY_ERROR',
+  },
   USAGE: { message: '{reason}' },
   INPUT_UNREADABLE: { message: '{place}: {reason}' },
   CONFIG_INVALID: { message: '{place}: {reason}' },
@@ -39,6 +43,9 @@ export const errorTable = {
   SELF_CALL: { message: '{address} is a port of the proxy itself', flag: 'SELF_CALL' },
   RESET_BY_SOURCE: { message: 'reset by the source', flag: 'RESET_BY_SOURCE' },
   RESET_BY_DESTINATION: { message: 'reset by the destination', flag: 'RESET_BY_DESTINATION' },
+  PEER_RESET: { message: 'reset by the peer: {reason}' },
+  CONNECTION_LOST: { message: 'the connection was lost: {reason}' },
+  TUNNEL_LOST: { message: 'the tunnel session with {address} ended: {reason}' },
   IDLE_TIMEOUT: { message: 'no byte for {timeoutMs} ms', flag: 'IDLE_TIMEOUT' },
   HALF_CLOSE_TIMEOUT: { message: 'half closed for {timeoutMs} ms', flag: 'HALF_CLOSE_TIMEOUT' },
   DRAINED: { message: 'closed because the proxy is shutting down', flag: 'DRAIN' },

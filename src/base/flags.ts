@@ -1,4 +1,5 @@
-// The closed table of reasons for which a connection ended other than well. One flag per access-log line and per metric series.
+// The closed table of reasons for which a connection ended other than well. One flag per access-log line and per
+// metric series.
 export const flagTable = {
   '-': 'ended as both sides wished',
   DENY: 'refused by policy',

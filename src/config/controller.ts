@@ -1,14 +1,22 @@
 // The configuration of the controller: one frozen object, read once at start.
 export interface ControllerConfig {
   readonly listenHost: string;
-  readonly ports: { readonly discovery: number; readonly admin: number; readonly metrics: number; readonly readiness: number };
+  readonly ports: {
+    readonly discovery: number;
+    readonly admin: number;
+    readonly metrics: number;
+    readonly readiness: number;
+  };
   /** Folders or files of manifests; each is watched. */
   readonly sources: readonly string[];
   readonly trustDomain: string;
   readonly clusterId: string;
   readonly clusterDomain: string;
   readonly systemNamespace: string;
-  /** Holds the root (`ca.key`, `ca.crt`) that is created at first start, or the one the operator brought (`tls.crt`, `tls.key`, `ca.crt`). */
+  /**
+   * Holds the root (`ca.key`, `ca.crt`) that is created at first start, or the one the operator brought (`tls.crt`,
+   * `tls.key`, `ca.crt`).
+   */
   readonly caDir: string;
   /** Names and addresses of the discovery server's own certificate. */
   readonly serverNames: readonly string[];

@@ -4,9 +4,12 @@
 //   reader's memory ──onData(chunk)──▶ handler ──write(chunk)──▶ the other stream
 //
 // `chunk` is a view into memory that its owner reuses: it is valid during the call only, unless the callee answers
-// `Retained`, which tells the owner to take fresh memory for its next read and to leave this chunk to the garbage collector.
+// `Retained`, which tells the owner to take fresh memory for its next read and to leave this chunk to the garbage
+// collector.
 
-/** What a callee did with a chunk: a bit mask, so that the answer of `write` can be handed up from `onData` as it is. */
+/**
+ * What a callee did with a chunk: a bit mask, so that the answer of `write` can be handed up from `onData` as it is.
+ */
 export const Took = {
   /** Consumed; go on. */
   All: 0,
@@ -36,7 +39,10 @@ export interface ByteStream {
   readonly bytesWritten: number;
   /** Bytes accepted by `write` and not yet handed to the kernel or the session. */
   readonly bufferedBytes: number;
-  /** Attaches the handler and begins to read. Called once; nothing is read before. May be called again to hand the stream to another handler. */
+  /**
+   * Attaches the handler and begins to read. Called once; nothing is read before. May be called again to hand the
+   * stream to another handler.
+   */
   start(handler: ByteStreamHandler): void;
   /** Queues `chunk`. Returns a mask of `Took`. After `end` or `onClose` it is a no-op that returns `All`. */
   write(chunk: Buffer): number;

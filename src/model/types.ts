@@ -1,5 +1,6 @@
 // The mesh as data: what the controller compiles, what discovery carries, what the data path looks things up in.
-// Plain objects without methods; keys and enum words are those of the workload-discovery API (istio.workload, istio.security).
+// Plain objects without methods; keys and enum words are those of the workload-discovery API (istio.workload,
+// istio.security).
 
 /** `spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT`. */
 export type SpiffeId = string;
@@ -84,7 +85,10 @@ export type StringMatch =
   | { readonly kind: 'exact' | 'prefix' | 'suffix'; readonly value: string }
   | { readonly kind: 'presence' };
 
-/** A field that is empty constrains nothing. A `Match` with no field at all matches nothing (ambient-l4 semantics of ztunnel). */
+/**
+ * A field that is empty constrains nothing. A `Match` with no field at all matches nothing (ambient-l4 semantics of
+ * ztunnel).
+ */
 export interface PolicyMatch {
   readonly namespaces?: readonly StringMatch[];
   readonly notNamespaces?: readonly StringMatch[];

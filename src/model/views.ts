@@ -1,4 +1,5 @@
-// What the parts tell people and scripts about themselves: the JSON that admin ports answer and that `ambientctl` reads.
+// What the parts tell people and scripts about themselves: the JSON that admin ports answer and that `ambientctl`
+// reads.
 // These shapes are contracts: fields are added, never changed.
 import type { Policy, ResourceIssue, Service, Workload } from './types.ts';
 
@@ -21,7 +22,12 @@ export interface ProxyView {
 export interface SourceView {
   readonly path: string;
   readonly ok: boolean;
-  readonly error: { readonly file: string; readonly line: number; readonly column: number; readonly message: string } | null;
+  readonly error: {
+    readonly file: string;
+    readonly line: number;
+    readonly column: number;
+    readonly message: string;
+  } | null;
   /** Kinds that were read and are not used, with how many of each. */
   readonly ignored: readonly { readonly kind: string; readonly count: number }[];
 }
@@ -74,7 +80,10 @@ export interface PeerView {
   readonly address: string;
 }
 
-/** One row per (reporter, source, destination, transport, flag) since start: what `ambientctl` and the demo turn into edges. */
+/**
+ * One row per (reporter, source, destination, transport, flag) since start: what `ambientctl` and the demo turn into
+ * edges.
+ */
 export interface EdgeView {
   readonly reporter: 'source' | 'destination';
   readonly source: { readonly workload: string; readonly namespace: string; readonly identity: string };
@@ -110,8 +119,17 @@ export interface NodeDump extends MeshView {
     readonly lastError: string | null;
     readonly fromDisk: boolean;
   };
-  readonly capture: { readonly state: 'off' | 'applied' | 'failed'; readonly verifiedAt: string | null; readonly reason: string | null };
-  readonly threads: readonly { readonly id: number; readonly state: 'starting' | 'serving' | 'dead'; readonly restarts: number; readonly connections: number }[];
+  readonly capture: {
+    readonly state: 'off' | 'applied' | 'failed';
+    readonly verifiedAt: string | null;
+    readonly reason: string | null;
+  };
+  readonly threads: readonly {
+    readonly id: number;
+    readonly state: 'starting' | 'serving' | 'dead';
+    readonly restarts: number;
+    readonly connections: number;
+  }[];
   readonly certificates: readonly CertificateView[];
   readonly connections: readonly ConnectionView[];
   readonly edges: readonly EdgeView[];

@@ -25,7 +25,10 @@ export interface TunnelRequest {
   readonly authority: string;
   /** uid of the destination workload: sessions to it are purged when it goes. */
   readonly workloadUid: string;
-  /** Node of the destination workload, '' when unknown: lets one session serve every pod of one identity on a peer node of ours. */
+  /**
+   * Node of the destination workload, '' when unknown: lets one session serve every pod of one identity on a peer node
+   * of ours.
+   */
   readonly node: string;
   readonly baggage: string;
   readonly forwarded: string;
@@ -45,15 +48,25 @@ export interface TunnelOpened {
 /** Opens CONNECT streams over pooled sessions. One pool per data thread. */
 export interface TunnelPool {
   /**
-   * Calls back exactly once. The error says whether another endpoint may be tried: `CONNECT_FAILED`, `TUNNEL_CONNECT_TIMEOUT`,
-   * `TLS_FAILED`, `H2_HANDSHAKE` came before any byte of the client was sent; `PEER_IDENTITY`, `TUNNEL_REJECTED` carry what the peer said
+   * Calls back exactly once. The error says whether another endpoint may be tried: `CONNECT_FAILED`,
+   * `TUNNEL_CONNECT_TIMEOUT`,
+   * `TLS_FAILED`, `H2_HANDSHAKE` came before any byte of the client was sent; `PEER_IDENTITY`, `TUNNEL_REJECTED` carry
+   * what the peer said
    * (`TUNNEL_REJECTED` has details `status`).
    * Returns a function that gives the attempt up; after it the callback is not called.
    */
   open(request: TunnelRequest, callback: (error: MeshError | null, opened: TunnelOpened | null) => void): () => void;
-  /** Closes sessions to a workload that has gone: no new stream, running ones end by themselves or with their TCP connection. */
+  /**
+   * Closes sessions to a workload that has gone: no new stream, running ones end by themselves or with their TCP
+   * connection.
+   */
   purgeWorkload(uid: string): void;
-  stats(): { readonly sessions: number; readonly streams: number; readonly sessionsOpened: number; readonly streamsOpened: number };
+  stats(): {
+    readonly sessions: number;
+    readonly streams: number;
+    readonly sessionsOpened: number;
+    readonly streamsOpened: number;
+  };
   /** No new sessions; resolves when the last stream has ended or `deadlineMs` has passed, whichever is first. */
   drain(deadlineMs: number): Promise<void>;
   close(): void;

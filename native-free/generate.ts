@@ -1,0 +1,53 @@
+// `npm run generate`: turns src/discovery/proto/*.proto into src/discovery/generated. Offline: the compiler is the binary in
+// buf's npm package (no install script needed), the plug-in is protobuf-es, run by this very Node.
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { MeshError } from '../src/base/errors.ts';
+
+const projectRoot = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+const protoDir = path.join(projectRoot, 'src/discovery/proto');
+export const generatedDir = path.join(projectRoot, 'src/discovery/generated');
+
+const compileTimeoutMs = 60_000;
+
+/** Compiles every `.proto` of the project into `outDir`, which is emptied first. Throws USAGE with the compiler's words when it fails. */
+export function generate(outDir: string): void {
+  const template = {
+    version: 'v2',
+    plugins: [
+      {
+        local: [process.execPath, packageFile('@bufbuild/protoc-gen-es', 'bin/protoc-gen-es')],
+        out: outDir,
+        opt: ['target=ts', 'import_extension=ts', 'erasable_syntax=true'],
+      },
+    ],
+  };
+  rmSync(outDir, { recursive: true, force: true });
+  mkdirSync(outDir, { recursive: true });
+  const run = spawnSync(bufPath(), ['generate', protoDir, '--template', JSON.stringify(template)], {
+    encoding: 'utf8',
+    timeout: compileTimeoutMs,
+  });
+  if (run.status !== 0) {
+    throw new MeshError('USAGE', { reason: `buf generate failed: ${run.stderr || String(run.error)}` });
+  }
+}
+
+/** The compiler itself: its platform package is an ordinary dependency, so it is there even when install scripts are off. */
+function bufPath(): string {
+  const platform = process.arch === 'arm64' ? 'linux-aarch64' : `linux-${process.arch}`;
+  return packageFile(`@bufbuild/buf-${platform}`, 'bin/buf');
+}
+
+function packageFile(name: string, file: string): string {
+  const require = createRequire(import.meta.url);
+  return path.join(path.dirname(require.resolve(`${name}/package.json`)), file);
+}
+
+if (import.meta.main) {
+  generate(generatedDir);
+  process.stderr.write(`ambient: wrote ${path.relative(projectRoot, generatedDir)}\n`);
+}

@@ -1,0 +1,21 @@
+// Time as an interface, so that rotation, backoff and expiry can be tested without waiting.
+
+/** Where code that depends on time gets it from. */
+export interface Clock {
+  /** Milliseconds since the epoch. */
+  now(): number;
+  /** Calls `action` once after `delayMs`; the returned function cancels it. */
+  after(delayMs: number, action: () => void): () => void;
+}
+
+/** setTimeout holds at most 2^31-1 ms and fires at once above it. */
+const timerMaxMs = 2 ** 31 - 1;
+
+/** The machine's own clock. A delay beyond 24 days fires after 24 days: whoever waits that long looks at `now()` again. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  after(delayMs, action) {
+    const timer = setTimeout(action, Math.min(Math.max(delayMs, 0), timerMaxMs));
+    return () => clearTimeout(timer);
+  },
+};

@@ -1,0 +1,205 @@
+// The HTTP side of an echo process: what it answers over HTTP/1.1 and HTTP/2, and the switches that tests turn.
+// The JSON has the fields of the gateway conformance suite's echo server, and ours (peer, node, ips, cluster, body, calls).
+import { createHash } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isMeshError, messageOf } from '../../base/errors.ts';
+import type { EchoCalls } from './calls.ts';
+import { depthHeader } from './calls.ts';
+import { handleGrpc } from './grpc.ts';
+import { type EchoIdentity, parseDuration } from './options.ts';
+import { localOf, peerOf } from './peer.ts';
+
+export type EchoRequest = IncomingMessage | Http2ServerRequest;
+export type EchoResponse = ServerResponse | Http2ServerResponse;
+
+/** What one process knows: who it is, what it calls, and whether its health endpoint says so. */
+export class EchoState {
+  readonly identity: EchoIdentity;
+  readonly calls: EchoCalls;
+  readonly log: (line: string) => void;
+  serving = true;
+
+  constructor(identity: EchoIdentity, calls: EchoCalls, log: (line: string) => void) {
+    this.identity = identity;
+    this.calls = calls;
+    this.log = log;
+  }
+}
+
+const sizeLimitBytes = 16 * 1024 ** 3;
+const filler = Buffer.alloc(64 * 1024, 'ambient ');
+
+/** Answers one request. Never throws: a failure becomes a 400 or 500 with its text, or the end of the connection. */
+export function handleHttp(state: EchoState, request: EchoRequest, response: EchoResponse): void {
+  response.on('error', () => {}); // the client left; there is nobody to tell
+  request.on('error', () => {});
+  const type = request.headers['content-type'] ?? '';
+  if (type.startsWith('application/grpc') && 'stream' in response && request.httpVersionMajor === 2) {
+    handleGrpc(state, request as Http2ServerRequest, response as Http2ServerResponse);
+    return;
+  }
+  answer(state, request, response).catch((error: unknown) => {
+    if (response.headersSent) response.destroy();
+    else sendText(response, isMeshError(error) ? 400 : 500, `${messageOf(error)}\n`);
+  });
+}
+
+async function answer(state: EchoState, request: EchoRequest, response: EchoResponse): Promise<void> {
+  const path = (request.url ?? '/').replace(/^\/{2,}/, '/');
+  const url = new URL(path, 'http://echo');
+  const option = (name: string): string | null => url.searchParams.get(name) ?? headerOf(request, `x-echo-${name}`);
+  if (url.pathname === '/health') {
+    if (request.method === 'PUT') state.serving = url.searchParams.get('serving') !== 'false';
+    sendText(response, state.serving ? 200 : 503, state.serving ? 'OK' : 'not serving');
+    return;
+  }
+  state.log(`Echoing back request made to ${request.url} to client (${peerOf(request.socket)})`);
+  setHeaders(response, headerOf(request, 'x-echo-set-header'));
+  const delay = option('delay');
+  if (delay !== null) await sleep(parseDuration(delay, 'delay'));
+  const close = option('close');
+  if (close === 'reset') return void reset(request);
+  if (close !== null && request.httpVersionMajor === 1) response.setHeader('connection', 'close');
+
+  if (url.pathname === '/echo' || option('echo') !== null) return echoBody(request, response);
+  const size = option('size');
+  if (size !== null) return sendSize(response, request, size);
+  await answerJson(state, request, response, url, option('status'));
+}
+
+async function answerJson(
+  state: EchoState,
+  request: EchoRequest,
+  response: EchoResponse,
+  url: URL,
+  statusOption: string | null,
+): Promise<void> {
+  const seen = { ...describe(state.identity, request), body: await digest(request) };
+  const inPath = /^\/status\/(\d{3})$/.exec(url.pathname)?.[1];
+  const status = Number(inPath ?? statusOption ?? 200);
+  const target = url.searchParams.get('url');
+  const depth = Number(headerOf(request, depthHeader) ?? 0);
+  if (url.pathname === '/call' && target !== null) {
+    const call = await state.calls.call(target, depth);
+    return sendJson(response, call.error === null ? 200 : 502, { ...seen, calls: [call] });
+  }
+  const calls = url.pathname === '/' ? await state.calls.callAll(depth) : [];
+  sendJson(response, status >= 200 && status <= 599 ? status : 400, { ...seen, calls });
+}
+
+/** What the application saw of a request, in the field names of the contract. */
+export function describe(identity: EchoIdentity, request: EchoRequest): Record<string, unknown> {
+  const headers: Record<string, string[]> = {};
+  const spelling = new Map<string, string>();
+  for (let at = 0; at + 1 < request.rawHeaders.length; at += 2) {
+    const name = request.rawHeaders[at]!;
+    if (name.startsWith(':')) continue;
+    const first = spelling.get(name.toLowerCase()) ?? name;
+    spelling.set(name.toLowerCase(), first);
+    headers[first] ??= [];
+    headers[first].push(request.rawHeaders[at + 1]!);
+  }
+  const { socket } = request;
+  return {
+    path: request.url ?? '/',
+    host: request.headers[':authority'] ?? request.headers.host ?? '',
+    method: request.method ?? '',
+    proto: `HTTP/${request.httpVersion}`,
+    protocol: request.httpVersionMajor === 2 ? 'http2' : 'http1',
+    headers,
+    peer: peerOf(socket),
+    local: localOf(socket),
+    httpPort: String(socket.localPort ?? ''),
+    pod: identity.pod,
+    namespace: identity.namespace,
+    node: identity.node,
+    service: identity.service,
+    serviceAccount: identity.serviceAccount,
+    ingress: '',
+    cluster: identity.cluster,
+    ips: identity.ips,
+  };
+}
+
+async function digest(request: EchoRequest): Promise<{ bytes: number; sha256: string | null }> {
+  const hash = createHash('sha256');
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    hash.update(chunk);
+  }
+  return { bytes, sha256: bytes === 0 ? null : hash.digest('hex') };
+}
+
+function echoBody(request: EchoRequest, response: EchoResponse): void {
+  response.setHeader('content-type', headerOf(request, 'content-type') ?? 'application/octet-stream');
+  const length = headerOf(request, 'content-length');
+  if (length !== null) response.setHeader('content-length', length);
+  request.on('aborted', () => response.destroy());
+  (request as IncomingMessage).pipe(response as ServerResponse);
+}
+
+async function sendSize(response: EchoResponse, request: EchoRequest, text: string): Promise<void> {
+  const size = Number(text);
+  if (!Number.isInteger(size) || size < 0 || size > sizeLimitBytes) {
+    return sendText(response, 400, `size '${text}' is no number of bytes up to ${sizeLimitBytes}\n`);
+  }
+  request.resume();
+  response.setHeader('content-type', 'application/octet-stream');
+  response.setHeader('content-length', String(size));
+  for (let left = size; left > 0 && !response.destroyed; left -= filler.length) {
+    const chunk = left >= filler.length ? filler : filler.subarray(0, left);
+    if (!(response as ServerResponse).write(chunk)) await drained(response);
+  }
+  response.end();
+}
+
+function drained(response: EchoResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      response.off('drain', done);
+      response.off('close', done);
+      resolve();
+    };
+    response.on('drain', done);
+    response.on('close', done);
+  });
+}
+
+function reset(request: EchoRequest): void {
+  if ('stream' in request && request.httpVersionMajor === 2) (request as Http2ServerRequest).stream.close(0x2);
+  else (request as IncomingMessage).socket.resetAndDestroy();
+}
+
+function setHeaders(response: EchoResponse, text: string | null): void {
+  if (text === null) return;
+  const values = new Map<string, string[]>();
+  for (const part of text.split(',')) {
+    const colon = part.indexOf(':');
+    if (colon < 1) continue;
+    const name = part.slice(0, colon).trim();
+    values.set(name, [...(values.get(name) ?? []), part.slice(colon + 1).trim()]);
+  }
+  for (const [name, list] of values) response.setHeader(name, list.join(','));
+}
+
+function headerOf(request: EchoRequest, name: string): string | null {
+  const value = request.headers[name];
+  if (value === undefined) return null;
+  return Array.isArray(value) ? value.join(',') : value;
+}
+
+function sendJson(response: EchoResponse, status: number, body: unknown): void {
+  response.statusCode = status;
+  response.setHeader('content-type', 'application/json');
+  response.setHeader('x-content-type-options', 'nosniff');
+  response.end(`${JSON.stringify(body, null, 1)}\n`);
+}
+
+function sendText(response: EchoResponse, status: number, text: string): void {
+  response.statusCode = status;
+  response.setHeader('content-type', 'text/plain; charset=utf-8');
+  response.end(text);
+}

@@ -1,0 +1,126 @@
+// What an echo process is told through its environment: its ports, what it calls, and who it is.
+// The names are those of ordinary manifests (downward API variables), so that the same file works in the lab and in a cluster.
+import { hostname, networkInterfaces } from 'node:os';
+import { MeshError, messageOf } from '../../base/errors.ts';
+
+/** How a port behaves: `http` sniffs HTTP/1.1, h2c, gRPC and WebSocket; the `tcp` modes are raw. */
+export type PortMode = 'http' | 'tcp' | 'tcp-greet' | 'tcp-sink';
+
+export interface EchoPort {
+  readonly name: string;
+  readonly port: number;
+  readonly mode: PortMode;
+}
+
+export interface EchoIdentity {
+  readonly pod: string;
+  readonly namespace: string;
+  readonly node: string;
+  readonly service: string;
+  readonly serviceAccount: string;
+  readonly cluster: string;
+  readonly ips: readonly string[];
+}
+
+export interface EchoOptions {
+  readonly ports: readonly EchoPort[];
+  readonly identity: EchoIdentity;
+  /** What each request for `/` calls. */
+  readonly calls: readonly string[];
+  /** How often the process makes those calls by itself; 0 is never. */
+  readonly callsEveryMs: number;
+}
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Reads the options from the environment: `PORTS` (JSON of container ports), `CALLS` (URLs, comma separated), `CALLS_EVERY` (Go duration),
+ * and the usual `POD_NAME`, `POD_NAMESPACE`, `NODE_NAME`, `POD_IPS`, `SERVICE_NAME`, `SERVICE_ACCOUNT`, `CLUSTER_ID`.
+ * Throws CONFIG_INVALID naming the variable.
+ */
+export function echoOptions(env: Env): EchoOptions {
+  return {
+    ports: parsePorts(env.PORTS),
+    identity: {
+      pod: env.POD_NAME || hostname(),
+      namespace: env.POD_NAMESPACE || env.NAMESPACE || '',
+      node: env.NODE_NAME || '',
+      service: env.SERVICE_NAME || '',
+      serviceAccount: env.SERVICE_ACCOUNT || '',
+      cluster: env.CLUSTER_ID || '',
+      ips: env.POD_IPS ? splitList(env.POD_IPS) : ownAddresses(),
+    },
+    calls: splitList(env.CALLS ?? '').map(checkUrl),
+    callsEveryMs: env.CALLS_EVERY ? parseDuration(env.CALLS_EVERY, 'CALLS_EVERY') : 0,
+  };
+}
+
+/** Splits a comma-separated list; empty parts vanish. */
+export function splitList(text: string): string[] {
+  return text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+}
+
+/** A Go duration (`250ms`, `1.5s`, `1m30s`) or a bare number of milliseconds, in milliseconds. Throws CONFIG_INVALID at `place`. */
+export function parseDuration(text: string, place: string): number {
+  if (/^\d+(\.\d+)?$/.test(text)) return Number(text);
+  const unitMs: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+  let total = 0;
+  let rest = text;
+  while (rest !== '') {
+    const part = /^(\d+(?:\.\d+)?)(ms|s|m|h)/.exec(rest);
+    if (part === null)
+      throw new MeshError('CONFIG_INVALID', { place, reason: `'${text}' is no duration like 250ms or 1m30s` });
+    total += Number(part[1]) * unitMs[part[2]!]!;
+    rest = rest.slice(part[0].length);
+  }
+  return total;
+}
+
+function parsePorts(text: string | undefined): EchoPort[] {
+  if (!text) return [{ name: 'http', port: 8080, mode: 'http' }];
+  const invalid = (reason: string): MeshError => new MeshError('CONFIG_INVALID', { place: 'PORTS', reason });
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch (error) {
+    throw invalid(messageOf(error));
+  }
+  if (!Array.isArray(parsed)) throw invalid('must be a list of container ports');
+  return parsed
+    .filter((entry) => (entry?.protocol ?? 'TCP') === 'TCP')
+    .map((entry) => {
+      const port: unknown = entry?.containerPort;
+      if (typeof port !== 'number' || !Number.isInteger(port) || port < 0 || port > 65_535) {
+        throw invalid(`containerPort ${String(port)} is no port number`);
+      }
+      const name = String(entry.name ?? '');
+      return { name, port, mode: portMode(name, String(entry.appProtocol ?? '')) };
+    });
+}
+
+/** The mode by application protocol, then by the port name's prefix, as Kubernetes users write them. */
+export function portMode(name: string, appProtocol: string): PortMode {
+  if (name.startsWith('tcp-greet')) return 'tcp-greet';
+  if (name.startsWith('tcp-sink')) return 'tcp-sink';
+  if (appProtocol === 'tcp') return 'tcp';
+  if (appProtocol === '' && (name === 'tcp' || name.startsWith('tcp-'))) return 'tcp';
+  return 'http';
+}
+
+function checkUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'tcp:')) {
+    throw new MeshError('CONFIG_INVALID', { place: 'CALLS', reason: `'${text}' is no http:// or tcp:// URL` });
+  }
+  return text;
+}
+
+function ownAddresses(): string[] {
+  return Object.values(networkInterfaces())
+    .flatMap((list) => list ?? [])
+    .filter((entry) => !entry.internal && !entry.address.startsWith('fe80:'))
+    .map((entry) => entry.address);
+}

@@ -1,0 +1,73 @@
+// Runs a program inside a pod or a node of a running lab, from outside: `nsenter`, with signals and the exit code passed through.
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import type { LabTarget } from './control-types.ts';
+import { processIds } from './running.ts';
+
+/** The command line that runs `argv` in `target`: to be spawned with `target.env`. */
+export function enterCommand(target: LabTarget, argv: readonly string[]): { command: string; args: string[] } {
+  // The working directory is entered after the namespaces are, since it is a path inside them.
+  const inside = ['sh', '-c', 'cd -- "$0" && exec "$@"', target.cwd, ...argv];
+  return { command: 'nsenter', args: ['-t', String(target.hostPid), ...target.nsenterArgs, '--', ...inside] };
+}
+
+const passedOn = [
+  'SIGINT',
+  'SIGTERM',
+  'SIGHUP',
+  'SIGQUIT',
+  'SIGUSR1',
+  'SIGUSR2',
+  'SIGWINCH',
+  'SIGCONT',
+  'SIGTSTP',
+] as const;
+
+/** Sends `signal` to the program that `enterCommand` runs: `nsenter` waits outside of it and would die in its stead. */
+export function signalEntered(child: ChildProcess, signal: NodeJS.Signals): void {
+  if (child.pid === undefined) return;
+  const inner = firstChildOf(child.pid);
+  try {
+    process.kill(inner ?? child.pid, signal);
+  } catch {
+    // It ended in the meantime, which is what the caller sees next.
+  }
+}
+
+/**
+ * Runs `argv` in `target` with this process's own stdin, stdout and stderr. Resolves with the exit code, 128 + N for signal N,
+ * as a shell would; signals that this process gets go to the program.
+ */
+export function runEntered(target: LabTarget, argv: readonly string[], options: SpawnOptions = {}): Promise<number> {
+  const { command, args } = enterCommand(target, argv);
+  const child = spawn(command, args, { stdio: 'inherit', ...options, env: { ...target.env, ...options.env } });
+  const handlers = passedOn.map((signal) => {
+    const handler = () => {
+      // A terminal has already sent these to every process of its foreground group.
+      const fromTerminal = process.stdin.isTTY && (signal === 'SIGINT' || signal === 'SIGQUIT' || signal === 'SIGTSTP');
+      if (!fromTerminal) signalEntered(child, signal);
+    };
+    process.on(signal, handler);
+    return { signal, handler };
+  });
+  return new Promise<number>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('exit', (code, signal) => resolve(code ?? 128 + (constants.signals[signal as NodeJS.Signals] ?? 1)));
+  }).finally(() => {
+    for (const { signal, handler } of handlers) process.off(signal, handler);
+  });
+}
+
+/** The first child of `pid`, or null: by the kernel's own list where it has one, by a scan where not. */
+export function firstChildOf(pid: number): number | null {
+  try {
+    const [first] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
+    return first === undefined || first === '' ? null : Number(first);
+  } catch {
+    for (const entry of readdirSync('/proc')) {
+      if (/^\d+$/.test(entry) && processIds(entry)?.parent === pid) return Number(entry);
+    }
+    return null;
+  }
+}

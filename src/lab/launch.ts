@@ -1,0 +1,175 @@
+// Starts a lab from outside: `unshare` into fresh namespaces, with the lab as the first process of its own pid namespace.
+//
+// Nothing of the host is touched, and nothing outlives the lab: its files live on a tmpfs of its own mount namespace,
+// and the kernel ends every process and namespace of it when its first process ends, however that happens.
+import { spawn } from 'node:child_process';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { MeshError, messageOf } from '../base/errors.ts';
+import { LabClient } from './control-client.ts';
+import type { LabProgress } from './control-types.ts';
+import { defaultLabName, findRunningLab, labMainSuffix, listLabs } from './running.ts';
+import { requireTools, systemPath } from './tools.ts';
+
+export interface LaunchOptions {
+  readonly name?: string;
+  /** Files and folders of manifests; each is watched while the lab runs. */
+  readonly paths: readonly string[];
+  /** Nodes to make when the manifests name none. */
+  readonly nodes?: number;
+  /** Commands of images, as `--image` gives them. */
+  readonly images?: Readonly<Record<string, string>>;
+  /** Time for everything to be ready. */
+  readonly timeoutMs?: number;
+  readonly onProgress?: (progress: LabProgress) => void;
+  /** The lab ends when this process ends, however it ends. */
+  readonly foreground?: boolean;
+  /** Without controller and proxies: the pods alone, on the same network. */
+  readonly mesh?: boolean;
+  /** Leave a lab that did not become ready running, to be looked at. */
+  readonly keepOnFailure?: boolean;
+  /** Settings of the node proxies and the controller that differ from the defaults, by the fields of their config files. */
+  readonly nodeConfig?: Readonly<Record<string, unknown>>;
+  readonly controllerConfig?: Readonly<Record<string, unknown>>;
+}
+
+/** What `main.ts` gets as its second argument, as JSON. */
+export interface LabOptions {
+  readonly paths: readonly string[];
+  readonly nodes: number;
+  readonly images: Readonly<Record<string, string>>;
+  readonly timeoutMs: number;
+  readonly foreground: boolean;
+  readonly mesh: boolean;
+  readonly nodeConfig: Readonly<Record<string, unknown>>;
+  readonly controllerConfig: Readonly<Record<string, unknown>>;
+}
+
+export const defaultTimeoutMs = 60_000;
+const defaultNodes = 2;
+const nodesMax = 50;
+
+/**
+ * Starts a lab and resolves when every pod is ready and every proxy in step. Throws `CONFIG_INVALID` (bad manifests, with their place),
+ * `TIMED_OUT` (with what is not ready), `TOOL_MISSING`, `USAGE` (a lab of that name runs already).
+ */
+export async function launchLab(options: LaunchOptions): Promise<LabClient> {
+  const name = options.name ?? defaultLabName;
+  checkOptions(name, options);
+  requireTools();
+  const labOptions: LabOptions = {
+    paths: options.paths.map((each) => path.resolve(each)),
+    nodes: options.nodes ?? defaultNodes,
+    images: options.images ?? {},
+    timeoutMs: options.timeoutMs ?? defaultTimeoutMs,
+    foreground: options.foreground ?? false,
+    mesh: options.mesh ?? true,
+    nodeConfig: options.nodeConfig ?? {},
+    controllerConfig: options.controllerConfig ?? {},
+  };
+  const started = await startAndWatch(name, labOptions, options);
+  if (started.type === 'failed') {
+    if (options.keepOnFailure !== true) await endQuietly(name);
+    throw failureOf(started);
+  }
+  return new LabClient(findRunningLab(name));
+}
+
+function checkOptions(name: string, options: LaunchOptions): void {
+  if (!/^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/.test(name)) {
+    throw new MeshError('USAGE', { reason: `'${name}' is no lab name: small letters, digits and dashes, at most 32` });
+  }
+  const nodes = options.nodes ?? defaultNodes;
+  if (!Number.isInteger(nodes) || nodes < 1 || nodes > nodesMax) {
+    throw new MeshError('USAGE', { reason: `a lab has 1 to ${nodesMax} nodes, not ${nodes}` });
+  }
+  if (listLabs().some((lab) => lab.name === name)) {
+    throw new MeshError('USAGE', { reason: `lab '${name}' runs already; end it with: ambientctl lab down ${name}` });
+  }
+}
+
+type Outcome = Extract<LabProgress, { type: 'ready' | 'failed' }>;
+
+/** Starts the processes and resolves with the lab's last word about its start. */
+function startAndWatch(name: string, labOptions: LabOptions, options: LaunchOptions): Promise<Outcome> {
+  const root = process.getuid?.() === 0;
+  const namespaces = ['--net', '--mount', '--uts', '--ipc', '--pid', '--fork', '--kill-child', '--mount-proc'];
+  const main = path.join(import.meta.dirname, '..', '..', labMainSuffix);
+  const args = [
+    ...(root ? [] : ['--user', '--map-root-user']),
+    ...namespaces,
+    '--',
+    process.execPath,
+    '--disable-warning=ExperimentalWarning',
+    main,
+    name,
+    JSON.stringify(labOptions),
+  ];
+  const env = { ...process.env, PATH: systemPath() };
+  // The lab reads its standard input until it ends: that is how a foreground lab learns that its starter has gone.
+  const child = spawn('unshare', args, { detached: true, stdio: ['pipe', 'pipe', 'pipe'], cwd: '/', env });
+  const errors: string[] = [];
+  const linesMax = 40;
+  child.stdin.on('error', () => {});
+  return new Promise<Outcome>((resolve) => {
+    const fail = (message: string) => resolve({ type: 'failed', code: 'INTERNAL', message });
+    child.on('error', (error) => fail(`cannot start the lab: ${messageOf(error)}`));
+    createInterface({ input: child.stderr }).on('line', (line) => {
+      if (errors.push(line) > linesMax) errors.shift();
+    });
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      const progress = progressOf(line);
+      if (progress === null) return;
+      options.onProgress?.(progress);
+      if (progress.type === 'ready' || progress.type === 'failed') resolve(progress);
+    });
+    child.on('close', () => fail(startFailure(errors, root)));
+  }).finally(() => {
+    child.stdout.destroy();
+    child.stderr.destroy();
+    if (!labOptions.foreground) child.stdin.destroy();
+    else (child.stdin as unknown as { unref?: () => void }).unref?.();
+    child.unref();
+  });
+}
+
+function progressOf(line: string): LabProgress | null {
+  try {
+    return JSON.parse(line) as LabProgress;
+  } catch {
+    return null;
+  }
+}
+
+function startFailure(errors: readonly string[], root: boolean): string {
+  const said = errors.join('\n');
+  const forbidden = /unshare failed|Operation not permitted|write failed|Permission denied|cannot open/.test(said);
+  if (!root && forbidden) {
+    const hint =
+      'this system does not let an ordinary user make user namespaces; run it as root, or allow them: ' +
+      'sysctl -w kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0';
+    return `${said.split('\n')[0] ?? ''}; ${hint}`;
+  }
+  return said === '' ? 'the lab ended before it was ready' : `the lab ended before it was ready:\n${said}`;
+}
+
+function failureOf(outcome: Extract<Outcome, { type: 'failed' }>): MeshError {
+  if (outcome.code === 'CONFIG_INVALID') return new LabFailed('CONFIG_INVALID', outcome.message);
+  return new LabFailed(outcome.code, outcome.message);
+}
+
+/** A start that failed, in the lab's own words. */
+class LabFailed extends MeshError {
+  constructor(code: 'CONFIG_INVALID' | 'TIMED_OUT' | 'INTERNAL', message: string) {
+    super(code, { reason: message });
+    this.message = message;
+  }
+}
+
+async function endQuietly(name: string): Promise<void> {
+  try {
+    await new LabClient(findRunningLab(name)).down();
+  } catch {
+    // It has ended by itself.
+  }
+}

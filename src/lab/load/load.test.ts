@@ -1,0 +1,40 @@
+// The load generator against a real echo: its pace, its reconnects, and that errors do not stop it.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startEcho } from '../echo/server.ts';
+import { LoadRun, loadOptions } from './load.ts';
+
+test('sends at the asked rate to http and tcp targets, counts failures, and says so in one line', async () => {
+  const identity = { pod: 'p', namespace: 'n', node: '', service: '', serviceAccount: '', cluster: '', ips: [] };
+  const ports = [
+    { name: 'http', port: 0, mode: 'http' as const },
+    { name: 'tcp', port: 0, mode: 'tcp' as const },
+  ];
+  const echo = await startEcho({ identity, ports, calls: [], callsEveryMs: 0 });
+  const targets = [`http://127.0.0.1:${echo.ports[0]}/`, `tcp://127.0.0.1:${echo.ports[1]}`, 'http://127.0.0.1:1/'];
+  const run = new LoadRun(
+    loadOptions(['--rate', '60', '--requests-per-connection', '3', '--connections', '6', ...targets], {}),
+  );
+  run.start();
+  await sleep(1000); // the rate is about time, so the test lets time pass
+  const line = run.summary();
+  run.close();
+  await echo.close();
+  assert.ok(run.ok >= 15 && run.ok <= 45, `about 40 of 60 requests went to targets that answer, ${run.ok} did`);
+  assert.ok(run.failed >= 5, `the closed port was tried again and again, ${run.failed} times`);
+  assert.match(
+    line,
+    /^load: 1 s, p50 \d+\.\d ms, p99 .* ok; tcp:.* ok; .*:1\/ 0 ok, \d+ failed \(ECONNREFUSED ×\d+\)$/,
+  );
+  assert.match(run.total(), /^load: in all \d+ ok, \d+ failed in 1\.\d s$/);
+});
+
+test('options: arguments win over the environment, and mistakes are named', () => {
+  const options = loadOptions(['--rate', '5', 'http://a/'], { TARGETS: 'http://b/', RATE: '9', CONNECTIONS: '4' });
+  assert.deepEqual([options.targets, options.ratePerS, options.connections], [['http://a/'], 5, 4]);
+  assert.throws(() => loadOptions([], {}), /TARGETS/);
+  assert.throws(() => loadOptions(['nonsense'], {}), /nonsense/);
+  assert.throws(() => loadOptions(['--rate', '-1', 'http://a/'], {}), /rate/i);
+  assert.throws(() => loadOptions(['--what', 'http://a/'], {}), /--what/);
+});
