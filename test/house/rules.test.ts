@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { bannedCode, leftovers, lengths, undocumented } from './rules-code.ts';
 import { everyFileIsUsed, importsGoDown } from './rules-layers.ts';
-import { linksLead, machineWords, oneErrorTable, oneHeading } from './rules-project.ts';
+import { dependenciesExplained, linksLead, machineWords, oneErrorTable, oneHeading } from './rules-project.ts';
 import { type Finding, sourceFile } from './source-files.ts';
 
 const sample = (files: Record<string, string>) => Object.entries(files).map(([path, text]) => sourceFile(path, text));
@@ -144,6 +144,16 @@ describe('documents', () => {
       linksLead(files, (target) => target === 'README.md').map(({ message }) => message.split(' ')[4]),
       ['docs/b.md,'],
     );
+  });
+});
+
+describe('dependenciesExplained', () => {
+  it('compares package.json with its document, both ways', () => {
+    const files = sample({
+      'package.json': '{"dependencies":{"a":"1"},"devDependencies":{"b":"1","@c/d":"1"}}',
+      'docs/dependencies.md': '# D\n\n| `a`, `@c/d` | why |\n| `gone` | why |\n',
+    });
+    assert.deepEqual(places(dependenciesExplained(files)), ['docs/dependencies.md:1', 'docs/dependencies.md:4']);
   });
 });
 
