@@ -1,0 +1,185 @@
+// A small declarative reader for configuration: a schema says which fields there are, of what type and with what default;
+// reading returns a frozen object of exactly that type or an error that names file, line and column. Nothing unknown passes.
+import { didYouMean } from '../base/did-you-mean.ts';
+import { canonicalIp, parseCidr } from '../base/ip.ts';
+import { placedError, readYaml, type YamlDocument, type YamlPath } from './yaml.ts';
+
+/** Reads one value; `isDuration` fields may also be written without the `Ms` of their name. */
+export interface Field<T> {
+  read(value: unknown, at: Position): T;
+  /** What stands in when the field is left out; undefined means that it must be given. */
+  readonly fallback: (() => T) | undefined;
+  readonly isDuration: boolean;
+}
+
+export type Shape = Readonly<Record<string, Field<unknown>>>;
+export type ShapeType<S extends Shape> = { readonly [K in keyof S]: S[K] extends Field<infer T> ? T : never };
+
+/** Where a value stands, and how to complain about it. */
+export class Position {
+  readonly #document: YamlDocument;
+  readonly path: YamlPath;
+
+  constructor(document: YamlDocument, path: YamlPath = []) {
+    this.#document = document;
+    this.path = path;
+  }
+
+  at(step: string | number): Position {
+    return new Position(this.#document, [...this.path, step]);
+  }
+
+  /** @throws MeshError CONFIG_INVALID with the place of the value, or of its key. */
+  fail(reason: string, where: 'value' | 'key' = 'value'): never {
+    const place = where === 'key' ? this.#document.keyPlace(this.path) : this.#document.place(this.path);
+    const name = this.path.length === 0 ? '' : `${this.path.join('.')} `;
+    throw placedError('CONFIG_INVALID', place, `${name}${reason}`);
+  }
+}
+
+/**
+ * Reads one YAML document by a schema; an empty text is the document `{}`.
+ * @throws MeshError INPUT_UNREADABLE for a syntax error, CONFIG_INVALID for what the schema does not admit.
+ */
+export function readConfig<S extends Shape>(text: string, file: string, shape: S): ShapeType<S> {
+  const documents = readYaml(text, file);
+  if (documents.length > 1) {
+    throw placedError('CONFIG_INVALID', documents[1]!.place(), 'a configuration file holds one document');
+  }
+  const document = documents[0] ?? { value: {}, place: () => start(file), keyPlace: () => start(file) };
+  return object(shape).read(document.value, new Position(document));
+}
+
+/** A mapping with exactly these fields; frozen. */
+export function object<S extends Shape>(shape: S): Field<ShapeType<S>> {
+  const names = Object.keys(shape);
+  const spellings = new Map<string, string>(names.map((name) => [name, name]));
+  for (const name of names) if (shape[name]?.isDuration) spellings.set(name.replace(/Ms$/, ''), name);
+  const read = (value: unknown, at: Position): ShapeType<S> => {
+    if (!isRecord(value)) at.fail(`must be a mapping, not ${describe(value)}`);
+    const given = new Map<string, string>();
+    for (const key of Object.keys(value)) {
+      const name = spellings.get(key);
+      const field: Position = at.at(key);
+      if (name === undefined) field.fail(`is no known field${didYouMean(key, spellings.keys())}`, 'key');
+      if (given.has(name)) field.fail(`is given twice, as ${given.get(name)} too`, 'key');
+      given.set(name, key);
+    }
+    const result: Record<string, unknown> = {};
+    for (const [name, field] of Object.entries(shape)) {
+      const key = given.get(name);
+      if (key !== undefined && value[key] !== null) result[name] = field.read(value[key], at.at(key));
+      else if (field.fallback !== undefined) result[name] = field.fallback();
+      else if (key !== undefined) at.at(key).fail('must have a value');
+      else at.fail(`must name the field ${name}`);
+    }
+    return Object.freeze(result) as ShapeType<S>;
+  };
+  const allOptional = Object.values(shape).every((field) => field.fallback !== undefined);
+  const empty = (): ShapeType<S> =>
+    Object.freeze(Object.fromEntries(Object.entries(shape).map(([k, f]) => [k, f.fallback?.()]))) as ShapeType<S>;
+  return { read, fallback: allOptional ? empty : undefined, isDuration: false };
+}
+
+/** Text; `pattern` is described by `what` when it does not match. */
+export function string(fallback?: string, rule?: { pattern: RegExp; what: string }): Field<string> {
+  return make(fallback, (value, at: Position) => {
+    if (typeof value !== 'string') at.fail(`must be a string, not ${describe(value)}`);
+    if (rule !== undefined && !rule.pattern.test(value)) at.fail(`must be ${rule.what}, not ${describe(value)}`);
+    return value;
+  });
+}
+
+export function boolean(fallback?: boolean): Field<boolean> {
+  return make(fallback, (value, at: Position) =>
+    typeof value === 'boolean' ? value : at.fail(`must be true or false, not ${describe(value)}`),
+  );
+}
+
+/** A whole number between `min` and `max`. */
+export function integer(range: { min: number; max: number }, fallback?: number): Field<number> {
+  return make(fallback, (value, at: Position) => {
+    if (typeof value === 'number' && Number.isInteger(value) && value >= range.min && value <= range.max) return value;
+    return at.fail(`must be a whole number from ${range.min} to ${range.max}, not ${describe(value)}`);
+  });
+}
+
+/** A TCP port; 0, which lets the kernel choose, is admitted. */
+export function port(fallback?: number): Field<number> {
+  return integer({ min: 0, max: 65535 }, fallback);
+}
+
+/** A duration in milliseconds: `500ms`, `5s`, `10m`, `24h`, `7d`, or a bare number of milliseconds. Name such a field `…Ms`. */
+export function durationMs(fallback?: number): Field<number> {
+  const read = (value: unknown, at: Position): number => {
+    const ms = typeof value === 'number' ? value : typeof value === 'string' ? parseDurationMs(value) : null;
+    if (ms !== null && Number.isFinite(ms) && ms >= 0) return ms;
+    return at.fail(`must be a duration such as 500ms, 5s, 10m or 24h, not ${describe(value)}`);
+  };
+  return { ...make(fallback, read), isDuration: true };
+}
+
+/** One of the words. */
+export function oneOf<const T extends string>(words: readonly T[], fallback?: NoInfer<T>): Field<T> {
+  return make(fallback, (value, at: Position) => {
+    const word = words.find((one) => one === value);
+    if (word !== undefined) return word;
+    const hint = typeof value === 'string' ? didYouMean(value, words) : '';
+    return at.fail(`must be one of ${words.join(', ')}, not ${describe(value)}${hint}`);
+  });
+}
+
+/** `ADDRESS/LENGTH`, returned in canonical form. */
+export function cidr(fallback?: string): Field<string> {
+  return make(fallback, (value, at: Position) => {
+    const parsed = typeof value === 'string' ? parseCidr(value) : null;
+    return parsed?.text ?? at.fail(`must be a network such as 10.0.0.0/8 or fd00::/8, not ${describe(value)}`);
+  });
+}
+
+/** An IP address, returned in canonical form. */
+export function ip(fallback?: string): Field<string> {
+  return make(fallback, (value, at: Position) => {
+    const canonical = typeof value === 'string' ? canonicalIp(value) : null;
+    return canonical ?? at.fail(`must be an IP address, not ${describe(value)}`);
+  });
+}
+
+/** A sequence; frozen. */
+export function list<T>(item: Field<T>, fallback?: readonly T[]): Field<readonly T[]> {
+  return make(fallback, (value, at: Position) => {
+    if (!Array.isArray(value)) at.fail(`must be a list, not ${describe(value)}`);
+    return Object.freeze(value.map((one: unknown, index) => item.read(one, at.at(index))));
+  });
+}
+
+/** The milliseconds of `500ms`, `1.5s`, `10m`, `24h`, `7d` or a sum of such as `1h30m`; null for anything else. */
+export function parseDurationMs(text: string): number | null {
+  if (!/^(\d+(\.\d+)?(ms|s|m|h|d))+$/.test(text)) return null;
+  let sum = 0;
+  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|d)/g)) {
+    sum += Number(amount) * unitMs[unit as keyof typeof unitMs];
+  }
+  return sum;
+}
+
+const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+function make<T>(fallback: T | undefined, read: (value: unknown, at: Position) => T): Field<T> {
+  return { read, fallback: fallback === undefined ? undefined : () => fallback, isDuration: false };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function describe(value: unknown): string {
+  if (value === null) return 'nothing';
+  if (Array.isArray(value)) return 'a list';
+  if (typeof value === 'object') return 'a mapping';
+  return typeof value === 'string' ? `"${value.slice(0, 80)}"` : String(value);
+}
+
+function start(file: string): { file: string; line: number; column: number } {
+  return { file, line: 1, column: 1 };
+}

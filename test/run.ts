@@ -1,0 +1,135 @@
+// `npm test [-- filter…]`: every test of the project with one report and one summary.
+//
+// Unit and in-process tests run beside each other, the lab's tests one by one after them. A filter is a part of a path
+// or of a test's name. The exit code is 0 only if something ran and nothing failed.
+import { availableParallelism } from 'node:os';
+import path from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { run } from 'node:test';
+import { dot, junit, spec, tap } from 'node:test/reporters';
+import { parseArgs } from 'node:util';
+import { ensureTools } from '../native-free/tools.ts';
+import { isMeshError, messageOf } from '../src/base/errors.ts';
+import { findTestFiles, joinPhases, noOutcome, planTests, type TestEvent, type TestPlan } from './house/test-phases.ts';
+
+const root = path.dirname(import.meta.dirname);
+const tools = ['nft', 'ip', 'perl', 'unshare', 'nsenter', 'mount', 'umount', 'sysctl', 'openssl'] as const;
+/** A single test; one that needs longer says so itself with `{ timeout }`. */
+const unitTimeoutMs = 60_000;
+const labTimeoutMs = 180_000;
+/** No event from any file for this long means that one hangs with an open handle after its last test. */
+const silenceMaxMs = 240_000;
+const reporters = { spec: () => new spec(), tap: () => tap, dot: () => dot, junit: () => junit } as const;
+
+const usage = `usage: npm test [-- [--reporter spec|tap|dot|junit] [--list] FILTER…]
+  npm test                         everything
+  npm test -- src/h2               the files whose path has 'src/h2' in it
+  npm test -- test/lab 'half-close'  tests with that in their name, in the lab's files
+`;
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      reporter: { type: 'string', default: 'spec' },
+      list: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  if (values.help || !Object.hasOwn(reporters, values.reporter)) {
+    (values.help ? process.stdout : process.stderr).write(usage);
+    return values.help ? 0 : 2;
+  }
+  const plan = planTests(findTestFiles(root), positionals);
+  if (values.list) {
+    process.stdout.write([...plan.parallel, ...plan.serial, ''].join('\n'));
+    return 0;
+  }
+  if (!toolsAreThere(plan)) return 1;
+  return await runPlan(plan, reporters[values.reporter as keyof typeof reporters]());
+}
+
+/** Tells what is missing; that stops the run only if tests of the lab are in it, since they would all fail. */
+function toolsAreThere(plan: TestPlan): boolean {
+  try {
+    ensureTools(tools);
+    return true;
+  } catch (error) {
+    if (!isMeshError(error)) throw error;
+    process.stderr.write(`ambient: ${error.message}\n`);
+    return plan.serial.length === 0;
+  }
+}
+
+async function runPlan(plan: TestPlan, reporter: Parameters<typeof pipeline>[1]): Promise<number> {
+  const abort = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      abort.abort();
+      process.exitCode = signal === 'SIGINT' ? 130 : 143;
+    });
+  }
+  const phase = (files: readonly string[], concurrency: number, timeout: number) => (): AsyncIterable<TestEvent> =>
+    watched(
+      run({
+        cwd: root,
+        files: files.map((file) => path.join(root, file)),
+        concurrency,
+        timeout,
+        signal: abort.signal,
+        ...(plan.namePatterns.length > 0 && { testNamePatterns: plan.namePatterns.map(namePattern) }),
+      }) as unknown as AsyncIterable<TestEvent>,
+      abort,
+    );
+  const phases = [];
+  if (plan.parallel.length > 0) phases.push(phase(plan.parallel, availableParallelism(), unitTimeoutMs));
+  if (plan.serial.length > 0) phases.push(phase(plan.serial, 1, labTimeoutMs));
+  const outcome = noOutcome();
+  await pipeline(Readable.from(joinPhases(phases, outcome)), reporter as never, process.stdout, { end: false });
+  if (outcome.counts.tests === 0 && !abort.signal.aborted)
+    process.stderr.write('ambient: no test matched; try npm test -- --list\n');
+  return outcome.success && outcome.counts.tests > 0 && !abort.signal.aborted ? 0 : 1;
+}
+
+/** Passes events on; ends the phase with the names of the files that keep it waiting when nothing has come for long. */
+async function* watched(events: AsyncIterable<TestEvent>, abort: AbortController): AsyncGenerator<TestEvent> {
+  const open = new Set<string>();
+  const onSilence = (): void => {
+    process.stderr.write(
+      `ambient: nothing from ${[...open].join(', ')} for ${silenceMaxMs / 1000} s; a handle is left open there\n`,
+    );
+    abort.abort();
+  };
+  let timer = setTimeout(onSilence, silenceMaxMs);
+  try {
+    for await (const event of events) {
+      clearTimeout(timer);
+      timer = setTimeout(onSilence, silenceMaxMs);
+      noteFile(event, open);
+      yield event;
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The runner reports a file as a test whose name is the file's path. */
+function noteFile(event: TestEvent, open: Set<string>): void {
+  const { name, file } = event.data;
+  if (typeof name !== 'string' || name !== file) return;
+  if (event.type === 'test:dequeue') open.add(path.relative(root, name));
+  if (event.type === 'test:complete') open.delete(path.relative(root, name));
+}
+
+function namePattern(text: string): RegExp {
+  return new RegExp(text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&'), 'i');
+}
+
+try {
+  const code = await main();
+  process.exitCode ??= code;
+} catch (error) {
+  process.stderr.write(`ambient: ${messageOf(error)}\n`);
+  process.exitCode = 2;
+}
