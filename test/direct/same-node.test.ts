@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { pod, policy, port, rule, service, update } from '../../src/forward/fixtures.ts';
-import { app, client, echo, read, readAll, resetOf, TestNode, until } from './support/mesh.ts';
+import { app, client, echo, read, readAll, refused, resetOf, TestNode, until } from './support/mesh.ts';
 
 const web = '127.31.1.2';
 const cart = '127.31.1.3';
@@ -61,7 +61,7 @@ test('same node: policy is asked with the identity of the source; a refusal rese
   });
   const n1 = await node(context, update({ policies: [deny] }));
   await app(context, cart, 8080, echo);
-  await resetOf(await client(context, web, cartVip, 80));
+  await refused(context, web, cartVip, 80);
   const [record] = await n1.recorded(1);
   assert.deepEqual([record?.flag, record?.decidedBy], ['DENY', 'shop/no-web']);
   const { edges } = await n1.snapshot();
@@ -108,7 +108,7 @@ for (const [title, host, toPort] of [
   test(`a service with ${title}: reset at once with NO_ENDPOINT`, async (context) => {
     const n1 = await node(context);
     const startedMs = performance.now();
-    await resetOf(await client(context, web, host, toPort));
+    await refused(context, web, host, toPort);
     assert.ok(performance.now() - startedMs < 500);
     assert.equal((await n1.recorded(1))[0]?.flag, 'NO_ENDPOINT');
   });
@@ -116,7 +116,7 @@ for (const [title, host, toPort] of [
 
 test("a port of the proxy's own is refused with SELF_CALL", async (context) => {
   const n1 = await node(context);
-  await resetOf(await client(context, web, cartVip, 15006));
+  await refused(context, web, cartVip, 15006);
   assert.equal((await n1.recorded(1))[0]?.flag, 'SELF_CALL');
 });
 
@@ -167,7 +167,7 @@ test('an unknown pod that turns out to be outside the mesh goes on in plaintext;
 
 test('a pod that stays unknown is reset with UNKNOWN_SOURCE when its time is up', async (context) => {
   const n1 = await node(context);
-  await resetOf(await client(context, late, cartVip, 80));
+  await refused(context, late, cartVip, 80);
   assert.equal((await n1.recorded(1))[0]?.flag, 'UNKNOWN_SOURCE');
 });
 

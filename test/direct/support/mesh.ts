@@ -236,6 +236,16 @@ export function resetOf(socket: Socket): Promise<string> {
   return within(reset, 'a reset');
 }
 
+/**
+ * Dials like `client`, for a connection that the proxy resets at once. In one process the reset may come before the
+ * client has seen its connect succeed.
+ */
+export function refused(context: TestContext, from: string, host: string, port: number): Promise<string> {
+  const socket = dial({ host, port, localAddress: from });
+  context.after(() => socket.destroy());
+  return resetOf(socket);
+}
+
 /** `promise`, or a failure that names `what` after a few seconds. */
 export async function within<T>(promise: Promise<T>, what: string, ms = waitMs): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
