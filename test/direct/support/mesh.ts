@@ -151,7 +151,8 @@ export class TestNode {
   }
 }
 
-const defaultAuthority = new TestAuthority();
+/** Signs for every node that a test brings no other authority for. */
+export const defaultAuthority = new TestAuthority();
 
 /** A pod's application: listens where the proxy connects to. `onSocket` plays it. */
 export async function app(
