@@ -14,12 +14,16 @@ export interface Pair {
   readonly webPod: Workload;
   readonly cartPod: Workload;
   readonly cart2Pod: Workload;
+  /** Those that see a connection from web to cart. */
+  readonly proxies: readonly TestNode[];
   /** Changes the mesh on both nodes. */
   apply(change: Partial<MeshUpdate>): Promise<void>;
 }
 
 export interface PairOptions {
   readonly mesh?: Partial<MeshUpdate>;
+  /** Where cart runs; default n2. On n1 there is no tunnel. */
+  readonly cartNode?: 'n1' | 'n2';
   /** Whether cart has a second endpoint on n2, `cart2`; its own identity is that of `cart`. */
   readonly second?: Partial<Workload>;
   readonly n1?: Partial<NodeOptions>;
@@ -34,7 +38,7 @@ export async function startPair(context: TestContext, net: number, options: Pair
   const vip = `127.${net}.96.1`;
   const services = { 'shop/cart.shop.svc.cluster.local': [port(80, 8080)] };
   const webPod = pod('web', 'n1', web);
-  const cartPod = pod('cart', 'n2', cart, { services });
+  const cartPod = pod('cart', options.cartNode ?? 'n2', cart, { services });
   const cart2Pod = pod('cart2', 'n2', cart2, { serviceAccount: 'cart', services, ...options.second });
   const n1 = new TestNode(context, 'n1', {
     podCidrs: [`127.${net}.1.0/24`],
@@ -60,5 +64,6 @@ export async function startPair(context: TestContext, net: number, options: Pair
   };
   await apply({ ...first, complete: true });
   await Promise.all([n1.serving, n2.serving]);
-  return { n1, n2, web, cart, cart2, vip, webPod, cartPod, cart2Pod, apply };
+  const proxies = options.cartNode === 'n1' ? [n1] : [n1, n2];
+  return { n1, n2, proxies, web, cart, cart2, vip, webPod, cartPod, cart2Pod, apply };
 }
