@@ -130,6 +130,14 @@ for (const [title, now] of [
   });
 }
 
+test('a connection that went on to another endpoint does not end with the first one', () => {
+  const { tracker, records, inbound } = setUp();
+  const connection = inbound();
+  tracker.unbind(connection, server.uid);
+  tracker.workloadChanged(server.uid, null);
+  assert.equal(records.length, 0);
+});
+
 test('edges: opened and bytes on the row "-", the end on the row of its flag, live bytes at snapshot time', () => {
   const { tracker, edges, inbound } = setUp();
   const connection = inbound();

@@ -48,6 +48,8 @@ export class Connection {
   abort: (error: MeshError) => void = () => {};
   splice: Splice | null = null;
   finished = false;
+  /** Uids of the local pods whose end is the end of this connection; kept by the tracker. */
+  boundTo: string[] = [];
   /** Bytes already added to the edge counters. */
   countedSent = 0;
   countedReceived = 0;

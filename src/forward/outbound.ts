@@ -191,7 +191,10 @@ class Outbound {
     const isLast = this.#connection.attempts >= endpointAttempts || way.service === null || way.workload === null;
     if (isLast || !mayTryElsewhere(error)) throw error;
     this.#lastError = error;
-    if (way.workload !== null) this.#tried.add(way.workload.uid);
+    if (way.workload !== null) {
+      this.#tried.add(way.workload.uid);
+      if (way.workload.uid !== source.uid) this.#context.tracker.unbind(this.#connection, way.workload.uid);
+    }
     this.#connection.question = null;
     this.#attempt(source);
   }
