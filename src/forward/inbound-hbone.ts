@@ -51,8 +51,14 @@ export function acceptTunnel(context: ForwardContext, credentials: TunnelCredent
     identity: null,
   });
   connection.transport = 'mtls';
-  const pending = new Pending(context, connection, (error) => tunnel.reject(statusOf(error)));
-  tunnel.onAbort = () => pending.fail(new MeshError('RESET_BY_SOURCE'));
+  let aborted = false;
+  const pending = new Pending(context, connection, (error) => {
+    if (!aborted) tunnel.reject(statusOf(error));
+  });
+  tunnel.onAbort = () => {
+    aborted = true;
+    pending.fail(new MeshError('RESET_BY_SOURCE'));
+  };
   pending.begin(() => {
     if (authority === null)
       throw new MeshError('AUTHORITY_INVALID', { authority: tunnel.authority, reason: 'no IP:port' });
