@@ -1,4 +1,5 @@
-// The hidden `ambientctl __complete`: candidates for the last of the words so far, from the command tree and from the running lab.
+// The hidden `ambientctl __complete`: candidates for the last of the words so far, from the command tree and from the
+// running lab.
 import type { Command as Commander, Option } from 'commander';
 import { findLab, type LabClient, listLabs } from '../lab/control-client.ts';
 import type { Command } from './command.ts';

@@ -1,4 +1,5 @@
-// `ambientctl completion`: static scripts that ask the hidden `__complete` for candidates, so that live names need no cache.
+// `ambientctl completion`: static scripts that ask the hidden `__complete` for candidates, so that live names need no
+// cache.
 import { MeshError } from '../base/errors.ts';
 import type { Command } from './command.ts';
 

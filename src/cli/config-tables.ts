@@ -1,4 +1,5 @@
-// The tables of `ambientctl config …`: the columns that users of `istioctl ztunnel-config` know, and ours behind `-o wide`.
+// The tables of `ambientctl config …`: the columns that users of `istioctl ztunnel-config` know, and ours behind `-o
+// wide`.
 import type { Policy, Service, WaypointAddress, Workload } from '../model/types.ts';
 import type { CertificateView, ConnectionView, PeerView } from '../model/views.ts';
 import { bytesText, type TableView, table } from './table.ts';

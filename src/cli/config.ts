@@ -16,7 +16,10 @@ export function config(view: ConfigView): Command {
   };
 }
 
-/** The result for a dump that is at hand, limited to one namespace unless that is null. `nowMs` null: a saved dump, whose certificates cannot be judged by today's clock. */
+/**
+ * The result for a dump that is at hand, limited to one namespace unless that is null. `nowMs` null: a saved dump,
+ * whose certificates cannot be judged by today's clock.
+ */
 export function configResult(
   view: ConfigView,
   dump: NodeDump,

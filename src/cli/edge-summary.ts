@@ -1,4 +1,5 @@
-// Who talks to whom, out of the dumps of all node proxies. Both ends of a tunnelled connection report it; each edge is counted once.
+// Who talks to whom, out of the dumps of all node proxies. Both ends of a tunnelled connection report it; each edge
+// is counted once.
 import type { EdgeView, NodeDump } from '../model/views.ts';
 
 export interface EdgeSummary {

@@ -1,4 +1,5 @@
-// `ambientctl edges`: who talks to whom, over what, with which identities, how much, and what was refused by which policy.
+// `ambientctl edges`: who talks to whom, over what, with which identities, how much, and what was refused by which
+// policy.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LabClient } from '../lab/control-client.ts';
 import type { NodeDump } from '../model/views.ts';

@@ -23,7 +23,9 @@ export interface CliIo {
   readonly interrupted: AbortSignal;
 }
 
-/** The io of this process. Installs handlers for SIGINT and SIGTERM, and lets a closed pipe (`| head`) end it quietly. */
+/**
+ * The io of this process. Installs handlers for SIGINT and SIGTERM, and lets a closed pipe (`| head`) end it quietly.
+ */
 export function processIo(): CliIo {
   const interrupt = new AbortController();
   for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const]) {

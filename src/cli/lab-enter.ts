@@ -1,4 +1,5 @@
-// `ambientctl lab exec` and `lab shell`: a program inside a pod or a node, with stdin, stdout, stderr, exit code and signals passed through.
+// `ambientctl lab exec` and `lab shell`: a program inside a pod or a node, with stdin, stdout, stderr, exit code and
+// signals passed through.
 import { MeshError } from '../base/errors.ts';
 import { runEntered } from '../lab/enter.ts';
 import { type Command, type CommandContext, textOption } from './command.ts';

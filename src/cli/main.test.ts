@@ -8,11 +8,11 @@ import { Readable } from 'node:stream';
 import { after, test } from 'node:test';
 import { errorTable, MeshError } from '../base/errors.ts';
 import { exitCodeOf } from './exit-codes.ts';
-import { dump } from './fixtures.ts';
-import { assertGolden } from './golden.ts';
 import { type CliIo, coloured, wantsColour } from './io.ts';
 import { runCli } from './main.ts';
 import { ageText, bytesText, table } from './table.ts';
+import { dump } from './testing-fixtures.ts';
+import { assertGolden } from './testing-golden.ts';
 import { parsePart } from './which-mesh.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'ambient-cli-'));
@@ -172,7 +172,8 @@ test('completion: commands, options, choices, files, and nothing where there is 
 
 test('the completion script of bash completes in bash', async () => {
   const { out } = await run('completion', 'bash');
-  const program = `ambientctl() { ${process.execPath} ${path.join(import.meta.dirname, '../bin/ambientctl.ts')} "$@"; }`;
+  const file = path.join(import.meta.dirname, '../bin/ambientctl.ts');
+  const program = `ambientctl() { ${process.execPath} ${file} "$@"; }`;
   const ask = `COMP_WORDS=(ambientctl lab sh); COMP_CWORD=2; _ambientctl; echo "\${COMPREPLY[*]}"`;
   const shell = spawnSync('bash', ['-c', `${program}\n${out}\n${ask}`], { encoding: 'utf8', timeout: 10_000 });
   assert.equal(shell.stdout, 'shell\n', shell.stderr);

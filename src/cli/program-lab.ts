@@ -12,7 +12,7 @@ export function addLabCommands(program: Commander, act: Act): void {
     .helpCommand(false)
     .summary('a whole mesh on this machine, from ordinary manifests')
     .description(
-      'Runs a whole mesh on this machine: nodes and pods are network namespaces, everything else is real. No root needed.',
+      'Runs a whole mesh on this machine: nodes and pods are network namespaces, the rest is real. No root needed.',
     )
     .addHelpText(
       'after',
@@ -108,7 +108,7 @@ function addObjects(lab: Commander, act: Act): void {
       .summary(verb === 'apply' ? 'create or change objects' : 'delete objects')
       .description(
         verb === 'apply'
-          ? 'Applies manifests; returns when every proxy is in step. Refused objects are named, exit 1, nothing applied.'
+          ? 'Applies manifests; returns when every proxy is in step. Refused objects are named, exit 1, none applied.'
           : 'Deletes the objects that manifests name; returns when every proxy is in step.',
       )
       .option('-f, --file <path>', 'a manifest, a folder of them, or - for standard input (repeatable)', collect)

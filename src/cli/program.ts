@@ -1,4 +1,5 @@
-// The command tree of `ambientctl`: names, options and help. What a command does is imported only when it runs, so that help is instant.
+// The command tree of `ambientctl`: names, options and help. What a command does is imported only when it runs, so
+// that help is instant.
 import { Command as Commander } from 'commander';
 import { printResult } from './command.ts';
 import { configViews } from './config-views.ts';
@@ -58,7 +59,7 @@ function addLookCommands(program: Commander, act: Act): void {
   withMesh(program.command('status'))
     .summary('proxies, whether they are in step, refused configuration')
     .description(
-      'Shows every proxy, whether it holds what the controller serves, and configuration that was refused, with its place.',
+      'Shows every proxy, whether it holds what the controller serves, and what was refused, with its place.',
     )
     .addHelpText(
       'after',
@@ -69,29 +70,7 @@ function addLookCommands(program: Commander, act: Act): void {
     )
     .action(act(async () => (await import('./status.ts')).status));
 
-  const config = program
-    .command('config')
-    .helpCommand(false)
-    .summary("a node proxy's own view: workloads, services, policies, certs, connections")
-    .description('Shows what a node proxy itself holds, live or from a saved dump.')
-    .addHelpText(
-      'after',
-      examples([
-        ['ambientctl config workloads --node node-1', ''],
-        ['ambientctl config connections --node node-2 -o wide', 'with identities'],
-        ['ambientctl config all --node node-1 -o json > dump.json', 'save everything'],
-        ['ambientctl config certs -f dump.json', 'read it later, anywhere'],
-      ]),
-    );
-  for (const view of configViews) {
-    withMesh(config.command(view))
-      .summary(configSummary[view])
-      .description(`Shows ${configSummary[view]}.`)
-      .option('--node <name>', 'the node whose proxy is asked')
-      .option('-f, --file <dump>', 'read a saved dump instead (- is standard input)')
-      .option('-n, --namespace <ns>', 'only this namespace')
-      .action(act(async () => (await import('./config.ts')).config(view)));
-  }
+  addConfigCommands(program, act);
 
   withMesh(program.command('why'))
     .argument('<from>', 'NS/POD, deploy/NAME (with -n), or an IP')
@@ -132,6 +111,32 @@ function addLookCommands(program: Commander, act: Act): void {
     .description('Prints the version of this program, and of the controller and the proxies of the lab if one runs.')
     .option('--client', 'this program only')
     .action(act(async () => (await import('./version.ts')).version));
+}
+
+function addConfigCommands(program: Commander, act: Act): void {
+  const config = program
+    .command('config')
+    .helpCommand(false)
+    .summary("a node proxy's own view: workloads, services, policies, certs, connections")
+    .description('Shows what a node proxy itself holds, live or from a saved dump.')
+    .addHelpText(
+      'after',
+      examples([
+        ['ambientctl config workloads --node node-1', ''],
+        ['ambientctl config connections --node node-2 -o wide', 'with identities'],
+        ['ambientctl config all --node node-1 -o json > dump.json', 'save everything'],
+        ['ambientctl config certs -f dump.json', 'read it later, anywhere'],
+      ]),
+    );
+  for (const view of configViews) {
+    withMesh(config.command(view))
+      .summary(configSummary[view])
+      .description(`Shows ${configSummary[view]}.`)
+      .option('--node <name>', 'the node whose proxy is asked')
+      .option('-f, --file <dump>', 'read a saved dump instead (- is standard input)')
+      .option('-n, --namespace <ns>', 'only this namespace')
+      .action(act(async () => (await import('./config.ts')).config(view)));
+  }
 }
 
 const configSummary = {

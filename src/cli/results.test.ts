@@ -1,4 +1,5 @@
-// What commands print, in every format, against golden files: the JSON is a contract, and a table that changes should be seen to change.
+// What commands print, in every format, against golden files: the JSON is a contract, and a table that changes should
+// be seen to change.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { WhyResult } from '../policy/why.ts';
@@ -6,18 +7,18 @@ import { configResult } from './config.ts';
 import { configViews } from './config-views.ts';
 import { summarizeEdges } from './edge-summary.ts';
 import { EdgeMeter, edgesResult } from './edges.ts';
-import { dump, edgeDumps, labStatus, nowMs, statusView } from './fixtures.ts';
-import { assertGoldenResult } from './golden.ts';
 import { applyResult, getResult } from './lab-objects.ts';
 import { labStatusResult } from './lab-up.ts';
 import { statusResult } from './status.ts';
+import { dump, edgeDumps, labStatus, nowMs, statusView } from './testing-fixtures.ts';
+import { assertGoldenResult } from './testing-golden.ts';
 import { whyResult } from './why.ts';
 
 for (const view of configViews) {
   test(`config ${view}`, () => assertGoldenResult(`config-${view}`, configResult(view, dump, null, nowMs)));
 }
 
-test('config limits to a namespace, and does not judge the certificates of a saved dump by the clock of today', async () => {
+test('config limits to a namespace, and judges no saved certificate by the clock of today', async () => {
   const workloads = configResult('workloads', dump, 'legacy', null);
   assert.deepEqual(
     (workloads.data as { name: string }[]).map((one) => one.name),

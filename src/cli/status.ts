@@ -1,4 +1,5 @@
-// `ambientctl status`: which proxies there are, whether they hold what the controller serves, and which configuration was refused.
+// `ambientctl status`: which proxies there are, whether they hold what the controller serves, and which configuration
+// was refused.
 import type { ResourceIssue } from '../model/types.ts';
 import type { ProxyView, StatusView } from '../model/views.ts';
 import type { Command, CommandResult } from './command.ts';
@@ -6,7 +7,10 @@ import { exitCodes } from './exit-codes.ts';
 import { ageText, type Column, type TableView, table } from './table.ts';
 import { labOf } from './which-mesh.ts';
 
-/** Asks the controller. Exit 1 when a proxy is not ready or behind, when something was refused, or when a source cannot be read. */
+/**
+ * Asks the controller. Exit 1 when a proxy is not ready or behind, when something was refused, or when a source
+ * cannot be read.
+ */
 export const status: Command = async (context) => {
   const lab = labOf(context);
   return statusResult((await lab.admin('controller', '', '/status')) as StatusView, Date.now());

@@ -1,4 +1,5 @@
-// The one column writer: kubectl-like tables with upper-case headers, three spaces between columns, no borders, `-` for what is absent.
+// The one column writer: kubectl-like tables with upper-case headers, three spaces between columns, no borders, `-`
+// for what is absent.
 import { stripVTControlCharacters } from 'node:util';
 import { type Paint, plain, type Tone } from './io.ts';
 

@@ -1,4 +1,5 @@
-// Which mesh a command speaks of: manifests (`-f`), a lab (`--lab`, AMBIENT_LAB, the only one that runs), or a cluster (`--kubeconfig`).
+// Which mesh a command speaks of: manifests (`-f`), a lab (`--lab`, AMBIENT_LAB, the only one that runs), or a
+// cluster (`--kubeconfig`).
 import { isMeshError, MeshError } from '../base/errors.ts';
 import { findLab, type LabClient } from '../lab/control-client.ts';
 import { type CommandContext, textOption } from './command.ts';
@@ -40,7 +41,8 @@ export type PartName =
   | { readonly kind: 'controller' };
 
 /**
- * Reads `NS/POD`, `POD` (with `namespace`), `deploy/NAME`, `node/NAME`, `controller`. Throws USAGE with the forms that there are.
+ * Reads `NS/POD`, `POD` (with `namespace`), `deploy/NAME`, `node/NAME`, `controller`. Throws USAGE with the forms
+ * that there are.
  * A pod's name stays `deploy/NAME` where that was given: the lab resolves it to one of the deployment's pods.
  */
 export function parsePart(text: string, namespace: string | undefined): PartName {

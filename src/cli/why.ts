@@ -1,5 +1,5 @@
-// `ambientctl why FROM TO[:PORT]`: what would happen to a connection, and why. The answer is computed by `src/policy`, with the
-// very code of the data path, from the mesh of a lab's controller or from manifests.
+// `ambientctl why FROM TO[:PORT]`: what would happen to a connection, and why. The answer is computed by
+// `src/policy`, with the very code of the data path, from the mesh of a lab's controller or from manifests.
 import { MeshError } from '../base/errors.ts';
 import { MeshIndex } from '../model/mesh-index.ts';
 import type { MeshView } from '../model/views.ts';
@@ -97,11 +97,12 @@ function verdictLine(answer: WhyResult, view: TableView): string {
 
 function carriedLine(answer: WhyResult): string | null {
   if (answer.verdict === 'unreachable') return null;
+  const fromNode = answer.from.node ?? 'its node';
   switch (answer.transport) {
     case 'mtls':
-      return `carried: mutual TLS from the proxy of ${answer.from.node ?? 'its node'} to that of ${answer.to.node ?? 'the peer node'}`;
+      return `carried: mutual TLS from the proxy of ${fromNode} to that of ${answer.to.node ?? 'the peer node'}`;
     case 'same-node':
-      return `carried: inside ${answer.from.node ?? 'one node'}, whose proxy knows both ends; the bytes leave no machine`;
+      return `carried: inside ${fromNode}, whose proxy knows both ends; the bytes do not leave the machine`;
     case 'plaintext':
       return 'carried: plaintext, since not both ends are in the mesh';
     default:

@@ -229,7 +229,9 @@ const edge = (
   };
 };
 
-/** Edges as two node proxies report them: a tunnelled one from both ends, a refused one, a same-node one, plain ones. */
+/**
+ * Edges as two node proxies report them: a tunnelled one from both ends, a refused one, a same-node one, plain ones.
+ */
 export const edgeDumps: readonly Pick<NodeDump, 'edges'>[] = [
   {
     edges: [
