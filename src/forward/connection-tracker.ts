@@ -20,7 +20,7 @@ export interface TrackerOptions {
   readonly threadId: number;
   readonly connectionsMax: number;
   readonly judge: (question: PolicyQuestion) => Judgement;
-  readonly accessLog: AccessLog;
+  readonly accessLog: Pick<AccessLog, 'write' | 'writeOpening' | 'logsOpenings'>;
   readonly edges: EdgeRecorder;
   /** Questions asked per turn of the event loop when the mesh has changed. */
   readonly judgePerTurn?: number;

@@ -228,9 +228,11 @@ export class CertificateManager extends EventEmitter<ManagerEvents> {
     entry.held = issued;
     entry.reason = null;
     entry.backoff.reset();
-    const halfLifeMs = (issued.notAfterMs - issued.notBeforeMs) / 2;
-    const renewAtMs = issued.notBeforeMs + halfLifeMs * (1 - renewalJitterShare * 2 * random());
-    this.#rest(entry, Math.max(renewAtMs - clock.now(), backoffFirstMs));
+    // From its arrival on rather than from notBefore: authorities back-date, and a node's clock may be off.
+    const nowMs = clock.now();
+    const halfLifeMs = (issued.notAfterMs - Math.max(issued.notBeforeMs, nowMs)) / 2;
+    const delayMs = halfLifeMs * (1 - renewalJitterShare * 2 * random());
+    this.#rest(entry, Math.max(delayMs, backoffFirstMs));
     this.emit('certificate', issued);
   }
 

@@ -3,7 +3,7 @@ import { MeshError } from '../base/errors.ts';
 import { parseCidr } from '../base/ip.ts';
 import { Connection } from '../forward/connection.ts';
 import { ConnectionTracker } from '../forward/connection-tracker.ts';
-import type { ForwardConfig, ForwardContext } from '../forward/context.ts';
+import type { ConnectTcp, ForwardConfig, ForwardContext } from '../forward/context.ts';
 import { EdgeRecorder } from '../forward/edge-recorder.ts';
 import { HoldQueue } from '../forward/hold-queue.ts';
 import { judgeOf } from '../forward/judge.ts';
@@ -36,8 +36,12 @@ export interface DataPath {
   close(): void;
 }
 
-/** Builds the data path. `ask` requests a certificate from the main thread. */
-export function createDataPath(start: DataThreadStart, ask: (identity: SpiffeId) => void): DataPath {
+/** Builds the data path. `ask` requests a certificate from the main thread; tests bring their own `connect`. */
+export function createDataPath(
+  start: DataThreadStart,
+  ask: (identity: SpiffeId) => void,
+  connect: ConnectTcp = connectTcp,
+): DataPath {
   // The main thread has read and checked it; it arrives as a structured clone of `NodeConfig`.
   const config = start.config as unknown as ForwardConfig;
   const { timeouts, limits, log } = config;
@@ -72,7 +76,7 @@ export function createDataPath(start: DataThreadStart, ask: (identity: SpiffeId)
     pool,
     holds,
     sweep,
-    connect: connectTcp,
+    connect,
     random: Math.random,
     nextId: () => `${start.threadId}-${++ids}`,
   };

@@ -2,6 +2,7 @@
 // of them. The main thread feeds it over a MessagePort and asks it for snapshots; see `messages.ts`.
 import type { MessagePort } from 'node:worker_threads';
 import { MeshError } from '../base/errors.ts';
+import type { ConnectTcp } from '../forward/context.ts';
 import type { MeshUpdate } from '../model/types.ts';
 import { createDataPath, type DataPath } from './data-thread-assembly.ts';
 import { DataThreadListeners } from './data-thread-listeners.ts';
@@ -37,17 +38,21 @@ export class DataThread {
   #draining = false;
   #closed = false;
 
-  constructor(start: DataThreadStart, port: MessagePort) {
+  constructor(start: DataThreadStart, port: MessagePort, connect?: ConnectTcp) {
     this.#start = start;
     this.#port = port;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.done = promise;
     this.#resolve = resolve;
     this.#reject = reject;
-    this.#path = createDataPath(start, (identity) => this.#tell({ type: 'certificateWanted', identity }));
+    this.#path = createDataPath(start, (identity) => this.#tell({ type: 'certificateWanted', identity }), connect);
     this.#listeners = new DataThreadListeners(this.#path);
     port.on('message', (message: ToDataThread) => this.#obey(message));
     port.on('close', () => this.close());
+  }
+
+  counters(): Record<string, number> {
+    return this.#path.counters();
   }
 
   flushLogs(): void {

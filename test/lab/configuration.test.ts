@@ -52,8 +52,14 @@ describe('configuration', () => {
     }
   }
 
-  async function ambientctl(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-    const argv = [path.join(root, 'src/bin/ambientctl.ts'), ...args];
+  interface Outcome {
+    readonly code: number;
+    readonly stdout: string;
+    readonly stderr: string;
+  }
+
+  async function ambientctl(...args: string[]): Promise<Outcome> {
+    const argv: string[] = [path.join(root, 'src/bin/ambientctl.ts'), ...args];
     const env = { ...process.env, AMBIENT_LAB: lab.client.lab.name };
     try {
       const { stdout, stderr } = await run(process.execPath, argv, { env });
@@ -119,10 +125,10 @@ describe('configuration', () => {
       const file = path.join(lab.folder, `${program}.config`);
       writeFileSync(file, 'trustDomain: cluster.local\nlog:\n  level: info\n  colour: blue\n');
       const argv = [path.join(root, 'src/bin', `${program}.ts`), '--config', file];
-      const failed = await run(process.execPath, argv).then(
+      const failed = (await run(process.execPath, argv).then(
         () => null,
-        (error: { code: number; stderr: string }) => error,
-      );
+        (error: unknown) => error,
+      )) as Outcome | null;
       assert.equal(failed?.code, 2, failed?.stderr);
       assert.match(failed?.stderr ?? '', new RegExp(`${program}\\.config:4:3`));
       rmSync(file);

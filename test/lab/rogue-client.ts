@@ -34,7 +34,7 @@ socket.on('secureConnect', () => {
   });
   stream.on('error', failed);
   stream.on('response', (headers) => {
-    const status = headers[constants.HTTP2_HEADER_STATUS];
+    const status = Number(headers[constants.HTTP2_HEADER_STATUS]);
     finish({ taken: status === 200, status });
   });
 });
