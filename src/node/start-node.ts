@@ -15,7 +15,7 @@ import type { CertificateManagerOptions } from '../identity/certificate-manager.
 import type { Workload } from '../model/types.ts';
 import type { NodeDump } from '../model/views.ts';
 import { createLogger, type Logger } from '../telemetry/logger.ts';
-import { type NodeReading, NodeMetrics } from '../telemetry/registry.ts';
+import { NodeMetrics, type NodeReading } from '../telemetry/registry.ts';
 import { type AdminPorts, AdminServers } from './admin.ts';
 import { CaptureKeeper } from './capture-keeper.ts';
 import { CertificateKeeper, signNothing } from './certificate-keeper.ts';
@@ -82,6 +82,8 @@ class NodeProxy implements RunningNode {
   readonly #admin: AdminServers;
   readonly #savedAt: string | null;
   readonly #onEnd: () => void;
+  #knowsPods = false;
+  /** Every local identity has had its certificate once: a pod that comes later does not make the node unready. */
   #wasCertified = false;
   #isDraining = false;
   #draining: Promise<void> | null = null;
@@ -142,7 +144,10 @@ class NodeProxy implements RunningNode {
     this.ports = await this.#admin.start();
     const { nodeName, controllerUrl, podCidrs } = this.#config;
     const threads = this.#threads.views().length;
-    this.#log.info({ nodeName, version, threads, controllerUrl, podCidrs, stateFrom: this.#savedAt }, 'node proxy starts');
+    this.#log.info(
+      { nodeName, version, threads, controllerUrl, podCidrs, stateFrom: this.#savedAt },
+      'node proxy starts',
+    );
     this.#certificates.restore(this.#store?.loadCertificates() ?? []);
     this.#threads.start();
     await this.#mesh.start();
@@ -274,11 +279,14 @@ class NodeProxy implements RunningNode {
 
   #welcome() {
     const certificates = this.#certificates.messages();
-    return this.#mesh.isKnown ? [...certificates, { type: 'mesh', update: wholeMesh(this.#mesh.index) } as const] : certificates;
+    return this.#mesh.isKnown
+      ? [...certificates, { type: 'mesh', update: wholeMesh(this.#mesh.index) } as const]
+      : certificates;
   }
 
   async #onLocalPods(pods: readonly Workload[]): Promise<void> {
     this.#certificates.setLocal(localIdentities(pods));
+    this.#knowsPods = true;
     this.#onProgress();
     await this.#capture.want(captureFor(this.#config, pods));
   }
@@ -291,7 +299,7 @@ class NodeProxy implements RunningNode {
   /** Something that readiness looks at has changed. */
   #onProgress(): void {
     if (!this.#mesh?.isKnown) return;
-    if (this.#certificates.missing().length === 0) this.#wasCertified = true;
+    if (this.#knowsPods && this.#certificates.missing().length === 0) this.#wasCertified = true;
     const pending = this.pending().join('; ');
     if (pending === this.#lastPending) return;
     this.#lastPending = pending;
