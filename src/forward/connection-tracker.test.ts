@@ -7,8 +7,8 @@ import { EdgeCounters } from '../telemetry/edge-counters.ts';
 import { Connection, type PolicyQuestion } from './connection.ts';
 import { ConnectionTracker, type Judgement } from './connection-tracker.ts';
 import { EdgeRecorder } from './edge-recorder.ts';
-import { pod } from './fixtures.ts';
 import type { Splice } from './splice.ts';
+import { pod } from './testing-mesh.ts';
 
 const client = pod('web', 'n1', '10.0.1.2');
 const server = pod('cart', 'n2', '10.0.2.2');

@@ -13,7 +13,10 @@ import type { Splice } from './splice.ts';
 export type Direction = 'inbound' | 'outbound';
 export type Transport = 'mtls' | 'same-node' | 'plaintext';
 
-/** One end of a connection. `identity` is set only where it was proven: by TLS, or by the model for a local captured pod. */
+/**
+ * One end of a connection. `identity` is set only where it was proven: by TLS, or by the model for a local captured
+ * pod.
+ */
 export interface Peer {
   readonly address: string;
   readonly port: number;

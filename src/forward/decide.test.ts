@@ -4,7 +4,7 @@ import { MeshError } from '../base/errors.ts';
 import { MeshIndex } from '../model/mesh-index.ts';
 import type { Service, Workload } from '../model/types.ts';
 import { decideOutbound, type OutboundQuery } from './decide.ts';
-import { pod, port, service, update } from './fixtures.ts';
+import { pod, port, service, update } from './testing-mesh.ts';
 
 const cartKey = 'shop/cart.shop.svc.cluster.local';
 const endpoint = { services: { [cartKey]: [port(80, 8080)] } };

@@ -11,10 +11,10 @@ import { ConnectionTracker } from './connection-tracker.ts';
 import type { ConnectTcp, ForwardContext } from './context.ts';
 import { EdgeRecorder } from './edge-recorder.ts';
 import { FakeStream } from './fake-stream.ts';
-import { pod, policy, rule, update } from './fixtures.ts';
 import { acceptTunnel } from './inbound-hbone.ts';
 import { judgeOf } from './judge.ts';
 import { Sweep } from './sweep.ts';
+import { pod, policy, rule, update } from './testing-mesh.ts';
 
 const webId = 'spiffe://cluster.local/ns/shop/sa/web';
 const cartId = 'spiffe://cluster.local/ns/shop/sa/cart';

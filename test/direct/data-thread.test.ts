@@ -1,5 +1,5 @@
-// Rows: data threads as workers, run by piscina, spoken to by messages alone: nothing is accepted before the whole mesh is
-// known, `serving`, certificates on demand, snapshots, drain, and the end of the task when the port closes.
+// Rows: data threads as workers, run by piscina, spoken to by messages alone: nothing is accepted before the whole
+// mesh is known, `serving`, certificates on demand, snapshots, drain, and the end of the task when the port closes.
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
-import { pod, port, service, update } from '../../src/forward/fixtures.ts';
+import { pod, port, service, update } from '../../src/forward/testing-mesh.ts';
 import type { DataThreadStart, FromDataThread } from '../../src/node/messages.ts';
 import { client, defaultAuthority, hbonePort, read, refused, testConfig, within } from './support/mesh.ts';
 

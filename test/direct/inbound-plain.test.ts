@@ -2,7 +2,7 @@
 // ports, port policies, a destination that cannot be connected.
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { pod, policy, rule, update } from '../../src/forward/fixtures.ts';
+import { pod, policy, rule, update } from '../../src/forward/testing-mesh.ts';
 import type { Policy } from '../../src/model/types.ts';
 import { app, client, echo, readAll, refused, TestNode, until } from './support/mesh.ts';
 
@@ -42,7 +42,7 @@ async function node(
   return n2;
 }
 
-test('PERMISSIVE takes plaintext; the record has no identity, even from the address of an enrolled pod', async (context) => {
+test('PERMISSIVE takes plaintext, without identity even from the address of an enrolled pod', async (context) => {
   for (const [title, from, workload] of [
     ['from outside the mesh', outsider, null],
     ['from an enrolled pod', web, 'web'],

@@ -1,5 +1,5 @@
-// Rows, through two data threads with a tunnel between them: half-close either side, RST either side, server speaks first,
-// 100 MB both ways with equal digests, a stalled reader costs bounded memory, 1,000 connections.
+// Rows, through two data threads with a tunnel between them: half-close either side, RST either side, server speaks
+// first, 100 MB both ways with equal digests, a stalled reader costs bounded memory, 1,000 connections.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import type { Socket } from 'node:net';
@@ -103,7 +103,7 @@ for (const [transport, cartNode] of [
     assert.deepEqual([record?.bytesSent, record?.bytesReceived, record?.flag], [total, total, '-']);
   });
 
-  test(`${transport}: a reader that stalls stops the writer; memory stays bounded, and nothing is lost`, async (context) => {
+  test(`${transport}: a stalled reader stops the writer, memory stays bounded, nothing is lost`, async (context) => {
     const total = 192 * 1024 * 1024;
     const { web, cart, vip } = await startPair(context, net, { cartNode });
     const sent = Promise.withResolvers<string>();

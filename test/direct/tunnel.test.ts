@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { test } from 'node:test';
-import { pod, policy, rule, update } from '../../src/forward/fixtures.ts';
+import { pod, policy, rule, update } from '../../src/forward/testing-mesh.ts';
 import { TestAuthority } from './support/authority.ts';
 import {
   app,
@@ -145,7 +145,7 @@ function impostorsAnswer(identity: string) {
   return { ...defaultAuthority.issue(cartId), identity };
 }
 
-test('when every endpoint fails the connection is reset, with the failure and the number of attempts', async (context) => {
+test('when every endpoint fails: reset, with the failure and the number of attempts', async (context) => {
   const { n1, web, vip } = await startPair(context, net, { second: {} });
   await refused(context, web, vip, 80);
   const [record] = await n1.recorded(1);
@@ -195,7 +195,7 @@ test('a tunnel port that takes connections and never answers: NETWORK_POLICY aft
   assert.ok(['NETWORK_POLICY', 'TLS_FAILURE'].includes(record?.flag ?? ''), String(record?.flag));
 });
 
-test('connections wait for a certificate that comes late, asked for once; they end when there is none', async (context) => {
+test('connections wait for a late certificate, asked for once, and end when there is none', async (context) => {
   await context.test('late', async (inner) => {
     const { n1, web, cart, vip } = await startPair(inner, net, { n1: { onCertificateWanted: () => {} } });
     await app(inner, cart, 8080, echo);

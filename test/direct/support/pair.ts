@@ -1,6 +1,6 @@
 // Two nodes and what most rows need: `web` on n1, `cart` on n2 behind a service with a VIP that n1 captures.
 import type { TestContext } from 'node:test';
-import { pod, port, service, update } from '../../../src/forward/fixtures.ts';
+import { pod, port, service, update } from '../../../src/forward/testing-mesh.ts';
 import type { MeshUpdate, Workload } from '../../../src/model/types.ts';
 import { hbonePort, type NodeOptions, TestNode } from './mesh.ts';
 
