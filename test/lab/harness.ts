@@ -1,6 +1,6 @@
 // A lab per test file: `startLab` with manifests, agents inside pods, and the proxies' own words to compare with.
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { LabClient } from '../../src/lab/control-client.ts';
@@ -109,7 +109,9 @@ export async function startLab(manifests: string, options: Partial<LaunchOptions
   writeFileSync(path.join(folder, 'mesh.yaml'), manifests);
   const name = `test-${process.pid}-${++labsStarted}`;
   try {
-    const client = await launchLab({ name, paths: [folder], foreground: true, timeoutMs: 90_000, ...options });
+    const nodeConfig = { log: { format: 'json' }, ...options.nodeConfig };
+    const defaults = { name, paths: [folder], foreground: true, timeoutMs: 90_000 };
+    const client = await launchLab({ ...defaults, ...options, nodeConfig });
     return new TestLab(client, folder);
   } catch (error) {
     rmSync(folder, { recursive: true, force: true });
@@ -205,9 +207,41 @@ export class TestLab {
     return await Promise.race([found, late]).finally(() => clearTimeout(timer));
   }
 
+  /** Host process id of the node proxy of `node`, the oldest when two overlap. */
+  proxyPid(node: string): number {
+    const pids = this.processes().filter(({ argv }) => argv.includes('ambient-node') && argv.includes(`/${node}`));
+    assert(pids[0] !== undefined, `the node proxy of ${node} runs`);
+    return pids[0].pid;
+  }
+
+  /** Host process ids and command lines of everything in the lab's pid namespace, oldest first. */
+  processes(): { pid: number; argv: string }[] {
+    const namespaceOf = (pid: number | string): string => {
+      try {
+        return readlinkSync(`/proc/${pid}/ns/pid`);
+      } catch {
+        return '';
+      }
+    };
+    const own = namespaceOf(this.client.lab.hostPid);
+    return readdirSync('/proc')
+      .filter((entry) => /^\d+$/.test(entry) && namespaceOf(entry) === own)
+      .map(Number)
+      .sort((a, b) => a - b)
+      .map((pid) => ({ pid, argv: commandLineOf(pid) }));
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.#agents.map((agent) => agent.close()));
     await this.client.down();
     rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+function commandLineOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+  } catch {
+    return '';
   }
 }

@@ -29,7 +29,7 @@ interface Connection {
 
 const textKeptBytes = 4096;
 const connections = new Map<number, Connection>();
-const servers: Server[] = [];
+const servers = new Map<number, Server>();
 let nextConnection = 1;
 
 const say = (message: object): void => {
@@ -131,13 +131,17 @@ function listen(request: Request): Promise<object> {
     });
     server.on('error', reject);
     server.listen({ port: request.port, host: '::', backlog: 2048 }, () => resolve({}));
-    servers.push(server);
+    servers.set(request.port ?? 0, server);
   });
 }
 
 async function perform(request: Request): Promise<object> {
   if (request.op === 'connect') return connect(request);
   if (request.op === 'listen') return listen(request);
+  if (request.op === 'unlisten') {
+    servers.get(request.port ?? 0)?.close();
+    return {};
+  }
   if (request.op === 'states') return { states: [...connections.keys()].map(stateOf) };
   const conn = request.conn ?? 0;
   const at = connections.get(conn);
