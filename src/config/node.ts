@@ -34,7 +34,10 @@ export interface NodeConfig {
   readonly threads: number;
   /** Pod addresses of this node, `ADDRESS/LENGTH`; traffic from them is captured or held. */
   readonly podCidrs: readonly string[];
-  /** Pod and service addresses of the whole mesh; one that is not known is held, and refused if it stays so. Default: `podCidrs`. */
+  /**
+   * Pod and service addresses of the whole mesh; one that is not known is held, and refused if it stays so. Default:
+   * `podCidrs`.
+   */
   readonly meshCidrs: readonly string[];
   readonly capture: {
     readonly backend: 'host' | 'none';
@@ -131,7 +134,8 @@ const nodeShape = {
 
 /**
  * Reads the YAML file of a node proxy; what it leaves out has its default.
- * @throws MeshError INPUT_UNREADABLE when it is not there or no YAML, CONFIG_INVALID with `file:line:column` for a wrong value.
+ * @throws MeshError INPUT_UNREADABLE when it is not there or no YAML, CONFIG_INVALID with `file:line:column` for a
+ * wrong value.
  */
 export function readNodeConfig(file: string): NodeConfig {
   let text: string;

@@ -25,6 +25,7 @@ POST /logging?level=LEVEL   ${logLevels.join(', ')}
 POST /drain                 stop accepting, let connections end, exit
 `;
 
+/** The three HTTP servers of a node proxy: built, then `start`, then `close`. */
 export class AdminServers {
   readonly #admin: SimpleServer;
   readonly #metrics: SimpleServer;

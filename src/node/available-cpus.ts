@@ -14,7 +14,9 @@ export function availableCpus(
   return Math.max(1, Math.min(parallelism, quota === null ? parallelism : Math.ceil(quota)));
 }
 
-/** CPUs per unit of time that the tightest of our cgroups allows (`cpu.max`, cgroup v2), null when there is no limit. */
+/**
+ * CPUs per unit of time that the tightest of our cgroups allows (`cpu.max`, cgroup v2), null when there is no limit.
+ */
 function cgroupQuota(read: (file: string) => string | null): number | null {
   const own = /^0::(\/.*)$/m.exec(read('/proc/self/cgroup') ?? '')?.[1] ?? '/';
   let tightest: number | null = null;

@@ -1,5 +1,5 @@
-// Keeps the kernel's rules as the mesh calls for them: applies what is desired, reads it back from time to time, repairs what
-// somebody changed, and tries again when something fails.
+// Keeps the kernel's rules as the mesh calls for them: applies what is desired, reads it back from time to time,
+// repairs what somebody changed, and tries again when something fails.
 import { Backoff } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
@@ -22,6 +22,7 @@ const verifyEveryMs = 10_000;
 const retryFirstMs = 250;
 const retryCapMs = 30_000;
 
+/** Tells the backend what is wanted and watches over it; throws nothing, what fails is in `view`. */
 export class CaptureKeeper {
   /** How often the rules were found changed by somebody else, and mended. */
   repairs = 0;

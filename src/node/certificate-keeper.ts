@@ -1,5 +1,5 @@
-// The certificates of a node proxy between authority, data threads and disk: one per identity that runs on this node, asked for
-// before a connection needs it, handed to every thread, forgotten with the last pod that has the identity.
+// The certificates of a node proxy between authority, data threads and disk: one per identity that runs on this node,
+// asked for before a connection needs it, handed to every thread, forgotten with the last pod that has the identity.
 import type { Clock } from '../base/clock.ts';
 import { MeshError, messageOf } from '../base/errors.ts';
 import {
@@ -26,6 +26,7 @@ export interface CertificateKeeperOptions {
 /** Pods of one node, and as many again that come and go. */
 const identitiesMax = 1_024;
 
+/** Holds the certificates of this node's identities and tells `broadcast` of each that comes or goes. */
 export class CertificateKeeper {
   readonly #options: CertificateKeeperOptions;
   readonly #manager: CertificateManager;

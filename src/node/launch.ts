@@ -1,5 +1,5 @@
-// From a process without listening sockets to one that has them: the proxy replaces itself with the launcher, which opens
-// them and becomes the proxy again (`native-free/launcher.pl`).
+// From a process without listening sockets to one that has them: the proxy replaces itself with the launcher, which
+// opens them and becomes the proxy again (`native-free/launcher.pl`).
 import { accessSync, constants, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -33,6 +33,7 @@ export interface MeshKeeperOptions {
   readonly onState: (state: DiscoveryState) => void;
 }
 
+/** Holds the mesh of the main thread and follows the controller from `start` to `close`. */
 export class MeshKeeper {
   readonly index = new MeshIndex();
   readonly #options: MeshKeeperOptions;

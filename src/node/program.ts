@@ -1,4 +1,5 @@
-// The program `ambient-node`: reads its command line, becomes the launcher when it has no sockets yet, runs until it is told to end.
+// The program `ambient-node`: reads its command line, becomes the launcher when it has no sockets yet, runs until it
+// is told to end.
 import { parseArgs } from 'node:util';
 import { MeshError, messageOf } from '../base/errors.ts';
 import { HostCapture } from '../capture/host-backend.ts';
@@ -16,7 +17,10 @@ uninstall  removes the capture rules and routes of this node
 `;
 const exitCodes = { failure: 1, usage: 2 } as const;
 
-/** Runs the program with the arguments after its name; returns the exit code: 0 fine, 1 failure, 2 usage or configuration. */
+/**
+ * Runs the program with the arguments after its name; returns the exit code: 0 fine, 1 failure, 2 usage or
+ * configuration.
+ */
 export async function runNodeProgram(args: readonly string[]): Promise<number> {
   try {
     const { values, positionals } = parseArgs({
@@ -64,7 +68,8 @@ function exitNow(): never {
 }
 
 async function uninstall(configFile: string | undefined): Promise<number> {
-  if (configFile !== undefined) readNodeConfig(configFile); // nothing in it changes what is removed, but a wrong file is said so
+  // Nothing in it changes what is removed, but a wrong file is said so.
+  if (configFile !== undefined) readNodeConfig(configFile);
   await new HostCapture(Date.now()).remove();
   process.stderr.write('ambient-node: capture rules and routes are removed\n');
   return 0;

@@ -59,7 +59,10 @@ const snapshotEveryMs = 5_000;
 /** What is left after the drain deadline gets this long to be reset before the threads are ended. */
 const drainGraceMs = 1_000;
 
-/** Starts a node proxy and returns when its admin ports are open; it becomes ready later. Throws what keeps it from starting. */
+/**
+ * Starts a node proxy and returns when its admin ports are open; it becomes ready later. Throws what keeps it from
+ * starting.
+ */
 export async function startNode(config: NodeConfig, options: NodeOptions): Promise<RunningNode> {
   const node = new NodeProxy(config, options);
   await node.start();

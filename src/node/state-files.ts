@@ -1,5 +1,5 @@
-// Files that survive a restart: written whole under another name and renamed, with a version and a digest, so that a crash in
-// the middle of a write, or a half-written disk, never yields half a state.
+// Files that survive a restart: written whole under another name and renamed, with a version and a digest, so that a
+// crash in the middle of a write, or a half-written disk, never yields half a state.
 import { createHash } from 'node:crypto';
 import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, statfsSync, statSync, utimesSync } from 'node:fs';
 import { open } from 'node:fs/promises';

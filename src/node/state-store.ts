@@ -1,9 +1,9 @@
-// The last good state of a node proxy: the mesh with its versions, and the certificates in service, so that a proxy that was
-// killed serves again at once, even while the controller is away.
+// The last good state of a node proxy: the mesh with its versions, and the certificates in service, so that a proxy
+// that was killed serves again at once, even while the controller is away.
 //
-// Keys are written only into a folder that lives in memory (tmpfs): without them a restarted proxy could prove no identity
-// until the controller is back, and every one of its pods would be cut off. They lie in no more places than before: who may
-// read root's files on the node may read the process's memory too. They never get to a disk.
+// Keys are written only into a folder that lives in memory (tmpfs): without them a restarted proxy could prove no
+// identity until the controller is back, and every one of its pods would be cut off. They lie in no more places than
+// before: who may read root's files on the node may read the process's memory too. They never get to a disk.
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { HeldVersions } from '../discovery/held-resources.ts';
@@ -46,11 +46,12 @@ const certificateDelayMs = 50;
 const restPerWrite = 20;
 const touchEveryMs = 30_000;
 /**
- * A proxy that was down longer than this starts without the old mesh: addresses of pods may have new owners by then, and an
- * address is what tells who a local client is.
+ * A proxy that was down longer than this starts without the old mesh: addresses of pods may have new owners by then,
+ * and an address is what tells who a local client is.
  */
 export const downtimeMaxMs = 3_600_000;
 
+/** Reads the state of the last run once, and saves that of this one whenever it is told of a change. */
 export class StateStore {
   readonly #options: StateStoreOptions;
   readonly #meshFile: StateFile<SavedMesh>;

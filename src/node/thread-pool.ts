@@ -1,5 +1,6 @@
-// The data threads of a node proxy: a piscina pool with one never-ending serve task per thread. A thread that dies takes only
-// its own connections with it; it is replaced, with the next descriptors of its row, and told everything anew.
+// The data threads of a node proxy: a piscina pool with one never-ending serve task per thread. A thread that dies
+// takes only its own connections with it; it is replaced, with the next descriptors of its row, and told everything
+// anew.
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { Backoff } from '../base/backoff.ts';
@@ -12,9 +13,15 @@ import { ThreadTotals } from './thread-totals.ts';
 
 export interface ThreadPoolOptions {
   readonly threads: number;
-  /** The start of a thread's life number `life`, from 0. Throws when its descriptors are used up: then the process must end. */
+  /**
+   * The start of a thread's life number `life`, from 0. Throws when its descriptors are used up: then the process
+   * must end.
+   */
   readonly startOf: (threadId: number, life: number) => DataThreadStart;
-  /** What a thread that has just started must be told: the whole mesh, certificates, log level. Empty before they are known. */
+  /**
+   * What a thread that has just started must be told: the whole mesh, certificates, log level. Empty before they are
+   * known.
+   */
   readonly welcome: () => readonly ToDataThread[];
   readonly onCertificateWanted: (identity: string, reply: (message: ToDataThread) => void) => void;
   /** A thread began to serve, or died. */
@@ -52,6 +59,7 @@ const restartJitter = 0.2;
 /** A thread that served this long before it died is restarted at once. */
 const healthyAfterMs = 60_000;
 
+/** Runs `threads` data threads from `start` to `close`, each in an endless series of lives. */
 export class ThreadPool {
   readonly totals = new ThreadTotals();
   readonly #options: ThreadPoolOptions;
@@ -100,8 +108,8 @@ export class ThreadPool {
   }
 
   /**
-   * Asks all threads for their counters, which go into `totals`, and for their connections if wanted. A thread that does not answer
-   * within `deadlineMs` is left out.
+   * Asks all threads for their counters, which go into `totals`, and for their connections if wanted. A thread that
+   * does not answer within `deadlineMs` is left out.
    */
   snapshot(connections: boolean, deadlineMs: number): Promise<ConnectionView[]> {
     const asked = this.#threads.filter(({ port, state }) => port !== null && state === 'serving');
@@ -115,7 +123,10 @@ export class ThreadPool {
     });
   }
 
-  /** No thread accepts any more; resolves when the last connection has ended, or at the deadline, which ends what is left. */
+  /**
+   * No thread accepts any more; resolves when the last connection has ended, or at the deadline, which ends what is
+   * left.
+   */
   async drain(deadlineMs: number): Promise<void> {
     this.#isClosing = true;
     const living = this.#threads.filter(({ port }) => port !== null);

@@ -1,5 +1,5 @@
-// Adds up what the data threads counted: rows and counters of all threads, and of threads that died, so that a figure that
-// only grows keeps growing when a thread is replaced.
+// Adds up what the data threads counted: rows and counters of all threads, and of threads that died, so that a figure
+// that only grows keeps growing when a thread is replaced.
 import type { EdgeView } from '../model/views.ts';
 
 export interface ThreadSnapshot {
@@ -10,6 +10,7 @@ export interface ThreadSnapshot {
 /** Counters end in this; everything else is a gauge, which ends with its thread. */
 const counterSuffix = '_total';
 
+/** Sums over threads, living and dead. */
 export class ThreadTotals {
   /** The last snapshot of each thread that lives. */
   readonly #living = new Map<number, ThreadSnapshot>();
@@ -72,8 +73,8 @@ function addEdge(sums: Map<string, EdgeView>, edge: EdgeView): void {
 }
 
 /**
- * `opened` counts on the row with flag '-', `closed` on the row of the flag at the end: what is opened and closed on no row of
- * an edge is added to the flag of a proxy that failed.
+ * `opened` counts on the row with flag '-', `closed` on the row of the flag at the end: what is opened and closed on
+ * no row of an edge is added to the flag of a proxy that failed.
  */
 function withClosed(edges: readonly EdgeView[]): EdgeView[] {
   const open = new Map<string, { edge: EdgeView; count: number }>();

@@ -1,5 +1,5 @@
-// The log of a program: pino, as JSON lines or as text a person reads, on standard error. Connections have their own log
-// (`access-log.ts`); this one tells what the program itself does.
+// The log of a program: pino, as JSON lines or as text a person reads, on standard error. Connections have their own
+// log (`access-log.ts`); this one tells what the program itself does.
 import { writeSync } from 'node:fs';
 import { type Logger as PinoLogger, pino, stdTimeFunctions } from 'pino';
 
@@ -15,7 +15,10 @@ export interface LoggerOptions {
 /** Whatever is logged by mistake under these names is not written. */
 const secretNames = ['key', 'keyPem', 'privateKey', 'token', 'authorization', 'password', 'secret'];
 
-/** Returns a logger; `logger.level = …` changes its level at run time. Fields first, then the message: `log.info({pod}, 'known')`. */
+/**
+ * Returns a logger; `logger.level = …` changes its level at run time. Fields first, then the message:
+ * `log.info({pod}, 'known')`.
+ */
 export function createLogger(options: LoggerOptions): Logger {
   const write = options.write ?? writeToStderr;
   const destination = { write: options.format === 'json' ? write : (line: string) => write(textLine(line)) };

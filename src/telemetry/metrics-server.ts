@@ -1,4 +1,5 @@
-// A small HTTP server for machines that ask: metrics, readiness, administration. Routes are a table; everything else is 404.
+// A small HTTP server for machines that ask: metrics, readiness, administration. Routes are a table; everything else
+// is 404.
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { isMeshError, MeshError, messageOf } from '../base/errors.ts';
 
@@ -21,6 +22,7 @@ export interface SimpleServerOptions {
 const headersTimeoutMs = 10_000;
 const connectionsMax = 256;
 
+/** Answers GET, HEAD and POST without a body, by a table of routes, from `start` to `close`. */
 export class SimpleServer {
   readonly #options: SimpleServerOptions;
   readonly #server: Server;
@@ -68,10 +70,12 @@ export class SimpleServer {
   }
 }
 
+/** A plain text answer. */
 export function text(status: number, body: string): SimpleResponse {
   return { status, contentType: 'text/plain; charset=utf-8', body };
 }
 
+/** A JSON answer with status 200, indented for people. */
 export function json(value: unknown): SimpleResponse {
   return { status: 200, contentType: 'application/json', body: `${JSON.stringify(value, null, 2)}\n` };
 }

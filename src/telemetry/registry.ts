@@ -1,5 +1,5 @@
-// The metrics of a node proxy, in one prom-client registry on the main thread: Istio's names and labels for TCP, so that its
-// dashboards light up, and `ambient_…` for what is ours. HELP says "(unstable)" where a name may still change.
+// The metrics of a node proxy, in one prom-client registry on the main thread: Istio's names and labels for TCP, so
+// that its dashboards light up, and `ambient_…` for what is ours. HELP says "(unstable)" where a name may still change.
 import { Counter, collectDefaultMetrics, Gauge, type Metric, Registry } from 'prom-client';
 import type { EdgeView } from '../model/views.ts';
 
