@@ -110,8 +110,8 @@ export class DataThread {
     this.#listeners.open(this.#start).then(
       () => this.#tell({ type: 'serving' }),
       (error: unknown) => {
-        this.close();
         this.#reject(error);
+        this.close();
       },
     );
   }
