@@ -104,7 +104,7 @@ for (const [transport, cartNode] of [
   });
 
   test(`${transport}: a stalled reader stops the writer, memory stays bounded, nothing is lost`, async (context) => {
-    const total = 192 * 1024 * 1024;
+    const total = 128 * 1024 * 1024;
     const { web, cart, vip } = await startPair(context, net, { cartNode });
     const sent = Promise.withResolvers<string>();
     let writer: Socket | undefined;
