@@ -6,7 +6,7 @@ import { MeshError, messageOf } from '../base/errors.ts';
 import { version } from '../base/version.ts';
 import type { ControllerConfig } from '../config/controller.ts';
 import { DiscoveryServer } from '../discovery/delta-server.ts';
-import { RpcServer, type ServerCredentials } from '../discovery/rpc-server.ts';
+import { RpcServer, type RpcServerOptions, type ServerCredentials } from '../discovery/rpc-server.ts';
 import { CertificateAuthority } from '../identity/certificate-authority.ts';
 import { JwtVerifier } from '../identity/jwt.ts';
 import { FolderSource } from '../kube/folder-source.ts';
@@ -196,9 +196,7 @@ class Controller {
       this.#rpc?.setCredentials(credentials);
     });
     if (first === null) throw new MeshError('INTERNAL', { reason: 'no server certificate' });
-    const routes: RpcServer['start'] extends never ? never : ConstructorParameters<typeof RpcServer>[0]['routes'] = (
-      router,
-    ) => {
+    const routes: RpcServerOptions['routes'] = (router) => {
       this.#discovery.routes(router);
       this.#certificates.routes(router);
     };
