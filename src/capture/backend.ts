@@ -1,11 +1,13 @@
-// The interface of capture: something that redirects pod traffic to the proxy's listeners, proves it, and can be undone.
-// `host-backend.ts` does it in the node's network namespace; `NoCapture` is for proxies that are fed another way.
+// The interface of capture: something that redirects pod traffic to the proxy's listeners, proves it, and can be
+// undone. `host-backend.ts` does it in the node's network namespace; `NoCapture` is for proxies that are fed another
+// way.
 import type { DesiredCapture } from './desired.ts';
 
 export interface CaptureVerdict {
   /**
    * `intact`: the kernel has what was applied. `drifted`: somebody changed it; the next `apply` repairs it.
-   * `superseded`: a proxy that started later on this node owns the rules; only the bypass set is still kept by this one.
+   * `superseded`: a proxy that started later on this node owns the rules; only the bypass set is still kept by this
+   * one.
    */
   readonly state: 'intact' | 'drifted' | 'superseded';
   /** What differs, in words; empty when intact. */
@@ -13,7 +15,10 @@ export interface CaptureVerdict {
 }
 
 export interface CaptureBackend {
-  /** Makes the kernel match `desired`, in one transaction. Throws `CAPTURE_FAILED` or `TOOL_MISSING`; then nothing has changed. */
+  /**
+   * Makes the kernel match `desired`, in one transaction. Throws `CAPTURE_FAILED` or `TOOL_MISSING`; then nothing has
+   * changed.
+   */
   apply(desired: DesiredCapture): Promise<void>;
   /** Reads back and compares with what was applied last. Throws like `apply`. */
   verify(): Promise<CaptureVerdict>;

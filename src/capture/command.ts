@@ -1,4 +1,5 @@
-// Runs a system tool (`nft`, `ip`) off the data path: bounded in time and output, errors in words that say what to type.
+// Runs a system tool (`nft`, `ip`) off the data path: bounded in time and output, errors in words that say what to
+// type.
 import { spawn } from 'node:child_process';
 import { MeshError, messageOf } from '../base/errors.ts';
 

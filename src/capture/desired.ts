@@ -1,5 +1,5 @@
-// What a node should capture, as data: computed from the node's pod ranges and the workloads that are known to run on it.
-// `ruleset.ts` turns it into nftables rules, `host-backend.ts` puts it into the kernel.
+// What a node should capture, as data: computed from the node's pod ranges and the workloads that are known to run on
+// it. `ruleset.ts` turns it into nftables rules, `host-backend.ts` puts it into the kernel.
 import { isIP } from 'node:net';
 import type { Workload } from '../model/types.ts';
 
@@ -10,8 +10,8 @@ export interface CapturePorts {
 }
 
 /**
- * Everything in `podCidrs` is captured but the addresses in `bypass`: a pod that nobody has told us about yet is captured by
- * construction, so that its first SYN waits in the proxy instead of leaving in the clear.
+ * Everything in `podCidrs` is captured but the addresses in `bypass`: a pod that nobody has told us about yet is
+ * captured by construction, so that its first SYN waits in the proxy instead of leaving in the clear.
  */
 export interface DesiredCapture {
   /** `ADDRESS/LENGTH` of both families. */
@@ -27,8 +27,9 @@ export interface DesiredCapture {
 export type CaptureSubject = Pick<Workload, 'addresses' | 'tunnelProtocol' | 'nativeTunnel' | 'hostNetwork'>;
 
 /**
- * Returns the capture that `workloads` (those of this node) call for. A pod outside the mesh is bypassed, and so is one that
- * speaks the tunnel protocol itself (a waypoint). An address that both an enrolled pod and another one claim stays captured.
+ * Returns the capture that `workloads` (those of this node) call for. A pod outside the mesh is bypassed, and so is
+ * one that speaks the tunnel protocol itself (a waypoint). An address that both an enrolled pod and another one claim
+ * stays captured.
  */
 export function desiredCapture(
   workloads: Iterable<CaptureSubject>,

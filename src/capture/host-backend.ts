@@ -1,5 +1,5 @@
-// Capture in the node's own network namespace: one nftables table, one policy route. Built by the node's main thread at start;
-// the rules outlive the process on purpose, so that a proxy that is down or being replaced leaks nothing.
+// Capture in the node's own network namespace: one nftables table, one policy route. Built by the node's main thread
+// at start; the rules outlive the process on purpose, so that a proxy that is down or being replaced leaks nothing.
 import { MeshError } from '../base/errors.ts';
 import type { CaptureBackend, CaptureVerdict } from './backend.ts';
 import { type CommandRunner, failed, runCommand } from './command.ts';
@@ -14,6 +14,7 @@ interface Applied {
   readonly structure: string;
 }
 
+/** The host backend; every method throws `CAPTURE_FAILED`, or `TOOL_MISSING` when `nft` or `ip` is not there. */
 export class HostCapture implements CaptureBackend {
   readonly #run: CommandRunner;
   readonly #ownerMs: number;

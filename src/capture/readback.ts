@@ -3,7 +3,9 @@ import { createHash } from 'node:crypto';
 import { ownerOf, tableName } from './ruleset.ts';
 
 export interface TableReading {
-  /** Digest of chains, rules and sets without handles, counters, owner and bypass; equal digests mean equal behaviour. */
+  /**
+   * Digest of chains, rules and sets without handles, counters, owner and bypass; equal digests mean equal behaviour.
+   */
   readonly structure: string;
   /** How many chains, rules and sets the digest covers. */
   readonly entries: number;

@@ -1,4 +1,5 @@
-// The policy route that goes with the rules: a packet that carries our mark is delivered to this machine whatever its destination.
+// The policy route that goes with the rules: a packet that carries our mark is delivered to this machine whatever its
+// destination.
 import { readFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { type CommandRunner, failed } from './command.ts';
@@ -74,8 +75,8 @@ async function hasRule(run: CommandRunner, family: Family): Promise<boolean> {
 }
 
 /**
- * Lets connections that wait in the accept queue of a closed listener move to another one of the port, so that replacing the
- * proxy loses none. Returns false where the kernel does not allow it; nothing depends on it but that.
+ * Lets connections that wait in the accept queue of a closed listener move to another one of the port, so that
+ * replacing the proxy loses none. Returns false where the kernel does not allow it; nothing depends on it but that.
  */
 export async function migrateAcceptQueues(): Promise<boolean> {
   const file = '/proc/sys/net/ipv4/tcp_migrate_req';

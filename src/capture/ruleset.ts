@@ -1,7 +1,8 @@
-// The whole nftables rule set of a node as text, a pure function of what is desired. Applied by `nft -f -` as one transaction.
+// The whole nftables rule set of a node as text, a pure function of what is desired. Applied by `nft -f -` as one
+// transaction.
 //
 // A packet meets, in prerouting:
-//   mangle (-150)      before kube-proxy's DNAT: what belongs to the proxy already, tunnels to local pods, traffic from pods
+//   mangle (-150)      before kube-proxy's DNAT: what is the proxy's already, tunnels to local pods, traffic from pods
 //   dstnat - 1 (-101)  keeps what was captured out of kube-proxy's DNAT
 //   dstnat + 1 (-99)   after DNAT: traffic to local pods, also what came through a ClusterIP or NodePort
 // Behind each `tproxy` stands a reset: `tproxy` does nothing when no socket listens, and evaluation goes on.
@@ -16,7 +17,8 @@ export const routeTable = 539;
 /** Destinations that are left alone: they answer for the link or the machine, and some trust whoever can reach them. */
 const neverCaptured = {
   4: [
-    '169.254.0.0/16', // link-local: gateways, node-local DNS, instance metadata (asked by the node it would answer with the node's rights)
+    // Link-local: gateways, node-local DNS, instance metadata, which would answer the proxy with the node's own rights.
+    '169.254.0.0/16',
     '168.63.129.16', // Azure's host agent
   ],
   6: [
@@ -29,7 +31,9 @@ const neverCaptured = {
 const ownerPrefix = 'owner_';
 const mark = `meta mark set 0x${fwmark.toString(16)} accept`;
 
-/** The name of the empty chain that says which proxy made the rules: the one that started last wins when two overlap. */
+/**
+ * The name of the empty chain that says which proxy made the rules: the one that started last wins when two overlap.
+ */
 export function ownerChain(ownerMs: number): string {
   return `${ownerPrefix}${ownerMs}`;
 }
@@ -41,7 +45,9 @@ export function ownerOf(chain: string): number | null {
   return Number.isSafeInteger(value) ? value : null;
 }
 
-/** The text that replaces whatever table is there by the desired one, atomically. `ownerMs` is when this proxy started. */
+/**
+ * The text that replaces whatever table is there by the desired one, atomically. `ownerMs` is when this proxy started.
+ */
 export function rulesetText(desired: DesiredCapture, ownerMs: number): string {
   return [
     removalText(),
@@ -97,7 +103,10 @@ function beforeDnat(desired: DesiredCapture): string[] {
   ];
 }
 
-/** NAT to the very destination a packet already has: it settles the connection's NAT before kube-proxy's chains are asked. */
+/**
+ * NAT to the very destination a packet already has: it settles the connection's NAT before kube-proxy's chains are
+ * asked.
+ */
 function withoutDnat(): string[] {
   return [
     '  chain without_dnat {',
@@ -133,9 +142,10 @@ function output(desired: DesiredCapture): string[] {
 }
 
 /**
- * Only TCP is captured. A packet of an accepted connection is marked; `wildcard 0` keeps the proxy's listeners out, which
- * would otherwise claim every packet to their port numbers, transit traffic included. Replies of connections that were opened towards
- * a pod pass; a packet that conntrack knows nothing about is no reply and goes on to the capture rules.
+ * Only TCP is captured. A packet of an accepted connection is marked; `wildcard 0` keeps the proxy's listeners out,
+ * which would otherwise claim every packet to their port numbers, transit traffic included. Replies of connections
+ * that were opened towards a pod pass; a packet that conntrack knows nothing about is no reply and goes on to the
+ * capture rules.
  */
 function alreadyOurs(): string[] {
   return [

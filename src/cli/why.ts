@@ -1,9 +1,11 @@
 // `ambientctl why FROM TO[:PORT]`: what would happen to a connection, and why. The answer is computed by
 // `src/policy`, with the very code of the data path, from the mesh of a lab's controller or from manifests.
 import { MeshError } from '../base/errors.ts';
+import type { MeshCompiler } from '../model/compiler.ts';
 import { MeshIndex } from '../model/mesh-index.ts';
+import type { Resource } from '../model/resources.ts';
 import type { MeshView } from '../model/views.ts';
-import { why as explain, type WhyAnswer, type WhyEnd, type WhyOptions, type WhyResult } from '../policy/why.ts';
+import { why as explain, type WhyAnswer, type WhyEnd, type WhyQuery, type WhyResult } from '../policy/why.ts';
 import { type Command, type CommandContext, type CommandResult, listOption, textOption } from './command.ts';
 import { exitCodes } from './exit-codes.ts';
 import type { TableView } from './table.ts';
@@ -13,11 +15,9 @@ import { labOf, refuseCluster } from './which-mesh.ts';
 export const why: Command = async (context) => {
   const [from, to] = context.args;
   if (from === undefined || to === undefined) throw new MeshError('USAGE', { reason: 'say FROM and TO[:PORT]' });
-  const { view, strictBy } = await meshOf(context);
-  const index = new MeshIndex();
-  index.apply({ ...view, removedAddresses: [], removedPolicies: [], complete: true });
   const query = { from, to, port: portOption(context), namespace: textOption(context, 'namespace') ?? 'default' };
-  return whyResult(explain(index, query, { sameNode: 'direct', ...(strictBy ? { strictBy } : {}) }));
+  const paths = listOption(context, 'file');
+  return whyResult(paths.length > 0 ? await explainOffline(context, paths, query) : await explainLive(context, query));
 };
 
 /** The result for an answer that is at hand. */
@@ -29,19 +29,36 @@ export function whyResult(answer: WhyResult): CommandResult {
   };
 }
 
-async function meshOf(context: CommandContext): Promise<{ view: MeshView; strictBy: WhyOptions['strictBy'] }> {
-  const paths = listOption(context, 'file');
-  if (paths.length === 0) {
-    const lab = labOf(context);
-    return { view: (await lab.admin('controller', '', '/mesh')) as MeshView, strictBy: undefined };
-  }
+/** Compiles manifests as the controller would, Deployments without pods standing as one workload each. */
+async function explainOffline(context: CommandContext, paths: readonly string[], query: WhyQuery): Promise<WhyResult> {
   refuseCluster(context);
-  return { view: await offlineMesh(paths), strictBy: undefined };
+  const { loadManifests } = await import('../kube/load.ts');
+  const compiler = await compile((await loadManifests(paths)).resources);
+  return explain(indexOf(compiler.mesh()), query, {
+    sameNode: 'direct',
+    strictBy: (workload) => compiler.peerAuthenticationOf(workload),
+  });
 }
 
-/** Compiles manifests as the controller would, Deployments without pods standing as one workload each. */
-async function offlineMesh(paths: readonly string[]): Promise<MeshView> {
-  const { loadManifests } = await import('../kube/load.ts');
+async function explainLive(context: CommandContext, query: WhyQuery): Promise<WhyResult> {
+  const lab = labOf(context);
+  const index = indexOf((await lab.admin('controller', '', '/mesh')) as MeshView);
+  const answer = explain(index, query, { sameNode: 'direct' });
+  if (![answer, ...(answer.perEndpoint ?? [])].some((one) => one.decidedBy?.kind === 'PeerAuthentication'))
+    return answer;
+  // On the wire all STRICT workloads share one policy. The object that a person wrote is found among the lab's objects.
+  const { readManifests } = await import('../kube/manifests.ts');
+  const kinds = ['Namespace', 'Pod', 'PeerAuthentication'];
+  const lists = await Promise.all(kinds.map((kind) => lab.get(kind)));
+  const text = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: lists.flat() });
+  const compiler = await compile(readManifests([{ text, file: `lab ${lab.lab.name}` }]).resources);
+  return explain(index, query, {
+    sameNode: 'direct',
+    strictBy: (workload) => compiler.peerAuthenticationOf(workload),
+  });
+}
+
+async function compile(resources: readonly Resource[]): Promise<MeshCompiler> {
   const { MeshCompiler } = await import('../model/compiler.ts');
   const compiler = new MeshCompiler({
     trustDomain: 'cluster.local',
@@ -50,9 +67,15 @@ async function offlineMesh(paths: readonly string[]): Promise<MeshView> {
     rootNamespaces: ['ambient-system', 'istio-system'],
     expandTemplates: true,
   });
-  for (const resource of (await loadManifests(paths)).resources) compiler.upsert(resource);
+  for (const resource of resources) compiler.upsert(resource);
   compiler.flush();
-  return compiler.mesh();
+  return compiler;
+}
+
+function indexOf(view: MeshView): MeshIndex {
+  const index = new MeshIndex();
+  index.apply({ ...view, removedAddresses: [], removedPolicies: [], complete: true });
+  return index;
 }
 
 function portOption(context: CommandContext): number | null {

@@ -21,7 +21,7 @@ import {
 import { HeldResources, type HeldVersions } from './held-resources.ts';
 import { type ProxyNode, proxyNodeMessage } from './proxy-node.ts';
 import { type RefusedResource, refusalStatus } from './refusals.ts';
-import { typeOrder } from './resources.ts';
+import { moreSuffix, typeOrder } from './resources.ts';
 
 export interface DiscoveryClientOptions extends ControllerAccess {
   readonly node: ProxyNode;
@@ -57,8 +57,6 @@ interface ClientEvents {
 const backoffFirstMs = 10;
 const backoffCapMs = 15_000;
 const backoffJitter = 0.3;
-/** Ends the system version of a response that has another one of the same change behind it. */
-export const moreSuffix = '+';
 
 export class DiscoveryClient extends EventEmitter<ClientEvents> {
   readonly #options: DiscoveryClientOptions;

@@ -19,6 +19,9 @@ export type TypeUrl = (typeof typeUrls)[keyof typeof typeUrls];
 /** Policies go before the workloads that name them: a proxy never knows of a policy that it has not got. */
 export const typeOrder: readonly TypeUrl[] = [typeUrls.authorization, typeUrls.address];
 
+/** Ends the system version of a response that has another one of the same change behind it. Foreign proxies ignore it. */
+export const moreSuffix = '+';
+
 export interface EncodedResource {
   readonly name: string;
   readonly version: string;

@@ -112,6 +112,8 @@ test('an RSA issuer signs too', (context) => {
     'tls.crt',
     '-subj',
     '/CN=r',
+    '-addext',
+    'keyUsage=critical,keyCertSign',
   ]);
   assert.equal(made.status, 0, made.stderr);
   const authority = new CertificateAuthority({

@@ -4,7 +4,7 @@
 //   want ──▶ waiting ──▶ requesting ──▶ held ──(half-life)──▶ waiting …
 //               ▲            │ failed
 //               └─ backoff ──┘          (a certificate that is still valid stays in service meanwhile)
-import { generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { Backoff } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
@@ -107,6 +107,25 @@ export class CertificateManager extends EventEmitter<ManagerEvents> {
       if (known.state === 'resting' && priority === 'connection') this.#repeatFailure(known);
     }
     this.#pump();
+  }
+
+  /**
+   * Takes a certificate of an earlier run into service, and renews it when it is due. Returns false, and changes nothing, when it
+   * is not what it says, out of date, or there is one already. Throws like `want`.
+   */
+  restore(certificate: IssuedCertificate): boolean {
+    const { identity } = certificate;
+    if (this.#isClosed || this.#entries.has(identity)) return false;
+    let issued: IssuedCertificate;
+    try {
+      issued = checked(identity, createPrivateKey(certificate.keyPem), certificate, this.#options.clock.now());
+    } catch {
+      return false;
+    }
+    this.#add(identity, 'background');
+    const entry = this.#entries.get(identity);
+    if (entry !== undefined) this.#accept(entry, issued);
+    return true;
   }
 
   /** The authority may be back: what failed is asked again now instead of at the end of its backoff. */

@@ -21,9 +21,12 @@ function launched(lines: string, args: readonly string[]) {
 test('each thread has descriptors of its own, and spares until they are used up', () => {
   const run = launched(
     `const seen = [];
-     for (let t = 0; t < listeners.threads; t++) for (let life = 0; life < 3; life++) seen.push(...Object.values(listeners.of(t, life)).flat());
+     for (let thread = 0; thread < listeners.threads; thread++) {
+       for (let life = 0; life < 3; life++) seen.push(...Object.values(listeners.of(thread, life)).flat());
+     }
      let code = ''; try { listeners.of(0, 3); } catch (error) { code = error.code; }
-     console.log(JSON.stringify([listeners.threads, seen.length, new Set(seen).size, code, process.env.${listenersVariable} ?? null]));`,
+     const left = process.env.${listenersVariable} ?? null;
+     console.log(JSON.stringify([listeners.threads, seen.length, new Set(seen).size, code, left]));`,
     ['--threads', '2', '--spares', '2'],
   );
   assert.equal(run.stderr, '');
@@ -31,7 +34,9 @@ test('each thread has descriptors of its own, and spares until they are used up'
 });
 
 test('the limit of open files is raised to the hard one', () => {
-  const line = `console.log((await import('node:fs')).readFileSync('/proc/self/limits', 'utf8').match(/Max open files +(\\S+) +(\\S+)/).slice(1).join());`;
+  const line = `const { readFileSync } = await import('node:fs');
+    const limits = readFileSync('/proc/self/limits', 'utf8').match(/Max open files +(\\S+) +(\\S+)/);
+    console.log(limits.slice(1).join());`;
   const [soft, hard] = launched(line, []).stdout.trim().split(',');
   assert.ok(soft);
   assert.equal(soft, hard);

@@ -1,4 +1,5 @@
-// The listening sockets that the launcher opened, as descriptors: who gets which, and what is left when a data thread dies.
+// The listening sockets that the launcher opened, as descriptors: who gets which, and what is left when a data thread
+// dies.
 import { fstatSync } from 'node:fs';
 import { MeshError } from '../base/errors.ts';
 import type { DataThreadStart } from './messages.ts';
@@ -18,8 +19,8 @@ export interface Listeners {
 }
 
 /**
- * Reads the launcher's descriptors from `env` and removes the variable, so that no child is told of sockets it does not have.
- * Throws `CAPTURE_FAILED` when the variable is missing or does not describe open sockets.
+ * Reads the launcher's descriptors from `env` and removes the variable, so that no child is told of sockets it does
+ * not have. Throws `CAPTURE_FAILED` when the variable is missing or does not describe open sockets.
  */
 export function takeListeners(env: NodeJS.ProcessEnv): Listeners {
   const text = env[listenersVariable];

@@ -129,7 +129,7 @@ describe('configuration', () => {
         () => null,
         (error: unknown) => error,
       )) as Outcome | null;
-      assert.equal(failed?.code, 2, failed?.stderr);
+      assert.equal(failed?.code, 2, failed?.stderr ?? 'it started');
       assert.match(failed?.stderr ?? '', new RegExp(`${program}\\.config:4:3`));
       rmSync(file);
     });

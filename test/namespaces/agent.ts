@@ -1,5 +1,5 @@
-// Runs inside one network namespace of a test: listens, connects on demand, and tells what it saw, one JSON line each way.
-// Started by `namespaces.ts` with the ports to listen on; commands come on standard input.
+// Runs inside one network namespace of a test: listens, connects on demand, and tells what it saw, one JSON line each
+// way. Started by `namespaces.ts` with the ports to listen on; commands come on standard input.
 import { connect, createServer, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 

@@ -37,7 +37,9 @@ async function dialRow(name: string, from: Agent, host: string, port: number, ex
   row(name, told(await from.dial(host, port)), expected);
 }
 
-/** kube-proxy's part: ClusterIPs and a NodePort, both by DNAT at the usual priority, for pods and for the node itself. */
+/**
+ * kube-proxy's part: ClusterIPs and a NodePort, both by DNAT at the usual priority, for pods and for the node itself.
+ */
 function makeServices(alice: Pod, legacy: Pod): void {
   const rules = [
     `ip daddr ${vip.v4} tcp dport 80 dnat ip to ${legacy.v4}:8080`,
@@ -50,88 +52,41 @@ function makeServices(alice: Pod, legacy: Pod): void {
   sh(`nft -f - <<'END'\ntable inet kubeproxy {\n${chain('prerouting')}\n${chain('output')}\n}\nEND`);
 }
 
+type Row = readonly [name: string, from: Agent, host: string, port: number, expected: string];
+
+async function dialRows(rows: readonly Row[]): Promise<void> {
+  for (const [name, from, host, port, expected] of rows) await dialRow(name, from, host, port, expected);
+}
+
 async function captured(alice: Pod, legacy: Pod, fresh: Pod, far: Agent, node: Agent): Promise<void> {
   for (const v of ['v4', 'v6'] as const) {
-    await dialRow(`pod to the world, ${v}`, alice.agent, world[v], 80, `outbound ${world[v]} 80 from ${alice[v]}`);
-    await dialRow(
-      `pod to a ClusterIP, before DNAT, ${v}`,
-      alice.agent,
-      vip[v],
-      80,
-      `outbound ${vip[v]} 80 from ${alice[v]}`,
-    );
-    await dialRow(`world to a pod, ${v}`, far, alice[v], 8080, `inbound ${alice[v]} 8080 from ${world[v]}`);
-    await dialRow(
-      `world to a pod by NodePort, ${v}`,
-      far,
-      nodeAddress[v],
-      nodePort,
-      `inbound ${alice[v]} 8080 from ${world[v]}`,
-    );
-    await dialRow(`tunnel to a pod, ${v}`, far, alice[v], hbone, `hbone ${alice[v]} ${hbone} from ${world[v]}`);
-    await dialRow(
-      `first SYN of an unknown pod, ${v}`,
-      fresh.agent,
-      world[v],
-      80,
-      `outbound ${world[v]} 80 from ${fresh[v]}`,
-    );
-    await dialRow(
-      `first SYN to an unknown pod, ${v}`,
-      far,
-      fresh[v],
-      8080,
-      `inbound ${fresh[v]} 8080 from ${world[v]}`,
-    );
-    await dialRow(
-      `pod outside to a pod, ${v}`,
-      legacy.agent,
-      alice[v],
-      8080,
-      `inbound ${alice[v]} 8080 from ${legacy[v]}`,
-    );
-    await dialRow(`pod outside to the world, ${v}`, legacy.agent, world[v], 80, `world sees ${legacy[v]}`);
-    await dialRow(`world to a pod outside, ${v}`, far, legacy[v], 8080, `legacy sees ${world[v]}`);
-    await dialRow(
-      `pod to a tunnel elsewhere, ${v}`,
-      alice.agent,
-      remotePod[v],
-      hbone,
-      `outbound ${remotePod[v]} ${hbone} from ${alice[v]}`,
-    );
-    await dialRow(
-      `pod outside to a tunnel elsewhere, ${v}`,
-      legacy.agent,
-      remotePod[v],
-      hbone,
-      `world sees ${legacy[v]}`,
-    );
-    await dialRow(
-      `pod to its own node, ${v}`,
-      alice.agent,
-      nodeAddress[v],
-      9000,
-      `outbound ${nodeAddress[v]} 9000 from ${alice[v]}`,
-    );
+    const [a, l, f] = [alice[v], legacy[v], fresh[v]];
+    const [out, self, remote] = [world[v], nodeAddress[v], remotePod[v]];
+    await dialRows([
+      [`pod to the world, ${v}`, alice.agent, out, 80, `outbound ${out} 80 from ${a}`],
+      [`pod to a ClusterIP, before DNAT, ${v}`, alice.agent, vip[v], 80, `outbound ${vip[v]} 80 from ${a}`],
+      [`world to a pod, ${v}`, far, a, 8080, `inbound ${a} 8080 from ${out}`],
+      [`world to a pod by NodePort, ${v}`, far, self, nodePort, `inbound ${a} 8080 from ${out}`],
+      [`tunnel to a pod, ${v}`, far, a, hbone, `hbone ${a} ${hbone} from ${out}`],
+      [`first SYN of an unknown pod, ${v}`, fresh.agent, out, 80, `outbound ${out} 80 from ${f}`],
+      [`first SYN to an unknown pod, ${v}`, far, f, 8080, `inbound ${f} 8080 from ${out}`],
+      [`pod outside to a pod, ${v}`, legacy.agent, a, 8080, `inbound ${a} 8080 from ${l}`],
+      [`pod outside to the world, ${v}`, legacy.agent, out, 80, `world sees ${l}`],
+      [`world to a pod outside, ${v}`, far, l, 8080, `legacy sees ${out}`],
+      [`pod to a tunnel elsewhere, ${v}`, alice.agent, remote, hbone, `outbound ${remote} ${hbone} from ${a}`],
+      [`pod outside to a tunnel elsewhere, ${v}`, legacy.agent, remote, hbone, `world sees ${l}`],
+      [`pod to its own node, ${v}`, alice.agent, self, 9000, `outbound ${self} 9000 from ${a}`],
+    ]);
   }
-  await dialRow(
-    'pod outside to a ClusterIP of a pod',
-    legacy.agent,
-    podVip,
-    80,
-    `inbound ${alice.v4} 8080 from ${legacy.v4}`,
-  );
-  await dialRow('world to a ClusterIP of a pod outside', far, vip.v4, 80, `legacy sees ${world.v4}`);
-  await dialRow('pod to a pod of its node', alice.agent, fresh.v4, 8080, `outbound ${fresh.v4} 8080 from ${alice.v4}`);
-  await dialRow('pod to its link-local gateway', alice.agent, gateway, 9000, `node sees ${alice.v4}`);
-  await dialRow('probe of the node to a pod', node, alice.v4, 8080, `alice sees ${gateway}`);
-  await dialRow(
-    'tunnel of the node itself to a pod',
-    node,
-    alice.v4,
-    hbone,
-    `hbone ${alice.v4} ${hbone} from ${gateway}`,
-  );
+  const [a, l, f] = [alice.v4, legacy.v4, fresh.v4];
+  await dialRows([
+    ['pod outside to a ClusterIP of a pod', legacy.agent, podVip, 80, `inbound ${a} 8080 from ${l}`],
+    ['world to a ClusterIP of a pod outside', far, vip.v4, 80, `legacy sees ${world.v4}`],
+    ['pod to a pod of its node', alice.agent, f, 8080, `outbound ${f} 8080 from ${a}`],
+    ['pod to its link-local gateway', alice.agent, gateway, 9000, `node sees ${a}`],
+    ['probe of the node to a pod', node, a, 8080, `alice sees ${gateway}`],
+    ['tunnel of the node itself to a pod', node, a, hbone, `hbone ${a} ${hbone} from ${gateway}`],
+  ]);
 }
 
 async function threads(proxy: TestProxy, alice: Pod): Promise<void> {
@@ -230,7 +185,8 @@ async function main(): Promise<void> {
   await dialRow('proxy down with failOpen', alice.agent, world.v4, 80, `world sees ${alice.v4}`);
   await open.remove();
   await open.remove();
-  const left = `${sh('nft list tables')}${sh('ip rule; ip -6 rule')}${sh('ip route show table 539 2>&1; ip -6 route show table 539 2>&1; true')}`;
+  const routes = sh('ip route show table 539 2>&1; ip -6 route show table 539 2>&1; true');
+  const left = `${sh('nft list tables')}${sh('ip rule; ip -6 rule')}${routes}`;
   row('removed without a trace', left.match(/ambient|0x539|local default/g), null);
   await dialRow('after removal', alice.agent, world.v4, 80, `world sees ${alice.v4}`);
   process.exit(0);

@@ -1,4 +1,5 @@
-// Capture against a real kernel: nftables, transparent sockets, network namespaces of our own. Needs root or user namespaces.
+// Capture against a real kernel: nftables, transparent sockets, network namespaces of our own. Needs root or user
+// namespaces.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';

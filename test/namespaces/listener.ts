@@ -1,5 +1,6 @@
-// Stands for the proxy in the capture tests: listens on the descriptors of the launcher, one worker thread per row, and tells
-// every client what it saw. A line `die N` on standard input kills thread N, which is then replaced on the next descriptor.
+// Stands for the proxy in the capture tests: listens on the descriptors of the launcher, one worker thread per row,
+// and tells every client what it saw. A line `die N` on standard input kills thread N, which is then replaced on the
+// next descriptor.
 import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';

@@ -1,5 +1,5 @@
-// The network of the capture tests: a node with routed pods and a world behind it, all inside the namespaces that the test
-// process was started in, so that they vanish with it.
+// The network of the capture tests: a node with routed pods and a world behind it, all inside the namespaces that the
+// test process was started in, so that they vanish with it.
 //
 //   alice, legacy, fresh (pods) ── veth ── node (this process) ── veth ── world (10.80.0.99)
 import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process';
@@ -31,9 +31,8 @@ export function makeNode(): void {
   sh('ip link set lo up');
   for (const key of ['net/ipv4/ip_forward', 'net/ipv6/conf/all/forwarding']) sh(`echo 1 > /proc/sys/${key}`);
   sh('ip netns add world && ip link add uplink type veth peer name eth0 netns world');
-  sh(
-    `ip addr add ${nodeAddress.v4}/24 dev uplink && ip -6 addr add ${nodeAddress.v6}/64 dev uplink nodad && ip link set uplink up`,
-  );
+  sh(`ip addr add ${nodeAddress.v4}/24 dev uplink && ip -6 addr add ${nodeAddress.v6}/64 dev uplink nodad`);
+  sh('ip link set uplink up');
   const w = 'ip -n world';
   sh(`${w} link set lo up && ${w} addr add ${world.v4}/24 dev eth0 && ${w} -6 addr add ${world.v6}/64 dev eth0 nodad`);
   sh(`${w} link set eth0 up && ${w} addr add ${remotePod.v4}/32 dev lo && ${w} -6 addr add ${remotePod.v6}/128 dev lo`);
@@ -47,9 +46,8 @@ export function makePod(name: string, number: number, ports: readonly number[]):
   const v6 = `fd00:10:244:1::${number}`;
   const p = `ip -n ${name}`;
   sh(`ip netns add ${name} && ip link add h-${name} type veth peer name eth0 netns ${name}`);
-  sh(
-    `ip addr add ${gateway}/32 dev h-${name} && ip link set h-${name} up && ip -6 addr add fe80::1/64 dev h-${name} nodad`,
-  );
+  sh(`ip addr add ${gateway}/32 dev h-${name} && ip link set h-${name} up`);
+  sh(`ip -6 addr add fe80::1/64 dev h-${name} nodad`);
   sh(`${p} link set lo up && ${p} addr add ${v4}/32 dev eth0 && ${p} -6 addr add ${v6}/128 dev eth0 nodad`);
   sh(`${p} link set eth0 up && ${p} route add ${gateway} dev eth0 && ${p} route add default via ${gateway} dev eth0`);
   sh(`${p} -6 route add default via fe80::1 dev eth0 && ip route add ${v4}/32 dev h-${name}`);
