@@ -31,7 +31,9 @@ export function planNode(index: number, name: string, podCidrs: readonly string[
   return { index, name, addresses, podCidrs: podCidrs.length > 0 ? podCidrs : usual };
 }
 
-/** Hands out the addresses of a range in order, so that an address that was given back rests for as long as possible. */
+/**
+ * Hands out the addresses of a range in order, so that an address that was given back rests for as long as possible.
+ */
 export class AddressPool {
   readonly #cidr: Cidr;
   readonly #used = new Set<string>();

@@ -1,4 +1,5 @@
-// The lab's side of a node's agent: starts it in the node's namespace, asks it, hears its verdicts, and starts it again when it dies.
+// The lab's side of a node's agent: starts it in the node's namespace, asks it, hears its verdicts, and starts it again
+// when it dies.
 import { type ChildProcess, spawn } from 'node:child_process';
 import path from 'node:path';
 import { MeshError } from '../base/errors.ts';
@@ -15,6 +16,7 @@ type Watch = { message: Extract<ToAgent, { type: 'watch' }>; onVerdict: (verdict
 const restartDelayMs = 200;
 const graceMs = 2_000;
 
+/** One agent per node; probes and requests outlive a restart of its process. */
 export class NodeAgent {
   readonly nodeName: string;
   #child: ChildProcess | null = null;

@@ -19,7 +19,10 @@ export interface HttpAnswer {
 
 const answerBytesMax = 256 * 1024 * 1024;
 
-/** Resolves with status and body. Rejects with the socket's own error, `TIMED_OUT`, or `LIMIT_REACHED` for an answer without end. */
+/**
+ * Resolves with status and body. Rejects with the socket's own error, `TIMED_OUT`, or `LIMIT_REACHED` for an answer
+ * without end.
+ */
 export function askHttp(question: HttpQuestion): Promise<HttpAnswer> {
   const { method, host, port, path, body, timeoutMs } = question;
   const what = `${method} http://${formatHostPort(host, port)}${path}`;

@@ -1,4 +1,5 @@
-// The control loops of the lab's cluster in one: workloads become pods, pods get nodes, services get endpoints and rules.
+// The control loops of the lab's cluster in one: workloads become pods, pods get nodes, services get endpoints and
+// rules.
 //
 // Level-triggered and coalesced: whatever changes in the store, one pass over everything follows a moment later.
 import type { Clock } from '../base/clock.ts';
@@ -15,6 +16,7 @@ import { WorkloadControllers } from './workloads.ts';
 const managedBy = 'endpointslice.kubernetes.io/managed-by';
 const gatherMs = 2;
 
+/** Runs the loops over a store; what they could not do is in `problems()`. */
 export class Cluster {
   readonly #store: ObjectStore;
   readonly #clock: Clock;

@@ -1,4 +1,5 @@
-// Keeps one container going: starts it, probes it, restarts it with growing pauses, and knows its state in Kubernetes' words.
+// Keeps one container going: starts it, probes it, restarts it with growing pauses, and knows its state in Kubernetes'
+// words.
 import { Backoff } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
 import type { NodeAgent } from './agent.ts';
@@ -38,6 +39,7 @@ const configRetryMs = 2_000;
 const pidPollMs = 10;
 const pidPollsMax = 500;
 
+/** One container of one pod; every change of its state is told by `onChange`. Never throws. */
 export class ContainerRunner {
   readonly #options: ContainerRunnerOptions;
   readonly #backoff: Backoff;

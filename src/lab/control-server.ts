@@ -1,4 +1,5 @@
-// Answers what `control-client.ts` asks: HTTP over a socket file inside the lab, which only its owner and root can reach.
+// Answers what `control-client.ts` asks: HTTP over a socket file inside the lab, which only its owner and root can
+// reach.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { isMeshError, MeshError } from '../base/errors.ts';
 import type { LabDocument, LabFault, LabPart } from './control-types.ts';
@@ -22,6 +23,7 @@ interface Request {
 /** An answer that was already written by its handler. */
 const written = Symbol('written');
 
+/** Serves `operations` on the control socket. A failure is answered with its code and details. */
 export class ControlServer {
   readonly #server: Server;
   readonly #operations: LabOperations;

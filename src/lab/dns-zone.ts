@@ -1,6 +1,7 @@
 // What the cluster's DNS answers, from the lab's objects: the names of the Kubernetes DNS specification.
 //
-//   SVC.NS.svc.DOMAIN · HOST.SVC.NS.svc.DOMAIN · _PORT._PROTO.SVC.NS.svc.DOMAIN · 10-244-1-2.NS.pod.DOMAIN · PTR of all of these
+//   SVC.NS.svc.DOMAIN · HOST.SVC.NS.svc.DOMAIN · _PORT._PROTO.SVC.NS.svc.DOMAIN · 10-244-1-2.NS.pod.DOMAIN · PTR of all
+// of these
 import { canonicalIp, familyOf } from '../base/ip.ts';
 import { type DnsAnswer, type DnsRecord, recordTypes } from './dns-codec.ts';
 import type { Endpoint, EndpointSlice, ServiceObject } from './objects.ts';

@@ -8,6 +8,7 @@ const tcpMessageMax = 65_535;
 const tcpIdleMs = 10_000;
 const tcpConnectionsMax = 256;
 
+/** Answers with what `answer` says; drops what is no query. Addresses are bound by `start`. */
 export class DnsServer {
   readonly #answer: (name: string, type: number) => DnsAnswer;
   readonly #udp: UdpSocket[] = [];

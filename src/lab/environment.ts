@@ -19,7 +19,10 @@ export type EnvironmentResult =
   | { readonly ok: true; readonly env: Record<string, string> }
   | { readonly ok: false; readonly reason: string };
 
-/** The whole environment of a container; nothing of the environment that started the lab but PATH, HOME and the language. */
+/**
+ * The whole environment of a container; nothing of the environment that started the lab but PATH, HOME and the
+ * language.
+ */
 export function containerEnvironment(input: EnvironmentInput): EnvironmentResult {
   const { pod, container } = input;
   const env: Record<string, string> = {
@@ -55,6 +58,7 @@ export function containerEnvironment(input: EnvironmentInput): EnvironmentResult
   return { ok: true, env };
 }
 
+/** The pod's host name, cut to what the kernel takes. */
 export function hostnameOf(pod: Pod): string {
   const hostnameMax = 63;
   return (pod.spec.hostname ?? pod.metadata.name).slice(0, hostnameMax);
@@ -135,7 +139,10 @@ export function dataOf(object: KubeObject | undefined): Record<string, Buffer> {
   };
 }
 
-/** `$(NAME)` becomes the value of an earlier variable; `$$(NAME)` is the text `$(NAME)`; an unknown name stays as it is. */
+/**
+ * `$(NAME)` becomes the value of an earlier variable; `$$(NAME)` is the text `$(NAME)`; an unknown name stays as it
+ * is.
+ */
 export function expand(text: string, env: Readonly<Record<string, string>>): string {
   return text.replaceAll(/\$(\$)?\(([\w.-]+)\)/g, (whole, escaped: string | undefined, name: string) => {
     if (escaped !== undefined) return whole.slice(1);

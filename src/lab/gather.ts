@@ -44,7 +44,10 @@ export class Gatherer<T> {
   }
 }
 
-/** Calls `work` soon after `trigger`, once for all triggers in between, never twice at a time; a failure goes to `onError`. */
+/**
+ * Calls `work` soon after `trigger`, once for all triggers in between, never twice at a time; a failure goes to
+ * `onError`.
+ */
 export class Coalescer {
   readonly #work: () => Promise<void> | void;
   readonly #delayMs: number;

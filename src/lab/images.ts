@@ -1,5 +1,5 @@
-// What a container runs. There are no images in a lab: a container runs its command on the host's file system, and an image
-// is a name for a command, built in or given with `--image`.
+// What a container runs. There are no images in a lab: a container runs its command on the host's file system, and an
+// image is a name for a command, built in or given with `--image`.
 import path from 'node:path';
 import type { Container } from './objects.ts';
 import { shellQuote } from './run.ts';

@@ -19,7 +19,10 @@ const shortNames: Readonly<Record<string, string>> = {
   eps: 'EndpointSlice',
 };
 
-/** The kind that `word` means among `known` ones, in any case, singular or plural, or short; `word` itself when it is none of these. */
+/**
+ * The kind that `word` means among `known` ones, in any case, singular or plural, or short; `word` itself when it is
+ * none of these.
+ */
 export function kindOf(word: string, known: readonly string[]): string {
   const lower = word.toLowerCase();
   const short = shortNames[lower];

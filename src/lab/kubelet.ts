@@ -1,4 +1,5 @@
-// The kubelets of all nodes: a runner for every scheduled pod, addresses from the node's ranges, pod networks made in batches.
+// The kubelets of all nodes: a runner for every scheduled pod, addresses from the node's ranges, pod networks made in
+// batches.
 import type { Clock } from '../base/clock.ts';
 import { AddressPool, type NodePlan } from './addresses.ts';
 import type { NodeAgent } from './agent.ts';
@@ -35,6 +36,7 @@ const tokenRefreshMs = 10 * 60_000;
 /** The first two addresses of a range are the network's and, by custom, the gateway's. */
 const addressesSkipped = 2;
 
+/** Runs every pod of the store that has one of its nodes, and tells the pods' state in their objects. */
 export class Kubelet {
   readonly #options: KubeletOptions;
   readonly #nodes = new Map<string, KubeletNode>();

@@ -30,6 +30,7 @@ export interface LabContext {
   readonly log: (line: string) => void;
 }
 
+/** One running lab. `start` builds it, `close` ends its loops; its processes end with the first process of the lab. */
 export class Lab {
   readonly name: string;
   readonly options: LabOptions;
@@ -75,7 +76,10 @@ export class Lab {
     return this.#nodes;
   }
 
-  /** Builds everything and starts the pods; resolves when they are on their way. Throws `CONFIG_INVALID` for bad manifests. */
+  /**
+   * Builds everything and starts the pods; resolves when they are on their way. Throws `CONFIG_INVALID` for bad
+   * manifests.
+   */
   async start(documents: readonly LabDocument[]): Promise<void> {
     const { objects } = readLabManifests(documents);
     refuseDuplicates(objects);
@@ -292,7 +296,10 @@ export class Lab {
 
 export { issuerName };
 
-/** The nodes that manifests name, or as many as were asked for. Throws `CONFIG_INVALID` for a pod that names a node which is not there. */
+/**
+ * The nodes that manifests name, or as many as were asked for. Throws `CONFIG_INVALID` for a pod that names a node
+ * which is not there.
+ */
 function planNodes(objects: readonly PlacedObject[], count: number): NodePlan[] {
   const manifests = objects
     .map(({ object }) => object)

@@ -1,4 +1,5 @@
-// Logs of pods and of the mesh's programs: files on the lab's tmpfs, kept below a limit, read from the start and followed.
+// Logs of pods and of the mesh's programs: files on the lab's tmpfs, kept below a limit, read from the start and
+// followed.
 import {
   closeSync,
   existsSync,
@@ -87,7 +88,10 @@ export function lastLines(file: string, count: number): string[] {
     .slice(-count);
 }
 
-/** The content of a log, then, when `follow` is set, what is added to it, until `signal` says stop. A log that is not there yet is waited for when following. */
+/**
+ * The content of a log, then, when `follow` is set, what is added to it, until `signal` says stop. A log that is not
+ * there yet is waited for when following.
+ */
 export async function* readLog(file: string, follow: boolean, signal: AbortSignal): AsyncGenerator<Buffer> {
   if (existsSync(`${file}.old`)) yield* readFrom(`${file}.old`, 0);
   let position = 0;

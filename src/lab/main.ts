@@ -1,6 +1,7 @@
 // The lab's first process: `node main.ts NAME OPTIONS`, started by `launch.ts` in namespaces of its own.
 //
-// It says how its start goes as JSON lines on standard output. When it ends, however it does, the kernel ends the rest of the lab.
+// It says how its start goes as JSON lines on standard output. When it ends, however it does, the kernel ends the rest
+// of the lab.
 import { appendFileSync } from 'node:fs';
 import path from 'node:path';
 import { isMeshError, messageOf } from '../base/errors.ts';

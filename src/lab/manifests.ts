@@ -1,4 +1,5 @@
-// From manifest texts to the lab's objects: checked by the mesh's own reader, and taken whole, since the lab runs more of them than the mesh reads.
+// From manifest texts to the lab's objects: checked by the mesh's own reader, and taken whole, since the lab runs more
+// of them than the mesh reads.
 import { isMeshError } from '../base/errors.ts';
 import { placedError, placeOf, readYaml } from '../config/yaml.ts';
 import { readManifests } from '../kube/manifests.ts';
@@ -18,7 +19,10 @@ export interface ReadResult {
   readonly resources: readonly Resource[];
 }
 
-/** Reads manifests. Throws `INPUT_UNREADABLE` or `CONFIG_INVALID` with file, line and column: all of it is good, or none. */
+/**
+ * Reads manifests. Throws `INPUT_UNREADABLE` or `CONFIG_INVALID` with file, line and column: all of it is good, or
+ * none.
+ */
 export function readLabManifests(documents: readonly LabDocument[]): ReadResult {
   const objects = documents.flatMap((document) => readObjects(document));
   const { resources } = readManifests(documents);

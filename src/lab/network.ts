@@ -3,8 +3,9 @@
 //   fabric (the lab's own namespace)         node-NAME                          pod-ID
 //   fabric0 10.80.0.1 ── NODE ⇄ eth0 10.80.0.11 ── forwards, services ── vID ⇄ eth0 10.244.1.2/32
 //
-// Pods hang on no bridge: each has a fixed link-local next hop with a permanent neighbour entry, so every packet of a pod
-// is routed by its node, where it can be captured. Commands are gathered and run in batches, pods of one node together.
+// Pods hang on no bridge: each has a fixed link-local next hop with a permanent neighbour entry, so every packet of a
+// pod is routed by its node, where it can be captured. Commands are gathered and run in batches, pods of one node
+// together.
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { parseIp } from '../base/ip.ts';

@@ -1,5 +1,5 @@
-// Kubernetes objects as the lab handles them: only the fields it reads itself are spelled out, everything else is kept as it is.
-// Objects are never changed in place: whoever changes one makes a new one and puts it into the store.
+// Kubernetes objects as the lab handles them: only the fields it reads itself are spelled out, everything else is kept
+// as it is. Objects are never changed in place: whoever changes one makes a new one and puts it into the store.
 
 export interface OwnerReference {
   readonly apiVersion: string;
@@ -266,10 +266,12 @@ export function nameOf(object: KubeObject): string {
   return namespace === undefined || namespace === '' ? name : `${namespace}/${name}`;
 }
 
+/** True when the pod has the condition `Ready`. */
 export function isReady(pod: Pod): boolean {
   return pod.status.conditions.some((each) => each.type === 'Ready' && each.status === 'True');
 }
 
+/** Addresses of a pod, none before it has its network. */
 export function podIps(pod: Pod): string[] {
   return (pod.status.podIPs ?? []).map((each) => each.ip);
 }
@@ -301,6 +303,7 @@ const kindsWithoutNamespace = new Set([
   'MutatingWebhookConfiguration',
 ]);
 
+/** False for the kinds that live in no namespace. */
 export function isNamespaced(kind: string): boolean {
   return !kindsWithoutNamespace.has(kind);
 }

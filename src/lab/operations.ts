@@ -23,6 +23,7 @@ export interface LabOperationsOptions {
 
 const waitPollMs = 50;
 
+/** Every method throws MeshErrors that the asker gets to read: `NOT_FOUND`, `TIMED_OUT`, `CONFIG_INVALID`. */
 export class LabOperations {
   readonly #lab: Lab;
   readonly #end: () => void;
@@ -77,7 +78,7 @@ export class LabOperations {
       };
     }
     throw new MeshError('NOT_FOUND', {
-      what: `a running container${containerName === undefined ? '' : ` '${containerName}'`} of ${this.#lab.describe(pod)}`,
+      what: `running container ${containerName ?? ''} of ${this.#lab.describe(pod)}`,
       hint: `see: ambientctl lab logs ${namespace}/${pod.metadata.name}`,
     });
   }

@@ -38,6 +38,7 @@ export interface PodHost {
 export const podLogDir = (logsDir: string, pod: Pod) =>
   path.join(logsDir, 'pods', `${pod.metadata.namespace}_${pod.metadata.name}_${pod.metadata.uid}`);
 
+/** One pod from its network to its end; what goes wrong is in `problem` and in the pod's status. */
 export class PodRunner {
   readonly #host: PodHost;
   #pod: Pod;
@@ -113,7 +114,8 @@ export class PodRunner {
     const graceMs = (this.#pod.spec.terminationGracePeriodSeconds ?? 30) * 1000;
     const all = [...this.#containers, ...(this.#init === null ? [] : [this.#init])];
     await Promise.all(all.map((each) => each.stop(graceMs)));
-    if (this.#link !== null) await this.#host.disconnect(this.#link).catch(() => {}); // Its namespace may never have come up.
+    // Its namespace may never have come up.
+    if (this.#link !== null) await this.#host.disconnect(this.#link).catch(() => {});
     this.#files?.remove();
     if (this.#link !== null) this.#host.releaseAddresses(this.#addresses);
   }

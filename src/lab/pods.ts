@@ -1,4 +1,4 @@
-// Makes Pod objects: from a template of a workload, or from a bare Pod manifest, with what the API server would fill in.
+// Makes Pod objects: from the template of a workload or from a bare Pod, with what the API server would fill in.
 import { createHash } from 'node:crypto';
 import type { KubeObject, OwnerReference, Pod, PodCondition, PodSpec, PodStatus, PodTemplate } from './objects.ts';
 import { rfc3339 } from './store.ts';
@@ -52,7 +52,10 @@ export function podFromTemplate(template: PodTemplate, origin: PodOrigin): Pod {
   };
 }
 
-/** A bare Pod as a manifest has it, made ready to be scheduled; a status in the manifest does not count, since it is the lab that runs the pod. */
+/**
+ * A bare Pod as a manifest has it, made ready to be scheduled; a status in the manifest does not count, since it is
+ * the lab that runs the pod.
+ */
 export function podFromManifest(manifest: KubeObject): Pod {
   const { uid: _uid, ...metadata } = manifest.metadata;
   return { ...manifest, metadata, spec: defaultedSpec(manifest.spec as PodSpec), status: initialStatus() };
@@ -73,6 +76,7 @@ function initialStatus(): PodStatus {
   return { phase: 'Pending', conditions: [] };
 }
 
+/** The reference by which `owner` controls an object. */
 export function ownerReferenceTo(owner: KubeObject): OwnerReference {
   const { apiVersion, kind, metadata } = owner;
   return { apiVersion, kind, name: metadata.name, uid: metadata.uid ?? '', controller: true };

@@ -1,6 +1,8 @@
-// The lab's own files, inside its private mount namespace: a tmpfs on /run, and an /etc that pods' files can be put into.
+// The lab's own files, inside its private mount namespace: a tmpfs on /run, and an /etc that pods' files can be put
+// into.
 //
-// Runs in the lab's first process before anything else. Nothing of it is seen outside, and the kernel forgets it with the lab.
+// Runs in the lab's first process before anything else. Nothing of it is seen outside, and the kernel forgets it with
+// the lab.
 import { lstatSync, mkdirSync, readdirSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { run } from './run.ts';
@@ -27,7 +29,8 @@ export async function makePrivateFiles(): Promise<void> {
 }
 
 /**
- * A pod's files are bound over /etc/resolv.conf and the like, which need not be there on the host, or may be links that lead astray.
+ * A pod's files are bound over /etc/resolv.conf and the like, which need not be there on the host, or may be links
+ * that lead astray.
  * So /etc becomes a folder of links into the host's, in which these files are plain and new ones can be made.
  */
 async function ownEtc(): Promise<void> {

@@ -31,6 +31,7 @@ export function probeAction(probe: Probe, context: ProbeContext): ProbeAction | 
   return null;
 }
 
+/** Periods and thresholds in milliseconds and counts, with the defaults of the API. */
 export function probeTiming(probe: Probe): ProbeTiming {
   const seconds = (value: number | undefined, otherwise: number) => (value ?? otherwise) * 1000;
   return {

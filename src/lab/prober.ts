@@ -1,7 +1,7 @@
 // Repeats one probe and says when its verdict changes: the kubelet's rules for periods and thresholds.
 //
-// One thing is quicker than the kubelet: until a probe has passed for the first time it is tried often, and a try in between
-// counts only when it passes. A pod is ready as soon as it is, not up to a period later.
+// One thing is quicker than the kubelet: until a probe has passed for the first time it is tried often, and a try in
+// between counts only when it passes. A pod is ready as soon as it is, not up to a period later.
 import type { Clock } from '../base/clock.ts';
 
 export interface ProbeTiming {
@@ -20,6 +20,7 @@ export interface Verdict {
 
 const eagerPeriodMs = 250;
 
+/** Repeats one probe from `start` to `close`. */
 export class Prober {
   readonly #timing: ProbeTiming;
   readonly #attempt: (timeoutMs: number) => Promise<string | null>;
@@ -32,7 +33,10 @@ export class Prober {
   #failures = 0;
   #countedAtMs = 0;
 
-  /** `attempt` answers null when it passed, otherwise why not. `onVerdict` is called when the verdict changes, and for the first one. */
+  /**
+   * `attempt` answers null when it passed, otherwise why not. `onVerdict` is called when the verdict changes, and for
+   * the first one.
+   */
   constructor(
     timing: ProbeTiming,
     attempt: (timeoutMs: number) => Promise<string | null>,

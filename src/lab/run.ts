@@ -5,7 +5,9 @@ import { MeshError, messageOf } from '../base/errors.ts';
 /** Where `ip netns` keeps a namespace's handle, inside the lab. */
 export const netnsPath = (name: string) => `/run/netns/${name}`;
 
-/** `nsenter` words that run a command in the network namespace `name`; none for the fabric, where the lab itself lives. */
+/**
+ * `nsenter` words that run a command in the network namespace `name`; none for the fabric, where the lab itself lives.
+ */
 export function inNetns(name: string | null): string[] {
   return name === null ? [] : ['nsenter', `--net=${netnsPath(name)}`, '--'];
 }

@@ -10,6 +10,7 @@ import type { ObjectStore } from './store.ts';
 
 const gatherMs = 5;
 
+/** The rules of one node; `problem` says why they are out of date. */
 export class ServiceProxy {
   readonly #node: NodePlan;
   readonly #store: ObjectStore;

@@ -59,8 +59,8 @@ export function serviceRules(input: ServiceRulesInput): string {
     '    ct status & dnat != dnat accept',
     '    ip saddr . ip daddr @hairpin4 masquerade',
     '    ip6 saddr . ip6 daddr @hairpin6 masquerade',
-    // Only node ports are addressed to the node. The answer has to come back through here, where alone it is known whom the
-    // client believes to talk to; `externalTrafficPolicy: Local` keeps the client's address instead.
+    // Only node ports are addressed to the node. The answer has to come back through here, where alone it is known whom
+    // the client believes to talk to; `externalTrafficPolicy: Local` keeps the client's address instead.
     ...localNodePorts(input.services).map((match) => `    ${match} accept`),
     ...input.nodeAddresses.map((address) => {
       const family = familyOf(address) === 4 ? 'ip' : 'ip6';
@@ -117,7 +117,10 @@ function frontendsOf(service: ServiceObject, input: ServiceRulesInput): Frontend
   });
 }
 
-/** Ready endpoints of a port; when none is ready, those that still serve while they end, as kube-proxy falls back to them. */
+/**
+ * Ready endpoints of a port; when none is ready, those that still serve while they end, as kube-proxy falls back to
+ * them.
+ */
 function backendsOf(port: ServicePort, slices: readonly EndpointSlice[], family: 4 | 6, onlyNode: string | null) {
   const type = family === 4 ? 'IPv4' : 'IPv6';
   const all = slices

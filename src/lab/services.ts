@@ -1,4 +1,5 @@
-// What the API server and the endpoint-slice controller of a cluster do for Services: cluster addresses, node ports, EndpointSlices.
+// What the API server and the endpoint-slice controller of a cluster do for Services: cluster addresses, node ports,
+// EndpointSlices.
 import { familyOf } from '../base/ip.ts';
 import { AddressPool, nodePortRange, serviceCidrs } from './addresses.ts';
 import {
@@ -60,7 +61,10 @@ export class ServiceAllocator {
     });
   }
 
-  /** As in a dual-stack cluster: one family, IPv4 unless the service says otherwise; both where it prefers or requires both. */
+  /**
+   * As in a dual-stack cluster: one family, IPv4 unless the service says otherwise; both where it prefers or requires
+   * both.
+   */
   #families(spec: ServiceSpec): readonly (4 | 6)[] {
     const asked = (spec.ipFamilies ?? []).map((family) => (family === 'IPv6' ? 6 : 4));
     const isDual = spec.ipFamilyPolicy === 'PreferDualStack' || spec.ipFamilyPolicy === 'RequireDualStack';
@@ -87,7 +91,10 @@ export class ServiceAllocator {
   }
 }
 
-/** The EndpointSlices of a service with a selector: one per address family and per way in which its named ports resolve. */
+/**
+ * The EndpointSlices of a service with a selector: one per address family and per way in which its named ports
+ * resolve.
+ */
 export function endpointSlicesOf(service: ServiceObject, pods: readonly Pod[]): EndpointSlice[] {
   const { spec, metadata } = service;
   const selector = spec.selector ?? {};

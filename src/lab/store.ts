@@ -1,4 +1,5 @@
-// The lab's API server in small: every object by kind, namespace and name, and each one as a file that the controller watches.
+// The lab's API server in small: every object by kind, namespace and name, and each one as a file that the controller
+// watches.
 //
 //   manifests ─▶ apply ─▶ ObjectStore ─▶ one JSON file per object, moved into place whole
 //   workloads, scheduler, kubelet, endpoints ─▶ put/remove ─▲
@@ -23,7 +24,9 @@ export interface StoreOptions {
   readonly now: () => number;
 }
 
-/** Objects by (group, kind), namespace and name. Listeners are called after each change, in order, and must not throw. */
+/**
+ * Objects by (group, kind), namespace and name. Listeners are called after each change, in order, and must not throw.
+ */
 export class ObjectStore {
   readonly #options: StoreOptions;
   readonly #byKind = new Map<string, Map<string, KubeObject>>();
@@ -71,7 +74,8 @@ export class ObjectStore {
   }
 
   /**
-   * Creates or replaces. The store gives uid and creation time, and keeps both over a replacement; an object that says nothing new changes nothing.
+   * Creates or replaces. The store gives uid and creation time, and keeps both over a replacement; an object that says
+   * nothing new changes nothing.
    */
   put(object: KubeObject): ChangeAction {
     const kindKey = keyOfKind(object);
@@ -144,7 +148,9 @@ export function rfc3339(ms: number): string {
 
 const fileNameMax = 240;
 
-/** The file of an object, a plain name: what could be a path is replaced, what is too long for a file name is hashed. */
+/**
+ * The file of an object, a plain name: what could be a path is replaced, what is too long for a file name is hashed.
+ */
 export function fileNameOf(object: KubeObject): string {
   const { namespace = '', name } = object.metadata;
   const group = groupOf(object);

@@ -10,6 +10,7 @@ import { paths } from './private-files.ts';
 
 export const systemNamespace = 'ambient-system';
 
+/** The programs of the mesh: their configuration, their processes, their state. */
 export class MeshSystem {
   readonly #lab: Lab;
 

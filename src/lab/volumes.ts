@@ -110,7 +110,9 @@ export class PodFiles {
     rmSync(this.#input.dir, { recursive: true, force: true });
   }
 
-  /** Where to bind a volume so that it shows at `mountPath`: below `/run` that is in the folder which becomes `/run`. */
+  /**
+   * Where to bind a volume so that it shows at `mountPath`: below `/run` that is in the folder which becomes `/run`.
+   */
   #mountPoint(source: string, mountPath: string): string | null {
     const below = /^\/(?:var\/)?run\/(.+)$/.exec(path.normalize(mountPath))?.[1];
     const target = below === undefined ? mountPath : path.join(this.runDir, below);

@@ -30,6 +30,7 @@ export interface WorkloadOptions {
 
 const suffixLength = 5;
 
+/** The workload controllers over one store. */
 export class WorkloadControllers {
   readonly #store: ObjectStore;
   readonly #options: WorkloadOptions;
@@ -169,7 +170,10 @@ export class WorkloadControllers {
   }
 }
 
-/** How many pods of the new template there should be now, and which of the old ones go: the Deployment controller's rolling update. */
+/**
+ * How many pods of the new template there should be now, and which of the old ones go: the Deployment controller's
+ * rolling update.
+ */
 export function rollout(
   spec: WorkloadSpec,
   newPods: readonly Pod[],
