@@ -1,6 +1,8 @@
 // From text to resources: multi-document YAML, `List`s and JSON, every complaint with its place. Kinds that Ambient does not
 // use are counted, never silently dropped; a kind of the security API that it does not know is an error.
+
 import { didYouMean } from '../base/did-you-mean.ts';
+import type { MeshError } from '../base/errors.ts';
 import { formatPlace, placedError, readYaml, type YamlDocument } from '../config/yaml.ts';
 import {
   type Resource,
@@ -90,7 +92,7 @@ function addOnce(resources: Map<string, Resource>, resource: Resource, place: So
 }
 
 /** The error for an object that was read at `place` and is at `other` already. */
-export function duplicateError(resource: Resource, place: SourcePlace, other: Resource): Error {
+export function duplicateError(resource: Resource, place: SourcePlace, other: Resource): MeshError {
   const first = other.places.object === null ? 'elsewhere' : formatPlace(other.places.object);
   return placedError('CONFIG_INVALID', place, `${titleOf(resource)} is there twice; the other one is at ${first}`);
 }
