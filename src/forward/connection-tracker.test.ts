@@ -7,8 +7,8 @@ import { EdgeCounters } from '../telemetry/edge-counters.ts';
 import { Connection, type PolicyQuestion } from './connection.ts';
 import { ConnectionTracker, type Judgement } from './connection-tracker.ts';
 import { EdgeRecorder } from './edge-recorder.ts';
-import { pod } from './fixtures.ts';
 import type { Splice } from './splice.ts';
+import { pod } from './testing-mesh.ts';
 
 const client = pod('web', 'n1', '10.0.1.2');
 const server = pod('cart', 'n2', '10.0.2.2');
@@ -129,6 +129,14 @@ for (const [title, now] of [
     assert.equal(other.finished, false);
   });
 }
+
+test('a connection that went on to another endpoint does not end with the first one', () => {
+  const { tracker, records, inbound } = setUp();
+  const connection = inbound();
+  tracker.unbind(connection, server.uid);
+  tracker.workloadChanged(server.uid, null);
+  assert.equal(records.length, 0);
+});
 
 test('edges: opened and bytes on the row "-", the end on the row of its flag, live bytes at snapshot time', () => {
   const { tracker, edges, inbound } = setUp();

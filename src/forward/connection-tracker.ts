@@ -67,6 +67,14 @@ export class ConnectionTracker {
     const known = this.#byWorkload.get(local.uid);
     if (known === undefined) this.#byWorkload.set(local.uid, new Set([connection]));
     else known.add(connection);
+    if (!connection.boundTo.includes(local.uid)) connection.boundTo.push(local.uid);
+  }
+
+  /** Takes `bind` back: the connection goes to another endpoint. */
+  unbind(connection: Connection, uid: string): void {
+    connection.boundTo = connection.boundTo.filter((one) => one !== uid);
+    const bound = this.#byWorkload.get(uid);
+    if (bound?.delete(connection) === true && bound.size === 0) this.#byWorkload.delete(uid);
   }
 
   /**
@@ -94,8 +102,7 @@ export class ConnectionTracker {
     connection.finished = true;
     this.#all.delete(connection);
     this.#waiting.delete(connection);
-    this.#unbind(connection, connection.source.workload);
-    this.#unbind(connection, connection.destination.workload);
+    for (const uid of connection.boundTo) this.unbind(connection, uid);
     const flag = error === null ? '-' : error.flag;
     this.#options.edges.finished(connection, flag);
     this.#options.accessLog.write(connection.record(error, flag));
@@ -170,13 +177,6 @@ export class ConnectionTracker {
     connection.decidedBy = judgement.decidedBy;
     if (judgement.allowed) return;
     connection.abort(new MeshError('POLICY_CHANGED', { policy: judgement.decidedBy ?? judgement.reason }));
-  }
-
-  #unbind(connection: Connection, workload: Workload | null): void {
-    if (workload === null) return;
-    const bound = this.#byWorkload.get(workload.uid);
-    if (bound === undefined || !bound.delete(connection)) return;
-    if (bound.size === 0) this.#byWorkload.delete(workload.uid);
   }
 }
 

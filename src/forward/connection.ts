@@ -13,7 +13,10 @@ import type { Splice } from './splice.ts';
 export type Direction = 'inbound' | 'outbound';
 export type Transport = 'mtls' | 'same-node' | 'plaintext';
 
-/** One end of a connection. `identity` is set only where it was proven: by TLS, or by the model for a local captured pod. */
+/**
+ * One end of a connection. `identity` is set only where it was proven: by TLS, or by the model for a local captured
+ * pod.
+ */
 export interface Peer {
   readonly address: string;
   readonly port: number;
@@ -48,6 +51,8 @@ export class Connection {
   abort: (error: MeshError) => void = () => {};
   splice: Splice | null = null;
   finished = false;
+  /** Uids of the local pods whose end is the end of this connection; kept by the tracker. */
+  boundTo: string[] = [];
   /** Bytes already added to the edge counters. */
   countedSent = 0;
   countedReceived = 0;

@@ -1,5 +1,5 @@
-// Turns the life of a connection into edge counters: which rows, and what to add when. A same-node connection is seen by
-// one proxy only, which therefore reports for both ends.
+// Turns the life of a connection into edge counters: which rows, and what to add when. A same-node connection is seen
+// by one proxy only, which therefore reports for both ends.
 import type { Flag } from '../base/flags.ts';
 import type { EdgeCounters, EdgeEnd, EdgeKey, EdgeRow } from '../telemetry/edge-counters.ts';
 import type { Connection, Peer } from './connection.ts';

@@ -1,4 +1,5 @@
-// A byte stream without a socket, for tests of what joins streams: it does what it is told and remembers what it was told.
+// A byte stream without a socket, for tests of what joins streams: it does what it is told and remembers what it was
+// told.
 import { type ByteStream, type ByteStreamHandler, Took } from '../io/byte-stream.ts';
 
 /** Written chunks gather in `written`; the test plays the peer with `receive`, `receiveEnd` and `close`. */

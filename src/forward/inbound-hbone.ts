@@ -13,8 +13,8 @@ import { Pending } from './pending.ts';
 import { baggageOf, identityOf } from './workload-names.ts';
 
 /**
- * Takes over a socket that was accepted on the HBONE port. It waits, bounded, for a pod that is not known yet and for the
- * certificate; a connection to what is no enrolled pod of this node is closed.
+ * Takes over a socket that was accepted on the HBONE port. It waits, bounded, for a pod that is not known yet and for
+ * the certificate; a connection to what is no enrolled pod of this node is closed.
  */
 export function acceptInboundHbone(context: ForwardContext, server: TunnelServer, socket: Socket): void {
   socket.on('error', ignore);
@@ -51,8 +51,14 @@ export function acceptTunnel(context: ForwardContext, credentials: TunnelCredent
     identity: null,
   });
   connection.transport = 'mtls';
-  const pending = new Pending(context, connection, (error) => tunnel.reject(statusOf(error)));
-  tunnel.onAbort = () => pending.fail(new MeshError('RESET_BY_SOURCE'));
+  let aborted = false;
+  const pending = new Pending(context, connection, (error) => {
+    if (!aborted) tunnel.reject(statusOf(error));
+  });
+  tunnel.onAbort = () => {
+    aborted = true;
+    pending.fail(new MeshError('RESET_BY_SOURCE'));
+  };
   pending.begin(() => {
     if (authority === null)
       throw new MeshError('AUTHORITY_INVALID', { authority: tunnel.authority, reason: 'no IP:port' });
@@ -96,8 +102,8 @@ function authorityOf(text: string): { readonly host: string; readonly port: numb
 }
 
 /**
- * The pod that the authority names: the one whose address the session was made to, or another pod of this node under the
- * very identity that the session's certificate proves. Throws AUTHORITY_INVALID for any other.
+ * The pod that the authority names: the one whose address the session was made to, or another pod of this node under
+ * the very identity that the session's certificate proves. Throws AUTHORITY_INVALID for any other.
  */
 function destinationOf(
   context: ForwardContext,
@@ -118,8 +124,8 @@ function destinationOf(
 }
 
 /**
- * The client as policy sees it. Its identity is the peer's certificate. Its address is the claimed one only if that is an
- * address of a workload of this very identity; otherwise it is the address of the TCP peer.
+ * The client as policy sees it. Its identity is the peer's certificate. Its address is the claimed one only if that is
+ * an address of a workload of this very identity; otherwise it is the address of the TCP peer.
  */
 function sourceOf(context: ForwardContext, tunnel: IncomingTunnel): Peer {
   const { index } = context;

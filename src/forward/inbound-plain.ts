@@ -1,5 +1,5 @@
-// A plaintext connection to an enrolled pod of this node (port 15006). It has no identity, whatever its source address is:
-// policy decides, and STRICT's converted policy refuses.
+// A plaintext connection to an enrolled pod of this node (port 15006). It has no identity, whatever its source
+// address is: policy decides, and STRICT's converted policy refuses.
 import type { Socket } from 'node:net';
 import { MeshError } from '../base/errors.ts';
 import { formatHostPort } from '../base/ip.ts';

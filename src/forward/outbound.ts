@@ -1,5 +1,6 @@
-// A connection that a local pod makes (port 15001): who is it, where does it go, and what to do when an endpoint cannot be
-// reached. Nothing of the client's is read before the destination is connected, so a second attempt loses nothing.
+// A connection that a local pod makes (port 15001): who is it, where does it go, and what to do when an endpoint
+// cannot be reached. Nothing of the client's is read before the destination is connected, so a second attempt loses
+// nothing.
 import type { Socket } from 'node:net';
 import { MeshError } from '../base/errors.ts';
 import { formatHostPort } from '../base/ip.ts';
@@ -191,7 +192,10 @@ class Outbound {
     const isLast = this.#connection.attempts >= endpointAttempts || way.service === null || way.workload === null;
     if (isLast || !mayTryElsewhere(error)) throw error;
     this.#lastError = error;
-    if (way.workload !== null) this.#tried.add(way.workload.uid);
+    if (way.workload !== null) {
+      this.#tried.add(way.workload.uid);
+      if (way.workload.uid !== source.uid) this.#context.tracker.unbind(this.#connection, way.workload.uid);
+    }
     this.#connection.question = null;
     this.#attempt(source);
   }

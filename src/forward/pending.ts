@@ -1,5 +1,5 @@
-// The time between accept and joined streams, alike for all three listeners: waiting for the mesh, connecting, giving up.
-// Whatever happens, it ends in exactly one of two ways: `join`, or `fail` with the connection's one record.
+// The time between accept and joined streams, alike for all three listeners: waiting for the mesh, connecting, giving
+// up. Whatever happens, it ends in exactly one of two ways: `join`, or `fail` with the connection's one record.
 import { MeshError } from '../base/errors.ts';
 import type { ByteStream } from '../io/byte-stream.ts';
 import type { Connection, PolicyQuestion } from './connection.ts';

@@ -14,7 +14,9 @@ export interface SpliceDeadlines {
   readonly halfCloseMs: number;
 }
 
-/** Two streams joined. `onFinish` is called exactly once, when both have closed; null means that both sides wished it. */
+/**
+ * Two streams joined. `onFinish` is called exactly once, when both have closed; null means that both sides wished it.
+ */
 export class Splice implements Swept {
   readonly #source: Half;
   readonly #destination: Half;
@@ -65,7 +67,9 @@ export class Splice implements Swept {
     this.#source.from.start(this.#source);
   }
 
-  /** Ends the connection at once: both sides see a reset, `onFinish` gets `error`. No effect when it has ended already. */
+  /**
+   * Ends the connection at once: both sides see a reset, `onFinish` gets `error`. No effect when it has ended already.
+   */
   abort(error: MeshError): void {
     if (this.#finished) return;
     this.#break(error);

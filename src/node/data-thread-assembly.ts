@@ -20,103 +20,102 @@ import { CredentialStore } from './data-thread-credentials.ts';
 import type { DataThreadStart } from './messages.ts';
 
 /** Everything of one data thread but its listeners. */
-export interface DataPath {
+export class DataPath {
   readonly context: ForwardContext;
   readonly tracker: ConnectionTracker;
-  readonly edges: EdgeCounters;
+  readonly edges = new EdgeCounters();
   readonly accessLog: AccessLog;
   readonly credentials: CredentialStore;
   readonly tunnelServer: TunnelServer;
-  /** Puts a change into the tables; live connections that it refuses end within this call, up to a batch. */
-  applyMesh(update: MeshUpdate): void;
-  /** Counters and gauges by name. */
-  counters(): Record<string, number>;
-  /** Waits for connections to end; those left at the deadline end with `error`. Calls back once with their number. */
-  drain(deadlineMs: number, error: MeshError, done: (closedByDeadline: number) => void): void;
-  close(): void;
-}
 
-/** Builds the data path. `ask` requests a certificate from the main thread; tests bring their own `connect`. */
-export function createDataPath(
-  start: DataThreadStart,
-  ask: (identity: SpiffeId) => void,
-  connect: ConnectTcp = connectTcp,
-): DataPath {
-  // The main thread has read and checked it; it arrives as a structured clone of `NodeConfig`.
-  const config = start.config as unknown as ForwardConfig;
-  const { timeouts, limits, log } = config;
-  const index = new MeshIndex();
-  const edges = new EdgeCounters();
-  const accessLog = new AccessLog({ format: log.format, file: log.accessFile, access: log.access, level: log.level });
-  const tracker = new ConnectionTracker({
-    threadId: start.threadId,
-    connectionsMax: limits.connectionsMax,
-    judge: judgeOf(index),
-    accessLog,
-    edges: new EdgeRecorder(edges),
-  });
-  const { heldConnectionsMax } = limits;
-  const holds = new HoldQueue({ heldConnectionsMax, holdMs: timeouts.holdUnknownPodMs });
-  const credentials = new CredentialStore({
-    trustDomain: config.trustDomain,
-    ask,
-    waitersMax: heldConnectionsMax,
-    waitMs: timeouts.holdUnknownPodMs,
-  });
-  const pool = createTunnelPool({ streamsPerSession: limits.streamsPerSession });
-  const sweep = new Sweep({ tickMs: tickFor(timeouts.idleMs, timeouts.halfCloseMs) });
-  let ids = 0;
-  const context: ForwardContext = {
-    config,
-    podCidrs: cidrsOf(config.podCidrs),
-    meshCidrs: cidrsOf(config.meshCidrs ?? config.podCidrs),
-    index,
-    tracker,
-    credentials,
-    pool,
-    holds,
-    sweep,
-    connect,
-    random: Math.random,
-    nextId: () => `${start.threadId}-${++ids}`,
-  };
-  const tunnelServer = createTunnelServer({
-    onHandshakeError: (error, remoteAddress, localAddress) =>
-      recordHandshakeError(context, error, remoteAddress, localAddress),
-  });
-  sweep.start();
-  return {
-    context,
-    tracker,
-    edges,
-    accessLog,
-    credentials,
-    tunnelServer,
-    applyMesh: (update) => applyMesh(context, update),
-    counters: () => countersOf(context, credentials, tunnelServer, accessLog),
-    drain(deadlineMs, error, done) {
-      void pool.drain(deadlineMs);
-      void tunnelServer.drain(deadlineMs);
-      let settled = false;
-      const settle = (closed: number): void => {
-        if (settled) return;
-        settled = true;
-        clearTimeout(timer);
-        done(closed);
-      };
-      const timer = setTimeout(() => settle(tracker.abortAll(error)), deadlineMs);
-      tracker.whenEmpty(() => settle(0));
-    },
-    close() {
-      holds.close();
-      tracker.abortAll(new MeshError('DRAINED'));
-      pool.close();
-      tunnelServer.close();
-      credentials.close();
-      sweep.close();
-      accessLog.close();
-    },
-  };
+  /** `ask` requests a certificate from the main thread; tests bring their own `connect`. */
+  constructor(start: DataThreadStart, ask: (identity: SpiffeId) => void, connect: ConnectTcp = connectTcp) {
+    // The main thread has read and checked it; it arrives as a structured clone of `NodeConfig`.
+    const config = start.config as unknown as ForwardConfig;
+    const { timeouts, limits, log, trustDomain } = config;
+    const { heldConnectionsMax, connectionsMax } = limits;
+    const waitMs = timeouts.holdUnknownPodMs;
+    const index = new MeshIndex();
+    const { threadId } = start;
+    this.accessLog = new AccessLog({ format: log.format, file: log.accessFile, access: log.access, level: log.level });
+    const { accessLog } = this;
+    const edges = new EdgeRecorder(this.edges);
+    this.tracker = new ConnectionTracker({ threadId, connectionsMax, judge: judgeOf(index), accessLog, edges });
+    this.credentials = new CredentialStore({ trustDomain, ask, waitersMax: heldConnectionsMax, waitMs });
+    let ids = 0;
+    this.context = {
+      config,
+      podCidrs: cidrsOf(config.podCidrs),
+      meshCidrs: cidrsOf(config.meshCidrs ?? config.podCidrs),
+      index,
+      tracker: this.tracker,
+      credentials: this.credentials,
+      pool: createTunnelPool({ streamsPerSession: limits.streamsPerSession }),
+      holds: new HoldQueue({ heldConnectionsMax, holdMs: waitMs }),
+      sweep: new Sweep({ tickMs: tickFor(timeouts.idleMs, timeouts.halfCloseMs) }),
+      connect,
+      random: Math.random,
+      nextId: () => `${threadId}-${++ids}`,
+    };
+    this.tunnelServer = createTunnelServer({
+      onHandshakeError: (error, remote, local) => recordHandshakeError(this.context, error, remote, local),
+    });
+    this.context.sweep.start();
+  }
+
+  /** Puts a change into the tables; live connections that it refuses end within this call, up to a batch. */
+  applyMesh(update: MeshUpdate): void {
+    applyMesh(this.context, update);
+  }
+
+  /** Counters and gauges by name. */
+  counters(): Record<string, number> {
+    const { tracker, holds } = this.context;
+    const pool = this.context.pool.stats();
+    const server = this.tunnelServer.stats();
+    return {
+      ambient_connections_open: tracker.size,
+      ambient_connections_held: holds.size + this.credentials.waiting,
+      ambient_certificates_loaded: this.credentials.size,
+      ambient_tunnel_client_sessions: pool.sessions,
+      ambient_tunnel_client_streams: pool.streams,
+      ambient_tunnel_client_sessions_opened_total: pool.sessionsOpened,
+      ambient_tunnel_client_streams_opened_total: pool.streamsOpened,
+      ambient_tunnel_server_sessions: server.sessions,
+      ambient_tunnel_server_streams: server.streams,
+      ambient_tunnel_server_sessions_accepted_total: server.sessionsAccepted,
+      ambient_tunnel_server_streams_accepted_total: server.streamsAccepted,
+      ambient_access_log_dropped_total: this.accessLog.dropped,
+    };
+  }
+
+  /** Waits for connections to end; those left at the deadline end with `error`. Calls back once with their number. */
+  drain(deadlineMs: number, error: MeshError, done: (closedByDeadline: number) => void): void {
+    const { tracker, pool } = this.context;
+    void pool.drain(deadlineMs);
+    void this.tunnelServer.drain(deadlineMs);
+    let settled = false;
+    const settle = (closed: number): void => {
+      if (settled) return;
+      settled = true;
+      clearTimeout(timer);
+      done(closed);
+    };
+    const timer = setTimeout(() => settle(tracker.abortAll(error)), deadlineMs);
+    tracker.whenEmpty(() => settle(0));
+  }
+
+  /** Ends every connection at once and lets go of everything. */
+  close(): void {
+    const { holds, tracker, pool, sweep } = this.context;
+    holds.close();
+    tracker.abortAll(new MeshError('DRAINED'));
+    pool.close();
+    this.tunnelServer.close();
+    this.credentials.close();
+    sweep.close();
+    this.accessLog.close();
+  }
 }
 
 function applyMesh(context: ForwardContext, update: MeshUpdate): void {
@@ -153,30 +152,6 @@ function recordHandshakeError(context: ForwardContext, error: MeshError, remote:
   );
   connection.transport = 'mtls';
   tracker.finish(connection, error);
-}
-
-function countersOf(
-  context: ForwardContext,
-  credentials: CredentialStore,
-  tunnelServer: TunnelServer,
-  accessLog: AccessLog,
-): Record<string, number> {
-  const pool = context.pool.stats();
-  const server = tunnelServer.stats();
-  return {
-    ambient_connections_open: context.tracker.size,
-    ambient_connections_held: context.holds.size + credentials.waiting,
-    ambient_certificates_loaded: credentials.size,
-    ambient_tunnel_client_sessions: pool.sessions,
-    ambient_tunnel_client_streams: pool.streams,
-    ambient_tunnel_client_sessions_opened_total: pool.sessionsOpened,
-    ambient_tunnel_client_streams_opened_total: pool.streamsOpened,
-    ambient_tunnel_server_sessions: server.sessions,
-    ambient_tunnel_server_streams: server.streams,
-    ambient_tunnel_server_sessions_accepted_total: server.sessionsAccepted,
-    ambient_tunnel_server_streams_accepted_total: server.streamsAccepted,
-    ambient_access_log_dropped_total: accessLog.dropped,
-  };
 }
 
 function cidrsOf(texts: readonly string[]) {

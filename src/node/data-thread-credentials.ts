@@ -57,8 +57,8 @@ export class CredentialStore implements CredentialSource {
   }
 
   /**
-   * Calls back once, at once when the credentials are here. Otherwise with LIMIT_REACHED, or with NO_CERTIFICATE when the
-   * main thread could not get them or did not answer in time. Returns a function that gives up waiting.
+   * Calls back once, at once when the credentials are here. Otherwise with LIMIT_REACHED, or with NO_CERTIFICATE when
+   * the main thread could not get them or did not answer in time. Returns a function that gives up waiting.
    */
   want(identity: SpiffeId, callback: Callback): () => void {
     const found = this.peek(identity);
@@ -116,7 +116,9 @@ export class CredentialStore implements CredentialSource {
     for (const waiter of this.#take(identity)) waiter.callback(null, credentials);
   }
 
-  /** There is no certificate to be had now. One that is here and in date stays in use; the next connection asks again. */
+  /**
+   * There is no certificate to be had now. One that is here and in date stays in use; the next connection asks again.
+   */
   fail(identity: SpiffeId, reason: string): void {
     const error = new MeshError('NO_CERTIFICATE', { identity, reason });
     for (const waiter of this.#take(identity)) waiter.callback(error, null);

@@ -1,5 +1,6 @@
-// The three kinds of listeners of a data thread: outbound, plaintext inbound, HBONE. Each accepts paused, half-open sockets
-// and hands them to `src/forward`; the sockets are inherited from the launcher, or opened here where nothing is captured.
+// The three kinds of listeners of a data thread: outbound, plaintext inbound, HBONE. Each accepts paused, half-open
+// sockets and hands them to `src/forward`; the sockets are inherited from the launcher, or opened here where nothing
+// is captured.
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import { MeshError, messageOf } from '../base/errors.ts';
 import { acceptInboundHbone } from '../forward/inbound-hbone.ts';
@@ -49,7 +50,8 @@ export class DataThreadListeners {
     this.#servers.push(server);
     return new Promise((resolve, reject) => {
       server.once('error', (error) => {
-        const what = `the ${kind} listener on ${options.fd === undefined ? `${options.host}:${options.port}` : `descriptor ${options.fd}`}`;
+        const where = options.fd === undefined ? `${options.host}:${options.port}` : `descriptor ${options.fd}`;
+        const what = `the ${kind} listener on ${where}`;
         const hint = 'is another proxy running, or does the launcher hold it no more?';
         reject(new MeshError('NOT_REACHABLE', { what, reason: messageOf(error), hint }, { cause: error }));
       });

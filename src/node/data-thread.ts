@@ -1,10 +1,10 @@
-// A data thread: one worker with its own tables, certificates, tunnels and listeners. A connection lives and dies on one
-// of them. The main thread feeds it over a MessagePort and asks it for snapshots; see `messages.ts`.
+// A data thread: one worker with its own tables, certificates, tunnels and listeners. A connection lives and dies on
+// one of them. The main thread feeds it over a MessagePort and asks it for snapshots; see `messages.ts`.
 import type { MessagePort } from 'node:worker_threads';
 import { MeshError } from '../base/errors.ts';
 import type { ConnectTcp } from '../forward/context.ts';
 import type { MeshUpdate } from '../model/types.ts';
-import { createDataPath, type DataPath } from './data-thread-assembly.ts';
+import { DataPath } from './data-thread-assembly.ts';
 import { DataThreadListeners } from './data-thread-listeners.ts';
 import type { DataThreadStart, FromDataThread, ToDataThread } from './messages.ts';
 
@@ -45,7 +45,7 @@ export class DataThread {
     this.done = promise;
     this.#resolve = resolve;
     this.#reject = reject;
-    this.#path = createDataPath(start, (identity) => this.#tell({ type: 'certificateWanted', identity }), connect);
+    this.#path = new DataPath(start, (identity) => this.#tell({ type: 'certificateWanted', identity }), connect);
     this.#listeners = new DataThreadListeners(this.#path);
     port.on('message', (message: ToDataThread) => this.#obey(message));
     port.on('close', () => this.close());

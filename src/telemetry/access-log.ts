@@ -1,5 +1,6 @@
 // The access log: one line per connection, as JSON or readable text, written in batches to standard output or a file.
-// The queue is bounded: a reader of the log that stops must not stop the mesh, so lines beyond it are counted and dropped.
+// The queue is bounded: a reader of the log that stops must not stop the mesh, so lines beyond it are counted and
+// dropped.
 import { closeSync, openSync, write, writeSync } from 'node:fs';
 import type { PeerView } from '../model/views.ts';
 import type { AccessRecord } from './access-record.ts';

@@ -1,8 +1,9 @@
 // Plain numeric counters of a data thread, one row per (reporter, source, destination, service, transport, flag). The
 // main thread adds the rows of all threads up and turns them into metrics and edges.
 //
-// `opened` and the bytes of a connection count on the row with flag '-', from its first byte on; `closed` and `failed` on
-// the row of the flag it ended with. So all figures only ever grow, and opened − Σ closed is what is open now.
+// `opened` and the bytes of a connection count on the row with flag '-', from its first byte on; `closed` and
+// `failed` on the row of the flag it ended with. So all figures only ever grow, and opened − Σ closed is what is open
+// now.
 import type { Flag } from '../base/flags.ts';
 import type { EdgeView } from '../model/views.ts';
 

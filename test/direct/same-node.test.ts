@@ -1,7 +1,8 @@
-// Rows: same-node path, policy by identity on it, no endpoint resets at once, pass-through, self-call, hold of an unknown pod.
+// Rows: same-node path, policy by identity on it, no endpoint resets at once, pass-through, self-call, hold of an
+// unknown pod.
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { pod, policy, port, rule, service, update } from '../../src/forward/fixtures.ts';
+import { pod, policy, port, rule, service, update } from '../../src/forward/testing-mesh.ts';
 import { app, client, echo, read, readAll, refused, resetOf, TestNode, until } from './support/mesh.ts';
 
 const web = '127.31.1.2';
@@ -33,7 +34,7 @@ async function node(context: TestContext, more = update({})): Promise<TestNode> 
   return n1;
 }
 
-test('same node: a connection to a service goes to its pod, with both identities, without a tunnel', async (context) => {
+test('same node: a connection to a service goes to its pod, both identities known, no tunnel', async (context) => {
   const n1 = await node(context);
   await app(context, cart, 8080, echo);
   const socket = await client(context, web, cartVip, 80);
@@ -54,7 +55,7 @@ test('same node: a connection to a service goes to its pod, with both identities
   ]);
 });
 
-test('same node: policy is asked with the identity of the source; a refusal resets and is counted on both sides', async (context) => {
+test('same node: policy sees the identity of the source; a refusal counts on both sides', async (context) => {
   const deny = policy('no-web', {
     action: 'deny',
     rules: [rule({ principals: [{ kind: 'exact', value: 'cluster.local/ns/shop/sa/web' }] })],
@@ -145,7 +146,7 @@ test('an unknown pod is held until the mesh knows it, and then treated as enroll
   assert.ok((record?.segmentsMs.hold ?? 0) > 0);
 });
 
-test('an unknown pod that turns out to be outside the mesh goes on in plaintext; policy sees no identity', async (context) => {
+test('an unknown pod that proves to be outside the mesh goes on in plaintext, without identity', async (context) => {
   const strict = policy('strict', { action: 'deny', rules: [rule({ notPrincipals: [{ kind: 'presence' }] })] });
   for (const [title, policies, flag] of [
     ['allowed', [], '-'],

@@ -1,6 +1,7 @@
-// A mesh in one process: data threads as they are (messages, TLS, tunnels, policy), on loopback addresses that stand for
-// pods, services and nodes. Capture is played: the outbound listener listens on the addresses that a pod would dial.
-// A pod's application really listens `appPortShift` above its port, as its own network namespace would keep it apart.
+// A mesh in one process: data threads as they are (messages, TLS, tunnels, policy), on loopback addresses that stand
+// for pods, services and nodes. Capture is played: the outbound listener listens on the addresses that a pod would
+// dial. A pod's application really listens `appPortShift` above its port, as its own network namespace would keep it
+// apart.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, connect as dial, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -151,7 +152,8 @@ export class TestNode {
   }
 }
 
-const defaultAuthority = new TestAuthority();
+/** Signs for every node that a test brings no other authority for. */
+export const defaultAuthority = new TestAuthority();
 
 /** A pod's application: listens where the proxy connects to. `onSocket` plays it. */
 export async function app(

@@ -60,6 +60,7 @@ export function service(
   };
 }
 
+/** A port of a service and what it is at its endpoints. */
 export function port(servicePort: number, targetPort: number): PortMapping {
   return { servicePort, targetPort, appProtocol: 'unknown' };
 }
@@ -74,6 +75,7 @@ export function rule(match: Policy['rules'][number]['clauses'][number]['matches'
   return { clauses: [{ matches: [match] }] };
 }
 
+/** A change of the mesh that holds `part` and nothing else. */
 export function update(part: Partial<MeshUpdate>): MeshUpdate {
   return {
     workloads: [],
