@@ -10,7 +10,7 @@ export const labLogs: Command = async (context) => {
   const options = { follow: flagOption(context, 'follow'), access: flagOption(context, 'access') };
   const lines = labOf(context).logs(part, options)[Symbol.asyncIterator]();
   const stopped = new Promise<'stopped'>((resolve) => {
-    context.io.interrupted.addEventListener('abort', () => resolve('stopped'), { once: true });
+    context.io.interruption().addEventListener('abort', () => resolve('stopped'), { once: true });
   });
   for (;;) {
     const next = await Promise.race([lines.next(), stopped]);
