@@ -1,5 +1,5 @@
-// The whole controller in this process, over loopback TLS: manifests in a folder, tokens of an issuer of our own, and node
-// proxies that call it with the clients that real node proxies use.
+// The whole controller in this process, over loopback TLS: manifests in a folder, tokens of an issuer of our own, and
+// node proxies that call it with the clients that real node proxies use.
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
