@@ -26,8 +26,8 @@ export type StartPath = (context: PathContext) => Promise<RunningPath>;
 /** Port of the server pod. */
 export const serverPort = 8080;
 /**
- * Where a peer's first proxy listens in node A, and its second in node B. Each peer has its own: both set SO_REUSEPORT, so
- * that two on one port would share its connections without a word.
+ * Where a peer's first proxy listens in node A, and its second in node B. Each peer has its own: both set SO_REUSEPORT,
+ * so that two on one port would share its connections without a word.
  */
 export const peerPorts = {
   haproxy: { entry: 18001, tunnel: 18008 },

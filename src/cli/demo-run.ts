@@ -1,17 +1,17 @@
 // What `npm run demo` does: brings the sample shop up in a lab and shows its edges, live. `--once` prints them once
 // and judges them.
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { ensureTools, findTool } from '../../native-free/tools.ts';
 import { MeshError, messageOf } from '../base/errors.ts';
 import { findLab, type LabClient, listLabs } from '../lab/control-client.ts';
 import { launchLab } from '../lab/launch.ts';
 import { type ExpectedEdge, judgeEdges, judgementText, readExpectedEdges } from './demo-edges.ts';
-import { EdgeMeter, type EdgeRow, edgeTable, Redraw } from './edges.ts';
+import { EdgeMeter, type EdgeRow, edgeTable } from './edges.ts';
 import { exitCodeOf, exitCodes } from './exit-codes.ts';
 import { type CliIo, coloured, plain } from './io.ts';
 import { sayProgress } from './lab-up.ts';
+import { pause, Redraw } from './redraw.ts';
 
 const labName = 'demo';
 const shopFolder = path.join(import.meta.dirname, '../../deploy/samples/shop');
@@ -39,7 +39,7 @@ export async function runDemo(args: readonly string[], io: CliIo): Promise<numbe
     const expected = readExpectedEdges(shopFolder);
     ensureTools(['unshare', 'nsenter', 'mount', 'ip', 'nft', 'perl']);
     const lab = await bringUp(io, keep);
-    if (lab === null) return 130;
+    if (lab === null) return exitCodes.interrupted;
     try {
       return once ? await showOnce(io, lab, expected) : await showLive(io, lab, expected.length);
     } finally {
@@ -67,7 +67,8 @@ async function bringUp(io: CliIo, keep: boolean): Promise<LabClient | null> {
   const abort = (): void => {
     if (listLabs().some((lab) => lab.name === labName)) void findLab(labName).down();
   };
-  io.interrupted.addEventListener('abort', abort);
+  const interruption = io.interruption();
+  interruption.addEventListener('abort', abort);
   try {
     const lab = await launchLab({
       name: labName,
@@ -79,10 +80,10 @@ async function bringUp(io: CliIo, keep: boolean): Promise<LabClient | null> {
     io.stderr.write(`ready after ${((performance.now() - startedAt) / 1000).toFixed(1)} s\n`);
     return lab;
   } catch (error) {
-    if (io.interrupted.aborted) return null;
+    if (interruption.aborted) return null;
     throw error;
   } finally {
-    io.interrupted.removeEventListener('abort', abort);
+    interruption.removeEventListener('abort', abort);
   }
 }
 
@@ -92,8 +93,7 @@ async function showOnce(io: CliIo, lab: LabClient, expected: readonly ExpectedEd
   let rows: EdgeRow[] = await meter.sample(lab);
   let judged = judgeEdges(expected, rows);
   for (let met = false; !met && performance.now() < deadline; ) {
-    await sleep(sampleEveryMs, undefined, { signal: io.interrupted }).catch(() => {});
-    if (io.interrupted.aborted) return 130;
+    if (!(await pause(sampleEveryMs, io.interruption()))) return exitCodes.interrupted;
     rows = await meter.sample(lab);
     judged = judgeEdges(expected, rows);
     met = judged.every((one) => one.met);
@@ -111,11 +111,8 @@ async function showLive(io: CliIo, lab: LabClient, edges: number): Promise<numbe
   const screen = new Redraw(io);
   const view = { wide: false, paint: io.stdoutColour ? coloured : plain };
   await meter.sample(lab);
-  while (!io.interrupted.aborted) {
-    await sleep(sampleEveryMs, undefined, { signal: io.interrupted }).catch(() => {});
-    if (io.interrupted.aborted) break;
-    screen.draw(edgeTable(await meter.sample(lab), view));
-  }
+  while (await pause(sampleEveryMs, io.interruption())) screen.draw(edgeTable(await meter.sample(lab), view));
+  screen.end();
   io.stderr.write('\nending the lab\n');
   return exitCodes.fine;
 }

@@ -3,12 +3,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LabClient } from '../lab/control-client.ts';
 import type { NodeDump } from '../model/views.ts';
-import { type Command, type CommandResult, flagOption, textOption } from './command.ts';
+import { type Command, type CommandContext, type CommandResult, flagOption, render, textOption } from './command.ts';
 import { type EdgeSummary, partyKey, summarizeEdges } from './edge-summary.ts';
 import type { CliIo, Tone } from './io.ts';
-import { coloured, plain } from './io.ts';
+import { pause, Redraw } from './redraw.ts';
 import { bytesText, type Column, type TableView, table } from './table.ts';
-import { labOf } from './which-mesh.ts';
+import { adminView, labOf } from './which-mesh.ts';
 
 /** An edge with its speed since the sample before; `bytesPerS` null where there was none. */
 export interface EdgeRow extends EdgeSummary {
@@ -25,10 +25,14 @@ export const edges: Command = async (context) => {
   const meter = new EdgeMeter();
   await meter.sample(lab);
   if (flagOption(context, 'watch')) {
-    await watch(context.io, lab, meter, namespace, textOption(context, 'output') === 'wide');
+    await watch(
+      context.io,
+      async () => edgesResult(inNamespace(await meter.sample(lab), namespace)),
+      formatOf(context),
+    );
     return 0;
   }
-  await sleep(rateWindowMs, undefined, { signal: context.io.interrupted });
+  await sleep(rateWindowMs, undefined, { signal: context.io.interruption() });
   return edgesResult(inNamespace(await meter.sample(lab), namespace));
 };
 
@@ -43,7 +47,7 @@ export class EdgeMeter {
   #bytes = new Map<string, number>();
 
   /** The edges of every node proxy that answers, with their speed since the last call. */
-  async sample(lab: Pick<LabClient, 'status' | 'admin'>): Promise<EdgeRow[]> {
+  async sample(lab: LabClient): Promise<EdgeRow[]> {
     const { nodes } = await lab.status();
     const dumps = await Promise.all(nodes.map((node) => dumpOf(lab, node.name)));
     return this.rows(summarizeEdges(dumps), performance.now());
@@ -66,9 +70,9 @@ export class EdgeMeter {
   }
 }
 
-async function dumpOf(lab: Pick<LabClient, 'admin'>, node: string): Promise<Pick<NodeDump, 'edges'>> {
+async function dumpOf(lab: LabClient, node: string): Promise<Pick<NodeDump, 'edges'>> {
   try {
-    return (await lab.admin('node', node, '/config_dump')) as NodeDump;
+    return (await adminView(lab, { node }, '/config_dump', 'edges')) as NodeDump;
   } catch {
     return { edges: [] }; // a proxy that restarts has nothing to tell right now; the others have
   }
@@ -126,42 +130,20 @@ function inNamespace(rows: readonly EdgeRow[], namespace: string | null): EdgeRo
   return rows.filter((row) => namespace === null || row.from.namespace === namespace || row.to.namespace === namespace);
 }
 
-async function watch(
-  io: CliIo,
-  lab: LabClient,
-  meter: EdgeMeter,
-  namespace: string | null,
-  wide: boolean,
-): Promise<void> {
-  const screen = new Redraw(io);
-  const view = { wide, paint: io.stdoutColour ? coloured : plain };
-  while (!io.interrupted.aborted) {
-    await sleep(watchEveryMs, undefined, { signal: io.interrupted }).catch(() => {});
-    if (io.interrupted.aborted) return;
-    screen.draw(edgeTable(inNamespace(await meter.sample(lab), namespace), view));
-  }
+function formatOf(context: CommandContext): string {
+  return textOption(context, 'output') ?? 'table';
 }
 
-/** Draws a block of text over the one before on a terminal; appends it elsewhere. */
-export class Redraw {
-  readonly #io: CliIo;
-  #lines = 0;
-
-  constructor(io: CliIo) {
-    this.#io = io;
+/** Draws a result again and again until Ctrl-C; as JSON, one line per time. */
+async function watch(io: CliIo, next: () => Promise<CommandResult>, format: string): Promise<void> {
+  const interruption = io.interruption();
+  const screen = new Redraw(io);
+  while (await pause(watchEveryMs, interruption)) {
+    const result = await next();
+    if (format === 'json') io.stdout.write(`${JSON.stringify(result.data)}\n`);
+    else screen.draw(await render(result, format, io.stdoutColour));
   }
-
-  draw(text: string): void {
-    if (!this.#io.isTerminal) {
-      this.#io.stdout.write(`${text}\n`);
-      return;
-    }
-    const up = this.#lines > 0 ? `\u001b[${this.#lines}A` : '';
-    // Each line clears its rest, so that a shorter text leaves nothing of the longer one.
-    const body = text.replaceAll('\n', '\u001b[K\n');
-    this.#io.stdout.write(`${up}\r${body}\u001b[J`);
-    this.#lines = text.split('\n').length - 1;
-  }
+  screen.end();
 }
 
 function keyOf(edge: EdgeSummary): string {

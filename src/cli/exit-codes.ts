@@ -7,6 +7,8 @@ export const exitCodes = {
   usage: 2,
   notReachable: 3,
   timedOut: 4,
+  /** Ended by Ctrl-C before it was done, as a shell has it: 128 + SIGINT. */
+  interrupted: 130,
 } as const;
 
 const codeOf: Partial<Record<ErrorCode, number>> = {

@@ -19,21 +19,15 @@ export interface CliIo {
   readonly columns: number;
   readonly stdoutColour: boolean;
   readonly stderrColour: boolean;
-  /** Aborted by the first Ctrl-C or SIGTERM; a second one ends the process at once. */
-  readonly interrupted: AbortSignal;
+  /**
+   * A signal that the first Ctrl-C or SIGTERM aborts; a second one ends the process at once. Only a command that asks
+   * for it is asked to end; any other is ended by the signal itself, and those that pass signals on see them all.
+   */
+  readonly interruption: () => AbortSignal;
 }
 
-/**
- * The io of this process. Installs handlers for SIGINT and SIGTERM, and lets a closed pipe (`| head`) end it quietly.
- */
+/** The io of this process. A closed pipe (`| head`) ends it quietly. */
 export function processIo(): CliIo {
-  const interrupt = new AbortController();
-  for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const]) {
-    process.on(signal, () => {
-      if (interrupt.signal.aborted) process.exit(code);
-      interrupt.abort(signal);
-    });
-  }
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EPIPE') process.exit(0);
@@ -48,7 +42,23 @@ export function processIo(): CliIo {
     columns: process.stdout.columns ?? 120,
     stdoutColour: wantsColour(process.stdout.isTTY === true, process.env),
     stderrColour: wantsColour(process.stderr.isTTY === true, process.env),
-    interrupted: interrupt.signal,
+    interruption: onceInterrupted(),
+  };
+}
+
+function onceInterrupted(): () => AbortSignal {
+  let interrupt: AbortController | null = null;
+  return () => {
+    if (interrupt !== null) return interrupt.signal;
+    const controller = new AbortController();
+    interrupt = controller;
+    for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const]) {
+      process.on(signal, () => {
+        if (controller.signal.aborted) process.exit(code);
+        controller.abort(signal);
+      });
+    }
+    return controller.signal;
   };
 }
 

@@ -19,7 +19,8 @@ export const labUp: Command = async ({ io, ...context }) => {
   }
   const nodes = textOption(full, 'nodes');
   const abort = (): void => void endLab(name);
-  io.interrupted.addEventListener('abort', abort);
+  const interruption = io.interruption();
+  interruption.addEventListener('abort', abort);
   try {
     const lab = await launchLab({
       name,
@@ -37,7 +38,7 @@ export const labUp: Command = async ({ io, ...context }) => {
         `lab ${name} is ready: ${status.nodes.length} nodes, ${status.pods.length} pods, every proxy in step\n`,
     };
   } finally {
-    io.interrupted.removeEventListener('abort', abort);
+    interruption.removeEventListener('abort', abort);
   }
 };
 

@@ -10,6 +10,7 @@ import { errorTable, MeshError } from '../base/errors.ts';
 import { exitCodeOf } from './exit-codes.ts';
 import { type CliIo, coloured, wantsColour } from './io.ts';
 import { runCli } from './main.ts';
+import { pause, Redraw } from './redraw.ts';
 import { ageText, bytesText, table } from './table.ts';
 import { dump } from './testing-fixtures.ts';
 import { assertGolden } from './testing-golden.ts';
@@ -31,11 +32,14 @@ async function run(...args: string[]): Promise<{ code: number; out: string; err:
     columns: 100,
     stdoutColour: false,
     stderrColour: false,
-    interrupted: new AbortController().signal,
+    interruption: () => new AbortController().signal,
   };
   const code = await runCli(args, io);
   return { code, out, err };
 }
+
+const shop = path.join(import.meta.dirname, '../../deploy/samples/shop');
+const whyOffline = ['why', '-f', shop, '-n', 'shop'];
 
 const rows: readonly { title: string; args: string[]; code: number; err?: RegExp; out?: RegExp }[] = [
   { title: 'nothing at all is help', args: [], code: 0, out: /^Usage: ambientctl/ },
@@ -72,7 +76,7 @@ const rows: readonly { title: string; args: string[]; code: number; err?: RegExp
     err: /\/nonexistent: ENOENT/,
   },
   { title: 'a shell that is none', args: ['completion', 'tcsh'], code: 2, err: /bash, zsh or fish/ },
-  { title: 'a bad port', args: ['why', 'a', 'b', '--port', '0'], code: 3, err: /no-such-lab/ },
+  { title: 'a bad port', args: ['why', 'a', 'b', '--port', '0'], code: 2, err: /--port '0'/ },
   {
     title: 'both ways of restarting',
     args: ['lab', 'restart', 'node/a', '--rolling', '--kill'],
@@ -80,6 +84,25 @@ const rows: readonly { title: string; args: string[]; code: number; err?: RegExp
     err: /exclude/,
   },
   { title: 'a loss that is no share', args: ['lab', 'fault', 'loss', 'node-1', '150%'], code: 2, err: /no share/ },
+  {
+    title: 'what is allowed',
+    args: [...whyOffline, 'deploy/checkout', 'svc/payments.shop'],
+    code: 0,
+    out: /^allowed: /,
+  },
+  {
+    title: 'what is denied',
+    args: [...whyOffline, 'deploy/web', 'svc/payments.shop'],
+    code: 1,
+    out: /^denied: .*-from-web/,
+  },
+  {
+    title: 'what is not there',
+    args: [...whyOffline, 'deploy/web', 'svc/paymets.shop'],
+    code: 1,
+    err: /did you mean svc/,
+  },
+  { title: 'manifests that are not there', args: ['why', '-f', '/nonexistent', 'a', 'b'], code: 2, err: /nonexistent/ },
   { title: 'client version', args: ['version', '--client', '-o', 'json'], code: 0, out: /"version": "\d+\.\d+\.\d+"/ },
   {
     title: 'help of a sub-command',
@@ -242,4 +265,20 @@ test('colour only where it is wanted', () => {
   assert.equal(wantsColour(true, { NO_COLOR: '1' }), false);
   assert.equal(wantsColour(true, { TERM: 'dumb' }), false);
   assert.equal(wantsColour(false, { FORCE_COLOR: '1' }), true);
+});
+
+test('what is redrawn goes up by the lines that are there, clears their rests, and gives the cursor back', async () => {
+  let out = '';
+  const io = { isTerminal: true, stdout: { write: (text: string) => (out += text) } } as unknown as CliIo;
+  const screen = new Redraw(io);
+  screen.draw('a\nb\n');
+  screen.draw('c\n');
+  screen.end();
+  const shown = out.replaceAll(String.fromCharCode(27), '^');
+  assert.equal(shown, '^[?25l^[?7l\ra^[K\nb^[K\n^[J^[?7h' + '^[?25l^[?7l^[2A\rc^[K\n^[J^[?7h' + '^[?25h');
+  const stop = new AbortController();
+  const waiting = pause(60_000, stop.signal);
+  stop.abort();
+  assert.equal(await waiting, false);
+  assert.equal(await pause(1, new AbortController().signal), true);
 });

@@ -1,6 +1,6 @@
 // Runs one command line: parse, act, print, and turn whatever went wrong into one line and an exit code.
 import { CommanderError } from 'commander';
-import { isMeshError, MeshError } from '../base/errors.ts';
+import { MeshError } from '../base/errors.ts';
 import { exitCodeOf, exitCodes } from './exit-codes.ts';
 import { type CliIo, coloured, plain } from './io.ts';
 import { buildProgram } from './program.ts';
@@ -18,7 +18,7 @@ export async function runCli(args: readonly string[], io: CliIo): Promise<number
     return outcome.exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.fine : exitCodes.usage;
-    if (io.interrupted.aborted && !isMeshError(error)) return 130;
+    if (error instanceof Error && error.name === 'AbortError') return exitCodes.interrupted;
     const known = MeshError.from(error);
     const paint = io.stderrColour ? coloured : plain;
     io.stderr.write(`${paint('ambientctl:', 'bad')} ${known.message}\n`);

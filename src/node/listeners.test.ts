@@ -33,6 +33,27 @@ test('each thread has descriptors of its own, and spares until they are used up'
   assert.deepEqual(JSON.parse(run.stdout), [2, 18, 18, 'LIMIT_REACHED', null]);
 });
 
+test('a spare keeps the accept queue open until it is closed too', () => {
+  const run = launched(
+    `const { connect, createServer } = await import('node:net');
+     const server = createServer();
+     await new Promise((resolve) => server.listen({ fd: listeners.of(0, 0).outbound[0] }, resolve));
+     const { port } = server.address();
+     const dial = () => new Promise((resolve) => {
+       const socket = connect({ host: '127.0.0.1', port }, () => resolve('queued')).on('error', (e) => resolve(e.code));
+       setTimeout(() => socket.destroy(), 500).unref();
+     });
+     await new Promise((resolve) => server.close(resolve));
+     const before = await dial();
+     listeners.closeSpares();
+     console.log(JSON.stringify([before, await dial()]));
+     process.exit(0);`,
+    ['--spares', '2'],
+  );
+  assert.equal(run.stderr, '');
+  assert.deepEqual(JSON.parse(run.stdout), ['queued', 'ECONNREFUSED']);
+});
+
 test('the limit of open files is raised to the hard one', () => {
   const line = `const { readFileSync } = await import('node:fs');
     const limits = readFileSync('/proc/self/limits', 'utf8').match(/Max open files +(\\S+) +(\\S+)/);

@@ -1,6 +1,6 @@
 // The listening sockets that the launcher opened, as descriptors: who gets which, and what is left when a data thread
 // dies.
-import { fstatSync } from 'node:fs';
+import { closeSync, fstatSync } from 'node:fs';
 import { MeshError } from '../base/errors.ts';
 import type { DataThreadStart } from './messages.ts';
 
@@ -16,6 +16,11 @@ export interface Listeners {
   readonly threads: number;
   /** The descriptors of a thread's life number `life`, from 0. Throws `LIMIT_REACHED` when its spares are used up. */
   of(thread: number, life: number): DataThreadStart['listeners'];
+  /**
+   * Closes the descriptors that no thread was given. As long as one is open the kernel goes on to fill its accept
+   * queue, so a proxy that drains calls this first. Idempotent.
+   */
+  closeSpares(): void;
 }
 
 /**
@@ -27,14 +32,22 @@ export function takeListeners(env: NodeJS.ProcessEnv): Listeners {
   delete env[listenersVariable];
   if (text === undefined) throw invalid('the listening sockets are missing');
   const rows = parse(text);
+  const spares = new Set(rows.flatMap((row) => roles.flatMap((role) => row[role])));
   return {
     threads: rows.length,
+    closeSpares() {
+      for (const fd of spares) closeSync(fd);
+      spares.clear();
+    },
     of(thread, life) {
       const row = rows[thread];
       if (row === undefined) throw invalid(`there are no sockets for data thread ${thread}`);
       const take = (role: Role): number[] => {
         const fd = row[role][life];
-        if (fd !== undefined) return [fd];
+        if (fd !== undefined) {
+          spares.delete(fd);
+          return [fd];
+        }
         throw new MeshError('LIMIT_REACHED', {
           limit: 'spareListenersPerThread',
           value: row[role].length - 1,

@@ -84,6 +84,7 @@ class NodeProxy implements RunningNode {
   readonly #metrics: NodeMetrics;
   readonly #admin: AdminServers;
   readonly #savedAt: string | null;
+  readonly #listeners: NodeOptions['listeners'];
   readonly #onEnd: () => void;
   #knowsPods = false;
   /** Every local identity has had its certificate once: a pod that comes later does not make the node unready. */
@@ -100,6 +101,7 @@ class NodeProxy implements RunningNode {
     this.ended = promise;
     this.#onEnd = resolve;
     this.#config = config;
+    this.#listeners = options.listeners;
     this.#clock = clock;
     this.#log = options.log ?? createLogger(config.log);
     const shared = { clock, random, log: this.#log };
@@ -212,6 +214,7 @@ class NodeProxy implements RunningNode {
     const deadline = new Promise<void>((resolve) => {
       this.#clock.after(drainMs + drainGraceMs, resolve);
     });
+    if ('of' in this.#listeners) this.#listeners.closeSpares();
     await Promise.race([this.#threads.drain(drainMs), deadline]);
     await this.close();
   }

@@ -62,6 +62,10 @@ describe('lengths', () => {
     assert.deepEqual(places(lengths(bad)), ['src/base/a.ts:501', 'src/base/a.ts:1', 'src/base/a.ts:502']);
   });
 
+  it('lets a long text stand, since it has nowhere to break', () => {
+    assert.deepEqual(lengths(sample({ 'src/base/a.ts': `const a = '${'x '.repeat(80)}';` })), []);
+  });
+
   it('leaves suites and generated files alone', () => {
     const files = sample({
       'src/base/a.test.ts': `describe('a', () => {\n${long(100)}});`,
@@ -85,6 +89,7 @@ describe('bannedCode', () => {
     ['a date from a value', 'src/model/a.ts', 'new Date(nowMs)', 0],
     ['the clock elsewhere', 'src/forward/a.ts', 'Date.now()', 0],
     ['a private modifier', 'src/h2/a.ts', 'class A { private b = 1; }', 1],
+    ['a private constructor', 'src/h2/a.ts', 'class A { private constructor() {} }', 0],
     ['a lone test', 'src/h2/a.test.ts', "it.only('x', f);", 1],
     ['a skipped test', 'src/h2/a.test.ts', "test.skip('x', f);", 1],
   ];
