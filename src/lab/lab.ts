@@ -1,6 +1,7 @@
 // The whole lab, put together: network, objects, control loops, kubelets, DNS, and the mesh's own programs.
+import { existsSync, readFileSync } from 'node:fs';
 import { systemClock } from '../base/clock.ts';
-import { MeshError, messageOf } from '../base/errors.ts';
+import { MeshError } from '../base/errors.ts';
 import { dnsServiceAddresses, fabricAddresses, type NodePlan, planNode } from './addresses.ts';
 import { NodeAgent } from './agent.ts';
 import { Applier, refusals, refuseDuplicates } from './apply.ts';
@@ -8,8 +9,8 @@ import { Cluster } from './cluster.ts';
 import type { ApplyResult, LabDocument, LabPod, LabStatus } from './control-types.ts';
 import { DnsServer } from './dns.ts';
 import { DnsZone } from './dns-zone.ts';
-import { issuerName, TokenIssuer } from './issuer.ts';
-import { Kubelet } from './kubelet.ts';
+import { TokenIssuer } from './issuer.ts';
+import { Kubelet, unmanagedAnnotation } from './kubelet.ts';
 import type { LabOptions } from './launch.ts';
 import { LogKeeper } from './log-files.ts';
 import { issueOf, type PlacedObject, readLabManifests } from './manifests.ts';
@@ -20,8 +21,8 @@ import { paths } from './private-files.ts';
 import { ServiceAllocator } from './services.ts';
 import { ObjectStore } from './store.ts';
 import { MeshSystem } from './system.ts';
+import { clusterDomain, systemFiles } from './system-config.ts';
 
-export const clusterDomain = 'cluster.local';
 const dnsNamespace = 'kube-system';
 
 export interface LabContext {
@@ -100,7 +101,7 @@ export class Lab {
     await this.#dns.start(dnsAddresses, 53);
     this.#putClusterDns();
     this.#logKeeper.start();
-    this.system.prepare();
+    this.system.prepare((namespace) => this.#applier.ensureNamespace(namespace));
     this.#applier.apply(objects);
     this.system.start();
   }
@@ -158,9 +159,11 @@ export class Lab {
 
   /** What is not ready, in words a person can act on. */
   pending(): string[] {
-    const pods = this.pods().filter(
-      (pod) => pod.status.phase !== 'Succeeded' && !(isReady(pod) && !isTerminating(pod)),
-    );
+    const pods = this.pods().filter((pod) => {
+      // The mesh's own programs speak for themselves.
+      if (pod.metadata.annotations?.[unmanagedAnnotation] !== undefined) return false;
+      return pod.status.phase !== 'Succeeded' && (!isReady(pod) || isTerminating(pod));
+    });
     return [...this.#cluster.problems(), ...this.system.pending(), ...pods.map((pod) => this.describe(pod))];
   }
 
@@ -288,13 +291,11 @@ export class Lab {
     return {
       token: (request: { audience: string | undefined; lifetimeS: number }) =>
         this.issuer.token({ namespace, serviceAccount, pod, ...request }),
-      clusterRoots: () => this.system.roots(),
+      clusterRoots: () => (existsSync(systemFiles.roots) ? readFileSync(systemFiles.roots, 'utf8') : ''),
       dns: { servers: [dnsServiceAddresses[0]], domain: clusterDomain },
     };
   }
 }
-
-export { issuerName };
 
 /**
  * The nodes that manifests name, or as many as were asked for. Throws `CONFIG_INVALID` for a pod that names a node
@@ -317,9 +318,4 @@ function planNodes(objects: readonly PlacedObject[], count: number): NodePlan[] 
     const { podCIDRs, podCIDR } = manifest.spec ?? {};
     return planNode(index + 1, manifest.metadata.name, podCIDRs ?? (podCIDR === undefined ? [] : [podCIDR]));
   });
-}
-
-/** What went wrong, as a line of the lab's log. */
-export function logLine(error: unknown): string {
-  return messageOf(error);
 }
