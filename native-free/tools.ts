@@ -33,6 +33,7 @@ const packages: Readonly<Record<string, PackageNames>> = {
   mount: { apt: 'mount', dnf: 'util-linux' },
   umount: { apt: 'mount', dnf: 'util-linux' },
   sysctl: { apt: 'procps', dnf: 'procps-ng' },
+  hostname: { apt: 'hostname' },
   ps: { apt: 'procps', dnf: 'procps-ng' },
   tcpdump: { apt: 'tcpdump' },
   ping: { apt: 'iputils-ping', dnf: 'iputils' },

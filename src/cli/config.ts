@@ -6,7 +6,7 @@ import { type Command, type CommandContext, type CommandResult, textOption } fro
 import { certificateTable, connectionTable, policyTable, serviceTable, workloadTable } from './config-tables.ts';
 import type { ConfigView } from './config-views.ts';
 import type { TableView } from './table.ts';
-import { labOf } from './which-mesh.ts';
+import { adminView, labOf } from './which-mesh.ts';
 
 /** The command for one of the views. */
 export function config(view: ConfigView): Command {
@@ -65,7 +65,7 @@ async function readDump(context: CommandContext): Promise<{ live: boolean; dump:
   if (!known.includes(name)) {
     throw new MeshError('NOT_FOUND', { what: `node ${name}`, hint: `there are ${known.join(', ')}` });
   }
-  return { live: true, dump: (await lab.admin('node', name, '/config_dump')) as NodeDump };
+  return { live: true, dump: (await adminView(lab, { node: name }, '/config_dump', 'edges')) as NodeDump };
 }
 
 function parseDump(file: string): NodeDump {

@@ -8,7 +8,7 @@ import { type EdgeSummary, partyKey, summarizeEdges } from './edge-summary.ts';
 import type { CliIo, Tone } from './io.ts';
 import { pause, Redraw } from './redraw.ts';
 import { bytesText, type Column, type TableView, table } from './table.ts';
-import { labOf } from './which-mesh.ts';
+import { adminView, labOf } from './which-mesh.ts';
 
 /** An edge with its speed since the sample before; `bytesPerS` null where there was none. */
 export interface EdgeRow extends EdgeSummary {
@@ -47,7 +47,7 @@ export class EdgeMeter {
   #bytes = new Map<string, number>();
 
   /** The edges of every node proxy that answers, with their speed since the last call. */
-  async sample(lab: Pick<LabClient, 'status' | 'admin'>): Promise<EdgeRow[]> {
+  async sample(lab: LabClient): Promise<EdgeRow[]> {
     const { nodes } = await lab.status();
     const dumps = await Promise.all(nodes.map((node) => dumpOf(lab, node.name)));
     return this.rows(summarizeEdges(dumps), performance.now());
@@ -70,9 +70,9 @@ export class EdgeMeter {
   }
 }
 
-async function dumpOf(lab: Pick<LabClient, 'admin'>, node: string): Promise<Pick<NodeDump, 'edges'>> {
+async function dumpOf(lab: LabClient, node: string): Promise<Pick<NodeDump, 'edges'>> {
   try {
-    return (await lab.admin('node', node, '/config_dump')) as NodeDump;
+    return (await adminView(lab, { node }, '/config_dump', 'edges')) as NodeDump;
   } catch {
     return { edges: [] }; // a proxy that restarts has nothing to tell right now; the others have
   }

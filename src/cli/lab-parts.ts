@@ -1,5 +1,6 @@
 // `ambientctl lab logs | restart | fault | token`: what one does to the parts of a lab.
 import { MeshError } from '../base/errors.ts';
+import type { LabClient } from '../lab/control-client.ts';
 import type { LabFault, LabPart } from '../lab/control-types.ts';
 import { type Command, type CommandContext, durationOption, flagOption, textOption } from './command.ts';
 import { labOf, parsePart } from './which-mesh.ts';
@@ -36,9 +37,18 @@ export const labRestart: Command = async (context) => {
 export function labFault(type: LabFault['type']): Command {
   return async (context) => {
     const fault = faultOf(type, context);
-    await labOf(context).fault(fault);
+    const lab = labOf(context);
+    if ('node' in fault) await checkNodes(lab, 'peer' in fault ? [fault.node, fault.peer] : [fault.node]);
+    await lab.fault(fault);
     return { data: fault, text: () => `done: ${[type, ...context.args].join(' ')}\n` };
   };
+}
+
+async function checkNodes(lab: LabClient, names: readonly string[]): Promise<void> {
+  const known = (await lab.status()).nodes.map((node) => node.name);
+  const unknown = names.find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  throw new MeshError('NOT_FOUND', { what: `node ${unknown}`, hint: `there are ${known.join(', ')}` });
 }
 
 function faultOf(type: LabFault['type'], context: CommandContext): LabFault {

@@ -5,7 +5,7 @@ import type { ProxyView, StatusView } from '../model/views.ts';
 import type { Command, CommandResult } from './command.ts';
 import { exitCodes } from './exit-codes.ts';
 import { ageText, type Column, type TableView, table } from './table.ts';
-import { labOf } from './which-mesh.ts';
+import { adminView, labOf } from './which-mesh.ts';
 
 /**
  * Asks the controller. Exit 1 when a proxy is not ready or behind, when something was refused, or when a source
@@ -13,7 +13,7 @@ import { labOf } from './which-mesh.ts';
  */
 export const status: Command = async (context) => {
   const lab = labOf(context);
-  return statusResult((await lab.admin('controller', '', '/status')) as StatusView, Date.now());
+  return statusResult((await adminView(lab, 'controller', '/status', 'proxies')) as StatusView, Date.now());
 };
 
 /** The result for a view that is at hand; `nowMs` only serves ages. */

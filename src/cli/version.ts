@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { StatusView } from '../model/views.ts';
 import { type Command, flagOption } from './command.ts';
 import { table } from './table.ts';
-import { labOf } from './which-mesh.ts';
+import { adminView, labOf } from './which-mesh.ts';
 
 interface PartVersion {
   readonly part: string;
@@ -19,7 +19,7 @@ export const version: Command = async (context) => {
   if (!flagOption(context, 'client')) {
     try {
       const found = labOf(context);
-      const view = (await found.admin('controller', '', '/status')) as StatusView;
+      const view = (await adminView(found, 'controller', '/status', 'proxies')) as StatusView;
       const proxies = view.proxies.map((proxy) => ({ name: proxy.name, version: proxy.version }));
       lab = { name: found.lab.name, controller: view.version, proxies };
     } catch (error) {

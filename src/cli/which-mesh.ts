@@ -1,6 +1,6 @@
 // Which mesh a command speaks of: manifests (`-f`), a lab (`--lab`, AMBIENT_LAB, the only one that runs), or a
 // cluster (`--kubeconfig`).
-import { isMeshError, MeshError } from '../base/errors.ts';
+import { isMeshError, MeshError, messageOf } from '../base/errors.ts';
 import { findLab, type LabClient } from '../lab/control-client.ts';
 import { type CommandContext, textOption } from './command.ts';
 
@@ -65,4 +65,24 @@ export function parsePart(text: string, namespace: string | undefined): PartName
   throw new MeshError('USAGE', {
     reason: `'${text}' names nothing; write NS/POD, deploy/NAME -n NS, node/NAME or controller`,
   });
+}
+
+/**
+ * A view from the admin port of a part of the lab. Throws NOT_REACHABLE when the part does not answer, or answers
+ * something
+ * that has no list `field`.
+ */
+export async function adminView(lab: LabClient, part: 'controller' | { node: string }, path: string, field: string) {
+  const what = part === 'controller' ? 'the controller' : `the proxy of node ${part.node}`;
+  const hint = `see: ambientctl lab logs ${part === 'controller' ? 'controller' : `node/${part.node}`}`;
+  let answer: unknown;
+  try {
+    answer = part === 'controller' ? await lab.admin('controller', '', path) : await lab.admin('node', part.node, path);
+  } catch (error) {
+    if (isMeshError(error) && error.code !== 'INTERNAL') throw error;
+    throw new MeshError('NOT_REACHABLE', { what, reason: messageOf(error), hint }, { cause: error });
+  }
+  if (typeof answer === 'object' && answer !== null && Array.isArray((answer as Record<string, unknown>)[field]))
+    return answer;
+  throw new MeshError('NOT_REACHABLE', { what, reason: `it does not answer ${path} as it should`, hint });
 }

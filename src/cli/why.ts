@@ -9,7 +9,7 @@ import { why as explain, type WhyAnswer, type WhyEnd, type WhyQuery, type WhyRes
 import { type Command, type CommandContext, type CommandResult, listOption, textOption } from './command.ts';
 import { exitCodes } from './exit-codes.ts';
 import type { TableView } from './table.ts';
-import { labOf, refuseCluster } from './which-mesh.ts';
+import { adminView, labOf, refuseCluster } from './which-mesh.ts';
 
 /** Exit 0 for allow, 1 for deny and unreachable. */
 export const why: Command = async (context) => {
@@ -42,7 +42,7 @@ async function explainOffline(context: CommandContext, paths: readonly string[],
 
 async function explainLive(context: CommandContext, query: WhyQuery): Promise<WhyResult> {
   const lab = labOf(context);
-  const index = indexOf((await lab.admin('controller', '', '/mesh')) as MeshView);
+  const index = indexOf((await adminView(lab, 'controller', '/mesh', 'workloads')) as MeshView);
   const answer = explain(index, query, { sameNode: 'direct' });
   if (![answer, ...(answer.perEndpoint ?? [])].some((one) => one.decidedBy?.kind === 'PeerAuthentication'))
     return answer;

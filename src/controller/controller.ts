@@ -1,4 +1,5 @@
-// Assembles the controller: sources → compiler → discovery, and the certificate authority beside it, behind one TLS port.
+// Assembles the controller: sources → compiler → discovery, and the certificate authority beside it, behind one TLS
+// port.
 // Returns when it listens on all of its ports; nothing else builds these parts.
 import { renameSync, writeFileSync } from 'node:fs';
 import { type Clock, systemClock } from '../base/clock.ts';
@@ -47,8 +48,8 @@ const istioRootNamespace = 'istio-system';
 const drainMs = 5_000;
 
 /**
- * Starts a controller. Throws CONFIG_INVALID for a certificate authority that cannot be used, NOT_REACHABLE for a port that
- * cannot be had; whatever was started by then is closed.
+ * Starts a controller. Throws CONFIG_INVALID for a certificate authority that cannot be used, NOT_REACHABLE for a port
+ * that cannot be had; whatever was started by then is closed.
  */
 export async function startController(
   config: ControllerConfig,
@@ -129,7 +130,8 @@ class Controller {
     const { ports, rootsFile } = this.#config;
     this.#log.info({ ...this.#authority.describe(), version: version }, 'the certificate authority is ready');
     if (rootsFile !== '') writeAtomically(rootsFile, this.#authority.rootsPem().join(''));
-    // The mesh is read before anyone may ask for it: a controller that knows nothing yet would tell proxies that all is gone.
+    // The mesh is read before anyone may ask for it: a controller that knows nothing yet would tell proxies that all is
+    // gone.
     await this.#feed.start();
     const metrics = await this.#serve('', ports.metrics, metricsRoutes(this.#metrics));
     const admin = await this.#serve(adminHost, ports.admin, adminRoutes(this, this.#log));

@@ -1,5 +1,5 @@
-// From manifests to proxies: what a source reads is compiled and given to discovery. Whatever is wrong is named with its
-// place, once, and the last good state stays in force.
+// From manifests to proxies: what a source reads is compiled and given to discovery. Whatever is wrong is named with
+// its place, once, and the last good state stays in force.
 import { messageOf } from '../base/errors.ts';
 import type { FolderSource, SourceChange } from '../kube/folder-source.ts';
 import type { MeshCompiler } from '../model/compiler.ts';
@@ -15,6 +15,7 @@ export interface MeshFeedOptions {
   readonly log: Logger;
 }
 
+/** Follows one set of sources for as long as the controller runs. */
 export class MeshFeed {
   readonly #options: MeshFeedOptions;
   /** Complaints about sources that have been logged, by path: said again only when they change. */

@@ -1,5 +1,5 @@
-// Workloads and services between the model and the wire (istio.workload.Address). Decoding trusts nothing: what cannot be
-// read whole is refused whole, with the resource's name.
+// Workloads and services between the model and the wire (istio.workload.Address). Decoding trusts nothing: what cannot
+// be read whole is refused whole, with the resource's name.
 import { create } from '@bufbuild/protobuf';
 import { ipFromBytes, ipToBytes } from '../base/ip.ts';
 import type {
@@ -251,7 +251,9 @@ function networkAddressMessage(resource: string, network: string, address: strin
   return create(wire.NetworkAddressSchema, { network, address: addressBytes(resource, address) });
 }
 
-/** Services over whole networks exist in the public API and not in ours: one that is not a single address is refused. */
+/**
+ * Services over whole networks exist in the public API and not in ours: one that is not a single address is refused.
+ */
 function networkAddressText(resource: string, message: wire.NetworkAddress): string {
   const bitsWhole = message.address.length * 8;
   if (message.length !== undefined && message.length !== bitsWhole)

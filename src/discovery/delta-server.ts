@@ -1,5 +1,5 @@
-// Serves the mesh to proxies over delta discovery (gRPC, bidirectional stream): takes model changes, sends every proxy what it
-// lacks, and knows of each what it applied, since when it is behind, and what it refused and why.
+// Serves the mesh to proxies over delta discovery (gRPC, bidirectional stream): takes model changes, sends every proxy
+// what it lacks, and knows of each what it applied, since when it is behind, and what it refused and why.
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@connectrpc/connect';
 import type { Clock } from '../base/clock.ts';
 import type { MeshUpdate } from '../model/types.ts';
@@ -24,8 +24,8 @@ import {
 export interface DiscoveryServerOptions {
   readonly clock: Clock;
   /**
-   * Looks at the headers of a call before anything of the stream is read, and returns what decides about the caller by who it
-   * says it is. That returns who it is. Both throw a ConnectError that tells no more than it should.
+   * Looks at the headers of a call before anything of the stream is read, and returns what decides about the caller by
+   * who it says it is. That returns who it is. Both throw a ConnectError that tells no more than it should.
    */
   readonly authenticate: (headers: Headers) => (claimed: ProxyNode) => ProxyNode;
   readonly observer: StreamObserver;
@@ -50,6 +50,7 @@ const firstRequestTimeoutMs = 10_000;
 /** A reconnecting proxy names everything it holds: about 100 bytes each. */
 const requestBytesMax = 32 * 1024 * 1024;
 
+/** The mesh as proxies get it, and what is known of each proxy. */
 export class DiscoveryServer {
   readonly #options: DiscoveryServerOptions;
   readonly #addresses = new ResourceTable();

@@ -1,5 +1,5 @@
-// The discovery server and client against each other over loopback TLS, and the server against a raw client that behaves as
-// ztunnel does.
+// The discovery server and client against each other over loopback TLS, and the server against a raw client that
+// behaves as ztunnel does.
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';

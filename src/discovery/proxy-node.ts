@@ -1,4 +1,5 @@
-// Who a proxy says it is: the node message of discovery, in the form that ztunnel sends and istiod reads (ambient-l4 §6.1).
+// Who a proxy says it is: the node message of discovery, in the form that ztunnel sends and istiod reads (ambient-l4
+// §6.1).
 import { create, type JsonObject } from '@bufbuild/protobuf';
 import { type Node, NodeSchema } from './generated/node_pb.ts';
 
@@ -17,6 +18,7 @@ export interface ProxyNode {
 const agentName = 'ambient';
 const textLengthMax = 253;
 
+/** The node message that says who `node` is. */
 export function proxyNodeMessage(node: ProxyNode): Node {
   const metadata: JsonObject = {
     NAME: node.name,

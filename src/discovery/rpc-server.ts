@@ -1,5 +1,5 @@
-// The TLS port that proxies call: gRPC over HTTP/2 by connect, and nothing else. Its certificate can be replaced while it
-// runs; connections that no longer answer are found by PING and closed.
+// The TLS port that proxies call: gRPC over HTTP/2 by connect, and nothing else. Its certificate can be replaced while
+// it runs; connections that no longer answer are found by PING and closed.
 import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import type { ConnectRouter } from '@connectrpc/connect';
@@ -27,6 +27,7 @@ const handshakeTimeoutMs = 10_000;
 const streamsPerConnectionMax = 100;
 const streamWindowBytes = 1024 * 1024;
 
+/** A TLS listener for gRPC, from `start` to `close`. */
 export class RpcServer {
   readonly #options: RpcServerOptions;
   readonly #server: Http2SecureServer;

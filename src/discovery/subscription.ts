@@ -25,6 +25,7 @@ interface Awaited extends Page {
 const pageResourcesMax = 2_000;
 const pageBytesMax = 2 * 1024 * 1024;
 
+/** The state of one proxy and type; sends nothing itself. */
 export class Subscription {
   readonly typeUrl: TypeUrl;
   readonly #table: ResourceTable;
@@ -86,7 +87,8 @@ export class Subscription {
   }
 
   /**
-   * What to send next, or null when there is nothing or an answer is outstanding. With `keepRemovals` removals are held back.
+   * What to send next, or null when there is nothing or an answer is outstanding. With `keepRemovals` removals are held
+   * back.
    * Call `sent` with the nonce when it goes out.
    */
   nextPage(keepRemovals: boolean): Page | null {

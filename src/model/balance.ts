@@ -49,27 +49,45 @@ export function chooseEndpoint(index: MeshIndex, query: EndpointQuery): Endpoint
 }
 
 /**
- * The endpoints that serve a port: healthy (unless the service admits all), with an address, with a target port.
- * Cached until the service or its endpoints change.
+ * The endpoints that a connection may go to, after the preferences of the service; those without an address too, which
+ * manifests alone know. For explanations: the data path takes `chooseEndpoint`.
  * @throws MeshError NO_SUCH_PORT when the service has no such port.
  */
-export function candidatesFor(index: MeshIndex, service: Service, port: number): readonly Candidate[] {
+export function explainableEndpoints(
+  index: MeshIndex,
+  service: Service,
+  port: number,
+  source: Workload | null,
+): readonly Candidate[] {
+  return preferred(eligible(index, service, port, false), service.loadBalancing, source, null);
+}
+
+/**
+ * The endpoints that serve a port: healthy (unless the service admits all), with an address, with a target port.
+ * Cached until the service or its endpoints change.
+ */
+function candidatesFor(index: MeshIndex, service: Service, port: number): readonly Candidate[] {
   const endpoints = index.endpointsOf(serviceKey(service));
   const byPort: PortCache = cache.get(service) ?? new Map();
   cache.set(service, byPort);
   const known = byPort.get(port);
   if (known !== undefined && known.endpoints === endpoints) return known.candidates;
+  const candidates = eligible(index, service, port, true);
+  byPort.set(port, { endpoints, candidates });
+  return candidates;
+}
+
+function eligible(index: MeshIndex, service: Service, port: number, needsAddress: boolean): Candidate[] {
   const mapping = service.ports.find((one) => one.servicePort === port);
   if (mapping === undefined) throw new MeshError('NO_SUCH_PORT', { service: service.hostname, port });
   const admitsAll = service.loadBalancing?.healthPolicy === 'allowAll';
   const candidates: Candidate[] = [];
-  for (const { workload, ports } of endpoints) {
-    if ((!workload.healthy && !admitsAll) || workload.addresses.length === 0) continue;
+  for (const { workload, ports } of index.endpointsOf(serviceKey(service))) {
+    if ((!workload.healthy && !admitsAll) || (needsAddress && workload.addresses.length === 0)) continue;
     const own = ports.find((one) => one.servicePort === port)?.targetPort ?? 0;
     const targetPort = own > 0 ? own : mapping.targetPort;
     if (targetPort > 0) candidates.push({ workload, targetPort });
   }
-  byPort.set(port, { endpoints, candidates });
   return candidates;
 }
 

@@ -153,7 +153,8 @@ function missingDecision(key: NamespacedKey | undefined): Decision | null {
 function referenceTo(policy: { namespace: string; name: string }, rule: number | null): PolicyReference {
   const origin = converted.originOf(policy.name);
   if (origin === null) return { kind: 'AuthorizationPolicy', namespace: policy.namespace, name: policy.name, rule };
-  return { kind: 'PeerAuthentication', namespace: policy.namespace, name: origin, rule };
+  // What it was converted to has a rule; what the author wrote has none.
+  return { kind: 'PeerAuthentication', namespace: policy.namespace, name: origin, rule: null };
 }
 
 function dryRunHits(entries: readonly PlanEntry[], facts: Facts): Decision['dryRun'] {
