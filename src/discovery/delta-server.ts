@@ -147,7 +147,8 @@ export class DiscoveryServer {
     const earlier = this.#known.get(key)?.stream;
     this.#known.set(key, { node, stream, goneMs: 0, types: [] });
     this.#streams.add(stream);
-    earlier?.end(); // the same proxy has come back before its old connection was seen to die
+    // The same run has come back before its old connection was seen to die. Another run of it may overlap for a while.
+    if (earlier?.node.instance === node.instance) earlier?.end();
     return stream;
   }
 
@@ -156,6 +157,11 @@ export class DiscoveryServer {
     this.#streams.delete(stream);
     const known = this.#known.get(keyOf(stream.node));
     if (known?.stream !== stream) return;
+    const overlapping = [...this.#streams].find((other) => keyOf(other.node) === keyOf(stream.node));
+    if (overlapping !== undefined) {
+      known.stream = overlapping;
+      return;
+    }
     known.types = stream.typeViews();
     known.stream = null;
     known.goneMs = this.#options.clock.now();
