@@ -150,6 +150,11 @@ export class DiscoveryServer {
     const earlier = this.#known.get(key)?.streams ?? [];
     this.#known.set(key, { node, streams: [...earlier, stream], goneMs: 0, types: [] });
     this.#streams.add(stream);
+    for (const other of earlier) {
+      // The same run has come back before its old connection was seen to die. Another run of it may overlap for a while.
+      const isSameRun = node.instance !== undefined && node.instance !== '' && other.node.instance === node.instance;
+      if (isSameRun) other.end();
+    }
     if (earlier.length >= streamsPerProxyMax) earlier[0]?.end();
     return stream;
   }
