@@ -17,6 +17,7 @@ export interface MirrorOptions {
   readonly rootNamespaces: readonly string[];
 }
 
+/** Follows a store. Compiles when asked, and then only what changed. */
 export class MeshMirror {
   readonly #options: MirrorOptions;
   readonly #compiler: MeshCompiler;

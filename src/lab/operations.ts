@@ -2,6 +2,7 @@
 
 import path from 'node:path';
 import { MeshError } from '../base/errors.ts';
+import type { StatusView } from '../model/views.ts';
 import { containerNamespaces } from './container.ts';
 import type { TargetAnswer } from './control-client.ts';
 import type { ApplyResult, LabDocument, LabFault, LabPart, LabStatus } from './control-types.ts';
@@ -125,8 +126,17 @@ export class LabOperations {
     return this.#lab.issuer.token({ namespace, serviceAccount, pod, audience, lifetimeS: hourS });
   }
 
-  admin(node: string | null, method: string, requestPath: string, body: string): Promise<unknown> {
-    return this.#lab.system.admin(node, method, requestPath, body);
+  async admin(node: string | null, method: string, requestPath: string, body: string): Promise<unknown> {
+    const answer = await this.#lab.system.admin(node, method, requestPath, body);
+    return node === null && requestPath === '/status' ? this.#ownStatus(answer as StatusView) : answer;
+  }
+
+  /** The controller reads the lab's resolved objects; a person wrote manifests, and wants to read of those. */
+  #ownStatus(status: StatusView): StatusView {
+    const issues = status.issues.map((issue) => {
+      return { ...issue, place: this.#lab.placeOf(issue.kind, issue.namespace, issue.name) ?? issue.place };
+    });
+    return { ...status, sources: this.#lab.sources(), issues };
   }
 
   /** Resolves when everything is ready and in step. Throws `TIMED_OUT` with what is not. */
