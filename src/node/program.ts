@@ -6,7 +6,6 @@ import { HostCapture } from '../capture/host-backend.ts';
 import { readNodeConfig } from '../config/node.ts';
 import { becomeLauncher } from './launch.ts';
 import { listenersVariable, takeListeners } from './listeners.ts';
-import { startNode } from './start-node.ts';
 
 const usage = `usage: ambient-node [run] --config FILE
        ambient-node uninstall [--config FILE]
@@ -53,6 +52,8 @@ async function run(configFile: string): Promise<number> {
   if (process.env[listenersVariable] === undefined) {
     becomeLauncher(config, [process.execPath, ...process.execArgv, ...process.argv.slice(1)]);
   }
+  // Loaded only now: the process that becomes the launcher has no use for it, and a restart should be quick.
+  const { startNode } = await import('./start-node.ts');
   const node = await startNode(config, { listeners: takeListeners(process.env) });
   const end = (): void => {
     process.once('SIGTERM', exitNow).once('SIGINT', exitNow);

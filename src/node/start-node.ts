@@ -142,6 +142,7 @@ class NodeProxy implements RunningNode {
       readiness: () => ({ pending: this.pending(), note: this.#note() }),
       setLogLevel: (level) => this.#setLogLevel(level),
       drain: () => void this.drain(),
+      killThread: (id) => this.#threads.kill(id),
     });
   }
 

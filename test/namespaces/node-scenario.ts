@@ -1,5 +1,6 @@
-// What the tests of the whole node proxy look at, run inside fresh namespaces by `node-proxy.test.ts`: the real program with
-// the real launcher, capture, controller and pods. Prints one JSON line per row, as `capture-scenario.ts` does.
+// What the tests of the whole node proxy look at, run inside fresh namespaces by `node-proxy.test.ts`: the real
+// program with the real launcher, capture, controller and pods. Prints one JSON line per row, as
+// `capture-scenario.ts` does.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';

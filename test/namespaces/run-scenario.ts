@@ -1,5 +1,5 @@
-// Runs a scenario inside fresh namespaces, as root of a user namespace and, where the tests run as root, as root itself;
-// each line that it prints becomes a test of its own.
+// Runs a scenario inside fresh namespaces, as root of a user namespace and, where the tests run as root, as root
+// itself; each line that it prints becomes a test of its own.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
