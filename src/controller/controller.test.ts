@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:http2';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -46,17 +47,24 @@ const namespaceManifest = JSON.stringify({
   metadata: { name: 'shop', labels: { 'ambient.mesh/dataplane-mode': 'ambient' } },
 });
 
-async function setUp(context: TestContext, change: Partial<ControllerConfig> = {}) {
+type Put = (name: string, text: string) => void;
+
+async function setUp(
+  context: TestContext,
+  change: Partial<ControllerConfig> = {},
+  prepare: (files: { readonly put: Put }) => void = () => {},
+) {
   const dir = mkdtempSync(path.join(tmpdir(), 'ambient-controller-'));
   const file = (name: string): string => path.join(dir, name);
   const manifests = file('manifests');
   mkdirSync(manifests);
-  const put = (name: string, text: string): void => writeFileSync(path.join(manifests, name), text);
+  const put: Put = (name, text) => writeFileSync(path.join(manifests, name), text);
   put('ns.json', namespaceManifest);
   put('web.json', podManifest('shop', 'web', 'a', 'web', '10.244.1.7'));
   put('cart.json', podManifest('shop', 'cart', 'b', 'cart', '10.244.2.7'));
   put('proxy-a.json', podManifest('ambient-system', 'proxy-a', 'a', 'ambient-node', '10.80.0.11'));
   put('proxy-b.json', podManifest('ambient-system', 'proxy-b', 'b', 'ambient-node', '10.80.0.12'));
+  prepare({ put });
   writeFileSync(file('jwks.json'), JSON.stringify(jwksOf(keys.publicKey, 'k')));
   const config: ControllerConfig = {
     listenHost: '127.0.0.1',
@@ -148,7 +156,9 @@ function discoveryClient(context: TestContext, fixture: Fixture, nodeName = 'a',
       });
     }
   };
-  return { client, workloads, until };
+  const synced = once(client, 'synced');
+  synced.catch(() => {}); // only those who await it mind
+  return { client, synced, workloads, until };
 }
 
 function certificates(context: TestContext, fixture: Fixture, bearer: string) {
@@ -364,6 +374,93 @@ test(
   },
 );
 
+test(
+  'a controller that starts with a broken manifest serves nobody half a mesh, and says what it waits for',
+  timeout,
+  async (context) => {
+    const fixture = await setUp(context, {}, ({ put }) => put('cart.json', 'kind: [broken\n'));
+    const { readiness } = fixture.controller.addresses;
+    const ready = () => fetch(`http://127.0.0.1:${readiness}/healthz/ready`);
+    assert.equal((await ready()).status, 503);
+    assert.match(fixture.lines.join(''), /cart\.json:\d+:\d+: .*proxies are served once it can be read/);
+    const { client, synced } = discoveryClient(context, fixture);
+    client.start();
+    await eventually(() => client.state().lastError !== null, 'turned away');
+    assert.match(client.state().lastError ?? '', /sources have not been read/);
+    fixture.put('cart.json', podManifest('shop', 'cart', 'b', 'cart', '10.244.2.7'));
+    await synced;
+    assert.equal((await ready()).status, 200);
+  },
+);
+
+test(
+  'a source that vanishes whole takes nothing away; when it is back, what it lacks goes',
+  timeout,
+  async (context) => {
+    const fixture = await setUp(context);
+    const { client, workloads, until, synced } = discoveryClient(context, fixture);
+    client.start();
+    await synced;
+    renameSync(fixture.manifests, `${fixture.manifests}-away`);
+    await eventually(() => fixture.controller.status().sources[0]?.ok === false, 'the source is gone');
+    assert.ok(fixture.controller.compiler.pod('shop', 'web'));
+    rmSync(path.join(`${fixture.manifests}-away`, 'web.json'));
+    renameSync(`${fixture.manifests}-away`, fixture.manifests);
+    await until(() => !workloads.has('Kubernetes//Pod/shop/web'));
+    assert.ok(workloads.has('Kubernetes//Pod/shop/cart'));
+  },
+);
+
+test('two proxies of one name, while one replaces the other, leave each other alone', timeout, async (context) => {
+  const fixture = await setUp(context);
+  const old = discoveryClient(context, fixture);
+  old.client.start();
+  await old.synced;
+  const young = discoveryClient(context, fixture);
+  young.client.start();
+  await young.synced;
+  assert.equal(old.client.state().connected, true);
+  assert.equal(fixture.controller.status().proxies.length, 1);
+  await young.client.close();
+  await eventually(() => fixture.controller.status().proxies[0]?.inStep === true, 'the one that is left shows');
+  await old.client.close();
+  await eventually(() => fixture.controller.status().proxies[0]?.inStep === false, 'nobody is left');
+});
+
+test('a call as ztunnel makes it, byte by byte over plain HTTP/2', timeout, async (context) => {
+  const fixture = await setUp(context);
+  const session = connect(fixture.url, { ca: readFileSync(fixture.rootsFile) });
+  context.after(() => session.destroy());
+  const field = (number: number, bytes: Buffer): Buffer =>
+    Buffer.concat([Buffer.from([(number << 3) | 2, (bytes.length & 0x7f) | 0x80, bytes.length >> 7]), bytes]);
+  const csr = Buffer.from(createCsr(web, generateKeyPairSync('ec', { namedCurve: 'P-256' })));
+  const entry = Buffer.concat([field(1, Buffer.from('ImpersonatedIdentity')), field(2, field(3, Buffer.from(web)))]);
+  const lifetime = Buffer.from([0x18, 0x80, 0xa3, 0x05]); // field 3, 86400
+  const body = Buffer.concat([field(1, csr), lifetime, field(4, field(1, entry))]);
+  const prefix = Buffer.alloc(5);
+  prefix.writeUInt32BE(body.length, 1);
+  const stream = session.request({
+    ':method': 'POST',
+    ':path': '/istio.v1.auth.IstioCertificateService/CreateCertificate',
+    'content-type': 'application/grpc',
+    te: 'trailers',
+    authorization: `Bearer ${token()}`,
+    clusterid: 'Kubernetes',
+  });
+  const trailers = once(stream, 'trailers');
+  stream.end(Buffer.concat([prefix, body]));
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  const [status] = await trailers;
+  assert.equal(status['grpc-status'], '0');
+  const answer = Buffer.concat(chunks);
+  assert.equal(answer[5], (1 << 3) | 2, 'cert_chain is field 1');
+  const blocks = answer.toString('latin1').match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? [];
+  assert.equal(blocks.length, 2, 'the leaf, and the root as the last element');
+  assert.deepEqual(uriNames(new X509Certificate(blocks[0] ?? '')), [web]);
+  assert.equal(new X509Certificate(blocks[1] ?? '').ca, true);
+});
+
 test('readiness, metrics, log level', timeout, async (context) => {
   const fixture = await setUp(context);
   const { admin: adminPort, metrics, readiness } = fixture.controller.addresses;
@@ -380,8 +477,7 @@ test('readiness, metrics, log level', timeout, async (context) => {
 test('a restarted controller keeps its root, and its proxies come back by themselves', timeout, async (context) => {
   const fixture = await setUp(context);
   const before = readFileSync(fixture.rootsFile, 'utf8');
-  const { client } = discoveryClient(context, fixture);
-  const synced = once(client, 'synced');
+  const { client, synced } = discoveryClient(context, fixture);
   client.start();
   await synced;
   const { port } = fixture.controller.addresses.discovery;

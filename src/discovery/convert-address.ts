@@ -78,8 +78,9 @@ const portMax = 65_535;
 export function workloadMessage(workload: Workload): wire.Workload {
   const { uid } = workload;
   const services: Record<string, wire.PortList> = {};
-  for (const [key, ports] of Object.entries(workload.services)) {
-    services[key] = create(wire.PortListSchema, { ports: ports.map(portMessage) });
+  // Sorted, so that equal workloads are equal bytes and have one version.
+  for (const key of Object.keys(workload.services).sort()) {
+    services[key] = create(wire.PortListSchema, { ports: (workload.services[key] ?? []).map(portMessage) });
   }
   const message = create(wire.WorkloadSchema, {
     uid,

@@ -19,6 +19,9 @@ export interface RpcServerOptions {
   readonly routes: (router: ConnectRouter) => void;
 }
 
+const connectionsMax = 20_000;
+/** A connection without a call is kept for so many PINGs: 5 minutes. */
+const idlePingsMax = 10;
 const pingIntervalMs = 30_000;
 const pingTimeoutMs = 10_000;
 const tcpKeepAliveMs = 60_000;
@@ -40,6 +43,7 @@ export class RpcServer {
     const settings = { maxConcurrentStreams: streamsPerConnectionMax, initialWindowSize: streamWindowBytes };
     const tls = { ...tlsOptions(options.credentials), handshakeTimeout: handshakeTimeoutMs };
     this.#server = createSecureServer({ ...tls, allowHTTP1: false, minVersion: 'TLSv1.2', settings }, adapter);
+    this.#server.maxConnections = connectionsMax;
     this.#server.on('connection', (socket: Socket) => this.#track(socket));
     this.#server.on('session', (session) => this.#watch(session));
     this.#server.on('sessionError', () => {}); // each session closes itself
@@ -90,8 +94,19 @@ export class RpcServer {
     this.#sessions.add(session);
     session.on('error', () => {}); // closes by itself
     let timeout: NodeJS.Timeout | undefined;
+    let calls = 0;
+    let idlePings = 0;
+    session.on('stream', (stream) => {
+      calls++;
+      stream.once('close', () => calls--);
+    });
     const interval = setInterval(() => {
       if (session.closed || session.destroyed) return;
+      idlePings = calls > 0 ? 0 : idlePings + 1;
+      if (idlePings > idlePingsMax) {
+        session.close();
+        return;
+      }
       timeout = setTimeout(() => session.destroy(), pingTimeoutMs);
       session.ping(() => clearTimeout(timeout));
     }, pingIntervalMs);
