@@ -180,6 +180,7 @@ class NodeProxy implements RunningNode {
     const { index } = this.#mesh;
     return {
       node: this.#config.nodeName,
+      pid: process.pid,
       version,
       ready: pending.length === 0,
       pending,
