@@ -1,5 +1,5 @@
-// `npm run generate`: turns src/discovery/proto/*.proto into src/discovery/generated. Offline: the compiler is the binary in
-// buf's npm package (no install script needed), the plug-in is protobuf-es, run by this very Node.
+// `npm run generate`: turns src/discovery/proto/*.proto into src/discovery/generated. Offline: the compiler is the
+// binary in buf's npm package (no install script needed), the plug-in is protobuf-es, run by this very Node.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -13,7 +13,10 @@ export const generatedDir = path.join(projectRoot, 'src/discovery/generated');
 
 const compileTimeoutMs = 60_000;
 
-/** Compiles every `.proto` of the project into `outDir`, which is emptied first. Throws USAGE with the compiler's words when it fails. */
+/**
+ * Compiles every `.proto` of the project into `outDir`, which is emptied first. Throws USAGE with the compiler's words
+ * when it fails.
+ */
 export function generate(outDir: string): void {
   const template = {
     version: 'v2',
@@ -36,7 +39,10 @@ export function generate(outDir: string): void {
   }
 }
 
-/** The compiler itself: its platform package is an ordinary dependency, so it is there even when install scripts are off. */
+/**
+ * The compiler itself: its platform package is an ordinary dependency, so it is there even when install scripts are
+ * off.
+ */
 function bufPath(): string {
   const platform = process.arch === 'arm64' ? 'linux-aarch64' : `linux-${process.arch}`;
   return packageFile(`@bufbuild/buf-${platform}`, 'bin/buf');

@@ -5,6 +5,7 @@ const scripts = {
   demo: 'src/cli/demo.ts',
   test: 'test/run.ts',
   check: 'test/check.ts',
+  format: 'test/format.ts',
   bench: 'bench/main.ts',
   generate: 'native-free/generate.ts',
 };

@@ -33,6 +33,7 @@ const packages: Readonly<Record<string, PackageNames>> = {
   mount: { apt: 'mount', dnf: 'util-linux' },
   umount: { apt: 'mount', dnf: 'util-linux' },
   sysctl: { apt: 'procps', dnf: 'procps-ng' },
+  hostname: { apt: 'hostname' },
   ps: { apt: 'procps', dnf: 'procps-ng' },
   tcpdump: { apt: 'tcpdump' },
   ping: { apt: 'iputils-ping', dnf: 'iputils' },
@@ -85,6 +86,11 @@ export function ensureTools(names: readonly string[], host: ToolHost = realHost(
   return new Map(names.map((name) => [name, findTool(name, host) as string]));
 }
 
+/** Installs Debian packages by name, where `ensureTools` would install too. True when apt-get did so. */
+export function installPackages(names: readonly string[], host: ToolHost = realHost()): boolean {
+  return host.isRoot && packageManager(host.osRelease) === 'apt-get' && aptInstall(names, false, host) === '';
+}
+
 /** The absolute path of a program in PATH or the system directories; null when it is in neither. */
 export function findTool(name: string, host: Pick<ToolHost, 'path' | 'isProgram'> = realHost()): string | null {
   for (const dir of searchPath(host.path).split(':')) {
@@ -133,7 +139,11 @@ function packageManager(osRelease: string): 'apt-get' | 'dnf' | 'apk' | 'pacman'
 
 /** Returns '' when apt-get was content, otherwise the last line of what it said. */
 function install(missing: readonly string[], host: ToolHost): string {
-  const list = packageList(missing, 'apt-get');
+  const bringsDaemon = missing.some((name) => packages[name]?.service);
+  return aptInstall(packageList(missing, 'apt-get'), bringsDaemon, host);
+}
+
+function aptInstall(list: readonly string[], bringsDaemon: boolean, host: ToolHost): string {
   const waitForLock = ['-o', 'DPkg::Lock::Timeout=120'];
   host.say(`installing ${list.join(', ')} with apt-get (once)`);
   let failure = '';
@@ -143,7 +153,7 @@ function install(missing: readonly string[], host: ToolHost): string {
     const result = host.run('apt-get', ['-qq', '-y', '--no-install-recommends', ...waitForLock, 'install', ...list]);
     if (!result.ok) failure = lastLine(result.output) || lastLine(update.output) || 'apt-get failed without a word';
   };
-  if (missing.some((name) => packages[name]?.service)) host.withoutServices(work);
+  if (bringsDaemon) host.withoutServices(work);
   else work();
   return failure;
 }

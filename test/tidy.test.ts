@@ -7,7 +7,7 @@ import { describe, it } from 'node:test';
 import { errorTable } from '../src/base/errors.ts';
 import { bannedCode, leftovers, lengths, undocumented } from './house/rules-code.ts';
 import { everyFileIsUsed, importsGoDown } from './house/rules-layers.ts';
-import { linksLead, machineWords, oneErrorTable, oneHeading } from './house/rules-project.ts';
+import { dependenciesExplained, linksLead, machineWords, oneErrorTable, oneHeading } from './house/rules-project.ts';
 import { type Finding, readProject, type SourceFile } from './house/source-files.ts';
 
 const root = path.dirname(import.meta.dirname);
@@ -25,6 +25,7 @@ const rules: readonly [title: string, check: (files: readonly SourceFile[]) => F
   ['one error table', (all) => oneErrorTable(all, codes)],
   ['one title per document', oneHeading],
   ['links in documents lead somewhere', (all) => linksLead(all, exists)],
+  ['every dependency is explained', dependenciesExplained],
   ['no words of one machine', machineWords],
 ];
 

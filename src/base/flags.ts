@@ -12,6 +12,8 @@ export const flagTable = {
   IDENTITY_ERROR: 'no certificate could be had for the identity',
   CERT_REVOKED: 'the peer certificate was revoked',
   UNKNOWN_SOURCE: 'the source stayed unknown until its time was up',
+  UNKNOWN_DESTINATION: 'the destination is a mesh address and stayed unknown until its time was up',
+  WORKLOAD_GONE: 'the pod at one end was removed or replaced',
   SELF_CALL: 'the destination is a port of the proxy itself',
   RESET_BY_SOURCE: 'the source reset the connection',
   RESET_BY_DESTINATION: 'the destination reset the connection',

@@ -1,4 +1,8 @@
 // The configuration of the controller: one frozen object, read once at start.
+import { readFileSync } from 'node:fs';
+import { MeshError, messageOf } from '../base/errors.ts';
+import { durationMs, list, object, oneOf, port, readConfig, string } from './schema.ts';
+
 export interface ControllerConfig {
   readonly listenHost: string;
   readonly ports: {
@@ -33,4 +37,55 @@ export interface ControllerConfig {
   readonly certificateTtlMs: number;
   readonly certificateTtlMaxMs: number;
   readonly log: { readonly level: string; readonly format: 'json' | 'text' };
+}
+
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
+
+const trustDomain = { pattern: /^[a-z0-9._-]{1,255}$/, what: 'a trust domain (lower-case letters, digits, dots)' };
+const notEmpty = { pattern: /./, what: 'text that is not empty' };
+const account = { pattern: /^[^/\s]+\/[^/\s]+$/, what: 'NAMESPACE/SERVICEACCOUNT' };
+
+const shape = {
+  listenHost: string('0.0.0.0'),
+  ports: object({ discovery: port(15_012), admin: port(15_000), metrics: port(15_020), readiness: port(15_021) }),
+  sources: list(string(undefined, notEmpty)),
+  trustDomain: string('cluster.local', trustDomain),
+  clusterId: string('Kubernetes', notEmpty),
+  clusterDomain: string('cluster.local', notEmpty),
+  systemNamespace: string('ambient-system', notEmpty),
+  caDir: string(undefined, notEmpty),
+  serverNames: list(string(undefined, notEmpty), ['localhost', '127.0.0.1', '::1']),
+  rootsFile: string(''),
+  auth: object({
+    issuer: string(undefined, notEmpty),
+    jwksFile: string(undefined, notEmpty),
+    audiences: list(string(undefined, notEmpty), ['ambient-controller', 'istio-ca']),
+    nodeAccounts: list(string(undefined, account), ['ambient-system/ambient-node']),
+  }),
+  certificateTtlMs: durationMs(dayMs),
+  certificateTtlMaxMs: durationMs(90 * dayMs),
+  log: object({
+    level: oneOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal'], 'info'),
+    format: oneOf(['json', 'text'], 'json'),
+  }),
+};
+
+/**
+ * Reads and checks the configuration in `file` (YAML). Every field has a default but `sources`, `caDir`, `auth.issuer` and
+ * `auth.jwksFile`. Throws INPUT_UNREADABLE or CONFIG_INVALID, with file, line and column.
+ */
+export function readControllerConfig(file: string): ControllerConfig {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new MeshError('INPUT_UNREADABLE', { place: file, reason: messageOf(error) }, { cause: error });
+  }
+  const config: ControllerConfig = readConfig(text, file, shape);
+  if (config.certificateTtlMs > config.certificateTtlMaxMs) {
+    const reason = 'certificateTtlMs must not be above certificateTtlMaxMs';
+    throw new MeshError('CONFIG_INVALID', { place: `${file}:1:1`, reason });
+  }
+  return config;
 }

@@ -1,4 +1,21 @@
 // The configuration of a node proxy: one frozen object, read once at start.
+import { readFileSync } from 'node:fs';
+import { MeshError, messageOf } from '../base/errors.ts';
+import {
+  boolean,
+  cidr,
+  durationMs,
+  type Field,
+  integer,
+  list,
+  object,
+  oneOf,
+  port,
+  readConfig,
+  string,
+} from './schema.ts';
+import { placedError, readYaml } from './yaml.ts';
+
 export interface NodeConfig {
   readonly nodeName: string;
   readonly trustDomain: string;
@@ -11,12 +28,17 @@ export interface NodeConfig {
   readonly controllerRootsFile: string;
   /** Bearer token file, read again for each call. */
   readonly tokenFile: string;
-  /** Where the last good state is kept; '' keeps none. */
+  /** Where the last good state is kept; '' keeps none. Keys are kept in it only if it is memory-backed. */
   readonly stateDir: string;
   /** Data threads; 0 means the CPUs available to the process. */
   readonly threads: number;
   /** Pod addresses of this node, `ADDRESS/LENGTH`; traffic from them is captured or held. */
   readonly podCidrs: readonly string[];
+  /**
+   * Pod and service addresses of the whole mesh; one that is not known is held, and refused if it stays so. Default:
+   * `podCidrs`.
+   */
+  readonly meshCidrs: readonly string[];
   readonly capture: {
     readonly backend: 'host' | 'none';
     readonly failOpen: boolean;
@@ -51,4 +73,95 @@ export interface NodeConfig {
     readonly endpointAttempts: number;
     readonly streamsPerSession: number;
   };
+}
+
+/** The levels of the log, most talkative first. */
+export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+
+const threadsMax = 256;
+const many = 1_000_000;
+const name = {
+  pattern: /^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/,
+  what: 'a name of letters, digits, . _ and -',
+};
+const url = { pattern: /^(https:\/\/[^/\s]+)?$/, what: 'an https:// address without a path, or empty' };
+const count = (fallback: number): Field<number> => integer({ min: 1, max: many }, fallback);
+
+const nodeShape = {
+  nodeName: string(undefined, name),
+  trustDomain: string('cluster.local', name),
+  clusterId: string('Kubernetes', name),
+  clusterDomain: string('cluster.local', name),
+  systemNamespace: string('ambient-system', name),
+  controllerUrl: string('', url),
+  controllerRootsFile: string('/var/run/secrets/ambient/roots.pem'),
+  tokenFile: string('/var/run/secrets/tokens/ambient-token'),
+  stateDir: string('/run/ambient/node'),
+  threads: integer({ min: 0, max: threadsMax }, 0),
+  podCidrs: list(cidr(), []),
+  meshCidrs: list(cidr(), []),
+  capture: object({ backend: oneOf(['host', 'none'], 'host'), failOpen: boolean(false) }),
+  ports: object({
+    outbound: port(15001),
+    inbound: port(15006),
+    hbone: port(15008),
+    admin: port(15000),
+    metrics: port(15020),
+    readiness: port(15021),
+  }),
+  sameNode: oneOf(['direct', 'tunnel'], 'direct'),
+  log: object({
+    level: oneOf(logLevels, 'info'),
+    format: oneOf(['json', 'text'], 'json'),
+    access: oneOf(['on', 'off'], 'on'),
+    accessFile: string(''),
+  }),
+  certificateTtlMs: durationMs(24 * 3_600_000),
+  timeouts: object({
+    connectMs: durationMs(10_000),
+    holdUnknownPodMs: durationMs(5_000),
+    halfCloseMs: durationMs(300_000),
+    idleMs: durationMs(3_600_000),
+    drainMs: durationMs(25_000),
+  }),
+  limits: object({
+    connectionsMax: count(100_000),
+    heldConnectionsMax: count(1_000),
+    endpointAttempts: count(3),
+    streamsPerSession: count(100),
+  }),
+};
+
+/**
+ * Reads the YAML file of a node proxy; what it leaves out has its default.
+ * @throws MeshError INPUT_UNREADABLE when it is not there or no YAML, CONFIG_INVALID with `file:line:column` for a
+ * wrong value.
+ */
+export function readNodeConfig(file: string): NodeConfig {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new MeshError('INPUT_UNREADABLE', { place: file, reason: messageOf(error) }, { cause: error });
+  }
+  return parseNodeConfig(text, file);
+}
+
+/** As `readNodeConfig`, from a text; `file` is for the error. */
+export function parseNodeConfig(text: string, file: string): NodeConfig {
+  const config: NodeConfig = readConfig(text, file, nodeShape);
+  const complain = (path: readonly string[], reason: string): never => {
+    const [document] = readYaml(text, file);
+    throw placedError('CONFIG_INVALID', document?.place(path) ?? { file, line: 1, column: 1 }, reason);
+  };
+  if (config.capture.backend === 'host' && config.podCidrs.length === 0) {
+    complain(['podCidrs'], 'podCidrs must name the pod networks of this node when capture.backend is host');
+  }
+  if (config.controllerUrl === '' && config.stateDir === '') {
+    complain(
+      ['controllerUrl'],
+      'controllerUrl must be given when stateDir is empty: there is no mesh to serve otherwise',
+    );
+  }
+  return config.meshCidrs.length > 0 ? config : Object.freeze({ ...config, meshCidrs: config.podCidrs });
 }

@@ -1,6 +1,21 @@
-// From text to resources: multi-document YAML, `List`s and JSON, every complaint with its place.
-import { MeshError } from '../base/errors.ts';
-import type { Resource } from '../model/resources.ts';
+// From text to resources: multi-document YAML, `List`s and JSON, every complaint with its place. Kinds that Ambient does not
+// use are counted, never silently dropped; a kind of the security API that it does not know is an error.
+
+import { didYouMean } from '../base/did-you-mean.ts';
+import type { MeshError } from '../base/errors.ts';
+import { formatPlace, placedError, readYaml, type YamlDocument } from '../config/yaml.ts';
+import {
+  type Resource,
+  type ResourceKind,
+  type ResourceMeta,
+  resourceKey,
+  type SourcePlaces,
+} from '../model/resources.ts';
+import type { SourcePlace } from '../model/types.ts';
+import { isMapping, ObjectReader } from './object-reader.ts';
+import { readNamespace, readNode, readPod, readServiceAccount, readTemplate } from './read-pods.ts';
+import { readAuthorizationPolicy, readPeerAuthentication } from './read-security.ts';
+import { readEndpointSlice, readService } from './read-services.ts';
 
 export interface ManifestSet {
   readonly resources: readonly Resource[];
@@ -13,10 +28,155 @@ export interface ManifestText {
   readonly file: string;
 }
 
+interface KindEntry {
+  readonly group: string;
+  readonly versions: readonly string[];
+  readonly isNamespaced: boolean;
+  readonly read: (object: ObjectReader, meta: ResourceMeta) => Resource;
+}
+
+const security = { group: 'security.istio.io', versions: ['v1', 'v1beta1'], isNamespaced: true } as const;
+const core = { group: '', versions: ['v1'], isNamespaced: true } as const;
+const apps = { group: 'apps', versions: ['v1'], isNamespaced: true } as const;
+
+const kinds: Readonly<Record<ResourceKind, KindEntry>> = {
+  Node: { ...core, isNamespaced: false, read: readNode },
+  Namespace: { ...core, isNamespaced: false, read: readNamespace },
+  ServiceAccount: { ...core, read: readServiceAccount },
+  Pod: { ...core, read: readPod },
+  Service: { ...core, read: readService },
+  Deployment: { ...apps, read: readTemplate('Deployment') },
+  ReplicaSet: { ...apps, read: readTemplate('ReplicaSet') },
+  StatefulSet: { ...apps, read: readTemplate('StatefulSet') },
+  DaemonSet: { ...apps, read: readTemplate('DaemonSet') },
+  Job: { group: 'batch', versions: ['v1'], isNamespaced: true, read: readTemplate('Job') },
+  EndpointSlice: { group: 'discovery.k8s.io', versions: ['v1'], isNamespaced: true, read: readEndpointSlice },
+  PeerAuthentication: { ...security, read: readPeerAuthentication },
+  AuthorizationPolicy: { ...security, read: readAuthorizationPolicy },
+};
+/** Kinds of the security API that exist and are not enforced at L4. */
+const otherSecurityKinds = ['RequestAuthentication'];
+const listDepthMax = 4;
+
 /**
  * Reads manifests; an object without a namespace is in `default`.
  * @throws MeshError INPUT_UNREADABLE or CONFIG_INVALID with file, line and column in `details`, also for an object that occurs twice.
  */
-export function readManifests(_texts: readonly ManifestText[]): ManifestSet {
-  throw new MeshError('INTERNAL', { reason: 'manifests are not read yet' });
+export function readManifests(texts: readonly ManifestText[]): ManifestSet {
+  const resources = new Map<string, Resource>();
+  const ignored = new Map<string, number>();
+  for (const { text, file } of texts) {
+    for (const document of readYaml(text, file)) {
+      for (const object of objectsOf(new ObjectReader(document, [], document.value), 0)) {
+        const resource = readResource(object);
+        if (typeof resource === 'string') ignored.set(resource, (ignored.get(resource) ?? 0) + 1);
+        else addOnce(resources, resource, document.place(object.path));
+      }
+    }
+  }
+  const counts = [...ignored].map(([kind, count]) => ({ kind, count })).sort((a, b) => (a.kind < b.kind ? -1 : 1));
+  return { resources: [...resources.values()], ignored: counts };
+}
+
+/** `KIND NAMESPACE/NAME`, as people say it. */
+export function titleOf(resource: { kind: string; namespace: string; name: string }): string {
+  const { kind, namespace, name } = resource;
+  return namespace === '' ? `${kind} ${name}` : `${kind} ${namespace}/${name}`;
+}
+
+function addOnce(resources: Map<string, Resource>, resource: Resource, place: SourcePlace): void {
+  const key = resourceKey(resource);
+  const other = resources.get(key);
+  if (other === undefined) resources.set(key, resource);
+  else throw duplicateError(resource, place, other);
+}
+
+/** The error for an object that was read at `place` and is at `other` already. */
+export function duplicateError(resource: Resource, place: SourcePlace, other: Resource): MeshError {
+  const first = other.places.object === null ? 'elsewhere' : formatPlace(other.places.object);
+  return placedError('CONFIG_INVALID', place, `${titleOf(resource)} is there twice; the other one is at ${first}`);
+}
+
+/** The object itself, or those of a list. */
+function objectsOf(object: ObjectReader, depth: number): ObjectReader[] {
+  const kind = object.string('kind');
+  if (!kind.endsWith('List') || !Array.isArray(object.fields['items'])) return [object];
+  if (depth >= listDepthMax) object.fail('items', `must not nest deeper than ${listDepthMax} lists`);
+  const itemKind = kind.slice(0, -'List'.length);
+  return object.list('items').flatMap((item, at) => {
+    // The items of a typed list need not repeat its kind.
+    const isTyped = itemKind !== '' && isMapping(item) && item['kind'] === undefined;
+    const value = isTyped ? { apiVersion: object.fields['apiVersion'], kind: itemKind, ...item } : item;
+    return objectsOf(new ObjectReader(object.document, [...object.path, 'items', at], value), depth + 1);
+  });
+}
+
+/** The resource, or the kind of an object that is not used. */
+function readResource(object: ObjectReader): Resource | string {
+  const kind = object.string('kind');
+  const apiVersion = object.string('apiVersion');
+  const slash = apiVersion.indexOf('/');
+  const group = slash < 0 ? '' : apiVersion.slice(0, slash);
+  const entry = Object.hasOwn(kinds, kind) ? kinds[kind as ResourceKind] : undefined;
+  if (entry === undefined || entry.group !== group) {
+    if (group === security.group && !otherSecurityKinds.includes(kind)) failSecurityKind(object, kind);
+    return entry === undefined ? kind : `${kind}.${group || 'core'}`;
+  }
+  if (!entry.versions.includes(apiVersion.slice(slash + 1))) {
+    const known = entry.versions.map((version) => (group === '' ? version : `${group}/${version}`));
+    object.fail('apiVersion', `must be ${known.join(' or ')} for a ${kind}, not "${apiVersion}"`);
+  }
+  return entry.read(object, readMeta(object, apiVersion, entry));
+}
+
+function failSecurityKind(object: ObjectReader, kind: string): never {
+  const known = Object.keys(kinds).filter((name) => kinds[name as ResourceKind].group === security.group);
+  return object.fail('kind', `is no kind of ${security.group}: "${kind}"${didYouMean(kind, known)}`);
+}
+
+function readMeta(object: ObjectReader, apiVersion: string, entry: KindEntry): ResourceMeta {
+  const metadata = object.object('metadata');
+  return {
+    apiVersion,
+    namespace: entry.isNamespaced ? metadata.name('namespace', 'default') : '',
+    name: metadata.name('name'),
+    uid: metadata.string('uid', ''),
+    labels: metadata.labels('labels'),
+    annotations: metadata.labels('annotations'),
+    creationTimestamp: readTimestamp(metadata, 'creationTimestamp'),
+    deletionTimestamp: readTimestamp(metadata, 'deletionTimestamp'),
+    owners: metadata.objects('ownerReferences').map((owner) => ({
+      kind: owner.string('kind'),
+      name: owner.string('name'),
+      uid: owner.string('uid', ''),
+      controller: owner.boolean('controller', false),
+    })),
+    places: new ObjectPlaces(object.document, object.path),
+    raw: object.fields,
+  };
+}
+
+function readTimestamp(metadata: ObjectReader, key: string): string | null {
+  if (!metadata.has(key)) return null;
+  const text = metadata.string(key);
+  if (Number.isNaN(Date.parse(text))) metadata.fail(key, `must be a time such as 2026-01-31T12:00:00Z, not "${text}"`);
+  return text;
+}
+
+class ObjectPlaces implements SourcePlaces {
+  readonly #document: YamlDocument;
+  readonly #path: readonly (string | number)[];
+
+  constructor(document: YamlDocument, path: readonly (string | number)[]) {
+    this.#document = document;
+    this.#path = path;
+  }
+
+  get object(): SourcePlace {
+    return this.#document.place(this.#path);
+  }
+
+  at(path: readonly (string | number)[]): SourcePlace {
+    return this.#document.place([...this.#path, ...path]);
+  }
 }

@@ -35,7 +35,10 @@ export function findLab(name?: string): LabClient {
   return new LabClient(findRunningLab(name));
 }
 
-/** Talks to one lab. Every method throws `NOT_REACHABLE` when the lab has gone, `TIMED_OUT` when it does not answer, and what the lab itself refuses with. */
+/**
+ * Talks to one lab. Every method throws `NOT_REACHABLE` when the lab has gone, `TIMED_OUT` when it does not answer,
+ * and what the lab itself refuses with.
+ */
 export class LabClient {
   readonly lab: LabSummary;
 
@@ -60,7 +63,10 @@ export class LabClient {
     return (await this.#json('POST', '/delete', body, timeoutMs + ordinaryTimeoutMs)) as ApplyResult;
   }
 
-  /** Objects of a kind (`pod`, `pods`, `Pod`, `svc`…) as the lab's API server has them. Throws `NOT_FOUND` for a name that is not there. */
+  /**
+   * Objects of a kind (`pod`, `pods`, `Pod`, `svc`…) as the lab's API server has them. Throws `NOT_FOUND` for a name
+   * that is not there.
+   */
   async get(kind: string, name?: string, namespace?: string): Promise<Record<string, unknown>[]> {
     const query = new URLSearchParams({ kind });
     if (name !== undefined) query.set('name', name);

@@ -1,4 +1,5 @@
-// Runs a program inside a pod or a node of a running lab, from outside: `nsenter`, with signals and the exit code passed through.
+// Runs a program inside a pod or a node of a running lab, from outside: `nsenter`, with signals and the exit code
+// passed through.
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -36,7 +37,8 @@ export function signalEntered(child: ChildProcess, signal: NodeJS.Signals): void
 }
 
 /**
- * Runs `argv` in `target` with this process's own stdin, stdout and stderr. Resolves with the exit code, 128 + N for signal N,
+ * Runs `argv` in `target` with this process's own stdin, stdout and stderr. Resolves with the exit code, 128 + N for
+ * signal N,
  * as a shell would; signals that this process gets go to the program.
  */
 export function runEntered(target: LabTarget, argv: readonly string[], options: SpawnOptions = {}): Promise<number> {

@@ -1,4 +1,5 @@
-// Starts a lab from outside: `unshare` into fresh namespaces, with the lab as the first process of its own pid namespace.
+// Starts a lab from outside: `unshare` into fresh namespaces, with the lab as the first process of its own pid
+// namespace.
 //
 // Nothing of the host is touched, and nothing outlives the lab: its files live on a tmpfs of its own mount namespace,
 // and the kernel ends every process and namespace of it when its first process ends, however that happens.
@@ -28,7 +29,10 @@ export interface LaunchOptions {
   readonly mesh?: boolean;
   /** Leave a lab that did not become ready running, to be looked at. */
   readonly keepOnFailure?: boolean;
-  /** Settings of the node proxies and the controller that differ from the defaults, by the fields of their config files. */
+  /**
+   * Settings of the node proxies and the controller that differ from the defaults, by the fields of their config
+   * files.
+   */
   readonly nodeConfig?: Readonly<Record<string, unknown>>;
   readonly controllerConfig?: Readonly<Record<string, unknown>>;
 }
@@ -50,7 +54,8 @@ const defaultNodes = 2;
 const nodesMax = 50;
 
 /**
- * Starts a lab and resolves when every pod is ready and every proxy in step. Throws `CONFIG_INVALID` (bad manifests, with their place),
+ * Starts a lab and resolves when every pod is ready and every proxy in step. Throws `CONFIG_INVALID` (bad manifests,
+ * with their place),
  * `TIMED_OUT` (with what is not ready), `TOOL_MISSING`, `USAGE` (a lab of that name runs already).
  */
 export async function launchLab(options: LaunchOptions): Promise<LabClient> {

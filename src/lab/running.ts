@@ -49,7 +49,8 @@ function labOf(pid: number, uid: number): (LabSummary & { startedMs: number }) |
     const main = argv.findIndex((word) => word.endsWith(labMainSuffix));
     const name = argv[main + 1];
     if (main < 1 || name === undefined) return null;
-    // `unshare`, the lab's parent, has the same words in its command line; only the lab itself is the first of a namespace.
+    // `unshare`, the lab's parent, has the same words in its command line; only the lab itself is the first of a
+    // namespace.
     const ids = processIds(pid)?.ids ?? [];
     if (ids.length < 2 || ids.at(-1) !== 1) return null;
     const stat = statSync(`/proc/${pid}`);

@@ -1,7 +1,9 @@
-// Which endpoint of a service a connection goes to, at L4.
+// Which endpoint of a service a connection goes to, at L4: weighted random among the eligible ones, after the locality
+// preferences of the service. Semantics as in ztunnel (ambient-l4 §3.5).
 import { MeshError } from '../base/errors.ts';
-import type { MeshIndex } from './mesh-index.ts';
-import type { Service, Workload } from './types.ts';
+import { familyOf } from '../base/ip.ts';
+import { type MeshIndex, type ServiceEndpoint, serviceKey } from './mesh-index.ts';
+import type { LoadBalancing, Service, Workload } from './types.ts';
 
 export interface EndpointChoice {
   /** Null only for a service in pass-through mode, where the address is the destination as it was asked for. */
@@ -23,10 +25,150 @@ export interface EndpointQuery {
   readonly random: () => number;
 }
 
+/** An endpoint that may be chosen for one port. */
+export interface Candidate {
+  readonly workload: Workload;
+  readonly targetPort: number;
+}
+
 /**
  * Chooses among the endpoints of a service.
  * @throws MeshError NO_SUCH_PORT when the service has no such port, NO_ENDPOINT when none is eligible.
  */
-export function chooseEndpoint(_index: MeshIndex, _query: EndpointQuery): EndpointChoice {
-  throw new MeshError('INTERNAL', { reason: 'the balancer is not there yet' });
+export function chooseEndpoint(index: MeshIndex, query: EndpointQuery): EndpointChoice {
+  const { service, port, destinationIp, exclude } = query;
+  if (service.loadBalancing?.mode === 'passthrough') {
+    return { workload: null, address: destinationIp, targetPort: port };
+  }
+  let candidates = preferred(candidatesFor(index, service, port), service.loadBalancing, query.source, exclude);
+  if (exclude !== null) candidates = candidates.filter((candidate) => !exclude.has(candidate.workload.uid));
+  const chosen = weighted(candidates, query.random());
+  if (chosen === null) throw new MeshError('NO_ENDPOINT', { service: service.hostname, port });
+  const address = addressOf(chosen.workload, service, destinationIp);
+  return { workload: chosen.workload, address, targetPort: chosen.targetPort };
+}
+
+/**
+ * The endpoints that a connection may go to, after the preferences of the service; those without an address too, which
+ * manifests alone know. For explanations: the data path takes `chooseEndpoint`.
+ * @throws MeshError NO_SUCH_PORT when the service has no such port.
+ */
+export function explainableEndpoints(
+  index: MeshIndex,
+  service: Service,
+  port: number,
+  source: Workload | null,
+): readonly Candidate[] {
+  return preferred(eligible(index, service, port, false), service.loadBalancing, source, null);
+}
+
+/**
+ * The endpoints that serve a port: healthy (unless the service admits all), with an address, with a target port.
+ * Cached until the service or its endpoints change.
+ */
+function candidatesFor(index: MeshIndex, service: Service, port: number): readonly Candidate[] {
+  const endpoints = index.endpointsOf(serviceKey(service));
+  const byPort: PortCache = cache.get(service) ?? new Map();
+  cache.set(service, byPort);
+  const known = byPort.get(port);
+  if (known !== undefined && known.endpoints === endpoints) return known.candidates;
+  const candidates = eligible(index, service, port, true);
+  byPort.set(port, { endpoints, candidates });
+  return candidates;
+}
+
+function eligible(index: MeshIndex, service: Service, port: number, needsAddress: boolean): Candidate[] {
+  const mapping = service.ports.find((one) => one.servicePort === port);
+  if (mapping === undefined) throw new MeshError('NO_SUCH_PORT', { service: service.hostname, port });
+  const admitsAll = service.loadBalancing?.healthPolicy === 'allowAll';
+  const candidates: Candidate[] = [];
+  for (const { workload, ports } of index.endpointsOf(serviceKey(service))) {
+    if ((!workload.healthy && !admitsAll) || (needsAddress && workload.addresses.length === 0)) continue;
+    const own = ports.find((one) => one.servicePort === port)?.targetPort ?? 0;
+    const targetPort = own > 0 ? own : mapping.targetPort;
+    if (targetPort > 0) candidates.push({ workload, targetPort });
+  }
+  return candidates;
+}
+
+/** The address to dial: the one that was dialled if it is the workload's own, then by the service's families, then by the caller's. */
+export function addressOf(workload: Workload, service: Service | null, destinationIp: string): string {
+  const { addresses } = workload;
+  if (addresses.includes(destinationIp)) return destinationIp;
+  const families = service?.ipFamilies;
+  const wanted = families === 'ipv4' ? 4 : families === 'ipv6' ? 6 : familyOf(destinationIp);
+  return addresses.find((address) => familyOf(address) === wanted) ?? addresses[0]!;
+}
+
+type PortCache = Map<number, { endpoints: readonly ServiceEndpoint[]; candidates: readonly Candidate[] }>;
+const cache = new WeakMap<Service, PortCache>();
+
+/** `exclude` counts here too: when the nearest group is used up, the next one takes over. */
+function preferred(
+  candidates: readonly Candidate[],
+  balancing: LoadBalancing | null,
+  source: Workload | null,
+  exclude: ReadonlySet<string> | null,
+): readonly Candidate[] {
+  if (balancing === null || balancing.routingPreference.length === 0) return candidates;
+  const scopes = balancing.routingPreference;
+  if (balancing.mode === 'strict') {
+    return candidates.filter(({ workload }) => scopes.every((scope) => sameScope(scope, source, workload)));
+  }
+  if (balancing.mode !== 'failover') return candidates;
+  let best: Candidate[] = [];
+  let bestRank = -1;
+  for (const candidate of candidates) {
+    if (exclude?.has(candidate.workload.uid)) continue;
+    const rank = rankOf(scopes, source, candidate.workload);
+    if (rank > bestRank) {
+      best = [];
+      bestRank = rank;
+    }
+    if (rank === bestRank) best.push(candidate);
+  }
+  return best;
+}
+
+/** How many leading scopes match. A matching network, when it comes first, outweighs all others together. */
+function rankOf(scopes: LoadBalancing['routingPreference'], source: Workload | null, workload: Workload): number {
+  let rank = 0;
+  for (const [at, scope] of scopes.entries()) {
+    const isSame = sameScope(scope, source, workload);
+    if (at === 0 && scope === 'network') {
+      if (isSame) rank = scopes.length;
+    } else if (isSame) rank++;
+    else break;
+  }
+  return rank;
+}
+
+function sameScope(
+  scope: LoadBalancing['routingPreference'][number],
+  source: Workload | null,
+  workload: Workload,
+): boolean {
+  switch (scope) {
+    case 'node':
+      return (source?.node ?? '') === workload.node;
+    case 'cluster':
+      return (source?.clusterId ?? '') === workload.clusterId;
+    case 'network':
+      return (source?.network ?? '') === workload.network;
+    default:
+      return (source?.locality?.[scope] ?? '') === (workload.locality?.[scope] ?? '');
+  }
+}
+
+function weighted(candidates: readonly Candidate[], point: number): Candidate | null {
+  if (candidates.length === 0) return null;
+  let total = 0;
+  for (const { workload } of candidates) total += workload.capacity;
+  if (total <= 0) return candidates[Math.floor(point * candidates.length)] ?? null;
+  let left = point * total;
+  for (const candidate of candidates) {
+    left -= candidate.workload.capacity;
+    if (left < 0) return candidate;
+  }
+  return candidates.at(-1)!;
 }

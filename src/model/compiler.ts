@@ -1,7 +1,26 @@
-// From Kubernetes resources to the mesh: pure, and incremental.
-import { MeshError } from '../base/errors.ts';
-import type { PodPhase, Resource, ResourceKind } from './resources.ts';
-import type { MeshUpdate, ResourceIssue, SpiffeId } from './types.ts';
+// From Kubernetes resources to the mesh: pure, and incremental. `upsert` and `delete` note what changed, `flush` compiles
+// that and nothing else, and says how the mesh differs from before.
+import { compileAuthorization } from './compile-authorization.ts';
+import { compileService, hostnameOf, portsOfSlice, portsOnPod } from './compile-service.ts';
+import { compileWorkload, localityOf, type PodView, templateId } from './compile-workload.ts';
+import { misspeltMode } from './enrolment.ts';
+import { IssueList } from './issues.ts';
+import { serviceKey } from './mesh-index.ts';
+import { OutputTable } from './output-table.ts';
+import { policyKey } from './policy-table.ts';
+import { ResourceStore } from './resource-store.ts';
+import type { EndpointSliceResource, PodPhase, Resource, ResourceKind, ServiceResource } from './resources.ts';
+import { resourceKey } from './resources.ts';
+import type {
+  MeshUpdate,
+  NamespacedKey,
+  Policy,
+  PortMapping,
+  ResourceIssue,
+  Service,
+  SpiffeId,
+  Workload,
+} from './types.ts';
 import type { MeshView } from './views.ts';
 
 export interface CompilerOptions {
@@ -26,49 +45,266 @@ export interface PodInfo {
 
 /** Holds the resources of a mesh and compiles what changed. */
 export class MeshCompiler {
-  constructor(_options: CompilerOptions) {}
+  readonly #options: CompilerOptions;
+  readonly #store: ResourceStore;
+  readonly #workloads = new OutputTable<Workload>();
+  readonly #services = new OutputTable<Service>();
+  readonly #policies = new OutputTable<Policy>();
+  /** Names in the output by the id of what they were compiled from. */
+  readonly #uidByView = new Map<string, string>();
+  readonly #uidsBySlice = new Map<string, readonly string[]>();
+  readonly #policiesByPeerNamespace = new Map<string, readonly NamespacedKey[]>();
+  #strictPolicy: NamespacedKey | null = null;
+  /** By resource key. */
+  readonly #issues = new Map<string, readonly ResourceIssue[]>();
+  readonly #touchedIssues = new Set<string>();
+
+  constructor(options: CompilerOptions) {
+    this.#options = options;
+    this.#store = new ResourceStore(options);
+  }
 
   /** Adds or replaces a resource; takes effect with the next `flush`. */
-  upsert(_resource: Resource): void {
-    notYet();
+  upsert(resource: Resource): void {
+    this.#store.upsert(resource);
+    if (resource.kind === 'Pod' || resource.kind === 'Namespace') this.#checkEnrolment(resource);
   }
 
   /** Removes a resource; one that is not there is ignored. */
-  delete(_kind: ResourceKind, _namespace: string, _name: string): void {
-    notYet();
+  delete(kind: ResourceKind, namespace: string, name: string): void {
+    this.#store.delete(kind, namespace, name);
+    this.#setIssues(resourceKey({ kind, namespace, name }), []);
   }
 
   /** What changed since the last flush, and the findings about the resources that were compiled for it. */
   flush(): { update: MeshUpdate; issues: readonly ResourceIssue[] } {
-    return notYet();
+    const dirty = this.#store.takeDirty();
+    for (const id of dirty.authorizations) this.#compileAuthorization(id);
+    for (const namespace of dirty.peerNamespaces) this.#compilePeers(namespace);
+    if (dirty.peerNamespaces.size > 0) this.#compileStrictPolicy();
+    for (const id of dirty.services) this.#compileService(id);
+    for (const id of dirty.views) this.#compileView(id);
+    for (const id of dirty.slices) this.#compileSlice(id);
+    const workloads = this.#workloads.take();
+    const services = this.#services.take();
+    const policies = this.#policies.take();
+    const update = {
+      workloads: workloads.changed,
+      services: services.changed,
+      policies: policies.changed,
+      removedAddresses: [...workloads.removed, ...services.removed],
+      removedPolicies: policies.removed,
+      complete: false,
+    };
+    const issues = [...this.#touchedIssues].flatMap((key) => this.#issues.get(key) ?? []);
+    this.#touchedIssues.clear();
+    return { update, issues };
   }
 
   /** The whole mesh as of the last flush. */
   mesh(): MeshView {
-    return notYet();
+    return {
+      workloads: [...this.#workloads.values()],
+      services: [...this.#services.values()],
+      policies: [...this.#policies.values()],
+    };
   }
 
   /** As `mesh`, as an update with `complete: true`. */
   snapshot(): MeshUpdate {
-    return notYet();
+    return { ...this.mesh(), removedAddresses: [], removedPolicies: [], complete: true };
   }
 
   /** Every finding about the present resources. */
   issues(): readonly ResourceIssue[] {
-    return notYet();
+    return [...this.#issues.values()].flat();
   }
 
   /** The pod as its resource says, finished ones too; null when there is none. */
-  pod(_namespace: string, _name: string): PodInfo | null {
-    return notYet();
+  pod(namespace: string, name: string): PodInfo | null {
+    const pod = this.#store.pods.get(`${namespace}/${name}`);
+    if (pod === undefined) return null;
+    const { serviceAccount, node, hostNetwork } = pod.spec;
+    return { uid: pod.uid, namespace, name, serviceAccount, node, phase: pod.phase, hostNetwork };
   }
 
   /** True when a pod with this SPIFFE id that has not finished is scheduled on the node. */
-  hasIdentityOnNode(_identity: SpiffeId, _node: string): boolean {
-    return notYet();
+  hasIdentityOnNode(identity: SpiffeId, node: string): boolean {
+    return this.#store.hasIdentityOnNode(identity, node);
   }
-}
 
-function notYet(): never {
-  throw new MeshError('INTERNAL', { reason: 'the compiler is not there yet' });
+  /** The PeerAuthentication for which a workload refuses plaintext; null when it does not, or the workload is no pod. */
+  peerAuthenticationOf(workload: { readonly uid: string }): { namespace: string; name: string } | null {
+    const [, , kind = '', namespace = '', name = ''] = workload.uid.split('/');
+    const view = this.#store.views.get(kind === 'Pod' ? `${namespace}/${name}` : templateId(kind, namespace, name));
+    if (view === undefined) return null;
+    const { decidedBy } = this.#store.peers.outcomeFor(view.namespace, view.labels);
+    return decidedBy === null ? null : { namespace: decidedBy.namespace, name: decidedBy.name };
+  }
+
+  #compileAuthorization(id: string): void {
+    const resource = this.#store.authorizations.get(id);
+    const compiled = resource === undefined ? null : compileAuthorization(resource, this.#options.rootNamespaces);
+    this.#policies.set(id, compiled?.policy ?? null);
+    this.#setIssues(`AuthorizationPolicy/${id}`, compiled?.issues ?? []);
+  }
+
+  #compilePeers(namespace: string): void {
+    const policies = this.#store.peers.policiesOf(namespace);
+    const keys = policies.map(policyKey);
+    for (const key of this.#policiesByPeerNamespace.get(namespace) ?? []) {
+      if (!keys.includes(key)) this.#policies.set(key, null);
+    }
+    for (const policy of policies) this.#policies.set(policyKey(policy), policy);
+    this.#policiesByPeerNamespace.set(namespace, keys);
+    for (const [name, issues] of this.#store.peers.issuesOf(namespace)) {
+      this.#setIssues(resourceKey({ kind: 'PeerAuthentication', namespace, name }), issues);
+    }
+  }
+
+  #compileStrictPolicy(): void {
+    const policy = this.#store.peers.strictPolicy();
+    if (policy === null && this.#strictPolicy !== null) this.#policies.set(this.#strictPolicy, null);
+    this.#strictPolicy = policy === null ? null : policyKey(policy);
+    if (policy !== null) this.#policies.set(policyKey(policy), policy);
+  }
+
+  #compileService(id: string): void {
+    const resource = this.#store.services.get(id);
+    const service = resource === undefined ? null : compileService(resource, this.#options.clusterDomain);
+    const [namespace = '', name = ''] = id.split('/');
+    const hostname = hostnameOf(namespace, name, this.#options.clusterDomain);
+    this.#services.set(serviceKey({ namespace, hostname }), service);
+  }
+
+  #compileView(id: string): void {
+    const view = this.#store.views.get(id);
+    const before = this.#uidByView.get(id);
+    if (before !== undefined && before !== view?.uid) this.#workloads.set(before, null);
+    if (view === undefined) {
+      this.#uidByView.delete(id);
+      return;
+    }
+    const { trustDomain, clusterId, rootNamespaces } = this.#options;
+    const workload = compileWorkload(view, {
+      trustDomain,
+      clusterId,
+      systemNamespace: rootNamespaces[0] ?? '',
+      namespaceLabels: this.#store.namespaces.get(view.namespace)?.labels ?? {},
+      node: this.#store.nodes.get(view.spec.node) ?? null,
+      policies: this.#policiesOf(view),
+      services: this.#servicesOf(view),
+    });
+    this.#uidByView.set(id, view.uid);
+    this.#workloads.set(view.uid, workload);
+  }
+
+  #policiesOf(view: PodView): readonly NamespacedKey[] {
+    const matching = this.#store.authorizationSelectors.matching(view.namespace, view.labels);
+    const keys = matching.filter((key) => this.#policies.get(key) !== undefined);
+    const { policy } = this.#store.peers.outcomeFor(view.namespace, view.labels);
+    return policy === null ? keys : [...keys, policy];
+  }
+
+  #servicesOf(view: PodView): Record<NamespacedKey, readonly PortMapping[]> {
+    const found: Record<NamespacedKey, readonly PortMapping[]> = {};
+    const store = this.#store;
+    for (const id of store.serviceSelectors.matching(view.namespace, view.labels)) {
+      if (store.slicesByService.has(id)) continue;
+      this.#addPorts(found, store.services.get(id), (service) => portsOnPod(service, view.spec));
+    }
+    for (const sliceId of store.slicesByPod.get(view.id)) {
+      const slice = store.slices.get(sliceId)!;
+      const isServing = slice.endpoints.some((one) => one.pod === view.id && one.ready && !one.terminating);
+      const service = store.services.get(`${slice.namespace}/${slice.service}`);
+      if (isServing) this.#addPorts(found, service, (resource) => portsOfSlice(resource, slice));
+    }
+    return found;
+  }
+
+  #addPorts(
+    found: Record<NamespacedKey, readonly PortMapping[]>,
+    service: ServiceResource | undefined,
+    portsOf: (service: ServiceResource) => PortMapping[],
+  ): void {
+    if (service === undefined || service.type === 'ExternalName') return;
+    const ports = portsOf(service);
+    if (ports.length === 0) return;
+    const { namespace, name } = service;
+    const key = serviceKey({ namespace, hostname: hostnameOf(namespace, name, this.#options.clusterDomain) });
+    const others = (found[key] ?? []).filter((one) => ports.every((port) => port.servicePort !== one.servicePort));
+    found[key] = [...others, ...ports].sort((a, b) => a.servicePort - b.servicePort);
+  }
+
+  /** The endpoints of a slice behind which no pod stands: workloads of their own, outside the mesh. */
+  #compileSlice(id: string): void {
+    const slice = this.#store.slices.get(id);
+    const workloads = new Map<string, Workload>();
+    if (slice !== undefined && slice.addressType !== 'FQDN' && slice.service !== '') {
+      const services: Record<NamespacedKey, readonly PortMapping[]> = {};
+      const service = this.#store.services.get(`${slice.namespace}/${slice.service}`);
+      this.#addPorts(services, service, (resource) => portsOfSlice(resource, slice));
+      for (const endpoint of slice.endpoints) {
+        if (endpoint.pod !== null) continue;
+        const node = this.#store.nodes.get(endpoint.node) ?? null;
+        const isHealthy = endpoint.ready && !endpoint.terminating;
+        for (const address of endpoint.addresses) {
+          const workload = this.#sliceWorkload(slice, address, endpoint.node, isHealthy);
+          workloads.set(workload.uid, { ...workload, locality: localityOf(node), services });
+        }
+      }
+    }
+    for (const uid of this.#uidsBySlice.get(id) ?? []) if (!workloads.has(uid)) this.#workloads.set(uid, null);
+    for (const [uid, workload] of workloads) this.#workloads.set(uid, workload);
+    if (workloads.size === 0) this.#uidsBySlice.delete(id);
+    else this.#uidsBySlice.set(id, [...workloads.keys()]);
+  }
+
+  #sliceWorkload(slice: EndpointSliceResource, address: string, node: string, healthy: boolean): Workload {
+    const { clusterId, trustDomain } = this.#options;
+    return {
+      uid: `${clusterId}/discovery.k8s.io/EndpointSlice/${slice.namespace}/${slice.name}/${address}`,
+      name: slice.name,
+      namespace: slice.namespace,
+      addresses: [address],
+      network: '',
+      tunnelProtocol: 'NONE',
+      trustDomain,
+      serviceAccount: '',
+      node,
+      canonicalName: slice.service,
+      canonicalRevision: 'latest',
+      workloadType: 'pod',
+      workloadName: slice.service,
+      nativeTunnel: false,
+      policies: [],
+      healthy,
+      clusterId,
+      locality: null,
+      hostNetwork: false,
+      capacity: 1,
+      waypoint: null,
+      services: {},
+    };
+  }
+
+  #checkEnrolment(resource: Resource): void {
+    const list = new IssueList(resource);
+    const misspelt = misspeltMode(resource.labels);
+    if (misspelt !== null) {
+      const message = `${misspelt.label} is "${misspelt.value}", which says nothing`;
+      list.add('warning', ['metadata', 'labels', misspelt.label], message, 'write ambient or none');
+    }
+    this.#setIssues(resourceKey(resource), list.issues);
+  }
+
+  #setIssues(key: string, issues: readonly ResourceIssue[]): void {
+    if (issues.length > 0) {
+      this.#issues.set(key, issues);
+      this.#touchedIssues.add(key);
+    } else {
+      this.#issues.delete(key);
+      this.#touchedIssues.delete(key);
+    }
+  }
 }

@@ -14,8 +14,19 @@ export interface DataThreadStart {
     readonly inbound: readonly number[];
     readonly hbone: readonly number[];
   };
+  /** Listened on besides the descriptors: for tests, and where nothing is captured. */
+  readonly addresses?: {
+    readonly outbound?: readonly ListenAddress[];
+    readonly inbound?: readonly ListenAddress[];
+    readonly hbone?: readonly ListenAddress[];
+  };
   /** The part of NodeConfig that the data path reads; see `src/config/node.ts`. */
   readonly config: Readonly<Record<string, unknown>>;
+}
+
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
 }
 
 export type ToDataThread =

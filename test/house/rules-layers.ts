@@ -71,6 +71,9 @@ function problemOutside(from: string, to: string, target: string, filePath: stri
   return 'native-free runs without the rest: it may import src/base only';
 }
 
+/** Entry files, and doubles that stand beside what they replace in tests. */
+const unusedOnPurpose = /^src\/bin\/[\w-]+\.mjs$|\/(?:manual|fake|testing)(?:-[\w-]+)?\.ts$/;
+
 /** Files under src that no other file imports or names; they are dead, or somebody forgot to wire them. */
 export function everyFileIsUsed(files: readonly SourceFile[]): Finding[] {
   const used = new Set<string>();
@@ -87,10 +90,11 @@ export function everyFileIsUsed(files: readonly SourceFile[]): Finding[] {
   const named = (file: SourceFile): boolean => names.has(file.path.split('/').at(-1) ?? '');
   return files
     .filter((file) => file.isCode && file.path.startsWith('src/') && !file.isTest && !file.isGenerated)
-    .filter((file) => !/^src\/bin\/[\w-]+\.mjs$/.test(file.path) && !used.has(file.path) && !named(file))
+    .filter((file) => !unusedOnPurpose.test(file.path) && !used.has(file.path) && !named(file))
     .map((file) => ({
       path: file.path,
       line: 1,
-      message: 'nothing but tests uses this file; delete it, wire it in, or move it to test/ if it only serves tests',
+      message:
+        'nothing but tests uses this file; delete it, wire it in, or call it fake-… (testing-…) if it only serves tests',
     }));
 }

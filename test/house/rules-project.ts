@@ -70,7 +70,7 @@ function proseLines(file: SourceFile): { text: string; line: number }[] {
 /** Spelled in pieces, so that this file does not find itself. */
 const privateWords: readonly (readonly [pattern: RegExp, what: string])[] = [
   [new RegExp(`(?:^|[^\\w.~-])/(?:${['ho', 'me'].join('')}|${['Use', 'rs'].join('')})/[a-z]`), 'a home directory'],
-  [new RegExp(`(?:^|[^\\w.-])/${['ro', 'ot'].join('')}/`), "root's home directory"],
+  [new RegExp(`(?:^|[^\\w.}>*-])/${['ro', 'ot'].join('')}/`), "root's home directory"],
   [new RegExp(`(?:^|[^\\w.-])/${['wo', 'rk'].join('')}/`), 'a folder of one machine'],
   [new RegExp(`"resolve[d]": "(?!https://registry\\.${['npm', 'js'].join('')}\\.org/)`), 'a registry of one machine'],
   [/(?:^|\s)--(?:[r]egistry|(?:extra-)?[i]ndex-url)[= ]/, 'a registry of one machine'],
@@ -89,4 +89,31 @@ export function machineWords(files: readonly SourceFile[]): Finding[] {
         })),
     ),
   );
+}
+
+const dependenciesPath = 'docs/dependencies.md';
+
+/** Dependencies without a line that says why, and lines about what is no dependency. */
+export function dependenciesExplained(files: readonly SourceFile[]): Finding[] {
+  const manifest = files.find((file) => file.path === 'package.json');
+  const document = files.find((file) => file.path === dependenciesPath);
+  if (manifest === undefined || document === undefined) return [];
+  const fields = JSON.parse(manifest.text) as Record<string, Record<string, string> | undefined>;
+  const needed = ['dependencies', 'optionalDependencies', 'devDependencies'].flatMap((key) =>
+    Object.keys(fields[key] ?? {}),
+  );
+  const explained = new Map(
+    proseLines(document).flatMap(({ text, line }) => {
+      const cell = /^\| (`.*?`) \|/.exec(text)?.[1] ?? '';
+      return [...cell.matchAll(/`([^`]+)`/g)].map((match) => [match[1] as string, line] as const);
+    }),
+  );
+  return [
+    ...needed
+      .filter((name) => !explained.has(name))
+      .map((name) => ({ path: dependenciesPath, line: 1, message: `say in one line what ${name} is for, and why` })),
+    ...[...explained]
+      .filter(([name]) => !needed.includes(name))
+      .map(([name, line]) => ({ path: dependenciesPath, line, message: `${name} is no dependency; remove the line` })),
+  ];
 }

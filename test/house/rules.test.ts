@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { bannedCode, leftovers, lengths, undocumented } from './rules-code.ts';
 import { everyFileIsUsed, importsGoDown } from './rules-layers.ts';
-import { linksLead, machineWords, oneErrorTable, oneHeading } from './rules-project.ts';
+import { dependenciesExplained, linksLead, machineWords, oneErrorTable, oneHeading } from './rules-project.ts';
 import { type Finding, sourceFile } from './source-files.ts';
 
 const sample = (files: Record<string, string>) => Object.entries(files).map(([path, text]) => sourceFile(path, text));
@@ -62,6 +62,10 @@ describe('lengths', () => {
     assert.deepEqual(places(lengths(bad)), ['src/base/a.ts:501', 'src/base/a.ts:1', 'src/base/a.ts:502']);
   });
 
+  it('lets a long text stand, since it has nowhere to break', () => {
+    assert.deepEqual(lengths(sample({ 'src/base/a.ts': `const a = '${'x '.repeat(80)}';` })), []);
+  });
+
   it('leaves suites and generated files alone', () => {
     const files = sample({
       'src/base/a.test.ts': `describe('a', () => {\n${long(100)}});`,
@@ -85,6 +89,7 @@ describe('bannedCode', () => {
     ['a date from a value', 'src/model/a.ts', 'new Date(nowMs)', 0],
     ['the clock elsewhere', 'src/forward/a.ts', 'Date.now()', 0],
     ['a private modifier', 'src/h2/a.ts', 'class A { private b = 1; }', 1],
+    ['a private constructor', 'src/h2/a.ts', 'class A { private constructor() {} }', 0],
     ['a lone test', 'src/h2/a.test.ts', "it.only('x', f);", 1],
     ['a skipped test', 'src/h2/a.test.ts', "test.skip('x', f);", 1],
   ];
@@ -144,6 +149,16 @@ describe('documents', () => {
       linksLead(files, (target) => target === 'README.md').map(({ message }) => message.split(' ')[4]),
       ['docs/b.md,'],
     );
+  });
+});
+
+describe('dependenciesExplained', () => {
+  it('compares package.json with its document, both ways', () => {
+    const files = sample({
+      'package.json': '{"dependencies":{"a":"1"},"devDependencies":{"b":"1","@c/d":"1"}}',
+      'docs/dependencies.md': '# D\n\n| `a`, `@c/d` | why |\n| `gone` | why |\n',
+    });
+    assert.deepEqual(places(dependenciesExplained(files)), ['docs/dependencies.md:1', 'docs/dependencies.md:4']);
   });
 });
 

@@ -1,4 +1,5 @@
-// The calls that an echo process makes to others: what turns seven echoes into a shop whose services depend on each other.
+// The calls that an echo process makes to others: what turns seven echoes into a shop whose services depend on each
+// other.
 import { Agent, request } from 'node:http';
 import { connect } from 'node:net';
 import { isMeshError, MeshError, messageOf } from '../../base/errors.ts';
@@ -54,7 +55,10 @@ export class EchoCalls {
     }
   }
 
-  /** One beat of the steady ticker: a round of calls unless one is still under way; a line is logged when the outcome changes. */
+  /**
+   * One beat of the steady ticker: a round of calls unless one is still under way; a line is logged when the outcome
+   * changes.
+   */
   tick(log: (line: string) => void): void {
     if (this.#ticking) return;
     this.#ticking = true;

@@ -215,8 +215,11 @@ test('/call calls on behalf of the caller, / calls what CALLS names, and a refus
 
 test('options come from the environment, and a bad one is named', () => {
   const read = echoOptions({
-    PORTS:
-      '[{"name":"http","containerPort":8080},{"name":"tcp-greet-x","containerPort":9000},{"name":"dns","containerPort":53,"protocol":"UDP"}]',
+    PORTS: JSON.stringify([
+      { name: 'http', containerPort: 8080 },
+      { name: 'tcp-greet-x', containerPort: 9000 },
+      { name: 'dns', containerPort: 53, protocol: 'UDP' },
+    ]),
     CALLS: 'http://a/, tcp://b:1',
     CALLS_EVERY: '1m30s',
     POD_NAME: 'p',

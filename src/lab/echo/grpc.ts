@@ -1,5 +1,5 @@
-// gRPC on the echo's HTTP/2 port: the echo service of Istio's test application, and the standard health service for probes.
-// The few messages are written and read by hand: one string field, one enum field.
+// gRPC on the echo's HTTP/2 port: the echo service of Istio's test application, and the standard health service for
+// probes. The few messages are written and read by hand: one string field, one enum field.
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { EchoState } from './http.ts';
 import { peerOf } from './peer.ts';
@@ -7,7 +7,10 @@ import { peerOf } from './peer.ts';
 const messageMaxBytes = 64 * 1024 * 1024;
 const status = { ok: 0, invalidArgument: 3, resourceExhausted: 8, unimplemented: 12 } as const;
 
-/** Answers one gRPC call: `proto.EchoTestService/Echo`, `grpc.health.v1.Health/Check` and `/Watch`; anything else is UNIMPLEMENTED (12). */
+/**
+ * Answers one gRPC call: `proto.EchoTestService/Echo`, `grpc.health.v1.Health/Check` and `/Watch`; anything else is
+ * UNIMPLEMENTED (12).
+ */
 export function handleGrpc(state: EchoState, request: Http2ServerRequest, response: Http2ServerResponse): void {
   const chunks: Buffer[] = [];
   let bytes = 0;

@@ -1,5 +1,6 @@
-// The HTTP side of an echo process: what it answers over HTTP/1.1 and HTTP/2, and the switches that tests turn.
-// The JSON has the fields of the gateway conformance suite's echo server, and ours (peer, node, ips, cluster, body, calls).
+// The HTTP side of an echo process: what it answers over HTTP/1.1 and HTTP/2, and the switches that tests turn. The
+// JSON has the fields of the gateway conformance suite's echo server, and ours (peer, node, ips, cluster, body,
+// calls).
 import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';

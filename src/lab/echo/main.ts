@@ -1,4 +1,5 @@
-// The program behind the image `ambient/echo`: an application that knows nothing of a mesh and answers with what it saw.
+// The program behind the image `ambient/echo`: an application that knows nothing of a mesh and answers with what it
+// saw.
 import { MeshError } from '../../base/errors.ts';
 import { echoOptions } from './options.ts';
 import { startEcho } from './server.ts';

@@ -1,5 +1,5 @@
-// What an echo process is told through its environment: its ports, what it calls, and who it is.
-// The names are those of ordinary manifests (downward API variables), so that the same file works in the lab and in a cluster.
+// What an echo process is told through its environment: its ports, what it calls, and who it is. The names are those
+// of ordinary manifests (downward API variables), so that the same file works in the lab and in a cluster.
 import { hostname, networkInterfaces } from 'node:os';
 import { MeshError, messageOf } from '../../base/errors.ts';
 
@@ -34,7 +34,8 @@ export interface EchoOptions {
 type Env = Readonly<Record<string, string | undefined>>;
 
 /**
- * Reads the options from the environment: `PORTS` (JSON of container ports), `CALLS` (URLs, comma separated), `CALLS_EVERY` (Go duration),
+ * Reads the options from the environment: `PORTS` (JSON of container ports), `CALLS` (URLs, comma separated),
+ * `CALLS_EVERY` (Go duration),
  * and the usual `POD_NAME`, `POD_NAMESPACE`, `NODE_NAME`, `POD_IPS`, `SERVICE_NAME`, `SERVICE_ACCOUNT`, `CLUSTER_ID`.
  * Throws CONFIG_INVALID naming the variable.
  */
@@ -63,7 +64,10 @@ export function splitList(text: string): string[] {
     .filter((part) => part !== '');
 }
 
-/** A Go duration (`250ms`, `1.5s`, `1m30s`) or a bare number of milliseconds, in milliseconds. Throws CONFIG_INVALID at `place`. */
+/**
+ * A Go duration (`250ms`, `1.5s`, `1m30s`) or a bare number of milliseconds, in milliseconds. Throws CONFIG_INVALID
+ * at `place`.
+ */
 export function parseDuration(text: string, place: string): number {
   if (/^\d+(\.\d+)?$/.test(text)) return Number(text);
   const unitMs: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };

@@ -1,5 +1,6 @@
-// The listeners of an echo process: one `net.Server` per port, dual stack, which hands each connection to the protocol that it speaks.
-// The first bytes decide between HTTP/2 with prior knowledge and HTTP/1.1, so that one port serves both, as real applications do.
+// The listeners of an echo process: one `net.Server` per port, dual stack, which hands each connection to the
+// protocol that it speaks. The first bytes decide between HTTP/2 with prior knowledge and HTTP/1.1, so that one port
+// serves both, as real applications do.
 import { createServer as createHttp1Server } from 'node:http';
 import { createServer as createHttp2Server } from 'node:http2';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
@@ -22,7 +23,10 @@ export interface EchoServer {
   close(): Promise<void>;
 }
 
-/** Starts every port of `options`; port 0 binds a free one. `log` gets one line per request. Throws CONFIG_INVALID when a port is taken. */
+/**
+ * Starts every port of `options`; port 0 binds a free one. `log` gets one line per request. Throws CONFIG_INVALID
+ * when a port is taken.
+ */
 export async function startEcho(options: EchoOptions, log: (line: string) => void = () => {}): Promise<EchoServer> {
   const calls = new EchoCalls(options.calls);
   const state = new EchoState(options.identity, calls, log);

@@ -1,4 +1,5 @@
-// The raw TCP ports of an echo process: echo, a server that speaks first, and a sink that answers with what it received.
+// The raw TCP ports of an echo process: echo, a server that speaks first, and a sink that answers with what it
+// received.
 import { createHash } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { EchoIdentity, PortMode } from './options.ts';
@@ -10,7 +11,8 @@ export function greeting(identity: EchoIdentity): string {
 }
 
 /**
- * Serves one raw connection. `tcp` returns each byte and ends when the client has ended; `tcp-greet` speaks first and then does the same;
+ * Serves one raw connection. `tcp` returns each byte and ends when the client has ended; `tcp-greet` speaks first and
+ * then does the same;
  * `tcp-sink` swallows everything and, after the client's FIN, answers `BYTES SHA256\n`.
  */
 export function serveTcp(socket: Socket, mode: PortMode, identity: EchoIdentity, log: (line: string) => void): void {

@@ -1,4 +1,5 @@
-// WebSocket on the echo's HTTP/1.1 side (RFC 6455): every text and binary frame comes back, pings are answered, a close is returned.
+// WebSocket on the echo's HTTP/1.1 side (RFC 6455): every text and binary frame comes back, pings are answered, a
+// close is returned.
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -61,7 +62,8 @@ function answerFrame(socket: Duplex, input: Buffer): number {
     at = 10;
   }
   if (!masked || length > payloadMaxBytes) {
-    socket.end(closeFrame(masked ? 1009 : 1002)); // too big, or a client that does not mask: RFC 6455 sections 7.4.1 and 5.1
+    // Too big, or a client that does not mask: RFC 6455 sections 7.4.1 and 5.1.
+    socket.end(closeFrame(masked ? 1009 : 1002));
     return 0;
   }
   if (input.length < at + 4 + length) return 0;

@@ -1,5 +1,6 @@
-// Steady, bounded traffic to a list of URLs. Each connection is a loop of its own: wait for its turn, send, read, again;
-// it is replaced after a while, so that a mesh sees both long-lived connections and new ones. Errors are counted, never fatal.
+// Steady, bounded traffic to a list of URLs. Each connection is a loop of its own: wait for its turn, send, read,
+// again; it is replaced after a while, so that a mesh sees both long-lived connections and new ones. Errors are
+// counted, never fatal.
 import { Agent, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
@@ -80,7 +81,9 @@ class TargetCounts {
   readonly errors = new Map<string, number>();
 }
 
-/** A running load; `summary()` returns and resets the figures of the last interval, `total()` those of the whole run. */
+/**
+ * A running load; `summary()` returns and resets the figures of the last interval, `total()` those of the whole run.
+ */
 export class LoadRun {
   readonly #options: LoadOptions;
   #latency: RecordableHistogram = createHistogram();
@@ -130,7 +133,8 @@ export class LoadRun {
       return `${target} ${counts.ok} ok${counts.failed > 0 ? `, ${counts.failed} failed (${errors})` : ''}`;
     });
     const ms = (percentile: number): string => (this.#latency.percentile(percentile) / 1e6).toFixed(1);
-    const line = `load: ${seconds.toFixed(0)} s, p50 ${ms(50)} ms, p99 ${ms(99)} ms; ${parts.join('; ') || 'nothing sent'}`;
+    const targets = parts.join('; ') || 'nothing sent';
+    const line = `load: ${seconds.toFixed(0)} s, p50 ${ms(50)} ms, p99 ${ms(99)} ms; ${targets}`;
     this.#counts = new Map();
     this.#latency = createHistogram();
     this.#since = performance.now();

@@ -1,0 +1,257 @@
+// `npm run bench -- l4`: what a pair of proxies costs between two pods on two nodes.
+//
+// Every path stands ready; each metric is then measured path after path, in another order each round, so that a slow
+// hour
+// of the machine hits all of them. Memory is taken before any load.
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { messageOf } from '../src/base/errors.ts';
+import { makeCertificates } from './certificates.ts';
+import { holdConnections, type LoadOptions, type LoadResult, probe, runLoad } from './load.ts';
+import { startAmbient } from './paths/ambient.ts';
+import { startDirect } from './paths/direct.ts';
+import { findEnvoy, startEnvoy } from './paths/envoy.ts';
+import { startHaproxy } from './paths/haproxy.ts';
+import { startServer } from './paths/nginx.ts';
+import { type RunningPath, type StartPath, serverPort } from './paths/path.ts';
+import { eventually, type Service, usageOf } from './processes.ts';
+import { describeMachine, type MetricName, metricNames, type Report, type ReportRow } from './report.ts';
+import { spreadOf } from './statistics.ts';
+import { makeTopology, serverAddress, type Topology } from './topology.ts';
+
+export interface L4Options {
+  readonly rounds: number;
+  readonly quick: boolean;
+  /** Names of paths to measure; empty for all. */
+  readonly only: readonly string[];
+  readonly dir: string;
+  readonly cacheDir: string;
+  readonly say: (line: string) => void;
+  /** Node's flags for our own proxies, such as `--cpu-prof`. */
+  readonly nodeFlags: readonly string[];
+}
+
+interface Durations {
+  readonly warmUpS: number;
+  readonly requestsS: number;
+  readonly oneConnectionS: number;
+  readonly reconnectS: number;
+  readonly bulkS: number;
+  readonly settleMs: number;
+  readonly idleConnections: number;
+}
+
+const fullDurations: Durations = {
+  warmUpS: 2,
+  requestsS: 5,
+  oneConnectionS: 3,
+  reconnectS: 4,
+  bulkS: 4,
+  settleMs: 2_000,
+  idleConnections: 2_000,
+};
+const quickDurations: Durations = {
+  warmUpS: 1,
+  requestsS: 3,
+  oneConnectionS: 1,
+  reconnectS: 2,
+  bulkS: 2,
+  settleMs: 1_000,
+  idleConnections: 1_000,
+};
+const readyTimeoutMs = 30_000;
+const gigabyte = 1e9;
+const connectionsOf = { requests: 64, reconnect: 32, bulk: 4 } as const;
+
+type Samples = Record<MetricName, number[]> & { errors: number };
+
+/** Runs the whole suite and returns its report. A path that cannot be measured is left out with its reason. */
+export class L4Bench {
+  readonly #options: L4Options;
+  readonly #durations: Durations;
+  readonly #services: Service[] = [];
+  readonly #samples = new Map<string, Samples>();
+  readonly #leftOut: { path: string; reason: string }[] = [];
+
+  constructor(options: L4Options) {
+    this.#options = options;
+    this.#durations = options.quick ? quickDurations : fullDurations;
+  }
+
+  async run(): Promise<Report> {
+    const startedAt = new Date().toISOString();
+    const paths = await this.#startAll();
+    for (const running of paths) await this.#attempt(running, () => this.#memory(running));
+    for (const running of this.#alive(paths)) {
+      await this.#attempt(running, () => this.#load(running, '/', connectionsOf.requests, this.#durations.warmUpS));
+    }
+    for (let round = 0; round < this.#options.rounds; round++) {
+      this.#options.say(`round ${round + 1} of ${this.#options.rounds}`);
+      for (const measure of [this.#requests, this.#oneConnection, this.#reconnect, this.#bulk]) {
+        const alive = this.#alive(paths);
+        const order = [...alive.slice(round % alive.length), ...alive.slice(0, round % alive.length)];
+        for (const running of order) await this.#attempt(running, () => measure.call(this, running));
+      }
+    }
+    return {
+      name: 'l4',
+      machine: describeMachine(),
+      node: process.version,
+      startedAt,
+      rounds: this.#options.rounds,
+      quick: this.#options.quick,
+      rows: this.#alive(paths).map(({ name }) => this.#row(name)),
+      leftOut: this.#leftOut,
+    };
+  }
+
+  /** Stops everything, last started first. */
+  async close(): Promise<void> {
+    for (const service of this.#services.splice(0).reverse()) await service.stop();
+  }
+
+  async #startAll(): Promise<RunningPath[]> {
+    const { dir, say } = this.#options;
+    const certificates = makeCertificates(this.#folder('certificates'), ['client', 'server']);
+    const client = certificates.get('client');
+    const server = certificates.get('server');
+    if (client === undefined || server === undefined) return [];
+    const topologies = { plain: makeTopology('bench', 0), mesh: makeTopology('mesh', 1) };
+    for (const [name, { server: netns }] of Object.entries(topologies)) {
+      const server = startServer(this.#folder(`nginx-${name}`), netns);
+      this.#services.push(server);
+      await eventually('nginx', readyTimeoutMs, [server], () => probe(netns, `http://${serverAddress}:${serverPort}`));
+    }
+    const running: RunningPath[] = [];
+    for (const [name, topology, start] of this.#candidates(topologies)) {
+      try {
+        say(`starting ${name}`);
+        const context = { dir: this.#folder(name), topology, certificates: { client, server } };
+        const started = await start(context);
+        this.#services.push(...started.services);
+        await eventually(name, readyTimeoutMs, started.services, () => probe(topology.client, started.origin));
+        running.push(started);
+      } catch (error) {
+        this.#leaveOut(name, error);
+      }
+    }
+    say(`scratch folder: ${dir}`);
+    return running;
+  }
+
+  #candidates(topologies: { plain: Topology; mesh: Topology }): [string, Topology, StartPath][] {
+    const { cacheDir, say, only, nodeFlags } = this.#options;
+    const all: [string, Topology, StartPath][] = [
+      ['direct', topologies.plain, startDirect],
+      ['haproxy', topologies.plain, startHaproxy],
+      ['envoy-hbone', topologies.plain, (context) => startEnvoy(findEnvoy(cacheDir))(context)],
+      ['ambient', topologies.mesh, startAmbient({ say, nodeFlags, keep: (service) => this.#services.push(service) })],
+    ];
+    return all.filter(([name]) => only.length === 0 || only.includes(name));
+  }
+
+  #folder(name: string): string {
+    const folder = path.join(this.#options.dir, name);
+    mkdirSync(folder, { recursive: true });
+    return folder;
+  }
+
+  #leaveOut(name: string, error: unknown): void {
+    const reason = messageOf(error);
+    this.#options.say(`${name} is left out: ${reason}`);
+    this.#leftOut.push({ path: name, reason });
+  }
+
+  #alive(paths: readonly RunningPath[]): RunningPath[] {
+    return paths.filter(({ name }) => !this.#leftOut.some((left) => left.path === name));
+  }
+
+  async #attempt(running: RunningPath, work: () => Promise<unknown>): Promise<void> {
+    if (this.#leftOut.some((left) => left.path === running.name)) return;
+    try {
+      await work();
+      for (const service of running.services) service.assertRunning();
+    } catch (error) {
+      this.#leaveOut(running.name, error);
+    }
+  }
+
+  // === The measurements ===
+
+  async #memory(running: RunningPath): Promise<void> {
+    if (running.proxies.length === 0) return;
+    const { settleMs, idleConnections } = this.#durations;
+    const samples = this.#samplesOf(running.name);
+    const pids = running.proxies.map(({ pid }) => pid);
+    await delay(settleMs);
+    const rest = usageOf(pids).rssBytes;
+    samples.rssMB.push(rest / running.proxies.length / 1e6);
+    const held = await holdConnections(running.topology.client, `${running.origin}/`, idleConnections);
+    await delay(settleMs);
+    samples.kbPerIdleConnection.push((usageOf(pids).rssBytes - rest) / 1024 / held.count);
+    await held.release();
+  }
+
+  async #requests(running: RunningPath): Promise<void> {
+    const samples = this.#samplesOf(running.name);
+    const { result, cpuS } = await this.#load(running, '/', connectionsOf.requests, this.#durations.requestsS);
+    samples.rps.push(result.requests / result.seconds);
+    samples.p50Ms.push(result.p50Ms);
+    samples.p99Ms.push(result.p99Ms);
+    if (cpuS !== null) samples.cpuUsPerRequest.push((cpuS * 1e6) / result.requests);
+  }
+
+  async #oneConnection(running: RunningPath): Promise<void> {
+    const samples = this.#samplesOf(running.name);
+    const { result } = await this.#load(running, '/', 1, this.#durations.oneConnectionS);
+    samples.oneConnectionRps.push(result.requests / result.seconds);
+    samples.oneConnectionP50Ms.push(result.p50Ms);
+  }
+
+  async #reconnect(running: RunningPath): Promise<void> {
+    const samples = this.#samplesOf(running.name);
+    const seconds = this.#durations.reconnectS;
+    const { result, cpuS } = await this.#load(running, '/', connectionsOf.reconnect, seconds, { reconnect: true });
+    samples.connectionsPerS.push(result.requests / result.seconds);
+    if (cpuS !== null) samples.cpuUsPerConnection.push((cpuS * 1e6) / result.requests);
+  }
+
+  async #bulk(running: RunningPath): Promise<void> {
+    const samples = this.#samplesOf(running.name);
+    const { result, cpuS } = await this.#load(running, '/bulk', connectionsOf.bulk, this.#durations.bulkS);
+    samples.bulkGBps.push(result.bytes / gigabyte / result.seconds);
+    if (cpuS !== null) samples.cpuSPerGB.push(cpuS / (result.bytes / gigabyte));
+  }
+
+  async #load(
+    running: RunningPath,
+    file: string,
+    connections: number,
+    seconds: number,
+    more: Pick<LoadOptions, 'reconnect'> = {},
+  ): Promise<{ result: LoadResult; cpuS: number | null }> {
+    const pids = running.proxies.map(({ pid }) => pid);
+    const before = usageOf(pids).cpuS;
+    const url = `${running.origin}${file}`;
+    const result = await runLoad({ netns: running.topology.client, url, connections, seconds, ...more });
+    const cpuS = pids.length === 0 ? null : usageOf(pids).cpuS - before;
+    this.#samplesOf(running.name).errors += result.errors;
+    return { result, cpuS };
+  }
+
+  #samplesOf(name: string): Samples {
+    const known = this.#samples.get(name);
+    if (known !== undefined) return known;
+    const empty = Object.fromEntries(metricNames.map((metric) => [metric, [] as number[]]));
+    const samples = Object.assign(empty as Record<MetricName, number[]>, { errors: 0 });
+    this.#samples.set(name, samples);
+    return samples;
+  }
+
+  #row(name: string): ReportRow {
+    const samples = this.#samplesOf(name);
+    const metrics = Object.fromEntries(metricNames.map((metric) => [metric, spreadOf(samples[metric])]));
+    return { path: name, metrics: metrics as ReportRow['metrics'], socketErrors: samples.errors };
+  }
+}

@@ -1,0 +1,42 @@
+// The server in the server pod: one nginx process with a small answer at `/` and 10 MiB at `/bulk`.
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { Service } from '../processes.ts';
+import { serverAddress } from '../topology.ts';
+import { serverPort } from './path.ts';
+
+export const bulkBytes = 10 * 2 ** 20;
+
+/** Starts it in `netns`. It runs as a single process, so that it needs no second user. */
+export function startServer(dir: string, netns: string): Service {
+  writeFileSync(path.join(dir, 'bulk'), Buffer.alloc(bulkBytes, 'ambient '));
+  const file = path.join(dir, 'nginx.conf');
+  writeFileSync(
+    file,
+    `user root root;
+daemon off;
+master_process off;
+pid ${dir}/nginx.pid;
+error_log ${dir}/nginx-error.log;
+events { worker_connections 16384; }
+http {
+  access_log off;
+  sendfile on;
+  tcp_nopush on;
+  tcp_nodelay on;
+  keepalive_timeout 1h;
+  keepalive_requests 100000000;
+  client_body_temp_path ${dir}/t1; proxy_temp_path ${dir}/t2; fastcgi_temp_path ${dir}/t3;
+  uwsgi_temp_path ${dir}/t4; scgi_temp_path ${dir}/t5;
+  server {
+    listen ${serverAddress}:${serverPort} backlog=4096;
+    default_type text/plain;
+    location = / { return 200 "hello from the other side\\n"; }
+    location = /bulk { root ${dir}; }
+  }
+}
+`,
+  );
+  const words = ['nginx', '-p', dir, '-e', path.join(dir, 'nginx-error.log'), '-c', file];
+  return new Service({ name: 'nginx', netns, words, logFile: path.join(dir, 'nginx.log') });
+}

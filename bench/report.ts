@@ -1,0 +1,110 @@
+// The bench's result: JSON for scripts, a table with ratios for people.
+import { cpus, release, totalmem } from 'node:os';
+import { readable, type Spread } from './statistics.ts';
+
+/** Every metric that a path can have; null where it has none (`direct` has no proxy). Units are in the names. */
+export const metricTable = {
+  rps: { title: 'req/s', more: 'better' },
+  p50Ms: { title: 'p50 ms', more: 'worse' },
+  p99Ms: { title: 'p99 ms', more: 'worse' },
+  oneConnectionRps: { title: 'req/s, 1 conn', more: 'better' },
+  oneConnectionP50Ms: { title: 'p50 ms, 1 conn', more: 'worse' },
+  connectionsPerS: { title: 'new conn/s', more: 'better' },
+  bulkGBps: { title: 'bulk GB/s', more: 'better' },
+  cpuUsPerRequest: { title: 'CPU µs/req', more: 'worse' },
+  cpuUsPerConnection: { title: 'CPU µs/conn', more: 'worse' },
+  cpuSPerGB: { title: 'CPU s/GB', more: 'worse' },
+  rssMB: { title: 'RSS MB', more: 'worse' },
+  kbPerIdleConnection: { title: 'KB/idle conn', more: 'worse' },
+} as const satisfies Record<string, { title: string; more: 'better' | 'worse' }>;
+
+export type MetricName = keyof typeof metricTable;
+export const metricNames = Object.keys(metricTable) as MetricName[];
+
+export interface ReportRow {
+  readonly path: string;
+  readonly metrics: Readonly<Record<MetricName, Spread | null>>;
+  /** Sum over all rounds: connect, read, write, time-out, and answers that were no 2xx. */
+  readonly socketErrors: number;
+}
+
+export interface Report {
+  readonly name: string;
+  readonly machine: {
+    readonly cpus: number;
+    readonly cpuModel: string;
+    readonly kernel: string;
+    readonly memoryGiB: number;
+  };
+  readonly node: string;
+  readonly startedAt: string;
+  readonly rounds: number;
+  readonly quick: boolean;
+  readonly rows: readonly ReportRow[];
+  /** Paths that could not be measured, and why. */
+  readonly leftOut: readonly { readonly path: string; readonly reason: string }[];
+}
+
+/** The machine as a report names it: no host name, no path. */
+export function describeMachine(): Report['machine'] {
+  const all = cpus();
+  return {
+    cpus: all.length,
+    cpuModel: all[0]?.model.trim() ?? 'unknown',
+    kernel: release(),
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+  };
+}
+
+/**
+ * Two tables: medians, and their ratios to `reference` (the path of that name), with what could not be measured below.
+ */
+export function renderReport(report: Report, reference: string): string {
+  const parts = [
+    `${report.name}, ${report.rounds} round(s), ${report.machine.cpus} CPUs, Linux ${report.machine.kernel}, Node ${report.node}`,
+    renderTable(medianCells(report.rows)),
+  ];
+  const base = report.rows.find((row) => row.path === reference);
+  if (base !== undefined && report.rows.length > 1) {
+    parts.push(`ratio to ${reference}; for ms, CPU, RSS and KB less is better`);
+    parts.push(renderTable(ratioCells(report.rows, base)));
+  }
+  for (const { path, reason } of report.leftOut) parts.push(`${path} was left out: ${reason}`);
+  return `${parts.join('\n\n')}\n`;
+}
+
+function medianCells(rows: readonly ReportRow[]): string[][] {
+  const head = ['path', ...metricNames.map((name) => metricTable[name].title), 'errors'];
+  const body = rows.map((row) => [
+    row.path,
+    ...metricNames.map((name) => cell(row.metrics[name]?.median)),
+    String(row.socketErrors),
+  ]);
+  return [head, ...body];
+}
+
+function ratioCells(rows: readonly ReportRow[], base: ReportRow): string[][] {
+  const head = ['path', ...metricNames.map((name) => metricTable[name].title)];
+  const body = rows.map((row) => [
+    row.path,
+    ...metricNames.map((name) => {
+      const own = row.metrics[name]?.median;
+      const other = base.metrics[name]?.median;
+      return own === undefined || other === undefined || other === 0 ? '–' : `${(own / other).toFixed(2)} ×`;
+    }),
+  ]);
+  return [head, ...body];
+}
+
+function cell(value: number | undefined): string {
+  return value === undefined ? '–' : readable(value);
+}
+
+/** A table in Markdown, with columns as wide as their widest cell. */
+function renderTable(rows: readonly string[][]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const line = (row: readonly string[]): string =>
+    `| ${row.map((text, at) => (at === 0 ? text.padEnd(widths[at] ?? 0) : text.padStart(widths[at] ?? 0))).join(' | ')} |`;
+  const rule = `|${widths.map((width, at) => (at === 0 ? '-'.repeat(width + 2) : `${'-'.repeat(width + 1)}:`)).join('|')}|`;
+  return [line(rows[0] ?? []), rule, ...rows.slice(1).map(line)].join('\n');
+}

@@ -1,0 +1,109 @@
+// Capture in the node's own network namespace: one nftables table, one policy route. Built by the node's main thread
+// at start; the rules outlive the process on purpose, so that a proxy that is down or being replaced leaks nothing.
+import { MeshError } from '../base/errors.ts';
+import type { CaptureBackend, CaptureVerdict } from './backend.ts';
+import { type CommandRunner, failed, runCommand } from './command.ts';
+import { type DesiredCapture, sameBypass, sameList, sameStructure } from './desired.ts';
+import { listArguments, readTable, type TableReading } from './readback.ts';
+import { ensureRoutes, migrateAcceptQueues, missingRoutes, removeRoutes } from './routes.ts';
+import { bypassText, removalText, rulesetText } from './ruleset.ts';
+
+interface Applied {
+  readonly desired: DesiredCapture;
+  /** What the kernel said right after the transaction. */
+  readonly structure: string;
+}
+
+/** The host backend; every method throws `CAPTURE_FAILED`, or `TOOL_MISSING` when `nft` or `ip` is not there. */
+export class HostCapture implements CaptureBackend {
+  readonly #run: CommandRunner;
+  readonly #ownerMs: number;
+  #applied: Applied | null = null;
+  #superseded = false;
+  /** What the last `verify` found wrong; the next `apply` mends it. */
+  #needs = { routes: false, table: false, bypass: false };
+  /** Calls run one after the other: two transactions that overlap could each undo the other. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** `ownerMs` is when this proxy started; of two proxies on a node the later one owns the rules. */
+  constructor(ownerMs: number, run: CommandRunner = runCommand) {
+    this.#ownerMs = ownerMs;
+    this.#run = run;
+  }
+
+  apply(desired: DesiredCapture): Promise<void> {
+    return this.#serially(async () => {
+      if (this.#needs.routes) await ensureRoutes(this.#run);
+      const before = this.#applied;
+      const changed = before === null || (!this.#superseded && !sameStructure(before.desired, desired));
+      if (changed || this.#needs.table) return this.#applyWhole(desired);
+      if (sameBypass(before.desired, desired) && !this.#needs.bypass) return;
+      if (await this.#applyBypass(desired)) {
+        this.#applied = { desired, structure: before.structure };
+        this.#needs = { ...this.#needs, bypass: false };
+      } else if (!this.#superseded) {
+        await this.#applyWhole(desired);
+      }
+    });
+  }
+
+  verify(): Promise<CaptureVerdict> {
+    return this.#serially(async () => {
+      const applied = this.#applied;
+      if (applied === null) return { state: 'drifted', findings: ['nothing has been applied yet'] };
+      const reading = await this.#read();
+      const routes = await missingRoutes(this.#run);
+      this.#superseded = (reading?.ownerMs ?? 0) > this.#ownerMs;
+      const changed = reading !== null && reading.structure !== applied.structure && !this.#superseded;
+      const released = reading !== null && !sameList(reading.bypass, applied.desired.bypass);
+      this.#needs = { routes: routes.length > 0, table: reading === null || changed, bypass: released };
+      const findings = [...routes];
+      if (reading === null) findings.push('table inet ambient is missing');
+      if (changed) findings.push('the rules of table inet ambient were changed');
+      if (released) findings.push('the bypass sets of table inet ambient were changed');
+      if (findings.length > 0) return { state: 'drifted', findings };
+      return { state: this.#superseded ? 'superseded' : 'intact', findings };
+    });
+  }
+
+  remove(): Promise<void> {
+    return this.#serially(async () => {
+      const { exitCode, stderr } = await this.#run('nft', ['-f', '-'], `${removalText()}\n`);
+      if (exitCode !== 0) throw failed('nft', stderr);
+      await removeRoutes(this.#run);
+      this.#applied = null;
+    });
+  }
+
+  async #applyWhole(desired: DesiredCapture): Promise<void> {
+    await ensureRoutes(this.#run); // first: a mark without its route would drop the packet
+    await migrateAcceptQueues();
+    const { exitCode, stderr } = await this.#run('nft', ['-f', '-'], rulesetText(desired, this.#ownerMs));
+    if (exitCode !== 0) throw failed('nft', stderr);
+    const reading = await this.#read();
+    if (reading === null) {
+      const hint = 'another program may have removed it at once; look for a firewall service that flushes all rules';
+      throw new MeshError('CAPTURE_FAILED', { reason: 'the table is not there after it was applied', hint });
+    }
+    this.#applied = { desired, structure: reading.structure };
+    this.#needs = { routes: false, table: false, bypass: false };
+    this.#superseded = false;
+  }
+
+  /** One small transaction for a pod that came or went. Returns false when the table is not as it should be. */
+  async #applyBypass(desired: DesiredCapture): Promise<boolean> {
+    const { exitCode } = await this.#run('nft', ['-f', '-'], bypassText(desired));
+    return exitCode === 0;
+  }
+
+  async #read(): Promise<TableReading | null> {
+    const { exitCode, stdout } = await this.#run('nft', listArguments);
+    return exitCode === 0 ? readTable(stdout) : null;
+  }
+
+  #serially<T>(work: () => Promise<T>): Promise<T> {
+    const next = this.#last.then(work, work);
+    this.#last = next.catch(() => {});
+    return next;
+  }
+}

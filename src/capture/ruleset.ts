@@ -1,0 +1,186 @@
+// The whole nftables rule set of a node as text, a pure function of what is desired. Applied by `nft -f -` as one
+// transaction.
+//
+// A packet meets, in prerouting:
+//   mangle (-150)      before kube-proxy's DNAT: what is the proxy's already, tunnels to local pods, traffic from pods
+//   dstnat - 1 (-101)  keeps what was captured out of kube-proxy's DNAT
+//   dstnat + 1 (-99)   after DNAT: traffic to local pods, also what came through a ClusterIP or NodePort
+// Behind each `tproxy` stands a reset: `tproxy` does nothing when no socket listens, and evaluation goes on.
+import { isIPv6 } from 'node:net';
+import type { DesiredCapture } from './desired.ts';
+
+export const tableName = 'ambient';
+/** On packets that the routing table below delivers to this machine whatever their destination. */
+export const fwmark = 0x539;
+export const routeTable = 539;
+
+/** Destinations that are left alone: they answer for the link or the machine, and some trust whoever can reach them. */
+const neverCaptured = {
+  4: [
+    // Link-local: gateways, node-local DNS, instance metadata, which would answer the proxy with the node's own rights.
+    '169.254.0.0/16',
+    '168.63.129.16', // Azure's host agent
+  ],
+  6: [
+    'fe80::/10', // link-local
+    'fd00:ec2::254', // instance metadata of AWS
+    'fd20:ce::254', // instance metadata of Google Cloud
+  ],
+} as const;
+
+const ownerPrefix = 'owner_';
+const mark = `meta mark set 0x${fwmark.toString(16)} accept`;
+
+/**
+ * The name of the empty chain that says which proxy made the rules: the one that started last wins when two overlap.
+ */
+export function ownerChain(ownerMs: number): string {
+  return `${ownerPrefix}${ownerMs}`;
+}
+
+/** The start time in a chain's name, or null when it is not an owner's chain. */
+export function ownerOf(chain: string): number | null {
+  if (!chain.startsWith(ownerPrefix)) return null;
+  const value = Number(chain.slice(ownerPrefix.length));
+  return Number.isSafeInteger(value) ? value : null;
+}
+
+/**
+ * The text that replaces whatever table is there by the desired one, atomically. `ownerMs` is when this proxy started.
+ */
+export function rulesetText(desired: DesiredCapture, ownerMs: number): string {
+  return [
+    removalText(),
+    `table inet ${tableName} {`,
+    `  chain ${ownerChain(ownerMs)} {}`,
+    ...sets(desired),
+    ...beforeDnat(desired),
+    ...withoutDnat(),
+    ...afterDnat(desired),
+    ...output(desired),
+    '}',
+    '',
+  ].join('\n');
+}
+
+/** The text that replaces only the bypass sets of a table that is in place, atomically. */
+export function bypassText(desired: DesiredCapture): string {
+  const lines = ['4', '6'].map((family) => `flush set inet ${tableName} bypass${family}`);
+  const { v4, v6 } = byFamily(desired.bypass);
+  if (v4.length > 0) lines.push(`add element inet ${tableName} bypass4 { ${v4.join(', ')} }`);
+  if (v6.length > 0) lines.push(`add element inet ${tableName} bypass6 { ${v6.join(', ')} }`);
+  return `${lines.join('\n')}\n`;
+}
+
+/** The text that removes the table; valid also when there is none. */
+export function removalText(): string {
+  return `table inet ${tableName} {}\ndelete table inet ${tableName}`;
+}
+
+function sets(desired: DesiredCapture): string[] {
+  const pods = byFamily(desired.podCidrs);
+  const bypass = byFamily(desired.bypass);
+  return [
+    `  set pods4 { type ipv4_addr; flags interval; auto-merge;${elements(pods.v4)} }`,
+    `  set pods6 { type ipv6_addr; flags interval; auto-merge;${elements(pods.v6)} }`,
+    `  set bypass4 { type ipv4_addr;${elements(bypass.v4)} }`,
+    `  set bypass6 { type ipv6_addr;${elements(bypass.v6)} }`,
+  ];
+}
+
+function beforeDnat(desired: DesiredCapture): string[] {
+  const { hbone, outbound } = desired.ports;
+  return [
+    '  chain before_dnat {',
+    '    type filter hook prerouting priority mangle; policy accept;',
+    ...alreadyOurs(),
+    ...capture(desired, (ip) => `${toPods(ip)} tcp dport ${hbone}`, hbone),
+    '    iif lo accept',
+    `    ip daddr { ${neverCaptured[4].join(', ')} } accept`,
+    `    ip6 daddr { ${neverCaptured[6].join(', ')} } accept`,
+    ...capture(desired, (ip) => `${ip.name} saddr @pods${ip.set} ${ip.name} saddr != @bypass${ip.set}`, outbound),
+    '  }',
+  ];
+}
+
+/**
+ * NAT to the very destination a packet already has: it settles the connection's NAT before kube-proxy's chains are
+ * asked.
+ */
+function withoutDnat(): string[] {
+  return [
+    '  chain without_dnat {',
+    '    type nat hook prerouting priority dstnat - 1; policy accept;',
+    ...families.map((ip) => `    meta mark 0x${fwmark.toString(16)} dnat ${ip.name} to ${ip.name} daddr`),
+    '  }',
+  ];
+}
+
+function afterDnat(desired: DesiredCapture): string[] {
+  return [
+    '  chain after_dnat {',
+    '    type filter hook prerouting priority dstnat + 1; policy accept;',
+    `    meta mark 0x${fwmark.toString(16)} accept`,
+    ...alreadyOurs(),
+    '    iif lo accept',
+    '    fib daddr type local accept', // the node's own addresses may lie in the pod range (a bridge)
+    ...capture(desired, toPods, desired.ports.inbound),
+    '  }',
+  ];
+}
+
+/** Tunnels from this machine itself to a pod on it: nothing in the pod listens on that port, the proxy does. */
+function output(desired: DesiredCapture): string[] {
+  const match = (ip: Family) =>
+    `    ${toPods(ip)} tcp dport ${desired.ports.hbone} meta mark set 0x${fwmark.toString(16)}`;
+  return [
+    '  chain output {',
+    '    type route hook output priority mangle; policy accept;',
+    ...families.map(match),
+    '  }',
+  ];
+}
+
+/**
+ * Only TCP is captured. A packet of an accepted connection is marked; `wildcard 0` keeps the proxy's listeners out,
+ * which would otherwise claim every packet to their port numbers, transit traffic included. Replies of connections
+ * that were opened towards a pod pass; a packet that conntrack knows nothing about is no reply and goes on to the
+ * capture rules.
+ */
+function alreadyOurs(): string[] {
+  return [
+    '    meta l4proto != tcp accept',
+    `    socket transparent 1 socket wildcard 0 ${mark}`,
+    '    ct direction reply accept',
+  ];
+}
+
+interface Family {
+  readonly name: 'ip' | 'ip6';
+  readonly set: '4' | '6';
+}
+const families = [
+  { name: 'ip', set: '4' },
+  { name: 'ip6', set: '6' },
+] as const satisfies readonly Family[];
+
+function toPods(ip: Family): string {
+  return `${ip.name} daddr @pods${ip.set} ${ip.name} daddr != @bypass${ip.set}`;
+}
+
+function capture(desired: DesiredCapture, match: (ip: Family) => string, port: number): string[] {
+  return families.flatMap((ip) => {
+    const lines = [`    ${match(ip)} meta l4proto tcp tproxy ${ip.name} to :${port} ${mark}`];
+    if (!desired.failOpen) lines.push(`    ${match(ip)} counter reject with tcp reset`);
+    return lines;
+  });
+}
+
+function elements(values: readonly string[]): string {
+  return values.length === 0 ? '' : ` elements = { ${values.join(', ')} };`;
+}
+
+function byFamily(values: readonly string[]): { v4: string[]; v6: string[] } {
+  const six = (value: string) => isIPv6(value.split('/')[0] ?? '');
+  return { v4: values.filter((value) => !six(value)), v6: values.filter(six) };
+}

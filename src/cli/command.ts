@@ -1,0 +1,80 @@
+// The shape of every command: it gets a context and returns data with a way to show it; this file prints it.
+// So each thing on the screen is also there as JSON with the same fields, and commands are tested without a terminal.
+import { MeshError } from '../base/errors.ts';
+import { type CliIo, coloured, plain } from './io.ts';
+import type { TableView } from './table.ts';
+
+export interface CommandContext {
+  readonly io: CliIo;
+  readonly args: readonly string[];
+  /** Options by their camel-case names, as commander gives them. */
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+export interface CommandResult {
+  /** What `-o json` and `-o yaml` print: a contract. */
+  readonly data: unknown;
+  /** What a person reads, for `-o table` and `-o wide`; ends with a newline. */
+  readonly text: (view: TableView) => string;
+  /** 0 unless the answer itself is bad news. */
+  readonly exitCode?: number;
+}
+
+/** A command: its result, or an exit code when it has printed everything itself. */
+export type Command = (context: CommandContext) => Promise<CommandResult | number>;
+
+export const outputFormats = ['table', 'wide', 'json', 'yaml'] as const;
+export type OutputFormat = (typeof outputFormats)[number];
+
+/** Prints a result in the format that `-o` names and returns the exit code. Throws USAGE for a format that is none. */
+export async function printResult(io: CliIo, result: CommandResult, format: string): Promise<number> {
+  io.stdout.write(await render(result, format, io.stdoutColour));
+  return result.exitCode ?? 0;
+}
+
+/** A result as text in `format`. */
+export async function render(result: CommandResult, format: string, colour = false): Promise<string> {
+  switch (format) {
+    case 'table':
+    case 'wide':
+      return result.text({ wide: format === 'wide', paint: colour ? coloured : plain });
+    case 'json':
+      return `${JSON.stringify(result.data, null, 2)}\n`;
+    case 'yaml': {
+      const { stringify } = await import('yaml');
+      return stringify(result.data, { lineWidth: 0, aliasDuplicateObjects: false });
+    }
+    default:
+      throw new MeshError('USAGE', {
+        reason: `there is no output format '${format}'; use ${outputFormats.join(', ')}`,
+      });
+  }
+}
+
+/** An option that must be text; undefined when it was not given. */
+export function textOption(context: CommandContext, name: string): string | undefined {
+  const value = context.options[name];
+  return typeof value === 'string' ? value : undefined;
+}
+
+/** An option that may be given several times. */
+export function listOption(context: CommandContext, name: string): readonly string[] {
+  const value = context.options[name];
+  return Array.isArray(value) ? value.map(String) : [];
+}
+
+/** A switch. */
+export function flagOption(context: CommandContext, name: string): boolean {
+  return context.options[name] === true;
+}
+
+/** A duration option such as `60s`, in milliseconds. Throws USAGE. */
+export function durationOption(context: CommandContext, name: string, fallbackMs: number): number {
+  const text = textOption(context, name);
+  if (text === undefined) return fallbackMs;
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text);
+  if (match === null)
+    throw new MeshError('USAGE', { reason: `--${name} '${text}' is no duration like 500ms, 60s or 2m` });
+  const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[match[2] ?? 's'] ?? 1000;
+  return Number(match[1]) * unitMs;
+}

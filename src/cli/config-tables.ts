@@ -1,0 +1,165 @@
+// The tables of `ambientctl config …`: the columns that users of `istioctl ztunnel-config` know, and ours behind `-o
+// wide`.
+import type { Policy, Service, WaypointAddress, Workload } from '../model/types.ts';
+import type { CertificateView, ConnectionView, PeerView } from '../model/views.ts';
+import { bytesText, type TableView, table } from './table.ts';
+
+/** NAMESPACE, POD_NAME, ADDRESS, NODE, WAYPOINT, PROTOCOL (HBONE: in the mesh, TCP: outside). */
+export function workloadTable(workloads: readonly Workload[], view: TableView): string {
+  return table(
+    [
+      { header: 'NAMESPACE', value: (row) => row.namespace },
+      { header: 'POD_NAME', value: (row) => row.name },
+      { header: 'ADDRESS', value: (row) => (view.wide ? row.addresses.join(',') : row.addresses[0]) },
+      { header: 'NODE', value: (row) => row.node },
+      { header: 'WAYPOINT', value: (row) => waypointText(row.waypoint) },
+      {
+        header: 'PROTOCOL',
+        value: (row) => (row.tunnelProtocol === 'HBONE' ? 'HBONE' : 'TCP'),
+        tone: (row) => (row.tunnelProtocol === 'HBONE' ? 'good' : null),
+      },
+      { header: 'HEALTHY', wide: true, value: (row) => (row.healthy ? 'yes' : 'no') },
+      { header: 'SERVICE_ACCOUNT', wide: true, value: (row) => row.serviceAccount },
+      { header: 'POLICIES', wide: true, value: (row) => row.policies.join(',') },
+    ],
+    sorted(workloads),
+    view,
+    'no workload',
+  );
+}
+
+/** NAMESPACE, SERVICE_NAME, SERVICE_VIP, WAYPOINT, ENDPOINTS (healthy of all). */
+export function serviceTable(services: readonly Service[], workloads: readonly Workload[], view: TableView): string {
+  return table(
+    [
+      { header: 'NAMESPACE', value: (row) => row.namespace },
+      { header: 'SERVICE_NAME', value: (row) => row.name },
+      { header: 'SERVICE_VIP', value: (row) => (view.wide ? row.addresses.join(',') : row.addresses[0]) },
+      { header: 'WAYPOINT', value: (row) => waypointText(row.waypoint) },
+      { header: 'ENDPOINTS', value: (row) => endpointText(row, workloads), right: true },
+      {
+        header: 'PORTS',
+        wide: true,
+        value: (row) => row.ports.map((one) => `${one.servicePort}/${one.appProtocol}`).join(','),
+      },
+      { header: 'HOSTNAME', wide: true, value: (row) => row.hostname },
+    ],
+    sorted(services),
+    view,
+    'no service',
+  );
+}
+
+/** NAMESPACE, POLICY_NAME, ACTION, SCOPE. */
+export function policyTable(policies: readonly Policy[], view: TableView): string {
+  return table(
+    [
+      { header: 'NAMESPACE', value: (row) => row.namespace },
+      { header: 'POLICY_NAME', value: (row) => row.name },
+      { header: 'ACTION', value: (row) => row.action.toUpperCase() + (row.dryRun ? ' (dry run)' : '') },
+      { header: 'SCOPE', value: (row) => row.scope },
+      { header: 'RULES', wide: true, value: (row) => row.rules.length },
+    ],
+    sorted(policies),
+    view,
+    'no policy: every connection is allowed',
+  );
+}
+
+interface CertificateRow {
+  readonly identity: string;
+  readonly state: string;
+  readonly cert: CertificateView['chain'][number] | null;
+}
+
+/** IDENTITY, TYPE, STATUS, VALID, SERIAL, NOT_AFTER, NOT_BEFORE: one line per certificate of a chain. */
+export function certificateTable(
+  certificates: readonly CertificateView[],
+  view: TableView,
+  nowMs: number | null,
+): string {
+  const rows = certificates.flatMap((one): CertificateRow[] => {
+    const state = one.reason === null ? one.state : `${one.state}: ${one.reason}`;
+    if (one.chain.length === 0) return [{ identity: one.identity, state, cert: null }];
+    return one.chain.map((cert) => ({ identity: one.identity, state, cert }));
+  });
+  return table(
+    [
+      { header: 'IDENTITY', value: (row) => row.identity },
+      { header: 'TYPE', value: (row) => row.cert?.type },
+      { header: 'STATUS', value: (row) => row.state, tone: (row) => (row.state === 'available' ? 'good' : 'bad') },
+      { header: 'VALID', value: (row) => validText(row.cert, nowMs) },
+      { header: 'SERIAL', value: (row) => (view.wide ? row.cert?.serial : shortened(row.cert?.serial)) },
+      { header: 'NOT_AFTER', value: (row) => row.cert?.notAfter },
+      { header: 'NOT_BEFORE', value: (row) => row.cert?.notBefore },
+    ],
+    rows.toSorted((a, b) => compare(a.identity, b.identity)),
+    view,
+    'no certificate is held',
+  );
+}
+
+/** WORKLOAD, DIRECTION, LOCAL, REMOTE, REMOTE_TARGET, PROTOCOL: live connections as the node sees them. */
+export function connectionTable(connections: readonly ConnectionView[], view: TableView): string {
+  const local = (row: ConnectionView): PeerView => (row.direction === 'inbound' ? row.destination : row.source);
+  const remote = (row: ConnectionView): PeerView => (row.direction === 'inbound' ? row.source : row.destination);
+  const protocol = { mtls: 'HBONE', 'same-node': 'SAME-NODE', plaintext: 'TCP' } as const;
+  return table(
+    [
+      { header: 'WORKLOAD', value: (row) => peerName(local(row)) },
+      { header: 'DIRECTION', value: (row) => row.direction },
+      { header: 'LOCAL', value: (row) => local(row).address },
+      { header: 'REMOTE', value: (row) => remote(row).address },
+      {
+        header: 'REMOTE_TARGET',
+        value: (row) => (row.direction === 'outbound' && row.destination.service) || peerName(remote(row)),
+      },
+      {
+        header: 'PROTOCOL',
+        value: (row) => protocol[row.transport],
+        tone: (row) => (row.transport === 'plaintext' ? 'warn' : 'good'),
+      },
+      { header: 'SENT', value: (row) => bytesText(row.bytesSent), right: true },
+      { header: 'RECEIVED', value: (row) => bytesText(row.bytesReceived), right: true },
+      { header: 'REMOTE_IDENTITY', wide: true, value: (row) => remote(row).identity },
+      { header: 'SINCE', wide: true, value: (row) => row.startedAt },
+      { header: 'THREAD', wide: true, value: (row) => row.thread },
+    ],
+    connections,
+    view,
+    'no connection is open',
+  );
+}
+
+function peerName(peer: PeerView): string | null {
+  return peer.workload === null ? null : `${peer.namespace ?? ''}/${peer.workload}`;
+}
+
+function waypointText(waypoint: WaypointAddress | null): string | null {
+  if (waypoint === null) return null;
+  return waypoint.hostname?.hostname ?? waypoint.address?.address ?? null;
+}
+
+function endpointText(service: Service, workloads: readonly Workload[]): string {
+  const key = `${service.namespace}/${service.hostname}`;
+  const endpoints = workloads.filter((workload) => Object.hasOwn(workload.services, key));
+  return `${endpoints.filter((workload) => workload.healthy).length}/${endpoints.length}`;
+}
+
+function validText(cert: CertificateRow['cert'], nowMs: number | null): string | null {
+  if (cert === null || nowMs === null) return null;
+  return Date.parse(cert.notBefore) <= nowMs && nowMs < Date.parse(cert.notAfter) ? 'yes' : 'no';
+}
+
+function shortened(text: string | undefined): string | null {
+  if (text === undefined) return null;
+  return text.length > 16 ? `${text.slice(0, 16)}…` : text;
+}
+
+function sorted<Row extends { readonly namespace: string; readonly name: string }>(rows: readonly Row[]): Row[] {
+  return rows.toSorted((a, b) => compare(a.namespace, b.namespace) || compare(a.name, b.name));
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

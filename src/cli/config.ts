@@ -1,0 +1,86 @@
+// `ambientctl config …`: what a node proxy itself holds, live from a lab or from a dump that somebody saved.
+import { readFileSync } from 'node:fs';
+import { MeshError, messageOf } from '../base/errors.ts';
+import type { NodeDump } from '../model/views.ts';
+import { type Command, type CommandContext, type CommandResult, textOption } from './command.ts';
+import { certificateTable, connectionTable, policyTable, serviceTable, workloadTable } from './config-tables.ts';
+import type { ConfigView } from './config-views.ts';
+import type { TableView } from './table.ts';
+import { adminView, labOf } from './which-mesh.ts';
+
+/** The command for one of the views. */
+export function config(view: ConfigView): Command {
+  return async (context) => {
+    const { live, dump } = await readDump(context);
+    return configResult(view, dump, textOption(context, 'namespace') ?? null, live ? Date.now() : null);
+  };
+}
+
+/**
+ * The result for a dump that is at hand, limited to one namespace unless that is null. `nowMs` null: a saved dump,
+ * whose certificates cannot be judged by today's clock.
+ */
+export function configResult(
+  view: ConfigView,
+  dump: NodeDump,
+  namespace: string | null,
+  nowMs: number | null,
+): CommandResult {
+  const inNamespace = <Row extends { readonly namespace: string }>(rows: readonly Row[]): readonly Row[] =>
+    namespace === null ? rows : rows.filter((row) => row.namespace === namespace);
+  const workloads = inNamespace(dump.workloads);
+  const services = inNamespace(dump.services);
+  const policies = inNamespace(dump.policies);
+  const identityPart = `/ns/${namespace}/`;
+  const certificates = dump.certificates.filter((one) => namespace === null || one.identity.includes(identityPart));
+  const connections = dump.connections.filter(
+    (one) => namespace === null || one.source.namespace === namespace || one.destination.namespace === namespace,
+  );
+  const tables = {
+    workloads: (shown: TableView) => workloadTable(workloads, shown),
+    services: (shown: TableView) => serviceTable(services, dump.workloads, shown),
+    policies: (shown: TableView) => policyTable(policies, shown),
+    certs: (shown: TableView) => certificateTable(certificates, shown, nowMs),
+    connections: (shown: TableView) => connectionTable(connections, shown),
+  };
+  const data = { workloads, services, policies, certs: certificates, connections };
+  if (view !== 'all') return { data: data[view], text: tables[view] };
+  const titles = Object.keys(tables) as (keyof typeof tables)[];
+  return {
+    data: dump,
+    text: (shown) =>
+      titles.map((title) => `${shown.paint(title.toUpperCase(), 'dim')}\n${tables[title](shown)}`).join('\n'),
+  };
+}
+
+async function readDump(context: CommandContext): Promise<{ live: boolean; dump: NodeDump }> {
+  const file = textOption(context, 'file');
+  if (file !== undefined) return { live: false, dump: parseDump(file) };
+  const node = textOption(context, 'node');
+  const lab = labOf(context);
+  const known = (await lab.status()).nodes.map((one) => one.name);
+  const only = known.length === 1 ? known[0] : undefined;
+  const name = node ?? only;
+  if (name === undefined) throw new MeshError('USAGE', { reason: `name the node with --node: ${known.join(', ')}` });
+  if (!known.includes(name)) {
+    throw new MeshError('NOT_FOUND', { what: `node ${name}`, hint: `there are ${known.join(', ')}` });
+  }
+  return { live: true, dump: (await adminView(lab, { node: name }, '/config_dump', 'edges')) as NodeDump };
+}
+
+function parseDump(file: string): NodeDump {
+  const unreadable = (reason: string, cause?: unknown): MeshError =>
+    new MeshError('INPUT_UNREADABLE', { place: file, reason }, { cause });
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(readFileSync(file === '-' ? 0 : file, 'utf8'));
+  } catch (error) {
+    throw unreadable(messageOf(error), error);
+  }
+  const fields = ['workloads', 'services', 'policies', 'certificates', 'connections'];
+  const record = (typeof parsed === 'object' && parsed !== null ? parsed : {}) as Record<string, unknown>;
+  if (!fields.every((field) => Array.isArray(record[field]))) {
+    throw unreadable('is no dump of a node proxy; save one with: ambientctl config all --node NAME -o json');
+  }
+  return parsed as NodeDump;
+}

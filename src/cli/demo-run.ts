@@ -1,0 +1,133 @@
+// What `npm run demo` does: brings the sample shop up in a lab and shows its edges, live. `--once` prints them once
+// and judges them.
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { ensureTools, findTool } from '../../native-free/tools.ts';
+import { MeshError, messageOf } from '../base/errors.ts';
+import { findLab, type LabClient, listLabs } from '../lab/control-client.ts';
+import { launchLab } from '../lab/launch.ts';
+import { type ExpectedEdge, judgeEdges, judgementText, readExpectedEdges } from './demo-edges.ts';
+import { EdgeMeter, type EdgeRow, edgeTable } from './edges.ts';
+import { exitCodeOf, exitCodes } from './exit-codes.ts';
+import { type CliIo, coloured, plain } from './io.ts';
+import { sayProgress } from './lab-up.ts';
+import { pause, Redraw } from './redraw.ts';
+
+const labName = 'demo';
+const shopFolder = path.join(import.meta.dirname, '../../deploy/samples/shop');
+const readyTimeoutMs = 60_000;
+/** How long every edge may take to carry its first traffic, once all is ready. */
+const trafficTimeoutMs = 30_000;
+const sampleEveryMs = 1000;
+
+const usage = `npm run demo [-- --once] [--keep]
+
+Runs a shop of seven services on two nodes, on this machine, and shows who talks to whom.
+  --once   print the table once; exit 0 only if every edge carries traffic as the samples say
+  --keep   leave the lab running at the end (ambientctl lab down ${labName} ends it)
+`;
+
+/** Runs the demo and returns its exit code. Never throws. */
+export async function runDemo(args: readonly string[], io: CliIo): Promise<number> {
+  const paint = io.stderrColour ? coloured : plain;
+  try {
+    const { once, keep, help } = demoOptions(args);
+    if (help) {
+      io.stdout.write(usage);
+      return exitCodes.fine;
+    }
+    const expected = readExpectedEdges(shopFolder);
+    ensureTools(['unshare', 'nsenter', 'mount', 'ip', 'nft', 'perl']);
+    const lab = await bringUp(io, keep);
+    if (lab === null) return exitCodes.interrupted;
+    try {
+      return once ? await showOnce(io, lab, expected) : await showLive(io, lab, expected.length);
+    } finally {
+      if (keep) io.stderr.write(`the lab goes on; end it with: npx ambientctl lab down ${labName}\n`);
+      else await lab.down();
+    }
+  } catch (error) {
+    io.stderr.write(`${paint('demo:', 'bad')} ${MeshError.from(error).message}\n`);
+    return exitCodeOf(error);
+  }
+}
+
+function demoOptions(args: readonly string[]): { once: boolean; keep: boolean; help: boolean } {
+  const flag = { type: 'boolean', default: false } as const;
+  try {
+    return parseArgs({ args: [...args], options: { once: flag, keep: flag, help: flag } }).values;
+  } catch (error) {
+    throw new MeshError('USAGE', { reason: `${messageOf(error)}; npm run demo -- --help shows what there is` });
+  }
+}
+
+/** Starts the lab; null when Ctrl-C came first. */
+async function bringUp(io: CliIo, keep: boolean): Promise<LabClient | null> {
+  const startedAt = performance.now();
+  const abort = (): void => {
+    if (listLabs().some((lab) => lab.name === labName)) void findLab(labName).down();
+  };
+  const interruption = io.interruption();
+  interruption.addEventListener('abort', abort);
+  try {
+    const lab = await launchLab({
+      name: labName,
+      paths: [shopFolder],
+      timeoutMs: readyTimeoutMs,
+      foreground: !keep,
+      onProgress: (progress) => sayProgress(io, progress),
+    });
+    io.stderr.write(`ready after ${((performance.now() - startedAt) / 1000).toFixed(1)} s\n`);
+    return lab;
+  } catch (error) {
+    if (interruption.aborted) return null;
+    throw error;
+  } finally {
+    interruption.removeEventListener('abort', abort);
+  }
+}
+
+async function showOnce(io: CliIo, lab: LabClient, expected: readonly ExpectedEdge[]): Promise<number> {
+  const meter = new EdgeMeter();
+  const deadline = performance.now() + trafficTimeoutMs;
+  let rows: EdgeRow[] = await meter.sample(lab);
+  let judged = judgeEdges(expected, rows);
+  for (let met = false; !met && performance.now() < deadline; ) {
+    if (!(await pause(sampleEveryMs, io.interruption()))) return exitCodes.interrupted;
+    rows = await meter.sample(lab);
+    judged = judgeEdges(expected, rows);
+    met = judged.every((one) => one.met);
+  }
+  io.stdout.write(edgeTable(rows, { wide: false, paint: io.stdoutColour ? coloured : plain }));
+  const wrong = judged.filter((one) => !one.met);
+  for (const one of wrong) io.stderr.write(`${judgementText(one)}\n`);
+  io.stderr.write(`${judged.length - wrong.length} of ${judged.length} edges carry traffic as the samples say\n`);
+  return wrong.length === 0 ? exitCodes.fine : exitCodes.failureFound;
+}
+
+async function showLive(io: CliIo, lab: LabClient, edges: number): Promise<number> {
+  io.stderr.write(tryThis(edges));
+  const meter = new EdgeMeter();
+  const screen = new Redraw(io);
+  const view = { wide: false, paint: io.stdoutColour ? coloured : plain };
+  await meter.sample(lab);
+  while (await pause(sampleEveryMs, io.interruption())) screen.draw(edgeTable(await meter.sample(lab), view));
+  screen.end();
+  io.stderr.write('\nending the lab\n');
+  return exitCodes.fine;
+}
+
+function tryThis(edges: number): string {
+  const ask =
+    findTool('curl') === null
+      ? `node -e "fetch('http://catalog/').then(r=>r.text()).then(console.log)"`
+      : 'curl -s http://catalog/';
+  return `
+Seven pods on two nodes, ${edges} edges. In another terminal, try:
+  npx ambientctl lab exec -n shop deploy/web -- ${ask}
+  npx ambientctl why -n shop deploy/web svc/payments.shop
+  npx ambientctl lab fault kill node/node-2        # its pods go silent, nothing leaks; watch it come back
+Ctrl-C ends it and leaves nothing behind.
+
+`;
+}

@@ -1,0 +1,151 @@
+// `ambientctl edges`: who talks to whom, over what, with which identities, how much, and what was refused by which
+// policy.
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { LabClient } from '../lab/control-client.ts';
+import type { NodeDump } from '../model/views.ts';
+import { type Command, type CommandContext, type CommandResult, flagOption, render, textOption } from './command.ts';
+import { type EdgeSummary, partyKey, summarizeEdges } from './edge-summary.ts';
+import type { CliIo, Tone } from './io.ts';
+import { pause, Redraw } from './redraw.ts';
+import { bytesText, type Column, type TableView, table } from './table.ts';
+import { adminView, labOf } from './which-mesh.ts';
+
+/** An edge with its speed since the sample before; `bytesPerS` null where there was none. */
+export interface EdgeRow extends EdgeSummary {
+  readonly bytesPerS: number | null;
+}
+
+const watchEveryMs = 1000;
+const rateWindowMs = 1000;
+
+/** Prints the edges of a lab once (with the speed over one second), or again and again with `--watch`. */
+export const edges: Command = async (context) => {
+  const lab = labOf(context);
+  const namespace = textOption(context, 'namespace') ?? null;
+  const meter = new EdgeMeter();
+  await meter.sample(lab);
+  if (flagOption(context, 'watch')) {
+    await watch(
+      context.io,
+      async () => edgesResult(inNamespace(await meter.sample(lab), namespace)),
+      formatOf(context),
+    );
+    return 0;
+  }
+  await sleep(rateWindowMs, undefined, { signal: context.io.interruption() });
+  return edgesResult(inNamespace(await meter.sample(lab), namespace));
+};
+
+/** The result for rows that are at hand. */
+export function edgesResult(rows: readonly EdgeRow[]): CommandResult {
+  return { data: { edges: rows }, text: (view) => edgeTable(rows, view) };
+}
+
+/** Samples the edges of a lab and turns two samples into a speed. */
+export class EdgeMeter {
+  #atMs = 0;
+  #bytes = new Map<string, number>();
+
+  /** The edges of every node proxy that answers, with their speed since the last call. */
+  async sample(lab: LabClient): Promise<EdgeRow[]> {
+    const { nodes } = await lab.status();
+    const dumps = await Promise.all(nodes.map((node) => dumpOf(lab, node.name)));
+    return this.rows(summarizeEdges(dumps), performance.now());
+  }
+
+  /** Adds speeds to edges that were read at `nowMs`. */
+  rows(summaries: readonly EdgeSummary[], nowMs: number): EdgeRow[] {
+    const seconds = (nowMs - this.#atMs) / 1000;
+    const before = this.#bytes;
+    this.#atMs = nowMs;
+    this.#bytes = new Map(summaries.map((edge) => [keyOf(edge), edge.bytesSent + edge.bytesReceived]));
+    return summaries.map((edge) => {
+      const last = before.get(keyOf(edge));
+      const grown = edge.bytesSent + edge.bytesReceived - (last ?? 0);
+      return {
+        ...edge,
+        bytesPerS: last === undefined || seconds <= 0 ? null : Math.max(0, Math.round(grown / seconds)),
+      };
+    });
+  }
+}
+
+async function dumpOf(lab: LabClient, node: string): Promise<Pick<NodeDump, 'edges'>> {
+  try {
+    return (await adminView(lab, { node }, '/config_dump', 'edges')) as NodeDump;
+  } catch {
+    return { edges: [] }; // a proxy that restarts has nothing to tell right now; the others have
+  }
+}
+
+/** FROM, TO, CARRIED, IDENTITIES, CONNS, OPEN, BYTES/S, REFUSED. */
+export function edgeTable(rows: readonly EdgeRow[], view: TableView): string {
+  const columns: Column<EdgeRow>[] = [
+    { header: 'FROM', value: (row) => partyKey(row.from, '') },
+    { header: 'TO', value: (row) => partyKey(row.to, row.to.service) },
+    { header: 'CARRIED', value: carriedText, tone: carriedTone },
+    { header: 'IDENTITIES', value: (row) => identitiesText(row, view.wide) },
+    { header: 'CONNS', value: (row) => row.opened },
+    { header: 'OPEN', value: (row) => row.active },
+    { header: 'BYTES/S', value: (row) => (row.bytesPerS === null ? null : bytesText(row.bytesPerS)), right: true },
+    {
+      header: 'REFUSED',
+      value: (row) => row.refused || null,
+      right: true,
+      tone: (row) => (row.refused > 0 ? 'bad' : null),
+    },
+    { header: 'BY', value: (row) => row.refusedBy },
+    {
+      header: 'FAILED',
+      wide: true,
+      value: (row) => (row.failed === 0 ? null : `${row.failed} (${row.flags.join(',')})`),
+    },
+    { header: 'SENT', wide: true, value: (row) => bytesText(row.bytesSent), right: true },
+    { header: 'RECEIVED', wide: true, value: (row) => bytesText(row.bytesReceived), right: true },
+  ];
+  return table(columns, rows, view, 'no traffic yet');
+}
+
+/** How an edge is carried, in the words of the table. */
+export function carriedText(edge: EdgeSummary): string {
+  if (edge.opened === 0 && edge.refused > 0) return 'refused';
+  return { mtls: 'mTLS', 'same-node': 'same node', plaintext: 'plaintext' }[edge.transport];
+}
+
+function carriedTone(edge: EdgeSummary): Tone {
+  if (edge.opened === 0 && edge.refused > 0) return 'bad';
+  return edge.transport === 'plaintext' ? 'warn' : 'good';
+}
+
+function identitiesText(edge: EdgeSummary, wide: boolean): string | null {
+  const text = (identity: string): string => {
+    if (identity === '') return 'none';
+    return wide ? identity : identity.replace(/^spiffe:\/\/[^/]+\/ns\//, '').replace('/sa/', '/');
+  };
+  if (edge.transport === 'plaintext') return null; // nobody proved who they are
+  return `${text(edge.from.identity)} > ${text(edge.to.identity)}`;
+}
+
+function inNamespace(rows: readonly EdgeRow[], namespace: string | null): EdgeRow[] {
+  return rows.filter((row) => namespace === null || row.from.namespace === namespace || row.to.namespace === namespace);
+}
+
+function formatOf(context: CommandContext): string {
+  return textOption(context, 'output') ?? 'table';
+}
+
+/** Draws a result again and again until Ctrl-C; as JSON, one line per time. */
+async function watch(io: CliIo, next: () => Promise<CommandResult>, format: string): Promise<void> {
+  const interruption = io.interruption();
+  const screen = new Redraw(io);
+  while (await pause(watchEveryMs, interruption)) {
+    const result = await next();
+    if (format === 'json') io.stdout.write(`${JSON.stringify(result.data)}\n`);
+    else screen.draw(await render(result, format, io.stdoutColour));
+  }
+  screen.end();
+}
+
+function keyOf(edge: EdgeSummary): string {
+  return `${partyKey(edge.from, '')} ${partyKey(edge.to, edge.to.service)} ${edge.transport}`;
+}

@@ -1,0 +1,82 @@
+// What a command may touch of the outside: streams, environment, signals. Tests give their own.
+import type { Readable } from 'node:stream';
+import { styleText } from 'node:util';
+
+/** The part of a stream that output needs. */
+export interface TextOut {
+  write(text: string): unknown;
+}
+
+export interface CliIo {
+  readonly stdin: Readable;
+  /** Data: what a script reads. */
+  readonly stdout: TextOut;
+  /** Talk: progress, hints, errors. */
+  readonly stderr: TextOut;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Standard output is a terminal: tables may be coloured and redrawn. */
+  readonly isTerminal: boolean;
+  readonly columns: number;
+  readonly stdoutColour: boolean;
+  readonly stderrColour: boolean;
+  /**
+   * A signal that the first Ctrl-C or SIGTERM aborts; a second one ends the process at once. Only a command that asks
+   * for it is asked to end; any other is ended by the signal itself, and those that pass signals on see them all.
+   */
+  readonly interruption: () => AbortSignal;
+}
+
+/** The io of this process. A closed pipe (`| head`) ends it quietly. */
+export function processIo(): CliIo {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPIPE') process.exit(0);
+    });
+  }
+  return {
+    stdin: process.stdin,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    env: process.env,
+    isTerminal: process.stdout.isTTY === true,
+    columns: process.stdout.columns ?? 120,
+    stdoutColour: wantsColour(process.stdout.isTTY === true, process.env),
+    stderrColour: wantsColour(process.stderr.isTTY === true, process.env),
+    interruption: onceInterrupted(),
+  };
+}
+
+function onceInterrupted(): () => AbortSignal {
+  let interrupt: AbortController | null = null;
+  return () => {
+    if (interrupt !== null) return interrupt.signal;
+    const controller = new AbortController();
+    interrupt = controller;
+    for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const]) {
+      process.on(signal, () => {
+        if (controller.signal.aborted) process.exit(code);
+        controller.abort(signal);
+      });
+    }
+    return controller.signal;
+  };
+}
+
+/** Colour only on a terminal, never for `NO_COLOR` or `TERM=dumb`; `FORCE_COLOR` says yes where neither forbids it. */
+export function wantsColour(isTerminal: boolean, env: Readonly<Record<string, string | undefined>>): boolean {
+  if (env.NO_COLOR !== undefined && env.NO_COLOR !== '') return false;
+  if (env.TERM === 'dumb') return false;
+  if (env.FORCE_COLOR !== undefined) return env.FORCE_COLOR !== '0';
+  return isTerminal;
+}
+
+export type Tone = 'good' | 'bad' | 'warn' | 'dim' | 'strong';
+/** Colours a piece of text by what it means; `plain` leaves it as it is. */
+export type Paint = (text: string, tone: Tone) => string;
+
+const tones = { good: 'green', bad: 'red', warn: 'yellow', dim: 'dim', strong: 'bold' } as const;
+
+/** No colour at all. */
+export const plain: Paint = (text) => text;
+/** ANSI colours. */
+export const coloured: Paint = (text, tone) => styleText(tones[tone], text, { validateStream: false });

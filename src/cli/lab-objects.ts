@@ -1,0 +1,129 @@
+// `ambientctl lab apply | delete | get`: the objects of a lab's API server.
+import { MeshError } from '../base/errors.ts';
+import type { ApplyResult } from '../lab/control-types.ts';
+import { type Command, type CommandResult, durationOption, listOption, textOption } from './command.ts';
+import { exitCodes } from './exit-codes.ts';
+import { issueText } from './status.ts';
+import { ageText, type Column, type TableView, table } from './table.ts';
+import { labOf } from './which-mesh.ts';
+
+/** Applies manifests; returns when every proxy is in step. Exit 1, and nothing applied, when an object is refused. */
+export const labApply: Command = async (context) => {
+  const paths = pathsOf(listOption(context, 'file'), 'apply');
+  return applyResult(await labOf(context).apply(paths, durationOption(context, 'timeout', 60_000)));
+};
+
+/** Deletes the objects that manifests name. */
+export const labDelete: Command = async (context) => {
+  const paths = pathsOf(listOption(context, 'file'), 'delete');
+  return applyResult(await labOf(context).delete(paths, durationOption(context, 'timeout', 60_000)));
+};
+
+function pathsOf(paths: readonly string[], verb: string): readonly string[] {
+  if (paths.length > 0) return paths;
+  throw new MeshError('USAGE', { reason: `say what to ${verb}: -f FILE, -f FOLDER, or -f - for standard input` });
+}
+
+/** The result for an answer that is at hand. */
+export function applyResult(result: ApplyResult): CommandResult {
+  return {
+    data: result,
+    text: (view) => applyText(result, view),
+    exitCode: result.refused.length > 0 ? exitCodes.failureFound : exitCodes.fine,
+  };
+}
+
+function applyText(result: ApplyResult, view: TableView): string {
+  const findings = [...result.refused, ...result.warnings].map((issue) => issueText(issue, view)).join('');
+  if (result.refused.length > 0) return `${findings}nothing was applied\n`;
+  const lines = result.applied.map((one) => {
+    const name = one.namespace === '' ? one.name : `${one.namespace}/${one.name}`;
+    return `${one.kind} ${name} ${one.action}\n`;
+  });
+  return findings + (lines.join('') || 'nothing to do\n');
+}
+
+type KubeObject = Record<string, unknown>;
+
+/** Objects of one kind, in every namespace unless `-n` names one. */
+export const labGet: Command = async (context) => {
+  const [kind = '', name] = context.args;
+  const objects = await labOf(context).get(kind, name, textOption(context, 'namespace'));
+  return getResult(objects, name !== undefined, Date.now());
+};
+
+/** The result for objects that are at hand; `single`: one was asked for by name. */
+export function getResult(objects: readonly KubeObject[], single: boolean, nowMs: number): CommandResult {
+  const list = { apiVersion: 'v1', kind: 'List', items: objects };
+  return {
+    data: single && objects.length === 1 ? objects[0] : list,
+    text: (view) => table(columnsFor(String(objects[0]?.kind ?? ''), nowMs), objects, view, 'nothing of that kind'),
+  };
+}
+
+function columnsFor(kind: string, nowMs: number): Column<KubeObject>[] {
+  const own = columnsOfKind[kind] ?? [];
+  return [
+    { header: 'NAMESPACE', value: (row) => text(row, 'metadata', 'namespace') },
+    { header: 'NAME', value: (row) => text(row, 'metadata', 'name') },
+    ...own,
+    { header: 'AGE', value: (row) => ageText(text(row, 'metadata', 'creationTimestamp'), nowMs), right: true },
+  ];
+}
+
+const columnsOfKind: Readonly<Record<string, readonly Column<KubeObject>[]>> = {
+  Pod: [
+    { header: 'READY', value: (row) => condition(row, 'Ready') },
+    { header: 'STATUS', value: (row) => text(row, 'status', 'phase') },
+    { header: 'IP', value: (row) => text(row, 'status', 'podIP') },
+    { header: 'NODE', value: (row) => text(row, 'spec', 'nodeName') },
+  ],
+  Service: [
+    { header: 'TYPE', value: (row) => text(row, 'spec', 'type') ?? 'ClusterIP' },
+    { header: 'CLUSTER_IP', value: (row) => text(row, 'spec', 'clusterIP') },
+    {
+      header: 'PORTS',
+      value: (row) =>
+        list(row, 'spec', 'ports')
+          .map((port) => text(port, 'port'))
+          .join(','),
+    },
+  ],
+  EndpointSlice: [
+    {
+      header: 'ENDPOINTS',
+      value: (row) =>
+        list(row, 'endpoints')
+          .flatMap((one) => strings(one.addresses))
+          .join(','),
+    },
+  ],
+  Deployment: [{ header: 'REPLICAS', value: (row) => text(row, 'spec', 'replicas') ?? '1' }],
+  AuthorizationPolicy: [{ header: 'ACTION', value: (row) => text(row, 'spec', 'action') ?? 'ALLOW' }],
+  PeerAuthentication: [{ header: 'MODE', value: (row) => text(row, 'spec', 'mtls', 'mode') ?? 'UNSET' }],
+};
+
+function at(value: unknown, keys: readonly string[]): unknown {
+  let found = value;
+  for (const key of keys) found = typeof found === 'object' && found !== null ? (found as KubeObject)[key] : undefined;
+  return found;
+}
+
+function text(value: unknown, ...keys: string[]): string | null {
+  const found = at(value, keys);
+  return found === undefined || found === null ? null : String(found);
+}
+
+function list(value: unknown, ...keys: string[]): KubeObject[] {
+  const found = at(value, keys);
+  return Array.isArray(found) ? found : [];
+}
+
+function strings(value: unknown): string[] {
+  return Array.isArray(value) ? value.map(String) : [];
+}
+
+function condition(row: KubeObject, type: string): string {
+  const found = list(row, 'status', 'conditions').find((one) => one.type === type);
+  return found?.status === 'True' ? 'yes' : 'no';
+}

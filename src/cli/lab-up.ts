@@ -1,0 +1,157 @@
+// `ambientctl lab up | down | list | status`: the life of a lab.
+import { MeshError } from '../base/errors.ts';
+import { findLab, type LabClient, listLabs } from '../lab/control-client.ts';
+import type { LabPod, LabProgress, LabStatus } from '../lab/control-types.ts';
+import { launchLab } from '../lab/launch.ts';
+import { type Command, type CommandResult, durationOption, listOption, textOption } from './command.ts';
+import { exitCodes } from './exit-codes.ts';
+import { type CliIo, coloured, plain } from './io.ts';
+import { ageText, type TableView, table } from './table.ts';
+import { labOf } from './which-mesh.ts';
+
+/** Starts a lab; Ctrl-C while it starts ends it again. */
+export const labUp: Command = async ({ io, ...context }) => {
+  const full = { io, ...context };
+  const name = context.args[0] ?? textOption(full, 'lab') ?? (io.env.AMBIENT_LAB || 'lab');
+  const paths = listOption(full, 'file');
+  if (paths.length === 0) {
+    throw new MeshError('USAGE', { reason: 'say which manifests: ambientctl lab up -f deploy/samples/shop' });
+  }
+  const nodes = textOption(full, 'nodes');
+  const abort = (): void => void endLab(name);
+  const interruption = io.interruption();
+  interruption.addEventListener('abort', abort);
+  try {
+    const lab = await launchLab({
+      name,
+      paths,
+      ...(nodes === undefined ? {} : { nodes: Number(nodes) }),
+      images: imageOptions(listOption(full, 'image')),
+      timeoutMs: durationOption(full, 'timeout', 60_000),
+      onProgress: (progress) => sayProgress(io, progress),
+    });
+    const status = await lab.status();
+    io.stderr.write(`next: ambientctl lab status, ambientctl edges -w, ambientctl lab down ${name}\n`);
+    return {
+      data: status,
+      text: () =>
+        `lab ${name} is ready: ${status.nodes.length} nodes, ${status.pods.length} pods, every proxy in step\n`,
+    };
+  } finally {
+    interruption.removeEventListener('abort', abort);
+  }
+};
+
+/** One line of a lab's start on stderr. */
+export function sayProgress(io: CliIo, progress: LabProgress): void {
+  if (progress.type === 'failed') return; // becomes the error of the command
+  const paint = io.stderrColour ? coloured : plain;
+  const mark = progress.type === 'warning' ? paint('warning:', 'warn') : paint('-', 'dim');
+  io.stderr.write(`${mark} ${progress.message}\n`);
+}
+
+async function endLab(name: string): Promise<void> {
+  const running = listLabs().some((lab) => lab.name === name);
+  if (running) await findLab(name).down();
+}
+
+function imageOptions(pairs: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const at = pair.indexOf('=');
+      if (at < 1) throw new MeshError('USAGE', { reason: `--image '${pair}' is not IMAGE=COMMAND` });
+      return [pair.slice(0, at), pair.slice(at + 1)];
+    }),
+  );
+}
+
+/** Ends a lab and everything in it. */
+export const labDown: Command = async (context) => {
+  const lab = labOf(context, context.args[0]);
+  await lab.down();
+  return {
+    data: { name: lab.lab.name, ended: true },
+    text: () => `lab ${lab.lab.name} has ended; nothing of it is left\n`,
+  };
+};
+
+/** Running labs. */
+export const labList: Command = async () => {
+  const labs = listLabs();
+  const nowMs = Date.now();
+  return {
+    data: { labs },
+    text: (view) =>
+      table(
+        [
+          { header: 'NAME', value: (row: (typeof labs)[number]) => row.name },
+          { header: 'AGE', value: (row) => ageText(row.startedAt, nowMs), right: true },
+          { header: 'PID', value: (row) => row.hostPid },
+        ],
+        labs,
+        view,
+        'no lab is running; start one with: ambientctl lab up -f PATH',
+      ),
+  };
+};
+
+/** Nodes and pods of a lab. Exit 1 while something is not ready. */
+export const labStatus: Command = async (context) => {
+  const lab: LabClient = labOf(context, context.args[0]);
+  return labStatusResult(await lab.status());
+};
+
+/** The result for a status that is at hand. */
+export function labStatusResult(status: LabStatus): CommandResult {
+  return {
+    data: status,
+    text: (view) => statusText(status, view),
+    exitCode: status.ready ? exitCodes.fine : exitCodes.failureFound,
+  };
+}
+
+function statusText(status: LabStatus, view: TableView): string {
+  const nodes = table(
+    [
+      { header: 'NODE', value: (row: LabStatus['nodes'][number]) => row.name },
+      {
+        header: 'PROXY',
+        value: (row) => (row.proxyReady ? 'ready' : 'not ready'),
+        tone: (row) => (row.proxyReady ? 'good' : 'bad'),
+      },
+      { header: 'ADDRESS', value: (row) => (view.wide ? row.addresses.join(',') : row.addresses[0]) },
+      { header: 'POD_CIDR', value: (row) => (view.wide ? row.podCidrs.join(',') : row.podCidrs[0]) },
+    ],
+    status.nodes,
+    view,
+    'no node',
+  );
+  const pods = podTable(status.pods, view);
+  const pending = status.pending.map((line) => `${view.paint('waiting:', 'warn')} ${line}\n`).join('');
+  return [nodes, pods, ...(pending === '' ? [] : [pending])].join('\n');
+}
+
+/** NAMESPACE, POD, READY, STATUS, RESTARTS, NODE, MESH. */
+export function podTable(pods: readonly LabPod[], view: TableView): string {
+  return table(
+    [
+      { header: 'NAMESPACE', value: (row) => row.namespace },
+      { header: 'POD', value: (row) => row.name },
+      { header: 'READY', value: (row) => (row.ready ? 'yes' : 'no'), tone: (row) => (row.ready ? 'good' : 'bad') },
+      { header: 'STATUS', value: (row) => (row.reason === null ? row.phase : `${row.phase}: ${row.reason}`) },
+      { header: 'RESTARTS', value: (row) => row.restarts },
+      { header: 'NODE', value: (row) => row.node },
+      { header: 'MESH', value: (row) => (row.enrolled ? 'in' : 'outside') },
+      { header: 'ADDRESS', value: (row) => (view.wide ? row.addresses.join(',') : row.addresses[0]) },
+      { header: 'SERVICE_ACCOUNT', wide: true, value: (row) => row.serviceAccount },
+      {
+        header: 'OWNER',
+        wide: true,
+        value: (row) => (row.owner === null ? null : `${row.owner.kind}/${row.owner.name}`),
+      },
+    ],
+    pods,
+    view,
+    'no pod',
+  );
+}

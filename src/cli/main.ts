@@ -1,0 +1,29 @@
+// Runs one command line: parse, act, print, and turn whatever went wrong into one line and an exit code.
+import { CommanderError } from 'commander';
+import { MeshError } from '../base/errors.ts';
+import { exitCodeOf, exitCodes } from './exit-codes.ts';
+import { type CliIo, coloured, plain } from './io.ts';
+import { buildProgram } from './program.ts';
+
+/** Runs `ambientctl` with `args` and returns its exit code. Never throws. */
+export async function runCli(args: readonly string[], io: CliIo): Promise<number> {
+  const outcome = { exitCode: exitCodes.fine as number };
+  try {
+    const program = buildProgram(io, outcome);
+    if (args.length === 0) {
+      program.outputHelp();
+      return exitCodes.fine;
+    }
+    await program.parseAsync([...args], { from: 'user' });
+    return outcome.exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.fine : exitCodes.usage;
+    if (error instanceof Error && error.name === 'AbortError') return exitCodes.interrupted;
+    const known = MeshError.from(error);
+    const paint = io.stderrColour ? coloured : plain;
+    io.stderr.write(`${paint('ambientctl:', 'bad')} ${known.message}\n`);
+    if (known.code === 'INTERNAL' && io.env.AMBIENT_DEBUG)
+      io.stderr.write(`${(known.cause as Error)?.stack ?? known.stack}\n`);
+    return exitCodeOf(known);
+  }
+}

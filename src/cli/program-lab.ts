@@ -1,0 +1,192 @@
+// The `ambientctl lab …` branch of the command tree: names, options and help.
+import type { Command as Commander } from 'commander';
+import type { LabFault } from '../lab/control-types.ts';
+import { type Act, collect, examples, withLab, withMesh, withOutput } from './program-options.ts';
+
+const partHelp = 'NS/POD, deploy/NAME (with -n), node/NAME or controller';
+
+/** Adds the branch to `program`. */
+export function addLabCommands(program: Commander, act: Act): void {
+  const lab = program
+    .command('lab')
+    .helpCommand(false)
+    .summary('a whole mesh on this machine, from ordinary manifests')
+    .description(
+      'Runs a whole mesh on this machine: nodes and pods are network namespaces, the rest is real. No root needed.',
+    )
+    .addHelpText(
+      'after',
+      examples([
+        ['ambientctl lab up -f deploy/samples/shop', 'start; returns when all is ready'],
+        ['ambientctl lab exec -n shop deploy/web -- curl -s http://catalog/', 'be a pod'],
+        ['ambientctl lab apply -f policy.yaml', 'in force when it returns'],
+        ['ambientctl lab logs --access node/node-1', 'one line per connection'],
+        ['ambientctl lab fault cut node-2', 'pull the plug; heal puts it back'],
+        ['ambientctl lab down', 'nothing is left behind'],
+      ]),
+    );
+  addLife(lab, act);
+  addObjects(lab, act);
+  addParts(lab, act);
+  addFaults(lab, act);
+}
+
+function addLife(lab: Commander, act: Act): void {
+  withOutput(lab.command('up'))
+    .argument('[name]', 'name of the lab; default AMBIENT_LAB, or lab')
+    .summary('start a lab from manifests')
+    .description(
+      'Starts a lab and returns when every pod is ready and every proxy in step; exit 1 with the reason otherwise.',
+    )
+    .option('-f, --file <path>', 'a manifest, or a folder of them (repeatable); watched while the lab runs', collect)
+    .option('--nodes <n>', 'how many nodes, when the manifests have no Node')
+    .option(
+      '--image <image=command>',
+      'what runs for an image (repeatable); ambient/echo and ambient/load are built in',
+      collect,
+    )
+    .option('--timeout <duration>', 'how long readiness may take', '60s')
+    .addHelpText(
+      'after',
+      examples([
+        ['ambientctl lab up -f deploy/samples/shop', ''],
+        [
+          "ambientctl lab up ci -f manifests/ --image 'registry/app:1=node app.js'",
+          'run your own program for an image',
+        ],
+      ]),
+    )
+    .action(act(async () => (await import('./lab-up.ts')).labUp));
+  withMesh(lab.command('down'))
+    .argument('[name]')
+    .summary('end a lab and everything in it')
+    .description('Ends a lab; no process, namespace, rule or file of it is left.')
+    .action(act(async () => (await import('./lab-up.ts')).labDown));
+  withOutput(lab.command('list'))
+    .summary('running labs')
+    .description('Lists running labs.')
+    .action(act(async () => (await import('./lab-up.ts')).labList));
+  withMesh(lab.command('status'))
+    .argument('[name]')
+    .summary('nodes and pods of a lab')
+    .description('Shows nodes and pods of a lab; exit 1 while something is not ready.')
+    .action(act(async () => (await import('./lab-up.ts')).labStatus));
+  withLab(lab.command('exec'))
+    .argument('<pod>', 'NS/POD, POD or deploy/NAME (with -n)')
+    .argument('[command...]', 'after --')
+    .summary('run a command in a pod')
+    .description('Runs a command in a pod; stdin, stdout, stderr, exit code and signals pass through.')
+    .option('-n, --namespace <ns>', 'namespace of the pod', 'default')
+    .option('-c, --container <name>', 'container; default the first')
+    .addHelpText(
+      'after',
+      examples([
+        ['ambientctl lab exec -n shop deploy/web -- curl -s http://catalog/', ''],
+        ['ambientctl lab exec shop/web-1 -- sh', 'a shell in a pod'],
+      ]),
+    )
+    .action(act(async () => (await import('./lab-enter.ts')).labExec));
+  withLab(lab.command('shell'))
+    .argument('<where>', 'node/NAME or NS/POD')
+    .argument('[command...]', 'after --; default a shell')
+    .summary("a shell in the network namespace of a node or pod, with the host's programs")
+    .description("Runs a shell or a command in the network namespace of a node or pod, with the host's programs.")
+    .option('-n, --namespace <ns>', 'namespace of the pod', 'default')
+    .addHelpText(
+      'after',
+      examples([
+        ['ambientctl lab shell node/node-1 -- nft list ruleset', 'the capture rules'],
+        ['ambientctl lab shell node/node-1 -- tcpdump -ni any port 15008', 'see that it is encrypted'],
+      ]),
+    )
+    .action(act(async () => (await import('./lab-enter.ts')).labShell));
+}
+
+function addObjects(lab: Commander, act: Act): void {
+  for (const verb of ['apply', 'delete'] as const) {
+    withMesh(lab.command(verb))
+      .summary(verb === 'apply' ? 'create or change objects' : 'delete objects')
+      .description(
+        verb === 'apply'
+          ? 'Applies manifests; returns when every proxy is in step. Refused objects are named, exit 1, none applied.'
+          : 'Deletes the objects that manifests name; returns when every proxy is in step.',
+      )
+      .option('-f, --file <path>', 'a manifest, a folder of them, or - for standard input (repeatable)', collect)
+      .option('--timeout <duration>', 'how long the proxies may take', '60s')
+      .action(
+        act(async () => {
+          const module = await import('./lab-objects.ts');
+          return verb === 'apply' ? module.labApply : module.labDelete;
+        }),
+      );
+  }
+  withMesh(lab.command('get'))
+    .argument('<kind>', 'pods, services, deployments, authorizationpolicies, …')
+    .argument('[name]')
+    .summary('objects as the lab has them')
+    .description("Shows objects of the lab's API server, in every namespace unless -n names one.")
+    .option('-n, --namespace <ns>', 'only this namespace')
+    .action(act(async () => (await import('./lab-objects.ts')).labGet));
+}
+
+function addParts(lab: Commander, act: Act): void {
+  withLab(lab.command('logs'))
+    .argument('<part>', partHelp)
+    .summary('the log of a pod, a node proxy or the controller')
+    .description('Prints the log of a pod, a node proxy or the controller.')
+    .option('-f, --follow', 'go on until Ctrl-C')
+    .option('--access', 'access-log lines only')
+    .option('-n, --namespace <ns>', 'namespace of the pod', 'default')
+    .option('-c, --container <name>', 'container; default the first')
+    .addHelpText('after', examples([['ambientctl lab logs -f --access node/node-1', 'every connection as it ends']]))
+    .action(act(async () => (await import('./lab-parts.ts')).labLogs));
+  withMesh(lab.command('restart'))
+    .argument('<part>', 'node/NAME or controller')
+    .summary('restart a node proxy or the controller')
+    .description('Restarts a node proxy or the controller; returns when the new one is ready.')
+    .option('--rolling', 'start the new one before the old one ends, as a DaemonSet with maxSurge 1 does')
+    .option('--kill', 'end the old one with SIGKILL')
+    .option('--timeout <duration>', 'how long it may take', '60s')
+    .action(act(async () => (await import('./lab-parts.ts')).labRestart));
+  withMesh(lab.command('token'))
+    .argument('<account>', 'NS/SERVICEACCOUNT')
+    .summary('a service-account token as the kubelet would project it')
+    .description('Prints a service-account token, and nothing else.')
+    .option('--pod <name>', 'bind it to this pod')
+    .option('--audience <name>', 'for whom it is')
+    .action(act(async () => (await import('./lab-parts.ts')).labToken));
+}
+
+const faults: readonly { type: LabFault['type']; args: readonly string[]; summary: string }[] = [
+  { type: 'cut', args: ['<node>'], summary: "take a node's link down" },
+  { type: 'heal', args: ['<node>'], summary: "make a node's link up and faultless again" },
+  { type: 'partition', args: ['<node>', '<peer>'], summary: 'let no packet pass between two nodes' },
+  { type: 'loss', args: ['<node>', '<share>'], summary: 'drop a share of the packets (10%, 0.1)' },
+  { type: 'delay', args: ['<node>', '<duration>'], summary: 'make packets late (50ms)' },
+  { type: 'stop', args: ['<part>'], summary: 'SIGSTOP a part; cont lets it go on' },
+  { type: 'cont', args: ['<part>'], summary: 'let a stopped part go on' },
+  { type: 'kill', args: ['<part>'], summary: 'SIGKILL a part; its supervisor starts it again' },
+];
+
+function addFaults(lab: Commander, act: Act): void {
+  const fault = lab
+    .command('fault')
+    .helpCommand(false)
+    .summary('break links and parts, and heal them')
+    .description(`Breaks a part of the lab. A part is ${partHelp}.`)
+    .addHelpText(
+      'after',
+      examples([
+        ['ambientctl lab fault delay node-2 50ms', ''],
+        ['ambientctl lab fault partition node-1 node-2', 'both still reach the controller'],
+        ['ambientctl lab fault heal node-2', 'undo link faults'],
+        ['ambientctl lab fault kill node/node-1', 'its pods go silent, nothing is sent in the clear'],
+      ]),
+    );
+  for (const { type, args, summary } of faults) {
+    const command = withMesh(fault.command(type)).summary(summary).description(summary);
+    for (const arg of args) command.argument(arg);
+    if (args.includes('<part>')) command.option('-n, --namespace <ns>', 'namespace of the pod', 'default');
+    command.action(act(async () => (await import('./lab-parts.ts')).labFault(type)));
+  }
+}

@@ -1,0 +1,183 @@
+// The command tree of `ambientctl`: names, options and help. What a command does is imported only when it runs, so
+// that help is instant.
+import { Command as Commander } from 'commander';
+import { printResult } from './command.ts';
+import { configViews } from './config-views.ts';
+import { type CliIo, coloured, plain } from './io.ts';
+import { addLabCommands } from './program-lab.ts';
+import { type Act, collect, examples, withMesh } from './program-options.ts';
+
+/** Where a command leaves its exit code. */
+export interface Outcome {
+  exitCode: number;
+}
+
+/** The program for one command line. */
+export function buildProgram(io: CliIo, outcome: Outcome): Commander {
+  const program = new Commander('ambientctl')
+    .description('Looks into an Ambient mesh, explains what it does, and runs one on this machine (the lab).')
+    .helpCommand(false)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => io.stdout.write(text),
+      writeErr: (text) => io.stderr.write(text),
+      getOutHelpWidth: () => Math.min(Math.max(io.columns, 80), 120),
+      outputError: (text, write) => write(errorLine(text, io)),
+    })
+    .addHelpText('after', examples(topExamples) + exitCodeHelp);
+  const act: Act =
+    (load) =>
+    async (...args) => {
+      const command = args.at(-1) as Commander;
+      const positional = command.processedArgs.flat().filter((arg): arg is string => typeof arg === 'string');
+      const options = command.opts<Record<string, unknown>>();
+      const run = await load();
+      const result = await run({ io, args: positional, options });
+      const format = typeof options.output === 'string' ? options.output : 'table';
+      outcome.exitCode = typeof result === 'number' ? result : await printResult(io, result, format);
+    };
+  addLookCommands(program, act);
+  addLabCommands(program, act);
+  addCompletion(program, io, act);
+  return program;
+}
+
+const topExamples: readonly [string, string][] = [
+  ['ambientctl lab up -f deploy/samples/shop', 'a mesh on this machine, from ordinary manifests'],
+  ['ambientctl edges -w', 'who talks to whom, live'],
+  ['ambientctl why shop/web svc/payments.shop', 'may they talk, over what, and who decided'],
+  ['ambientctl status', 'is every proxy up to date, was anything refused'],
+  ['ambientctl config connections --node node-1', "a proxy's own view"],
+];
+
+const exitCodeHelp = `
+Exit codes: 0 fine, 1 a failure was found, 2 usage or unreadable input, 3 not reachable, 4 timed out.
+Data goes to stdout, talk to stderr. -o json prints everything that a table shows, and more.
+`;
+
+function addLookCommands(program: Commander, act: Act): void {
+  withMesh(program.command('status'))
+    .summary('proxies, whether they are in step, refused configuration')
+    .description(
+      'Shows every proxy, whether it holds what the controller serves, and what was refused, with its place.',
+    )
+    .addHelpText(
+      'after',
+      examples([
+        ['ambientctl status', 'exit 1 when something is not in step or was refused'],
+        ['ambientctl status -o json | jq .proxies[].inStep', 'for scripts'],
+      ]),
+    )
+    .action(act(async () => (await import('./status.ts')).status));
+
+  addConfigCommands(program, act);
+
+  withMesh(program.command('why'))
+    .argument('<from>', 'NS/POD, deploy/NAME (with -n), or an IP')
+    .argument('<to>', 'the same, or svc/NAME.NS; with :PORT where it has several')
+    .summary('would this connection be allowed, how is it carried, who decides')
+    .description(
+      "Explains a connection before or after it happens. The answer is computed by the data path's own policy code.",
+    )
+    .option('-f, --file <path>', 'explain manifests instead of a running mesh (repeatable)', collect)
+    .option('-n, --namespace <ns>', 'where deploy/NAME is looked for', 'default')
+    .option('--port <port>', 'the port, instead of :PORT')
+    .addHelpText(
+      'after',
+      examples([
+        ['ambientctl why deploy/web svc/payments.shop -n shop', 'in the running lab'],
+        ['ambientctl why -f deploy/samples/shop -n shop deploy/checkout svc/payments.shop:80', 'offline, for CI'],
+        ['ambientctl why shop/web 10.96.0.12:80 -o json', 'exit 0 allowed, 1 denied or unreachable'],
+      ]),
+    )
+    .action(act(async () => (await import('./why.ts')).why));
+
+  withMesh(program.command('edges'))
+    .summary('who talks to whom, encrypted by which identities, refused by which policy')
+    .description('Shows the edges of the mesh as its node proxies saw them since they started.')
+    .option('-w, --watch', 'redraw every second until Ctrl-C')
+    .option('-n, --namespace <ns>', 'only edges that touch this namespace')
+    .addHelpText(
+      'after',
+      examples([
+        ['ambientctl edges -w', 'live'],
+        ['ambientctl edges -n shop -o wide', 'with bytes and failures'],
+      ]),
+    )
+    .action(act(async () => (await import('./edges.ts')).edges));
+
+  withMesh(program.command('version'))
+    .summary('versions of this program and of the parts of the lab')
+    .description('Prints the version of this program, and of the controller and the proxies of the lab if one runs.')
+    .option('--client', 'this program only')
+    .action(act(async () => (await import('./version.ts')).version));
+}
+
+function addConfigCommands(program: Commander, act: Act): void {
+  const config = program
+    .command('config')
+    .helpCommand(false)
+    .summary("a node proxy's own view: workloads, services, policies, certs, connections")
+    .description('Shows what a node proxy itself holds, live or from a saved dump.')
+    .addHelpText(
+      'after',
+      examples([
+        ['ambientctl config workloads --node node-1', ''],
+        ['ambientctl config connections --node node-2 -o wide', 'with identities'],
+        ['ambientctl config all --node node-1 -o json > dump.json', 'save everything'],
+        ['ambientctl config certs -f dump.json', 'read it later, anywhere'],
+      ]),
+    );
+  for (const view of configViews) {
+    withMesh(config.command(view))
+      .summary(configSummary[view])
+      .description(`Shows ${configSummary[view]}.`)
+      .option('--node <name>', 'the node whose proxy is asked')
+      .option('-f, --file <dump>', 'read a saved dump instead (- is standard input)')
+      .option('-n, --namespace <ns>', 'only this namespace')
+      .action(act(async () => (await import('./config.ts')).config(view)));
+  }
+}
+
+const configSummary = {
+  workloads: 'pods that the proxy knows, their addresses, nodes and protocol',
+  services: 'services with their addresses and how many endpoints are healthy',
+  policies: 'authorisation policies in force',
+  certs: 'certificates that the proxy holds, with their validity',
+  connections: 'connections that are open now',
+  all: 'everything, one table after the other; -o json is the whole dump',
+} as const;
+
+function addCompletion(program: Commander, io: CliIo, act: Act): void {
+  program
+    .command('completion')
+    .argument('<shell>', 'bash, zsh or fish')
+    .summary('prints a completion script')
+    .description('Prints a script that completes commands, options, and live names of labs, nodes and pods.')
+    .addHelpText(
+      'after',
+      examples([
+        ['source <(ambientctl completion bash)', 'bash, this session'],
+        ['ambientctl completion zsh > "${fpath[1]}/_ambientctl"', 'zsh'],
+        ['ambientctl completion fish > ~/.config/fish/completions/ambientctl.fish', 'fish'],
+      ]),
+    )
+    .action(act(async () => (await import('./completion.ts')).completion));
+  program
+    .command('__complete', { hidden: true })
+    .argument('[words...]')
+    .action(act(async () => (await import('./complete.ts')).complete(program, io)));
+}
+
+/** Commander's complaint as our one line, with what to do next. */
+function errorLine(text: string, io: CliIo): string {
+  const paint = io.stderrColour ? coloured : plain;
+  const words = text
+    .trim()
+    .replace(/^error: /, '')
+    .replace(/\n\(Did you mean (.*?)\??\)/s, '; did you mean $1?')
+    .replaceAll('\n', ' ')
+    .replace(/\.$/, '');
+  const hint = words.includes('did you mean') ? '' : '; see --help';
+  return `${paint('ambientctl:', 'bad')} ${words}${hint}\n`;
+}

@@ -1,0 +1,110 @@
+// `ambientctl status`: which proxies there are, whether they hold what the controller serves, and which configuration
+// was refused.
+import type { ResourceIssue } from '../model/types.ts';
+import type { ProxyView, StatusView } from '../model/views.ts';
+import type { Command, CommandResult } from './command.ts';
+import { exitCodes } from './exit-codes.ts';
+import { ageText, type Column, type TableView, table } from './table.ts';
+import { adminView, labOf } from './which-mesh.ts';
+
+/**
+ * Asks the controller. Exit 1 when a proxy is not ready or behind, when something was refused, or when a source
+ * cannot be read.
+ */
+export const status: Command = async (context) => {
+  const lab = labOf(context);
+  return statusResult((await adminView(lab, 'controller', '/status', 'proxies')) as StatusView, Date.now());
+};
+
+/** The result for a view that is at hand; `nowMs` only serves ages. */
+export function statusResult(view: StatusView, nowMs: number): CommandResult {
+  const bad =
+    view.proxies.some(
+      (proxy) => !proxy.ready || !proxy.inStep || proxy.types.some((type) => type.refused.length > 0),
+    ) ||
+    view.sources.some((source) => !source.ok) ||
+    view.issues.some((issue) => issue.severity === 'error');
+  return {
+    data: view,
+    text: (shown) => statusText(view, shown, nowMs),
+    exitCode: bad ? exitCodes.failureFound : exitCodes.fine,
+  };
+}
+
+function statusText(view: StatusView, shown: TableView, nowMs: number): string {
+  const proxies: Column<ProxyView>[] = [
+    { header: 'KIND', value: (proxy) => proxy.kind },
+    { header: 'NAME', value: (proxy) => proxy.name },
+    { header: 'NODE', value: (proxy) => proxy.node },
+    { header: 'VERSION', value: (proxy) => proxy.version },
+    { header: 'READY', value: (proxy) => yesNo(proxy.ready), tone: (proxy) => (proxy.ready ? 'good' : 'bad') },
+    {
+      header: 'IN_STEP',
+      value: (proxy) => (proxy.inStep ? 'yes' : `no, for ${ageText(proxy.behindSince, nowMs)}`),
+      tone: (proxy) => (proxy.inStep ? 'good' : 'bad'),
+    },
+    { header: 'REFUSED', value: (proxy) => proxy.types.reduce((sum, type) => sum + type.refused.length, 0) },
+    {
+      header: 'APPLIED',
+      wide: true,
+      value: (proxy) => proxy.types.map((type) => `${shortType(type.type)}@${type.applied}`).join(' '),
+    },
+  ];
+  const sections = [table(proxies, view.proxies, shown, 'no proxy has connected to the controller yet')];
+  const refused = view.proxies.flatMap((proxy) =>
+    proxy.types.flatMap((type) =>
+      type.refused.map((one) => ({ proxy: proxy.name, type: shortType(type.type), ...one })),
+    ),
+  );
+  if (refused.length > 0) {
+    sections.push(
+      table(
+        [
+          { header: 'REFUSED_BY', value: (row) => row.proxy },
+          { header: 'TYPE', value: (row) => row.type },
+          { header: 'RESOURCE', value: (row) => row.resource },
+          { header: 'REASON', value: (row) => row.reason, tone: () => 'bad' },
+        ],
+        refused,
+        shown,
+      ),
+    );
+  }
+  const sources = sourceLines(view, shown);
+  if (sources !== '') sections.push(sources);
+  if (view.issues.length > 0) sections.push(view.issues.map((issue) => issueText(issue, shown)).join(''));
+  return sections.join('\n');
+}
+
+function sourceLines(view: StatusView, shown: TableView): string {
+  const lines: string[] = [];
+  for (const source of view.sources) {
+    if (source.error !== null) {
+      const { file, line, column, message } = source.error;
+      lines.push(
+        `${shown.paint('error', 'bad')} ${file}:${line}:${column}: ${message}; the last good state stays in force\n`,
+      );
+    } else if (shown.wide) lines.push(`source ${source.path} is read\n`);
+    const ignored = (source.ignored ?? []).map((one) => `${one.count} ${one.kind}`).join(', ');
+    if (ignored !== '') lines.push(`${shown.paint('ignored', 'dim')} in ${source.path}: ${ignored}\n`);
+  }
+  return lines.join('');
+}
+
+/** One finding as one line: severity, what and where, the words, and what to write instead. */
+export function issueText(issue: ResourceIssue, shown: TableView): string {
+  const tone = { error: 'bad', warning: 'warn', info: 'dim' } as const;
+  const name = issue.namespace === '' ? issue.name : `${issue.namespace}/${issue.name}`;
+  const place = issue.place === null ? '' : ` (${issue.place.file}:${issue.place.line}:${issue.place.column})`;
+  const fix = issue.fix === '' ? '' : `; ${issue.fix}`;
+  return `${shown.paint(issue.severity, tone[issue.severity])} ${issue.kind} ${name}${place}: ${issue.message}${fix}\n`;
+}
+
+/** `istio.workload.Address` of a type URL. */
+function shortType(type: string): string {
+  return type.slice(type.lastIndexOf('/') + 1);
+}
+
+function yesNo(value: boolean): string {
+  return value ? 'yes' : 'no';
+}

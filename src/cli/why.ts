@@ -1,0 +1,150 @@
+// `ambientctl why FROM TO[:PORT]`: what would happen to a connection, and why. The answer is computed by
+// `src/policy`, with the very code of the data path, from the mesh of a lab's controller or from manifests.
+import { MeshError } from '../base/errors.ts';
+import type { MeshCompiler } from '../model/compiler.ts';
+import { MeshIndex } from '../model/mesh-index.ts';
+import type { Resource } from '../model/resources.ts';
+import type { MeshView } from '../model/views.ts';
+import { why as explain, type WhyAnswer, type WhyEnd, type WhyQuery, type WhyResult } from '../policy/why.ts';
+import { type Command, type CommandContext, type CommandResult, listOption, textOption } from './command.ts';
+import { exitCodes } from './exit-codes.ts';
+import type { TableView } from './table.ts';
+import { adminView, labOf, refuseCluster } from './which-mesh.ts';
+
+/** Exit 0 for allow, 1 for deny and unreachable. */
+export const why: Command = async (context) => {
+  const [from, to] = context.args;
+  if (from === undefined || to === undefined) throw new MeshError('USAGE', { reason: 'say FROM and TO[:PORT]' });
+  const query = { from, to, port: portOption(context), namespace: textOption(context, 'namespace') ?? 'default' };
+  const paths = listOption(context, 'file');
+  return whyResult(paths.length > 0 ? await explainOffline(context, paths, query) : await explainLive(context, query));
+};
+
+/** The result for an answer that is at hand. */
+export function whyResult(answer: WhyResult): CommandResult {
+  return {
+    data: answer,
+    text: (view) => whyText(answer, view),
+    exitCode: answer.verdict === 'allow' ? exitCodes.fine : exitCodes.failureFound,
+  };
+}
+
+/** Compiles manifests as the controller would, Deployments without pods standing as one workload each. */
+async function explainOffline(context: CommandContext, paths: readonly string[], query: WhyQuery): Promise<WhyResult> {
+  refuseCluster(context);
+  const { loadManifests } = await import('../kube/load.ts');
+  const compiler = await compile((await loadManifests(paths)).resources);
+  return explain(indexOf(compiler.mesh()), query, {
+    sameNode: 'direct',
+    strictBy: (workload) => compiler.peerAuthenticationOf(workload),
+  });
+}
+
+async function explainLive(context: CommandContext, query: WhyQuery): Promise<WhyResult> {
+  const lab = labOf(context);
+  const index = indexOf((await adminView(lab, 'controller', '/mesh', 'workloads')) as MeshView);
+  const answer = explain(index, query, { sameNode: 'direct' });
+  if (![answer, ...(answer.perEndpoint ?? [])].some((one) => one.decidedBy?.kind === 'PeerAuthentication'))
+    return answer;
+  // On the wire all STRICT workloads share one policy. The object that a person wrote is found among the lab's objects.
+  const { readManifests } = await import('../kube/manifests.ts');
+  const kinds = ['Namespace', 'Pod', 'PeerAuthentication'];
+  const lists = await Promise.all(kinds.map((kind) => lab.get(kind)));
+  const text = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: lists.flat() });
+  const compiler = await compile(readManifests([{ text, file: `lab ${lab.lab.name}` }]).resources);
+  return explain(index, query, {
+    sameNode: 'direct',
+    strictBy: (workload) => compiler.peerAuthenticationOf(workload),
+  });
+}
+
+async function compile(resources: readonly Resource[]): Promise<MeshCompiler> {
+  const { MeshCompiler } = await import('../model/compiler.ts');
+  const compiler = new MeshCompiler({
+    trustDomain: 'cluster.local',
+    clusterId: 'Kubernetes',
+    clusterDomain: 'cluster.local',
+    rootNamespaces: ['ambient-system', 'istio-system'],
+    expandTemplates: true,
+  });
+  for (const resource of resources) compiler.upsert(resource);
+  compiler.flush();
+  return compiler;
+}
+
+function indexOf(view: MeshView): MeshIndex {
+  const index = new MeshIndex();
+  index.apply({ ...view, removedAddresses: [], removedPolicies: [], complete: true });
+  return index;
+}
+
+function portOption(context: CommandContext): number | null {
+  const text = textOption(context, 'port');
+  if (text === undefined) return null;
+  const port = Number(text);
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) {
+    throw new MeshError('USAGE', { reason: `--port '${text}' is no port number` });
+  }
+  return port;
+}
+
+/** The answer as a person would give it: the verdict in a sentence, how it is carried, the hops, and the reasons. */
+export function whyText(answer: WhyResult, view: TableView): string {
+  const lines = [verdictLine(answer, view)];
+  const carried = carriedLine(answer);
+  if (carried !== null) lines.push(carried);
+  if (answer.hops.length > 0) lines.push(`path: ${answer.hops.map((hop) => `${hop.kind} ${hop.name}`).join(' > ')}`);
+  for (const reason of answer.reasons) lines.push(`  - ${reason}`);
+  if (answer.perEndpoint !== undefined && answer.perEndpoint.length > 0) {
+    lines.push('the endpoints differ:');
+    for (const one of answer.perEndpoint) {
+      const by = one.decidedBy === null ? '' : `, by ${policyName(one.decidedBy)}`;
+      lines.push(`  - ${one.namespace}/${one.workload} on ${one.node}: ${paintVerdict(one.verdict, view)}${by}`);
+      for (const reason of one.reasons) lines.push(`      ${reason}`);
+    }
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+function verdictLine(answer: WhyResult, view: TableView): string {
+  const from = endName(answer.from);
+  const to = answer.to.service !== null ? `service ${answer.to.service}` : endName(answer.to);
+  const target = `${to} on port ${answer.to.port}`;
+  const who = `${from}${answer.from.identity === null ? '' : ` (${answer.from.identity})`}`;
+  const word = paintVerdict(answer.verdict, view);
+  if (answer.verdict === 'allow') return `${word}: ${who} can reach ${target}`;
+  if (answer.verdict === 'unreachable') return `${word}: ${who} cannot reach ${target}, whatever policy says`;
+  const by = answer.decidedBy === null ? '' : `; it is refused by ${policyName(answer.decidedBy)}`;
+  return `${word}: ${who} may not reach ${target}${by}`;
+}
+
+function carriedLine(answer: WhyResult): string | null {
+  if (answer.verdict === 'unreachable') return null;
+  const fromNode = answer.from.node ?? 'its node';
+  switch (answer.transport) {
+    case 'mtls':
+      return `carried: mutual TLS from the proxy of ${fromNode} to that of ${answer.to.node ?? 'the peer node'}`;
+    case 'same-node':
+      return `carried: inside ${fromNode}, whose proxy knows both ends; the bytes do not leave the machine`;
+    case 'plaintext':
+      return 'carried: plaintext, since not both ends are in the mesh';
+    default:
+      return null;
+  }
+}
+
+function policyName(policy: NonNullable<WhyAnswer['decidedBy']>): string {
+  const rule = policy.rule === null || policy.rule === undefined ? '' : `, rule ${policy.rule}`;
+  return `${policy.kind} ${policy.namespace}/${policy.name}${rule}`;
+}
+
+function endName(end: WhyEnd): string {
+  if (end.workload === null) return 'an address outside the mesh';
+  const name = end.namespace === null ? end.workload : `${end.namespace}/${end.workload}`;
+  return end.enrolled ? name : `${name}, which is outside the mesh,`;
+}
+
+function paintVerdict(verdict: WhyAnswer['verdict'], view: TableView): string {
+  const words = { allow: 'allowed', deny: 'denied', unreachable: 'unreachable' } as const;
+  return view.paint(words[verdict], verdict === 'allow' ? 'good' : 'bad');
+}

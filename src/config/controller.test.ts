@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { readControllerConfig } from './controller.ts';
+
+const least = 'sources: [/etc/mesh]\ncaDir: /var/ca\nauth: { issuer: https://lab, jwksFile: /etc/jwks.json }\n';
+
+function read(context: TestContext, text: string) {
+  const dir = mkdtempSync(path.join(tmpdir(), 'ambient-config-'));
+  context.after(() => rmSync(dir, { recursive: true, force: true }));
+  writeFileSync(path.join(dir, 'c.yaml'), text);
+  return readControllerConfig(path.join(dir, 'c.yaml'));
+}
+
+test('four fields are enough, the rest has defaults', (context) => {
+  const config = read(context, least);
+  assert.equal(config.ports.discovery, 15_012);
+  assert.equal(config.trustDomain, 'cluster.local');
+  assert.deepEqual(config.auth.nodeAccounts, ['ambient-system/ambient-node']);
+  assert.deepEqual(config.auth.audiences, ['ambient-controller', 'istio-ca']);
+  assert.equal(config.certificateTtlMs, 86_400_000);
+  assert.ok(Object.isFrozen(config) && Object.isFrozen(config.auth));
+});
+
+test('durations are written as people write them', (context) => {
+  assert.equal(read(context, `${least}certificateTtl: 90s\n`).certificateTtlMs, 90_000);
+});
+
+const refused = [
+  ['a field that is not known', `${least}trustDomian: x\n`, /c\.yaml:4:1: trustDomian is no known field/],
+  ['a field that is missing', 'caDir: x\n', /c\.yaml:1:1: .*sources/],
+  ['a port that is none', `${least}ports: { discovery: 70000 }\n`, /c\.yaml:4:\d+: ports\.discovery must be/],
+  [
+    'an account without namespace',
+    least.replace('issuer', 'nodeAccounts: [ambient-node], issuer'),
+    /NAMESPACE\/SERVICEACCOUNT/,
+  ],
+  ['a default life above the longest', `${least}certificateTtl: 91d\n`, /certificateTtlMs must not be above/],
+  ['broken YAML', 'sources: [', /c\.yaml:1:/],
+] as const;
+
+for (const [title, text, message] of refused) {
+  test(`a configuration is refused with its place: ${title}`, (context) => {
+    assert.throws(() => read(context, text), { name: 'MeshError', message });
+  });
+}
+
+test('a configuration file that is not there is named', () => {
+  assert.throws(() => readControllerConfig('/nowhere/c.yaml'), {
+    code: 'INPUT_UNREADABLE',
+    message: /nowhere\/c\.yaml/,
+  });
+});

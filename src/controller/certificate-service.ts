@@ -1,0 +1,120 @@
+// IstioCertificateService: a node proxy gets certificates for the identities of pods on its own node, and for no others.
+import { create } from '@bufbuild/protobuf';
+import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@connectrpc/connect';
+import { messageOf } from '../base/errors.ts';
+import {
+  type IstioCertificateRequest,
+  type IstioCertificateResponse,
+  IstioCertificateResponseSchema,
+  IstioCertificateService,
+} from '../discovery/generated/certificate_pb.ts';
+import type { CertificateAuthority } from '../identity/certificate-authority.ts';
+import { type CertificateRequest, parseCsr } from '../identity/csr.ts';
+import { formatSpiffeId, tryParseSpiffeId } from '../identity/spiffe.ts';
+import type { SpiffeId } from '../model/types.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { Caller } from './authenticate.ts';
+import type { Gate } from './gate.ts';
+
+export interface CertificateServiceOptions {
+  readonly authority: CertificateAuthority;
+  readonly gate: Gate;
+  readonly trustDomain: string;
+  readonly ttlMs: number;
+  readonly ttlMaxMs: number;
+  /** True when a pod with this identity is scheduled on the node and has not finished. */
+  readonly hasIdentityOnNode: (identity: SpiffeId, node: string) => boolean;
+  readonly log: Logger;
+  readonly issued: () => void;
+}
+
+const call = 'certificate';
+/** Larger than any request for one certificate. */
+const requestBytesMax = 16 * 1024;
+
+export class CertificateService {
+  readonly #options: CertificateServiceOptions;
+
+  constructor(options: CertificateServiceOptions) {
+    this.#options = options;
+  }
+
+  /** Adds the service to a router of connect. */
+  routes(router: ConnectRouter): void {
+    const implementation = {
+      createCertificate: (request: IstioCertificateRequest, context: HandlerContext) => this.#create(request, context),
+    };
+    router.service(IstioCertificateService, implementation, { readMaxBytes: requestBytesMax });
+  }
+
+  #create(request: IstioCertificateRequest, context: HandlerContext): IstioCertificateResponse {
+    const { authority, gate, log, issued } = this.#options;
+    const caller = gate.caller(context.requestHeader, call);
+    const identity = this.#allowed(caller, request);
+    const csr = this.#parse(caller, identity, request.csr);
+    try {
+      const { chainPem, notAfterMs } = authority.issueWorkload(identity, csr.spki, this.#ttlMs(request));
+      issued();
+      log.info({ identity, node: caller.node, notAfter: new Date(notAfterMs).toISOString() }, 'issued a certificate');
+      // The last element is the trust bundle: that is where proxies take their roots from (ambient-l4 §7.1).
+      return create(IstioCertificateResponseSchema, { certChain: [...chainPem, authority.rootsPem().join('')] });
+    } catch (error) {
+      log.error({ identity, node: caller.node, reason: messageOf(error) }, 'cannot issue a certificate');
+      throw new ConnectError('the certificate authority cannot sign now', Code.Unavailable);
+    }
+  }
+
+  /** The identity that was asked for, if the caller may have it; without one it is the caller's own. */
+  #allowed(caller: Caller, request: IstioCertificateRequest): SpiffeId {
+    const { trustDomain, gate, hasIdentityOnNode } = this.#options;
+    const { namespace, serviceAccount, node } = caller;
+    const asked = request.metadata?.ImpersonatedIdentity;
+    const identity = asked === undefined ? formatSpiffeId({ trustDomain, namespace, serviceAccount }) : asked;
+    const parts = typeof identity === 'string' ? tryParseSpiffeId(identity) : null;
+    if (typeof identity !== 'string' || parts === null) {
+      throw gate.refuse(
+        call,
+        `node ${node} asks for ${JSON.stringify(asked).slice(0, 300)}, which is no SPIFFE id`,
+        Code.Unauthenticated,
+      );
+    }
+    if (parts.trustDomain !== trustDomain) {
+      throw gate.refuse(
+        call,
+        `node ${node} asks for ${identity}; the trust domain is ${trustDomain}`,
+        Code.Unauthenticated,
+      );
+    }
+    if (!hasIdentityOnNode(identity, node)) {
+      throw gate.refuse(
+        call,
+        `node ${node} asks for ${identity}, and no pod on it has that identity`,
+        Code.Unauthenticated,
+      );
+    }
+    return identity;
+  }
+
+  #parse(caller: Caller, identity: SpiffeId, pem: string): CertificateRequest {
+    const { gate } = this.#options;
+    let csr: CertificateRequest;
+    try {
+      csr = parseCsr(pem);
+    } catch (error) {
+      throw gate.refuse(call, `node ${caller.node}: ${messageOf(error)}`, Code.InvalidArgument);
+    }
+    const other = csr.uris.find((uri) => uri !== identity);
+    if (other === undefined) return csr;
+    throw gate.refuse(
+      call,
+      `node ${caller.node} asks for ${identity} with a request for ${other}`,
+      Code.InvalidArgument,
+    );
+  }
+
+  #ttlMs(request: IstioCertificateRequest): number {
+    const { ttlMs, ttlMaxMs } = this.#options;
+    const askedMs = Number(request.validityDuration) * 1000;
+    return Math.min(askedMs > 0 ? askedMs : ttlMs, ttlMaxMs);
+  }
+}

@@ -1,0 +1,251 @@
+// Assembles the controller: sources → compiler → discovery, and the certificate authority beside it, behind one TLS port.
+// Returns when it listens on all of its ports; nothing else builds these parts.
+import { renameSync, writeFileSync } from 'node:fs';
+import { type Clock, systemClock } from '../base/clock.ts';
+import { MeshError, messageOf } from '../base/errors.ts';
+import { version } from '../base/version.ts';
+import type { ControllerConfig } from '../config/controller.ts';
+import { DiscoveryServer } from '../discovery/delta-server.ts';
+import { RpcServer, type RpcServerOptions, type ServerCredentials } from '../discovery/rpc-server.ts';
+import { CertificateAuthority } from '../identity/certificate-authority.ts';
+import { JwtVerifier } from '../identity/jwt.ts';
+import { FolderSource } from '../kube/folder-source.ts';
+import { MeshCompiler } from '../model/compiler.ts';
+import type { StatusView } from '../model/views.ts';
+import { ControllerMetrics } from '../telemetry/controller-metrics.ts';
+import { createLogger, type Logger } from '../telemetry/logger.ts';
+import { SimpleServer } from '../telemetry/metrics-server.ts';
+import { adminRoutes, metricsRoutes, readinessRoutes } from './admin.ts';
+import { CertificateService } from './certificate-service.ts';
+import { Gate } from './gate.ts';
+import { MeshFeed } from './mesh-feed.ts';
+import { ServerCertificate } from './server-certificate.ts';
+
+export interface RunningController {
+  readonly addresses: {
+    readonly discovery: { readonly host: string; readonly port: number };
+    readonly admin: number;
+    readonly metrics: number;
+    readonly readiness: number;
+  };
+  readonly compiler: MeshCompiler;
+  /** What `GET /status` answers. */
+  status(): StatusView;
+  /** Ends streams so that proxies look for another replica, then closes everything. Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface ControllerOptions {
+  readonly clock?: Clock;
+  /** Default: one as `config.log` says, on standard error. */
+  readonly log?: Logger;
+}
+
+const adminHost = '127.0.0.1';
+/** Istio's root namespace is one here too, so that policies written for it keep their meaning. */
+const istioRootNamespace = 'istio-system';
+const drainMs = 5_000;
+
+/**
+ * Starts a controller. Throws CONFIG_INVALID for a certificate authority that cannot be used, NOT_REACHABLE for a port that
+ * cannot be had; whatever was started by then is closed.
+ */
+export async function startController(
+  config: ControllerConfig,
+  options: ControllerOptions = {},
+): Promise<RunningController> {
+  const log = options.log ?? createLogger(config.log);
+  const controller = new Controller(config, options.clock ?? systemClock, log);
+  try {
+    return await controller.start();
+  } catch (error) {
+    await controller.close();
+    throw error;
+  }
+}
+
+class Controller {
+  readonly #config: ControllerConfig;
+  readonly #log: Logger;
+  readonly #authority: CertificateAuthority;
+  readonly #compiler: MeshCompiler;
+  readonly #feed: MeshFeed;
+  readonly #discovery: DiscoveryServer;
+  readonly #certificates: CertificateService;
+  readonly #serverCertificate: ServerCertificate;
+  readonly #metrics: ControllerMetrics;
+  readonly #servers: SimpleServer[] = [];
+  #rpc: RpcServer | null = null;
+  #isListening = false;
+  #closing: Promise<void> | null = null;
+
+  constructor(config: ControllerConfig, clock: Clock, log: Logger) {
+    const { trustDomain, clusterId, clusterDomain, systemNamespace } = config;
+    this.#config = config;
+    this.#log = log;
+    this.#authority = new CertificateAuthority({ dir: config.caDir, trustDomain, clock });
+    const rootNamespaces = [systemNamespace, istioRootNamespace];
+    const compiler = new MeshCompiler({
+      trustDomain,
+      clusterId,
+      clusterDomain,
+      rootNamespaces,
+      expandTemplates: false,
+    });
+    this.#compiler = compiler;
+    this.#metrics = new ControllerMetrics(() => this.#reading(), version);
+    const gate = this.#gate(clock);
+    this.#discovery = new DiscoveryServer({
+      clock,
+      authenticate: (headers) => {
+        const caller = gate.caller(headers, 'discovery');
+        return (claimed) => gate.proxy(caller, claimed);
+      },
+      observer: {
+        pushed: (type) => this.#metrics.pushes.inc({ type }),
+        answered: (type, durationMs, refused) => {
+          this.#metrics.pushSeconds.observe({ type }, durationMs / 1000);
+          if (refused > 0) this.#metrics.resourcesRefused.inc({ type }, refused);
+        },
+      },
+      isExpected: (proxy) => compiler.pod(proxy.namespace, proxy.name) !== null,
+    });
+    this.#certificates = new CertificateService({
+      authority: this.#authority,
+      gate,
+      trustDomain,
+      ttlMs: config.certificateTtlMs,
+      ttlMaxMs: config.certificateTtlMaxMs,
+      hasIdentityOnNode: (identity, node) => compiler.hasIdentityOnNode(identity, node),
+      log,
+      issued: () => this.#metrics.certificatesIssued.inc(),
+    });
+    this.#serverCertificate = new ServerCertificate(this.#authority, config.serverNames, clock, log);
+    const publish: DiscoveryServer['update'] = (update) => this.#discovery.update(update);
+    this.#feed = new MeshFeed({ source: new FolderSource(config.sources), compiler, publish, log });
+  }
+
+  async start(): Promise<RunningController> {
+    const { ports, rootsFile } = this.#config;
+    this.#log.info({ ...this.#authority.describe(), version: version }, 'the certificate authority is ready');
+    if (rootsFile !== '') writeAtomically(rootsFile, this.#authority.rootsPem().join(''));
+    // The mesh is read before anyone may ask for it: a controller that knows nothing yet would tell proxies that all is gone.
+    await this.#feed.start();
+    const metrics = await this.#serve('', ports.metrics, metricsRoutes(this.#metrics));
+    const admin = await this.#serve(adminHost, ports.admin, adminRoutes(this, this.#log));
+    const readiness = await this.#serve(
+      '',
+      ports.readiness,
+      readinessRoutes(() => this.#pending()),
+    );
+    const discovery = await this.#listen();
+    this.#isListening = true;
+    const addresses = { discovery, admin, metrics, readiness };
+    this.#log.info(
+      { discovery: `${discovery.host}:${discovery.port}`, admin, metrics, readiness },
+      'the controller is ready',
+    );
+    return { addresses, compiler: this.#compiler, status: () => this.status(), close: () => this.close() };
+  }
+
+  status(): StatusView {
+    return {
+      version: version,
+      proxies: this.#discovery.proxies(),
+      sources: this.#feed.sources(),
+      issues: this.#compiler.issues(),
+    };
+  }
+
+  mesh(): ReturnType<MeshCompiler['mesh']> {
+    return this.#compiler.mesh();
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#isListening = false;
+    this.#feed.close();
+    this.#serverCertificate.close();
+    this.#discovery.close();
+    await this.#rpc?.close(drainMs);
+    await Promise.all(this.#servers.map((server) => server.close()));
+  }
+
+  #gate(clock: Clock): Gate {
+    const { issuer, jwksFile, audiences, nodeAccounts } = this.#config.auth;
+    const verifier = new JwtVerifier({ issuer, jwksFile, audiences, clock });
+    return new Gate({
+      verify: (token) => verifier.verify(token),
+      nodeAccounts,
+      pod: (namespace, name) => this.#compiler.pod(namespace, name),
+      clock,
+      log: this.#log,
+      refused: (call) => this.#metrics.callersRefused.inc({ call }),
+    });
+  }
+
+  async #listen(): Promise<{ readonly host: string; readonly port: number }> {
+    const { listenHost, ports } = this.#config;
+    let first: ServerCredentials | null = null;
+    this.#serverCertificate.start((credentials) => {
+      first = credentials;
+      this.#rpc?.setCredentials(credentials);
+    });
+    if (first === null) throw new MeshError('INTERNAL', { reason: 'no server certificate' });
+    const routes: RpcServerOptions['routes'] = (router) => {
+      this.#discovery.routes(router);
+      this.#certificates.routes(router);
+    };
+    this.#rpc = new RpcServer({ host: listenHost, port: ports.discovery, credentials: first, routes });
+    return this.#rpc.start();
+  }
+
+  async #serve(
+    host: string,
+    port: number,
+    routes: ConstructorParameters<typeof SimpleServer>[0]['routes'],
+  ): Promise<number> {
+    const server = new SimpleServer({ host, port, routes });
+    this.#servers.push(server);
+    return server.start();
+  }
+
+  /** What readiness waits for; empty when ready. A broken source is no reason: the last good state is served. */
+  #pending(): string[] {
+    const pending: string[] = [];
+    if (!this.#feed.isRead) pending.push('the sources have not been read');
+    if (!this.#isListening) pending.push('the discovery port is not open');
+    return pending;
+  }
+
+  #reading(): ReturnType<ConstructorParameters<typeof ControllerMetrics>[0]> {
+    const proxies = this.#discovery.proxies();
+    return {
+      proxiesConnected: this.#discovery.connected,
+      proxiesInStep: proxies.filter((proxy) => proxy.inStep).length,
+      sourcesBroken: this.#feed.sources().filter((source) => !source.ok).length,
+      ...this.#discovery.sizes(),
+      ready: this.#pending().length === 0,
+      issuerNotAfterMs: this.#authority.notAfterMs,
+    };
+  }
+}
+
+/** A reader sees the old content or the new, never half of it. */
+function writeAtomically(file: string, text: string): void {
+  try {
+    const temporary = `${file}.${process.pid}`;
+    writeFileSync(temporary, text, { mode: 0o644 });
+    renameSync(temporary, file);
+  } catch (error) {
+    throw new MeshError(
+      'CONFIG_INVALID',
+      { place: file, reason: `the roots cannot be written: ${messageOf(error)}` },
+      { cause: error },
+    );
+  }
+}

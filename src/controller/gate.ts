@@ -1,0 +1,66 @@
+// The gate in front of every call: authenticates, and turns refusals into answers that tell a stranger nothing and into log
+// lines that tell the operator everything, though never more of them than a person can read.
+import { Code, ConnectError } from '@connectrpc/connect';
+import type { Clock } from '../base/clock.ts';
+import { messageOf } from '../base/errors.ts';
+import type { ProxyNode } from '../discovery/proxy-node.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import { type AuthenticatorOptions, authenticate, type Caller } from './authenticate.ts';
+
+const refusalLinesPerSecond = 10;
+
+export interface GateOptions extends AuthenticatorOptions {
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Called for every refusal. */
+  readonly refused: (call: string) => void;
+}
+
+export class Gate {
+  readonly #options: GateOptions;
+  #second = 0;
+  #linesThisSecond = 0;
+  #unlogged = 0;
+
+  constructor(options: GateOptions) {
+    this.#options = options;
+  }
+
+  /** The proxy that calls `call`. Throws an opaque UNAUTHENTICATED. */
+  caller(headers: Headers, call: string): Caller {
+    try {
+      return authenticate(headers.get('authorization'), this.#options);
+    } catch (error) {
+      throw this.refuse(call, messageOf(error), Code.Unauthenticated);
+    }
+  }
+
+  /** The proxy that opens a discovery stream and says it is `claimed`: it must say the node that its token proves. */
+  proxy(caller: Caller, claimed: ProxyNode): ProxyNode {
+    if (claimed.nodeName !== caller.node) {
+      const reason = `pod ${caller.namespace}/${caller.pod} on node ${caller.node} claims node ${claimed.nodeName || '(none)'}`;
+      throw this.refuse('discovery', reason, Code.PermissionDenied);
+    }
+    return { ...claimed, name: caller.pod, namespace: caller.namespace, nodeName: caller.node };
+  }
+
+  /** Logs and counts a refusal; returns the error to throw, which carries no reason. */
+  refuse(call: string, reason: string, code: Code): ConnectError {
+    const { clock, log, refused } = this.#options;
+    refused(call);
+    const second = Math.floor(clock.now() / 1000);
+    if (second !== this.#second) {
+      this.#second = second;
+      this.#linesThisSecond = 0;
+    }
+    if (this.#linesThisSecond < refusalLinesPerSecond) {
+      this.#linesThisSecond++;
+      const more = this.#unlogged > 0 ? { unlogged: this.#unlogged } : {};
+      this.#unlogged = 0;
+      log.warn({ call, reason, ...more }, 'refused a caller');
+    } else {
+      this.#unlogged++;
+    }
+    return new ConnectError(code === Code.Unauthenticated ? 'not authenticated' : 'not allowed', code);
+  }
+}

@@ -1,0 +1,38 @@
+// A queue that is read with `for await`: what one side pushes, the other takes in order. One reader.
+
+export class AsyncQueue<Item> implements AsyncIterable<Item> {
+  #items: Item[] = [];
+  #isEnded = false;
+  #wake: (() => void) | null = null;
+
+  /** Adds an item; ignored after `end`. */
+  push(item: Item): void {
+    if (this.#isEnded) return;
+    this.#items.push(item);
+    this.#wake?.();
+  }
+
+  /** The reader ends once it has taken what is queued. Idempotent. */
+  end(): void {
+    this.#isEnded = true;
+    this.#wake?.();
+  }
+
+  get length(): number {
+    return this.#items.length;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncIterator<Item> {
+    for (;;) {
+      const items = this.#items;
+      this.#items = [];
+      yield* items;
+      if (this.#items.length > 0) continue;
+      if (this.#isEnded) return;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      this.#wake = null;
+    }
+  }
+}

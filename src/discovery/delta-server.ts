@@ -1,0 +1,225 @@
+// Serves the mesh to proxies over delta discovery (gRPC, bidirectional stream): takes model changes, sends every proxy what it
+// lacks, and knows of each what it applied, since when it is behind, and what it refused and why.
+import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@connectrpc/connect';
+import type { Clock } from '../base/clock.ts';
+import type { MeshUpdate } from '../model/types.ts';
+import type { ProxyView } from '../model/views.ts';
+import {
+  AggregatedDiscoveryService,
+  type DeltaDiscoveryRequest,
+  type DeltaDiscoveryResponse,
+} from './generated/ads_pb.ts';
+import { type ProxyNode, proxyNodeOf } from './proxy-node.ts';
+import { ProxyStream, type StreamObserver } from './proxy-stream.ts';
+import { ResourceTable } from './resource-table.ts';
+import {
+  type EncodedResource,
+  encodePolicy,
+  encodeService,
+  encodeWorkload,
+  type TypeUrl,
+  typeUrls,
+} from './resources.ts';
+
+export interface DiscoveryServerOptions {
+  readonly clock: Clock;
+  /**
+   * Looks at the headers of a call before anything of the stream is read, and returns what decides about the caller by who it
+   * says it is. That returns who it is. Both throw a ConnectError that tells no more than it should.
+   */
+  readonly authenticate: (headers: Headers) => (claimed: ProxyNode) => ProxyNode;
+  readonly observer: StreamObserver;
+  /** True while a proxy that is not connected is still missed; when false it is forgotten. */
+  readonly isExpected: (proxy: ProxyNode) => boolean;
+  /** Streams at once. */
+  readonly proxiesMax?: number;
+}
+
+interface Known {
+  readonly node: ProxyNode;
+  stream: ProxyStream | null;
+  /** When the last stream ended. */
+  goneMs: number;
+  types: ProxyView['types'];
+}
+
+/** Changes that come this close together go out as one. */
+const coalesceMs = 20;
+const proxiesMaxDefault = 5_000;
+const firstRequestTimeoutMs = 10_000;
+/** A reconnecting proxy names everything it holds: about 100 bytes each. */
+const requestBytesMax = 32 * 1024 * 1024;
+
+export class DiscoveryServer {
+  readonly #options: DiscoveryServerOptions;
+  readonly #addresses = new ResourceTable();
+  readonly #policies = new ResourceTable();
+  readonly #tables: ReadonlyMap<TypeUrl, ResourceTable> = new Map([
+    [typeUrls.address, this.#addresses],
+    [typeUrls.authorization, this.#policies],
+  ]);
+  readonly #streams = new Set<ProxyStream>();
+  readonly #known = new Map<string, Known>();
+  #cancelPush: (() => void) | null = null;
+  #isClosed = false;
+
+  constructor(options: DiscoveryServerOptions) {
+    this.#options = options;
+  }
+
+  /** Takes a change of the mesh. It goes out within 50 ms; equal content is sent to nobody. */
+  update(update: MeshUpdate): void {
+    if (update.complete) this.#removeAllBut(update);
+    let hasChanged = false;
+    const put = (table: ResourceTable, resource: EncodedResource): void => {
+      hasChanged = table.upsert(resource) || hasChanged;
+    };
+    for (const policy of update.policies) put(this.#policies, encodePolicy(policy));
+    for (const service of update.services) put(this.#addresses, encodeService(service));
+    for (const workload of update.workloads) put(this.#addresses, encodeWorkload(workload));
+    for (const name of update.removedAddresses) hasChanged = this.#addresses.remove(name) || hasChanged;
+    for (const name of update.removedPolicies) hasChanged = this.#policies.remove(name) || hasChanged;
+    if (hasChanged || update.complete) this.#schedulePush();
+  }
+
+  /** Adds the service to a router of connect. */
+  routes(router: ConnectRouter): void {
+    const implementation = {
+      deltaAggregatedResources: (requests: AsyncIterable<DeltaDiscoveryRequest>, context: HandlerContext) =>
+        this.#serve(requests, context),
+    };
+    router.service(AggregatedDiscoveryService, implementation, { readMaxBytes: requestBytesMax });
+  }
+
+  /** Every proxy that is connected, or missed, ordered by name. */
+  proxies(): ProxyView[] {
+    for (const [key, known] of this.#known) {
+      if (known.stream === null && !this.#options.isExpected(known.node)) this.#known.delete(key);
+    }
+    return [...this.#known.values()].sort((a, b) => (a.node.name < b.node.name ? -1 : 1)).map(proxyView);
+  }
+
+  get connected(): number {
+    return this.#streams.size;
+  }
+
+  /** How many resources are served, by type. */
+  sizes(): { readonly addresses: number; readonly policies: number } {
+    return { addresses: this.#addresses.size, policies: this.#policies.size };
+  }
+
+  /** Ends every stream; proxies keep what they have and look for another replica. Idempotent. */
+  close(): void {
+    this.#isClosed = true;
+    this.#cancelPush?.();
+    for (const stream of this.#streams) stream.end();
+  }
+
+  async *#serve(
+    requests: AsyncIterable<DeltaDiscoveryRequest>,
+    context: HandlerContext,
+  ): AsyncIterable<DeltaDiscoveryResponse> {
+    if (this.#isClosed) throw new ConnectError('shutting down', Code.Unavailable);
+    const admit = this.#options.authenticate(context.requestHeader);
+    if (this.#streams.size >= (this.#options.proxiesMax ?? proxiesMaxDefault)) {
+      throw new ConnectError('too many proxies', Code.ResourceExhausted);
+    }
+    const iterator = requests[Symbol.asyncIterator]();
+    const first = await firstWithin(iterator, firstRequestTimeoutMs);
+    const node = admit(proxyNodeOf(first.node));
+    const stream = this.#open(node);
+    stream.receive(first);
+    context.signal.addEventListener('abort', () => stream.end(), { once: true });
+    void pump(iterator, stream);
+    try {
+      for (let response = await stream.next(); response !== null; response = await stream.next()) yield response;
+      if (stream.isTooFarBehind) throw new ConnectError('too far behind; begin anew', Code.Aborted);
+    } finally {
+      this.#forget(stream);
+    }
+  }
+
+  #open(node: ProxyNode): ProxyStream {
+    const { clock, observer } = this.#options;
+    const stream = new ProxyStream(node, this.#tables, () => clock.now(), observer);
+    const key = keyOf(node);
+    const earlier = this.#known.get(key)?.stream;
+    this.#known.set(key, { node, stream, goneMs: 0, types: [] });
+    this.#streams.add(stream);
+    earlier?.end(); // the same proxy has come back before its old connection was seen to die
+    return stream;
+  }
+
+  #forget(stream: ProxyStream): void {
+    stream.end();
+    this.#streams.delete(stream);
+    const known = this.#known.get(keyOf(stream.node));
+    if (known?.stream !== stream) return;
+    known.types = stream.typeViews();
+    known.stream = null;
+    known.goneMs = this.#options.clock.now();
+  }
+
+  #removeAllBut(update: MeshUpdate): void {
+    const addresses = new Set([
+      ...update.workloads.map((workload) => workload.uid),
+      ...update.services.map((service) => `${service.namespace}/${service.hostname}`),
+    ]);
+    const policies = new Set(update.policies.map((policy) => `${policy.namespace}/${policy.name}`));
+    for (const name of [...this.#addresses.names()]) if (!addresses.has(name)) this.#addresses.remove(name);
+    for (const name of [...this.#policies.names()]) if (!policies.has(name)) this.#policies.remove(name);
+  }
+
+  #schedulePush(): void {
+    for (const stream of this.#streams) stream.noteChange();
+    if (this.#cancelPush !== null || this.#isClosed) return;
+    this.#cancelPush = this.#options.clock.after(coalesceMs, () => {
+      this.#cancelPush = null;
+      for (const stream of this.#streams) stream.wake();
+    });
+  }
+}
+
+function keyOf(node: ProxyNode): string {
+  return `${node.kind}/${node.namespace}/${node.name}`;
+}
+
+function proxyView(known: Known): ProxyView {
+  const { node, stream } = known;
+  const behindMs = stream === null ? known.goneMs : stream.behindSinceMs;
+  return {
+    kind: node.kind,
+    name: node.name,
+    node: node.nodeName,
+    version: node.version,
+    ready: stream?.isReady === true,
+    inStep: behindMs === null,
+    behindSince: behindMs === null ? null : new Date(behindMs).toISOString(),
+    types: stream === null ? known.types : stream.typeViews(),
+  };
+}
+
+async function firstWithin(
+  iterator: AsyncIterator<DeltaDiscoveryRequest>,
+  timeoutMs: number,
+): Promise<DeltaDiscoveryRequest> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<null>((resolve) => {
+    timer = setTimeout(() => resolve(null), timeoutMs);
+  });
+  const first = await Promise.race([iterator.next(), timeout]);
+  clearTimeout(timer);
+  if (first === null || first.done === true) throw new ConnectError('no request came', Code.DeadlineExceeded);
+  return first.value;
+}
+
+/** Reads what the proxy says until it stops; its end is the stream's end. */
+async function pump(iterator: AsyncIterator<DeltaDiscoveryRequest>, stream: ProxyStream): Promise<void> {
+  try {
+    for (let item = await iterator.next(); item.done !== true; item = await iterator.next()) stream.receive(item.value);
+  } catch {
+    // The connection broke: the same end, less politely.
+  } finally {
+    stream.end();
+  }
+}

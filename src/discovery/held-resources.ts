@@ -1,0 +1,89 @@
+// What a proxy holds, by type and name with versions: turns a response into a change of the mesh, and remembers of it what
+// was applied, so that the next stream can begin with differences only.
+import { messageOf } from '../base/errors.ts';
+import type { MeshUpdate, Policy, Service, Workload } from '../model/types.ts';
+import type { DeltaDiscoveryResponse, Resource } from './generated/ads_pb.ts';
+import type { RefusedResource } from './refusals.ts';
+import { decodeResource, standInFor, typeUrls } from './resources.ts';
+
+/** Type URL → resource name → version. Plain data, as it is kept on disk. */
+export type HeldVersions = Readonly<Record<string, Readonly<Record<string, string>>>>;
+
+/** The version of a stand-in: no content has it, so the controller always sends the resource again, or its removal. */
+const standInVersion = 'stand-in';
+
+export class HeldResources {
+  readonly #types = new Map<string, Map<string, string>>();
+
+  constructor(held: HeldVersions) {
+    for (const [typeUrl, versions] of Object.entries(held)) this.#types.set(typeUrl, new Map(Object.entries(versions)));
+  }
+
+  /**
+   * The change that `response` makes, and what of it could not be read. A policy that could not be read and that we hold no
+   * earlier version of is in the change as a stand-in that denies: unknown never widens access.
+   */
+  decode(response: DeltaDiscoveryResponse): {
+    readonly update: MeshUpdate;
+    readonly refused: readonly RefusedResource[];
+  } {
+    const workloads: Workload[] = [];
+    const services: Service[] = [];
+    const policies: Policy[] = [];
+    const refused: RefusedResource[] = [];
+    const isPolicies = response.typeUrl === typeUrls.authorization;
+    for (const resource of response.resources) {
+      try {
+        const decoded = decodeResource(response.typeUrl, resource);
+        if (decoded.kind === 'workload') workloads.push(decoded.value);
+        else if (decoded.kind === 'service') services.push(decoded.value);
+        else policies.push(decoded.value);
+      } catch (error) {
+        refused.push({ resource: resource.name, reason: messageOf(error) });
+        if (isPolicies && this.#needsStandIn(resource)) policies.push(standInFor(resource));
+      }
+    }
+    const update: MeshUpdate = {
+      workloads,
+      services,
+      policies,
+      removedAddresses: isPolicies ? [] : response.removedResources,
+      removedPolicies: isPolicies ? response.removedResources : [],
+      complete: false,
+    };
+    return { update, refused };
+  }
+
+  /** Remembers what of `response` is in use now: all but `refused`, which keep the version that they had. */
+  accept(response: DeltaDiscoveryResponse, refused: readonly RefusedResource[]): void {
+    const versions = this.#versions(response.typeUrl);
+    const bad = new Set(refused.map(({ resource }) => resource));
+    for (const { name, version } of response.resources) {
+      if (!bad.has(name)) versions.set(name, version);
+      else if (response.typeUrl === typeUrls.authorization && !versions.has(name)) versions.set(name, standInVersion);
+    }
+    for (const name of response.removedResources) versions.delete(name);
+  }
+
+  versionsOf(typeUrl: string): Record<string, string> {
+    return Object.fromEntries(this.#versions(typeUrl));
+  }
+
+  versions(): HeldVersions {
+    return Object.fromEntries([...this.#types.keys()].map((typeUrl) => [typeUrl, this.versionsOf(typeUrl)]));
+  }
+
+  #needsStandIn(resource: Resource): boolean {
+    const held = this.#versions(typeUrls.authorization).get(resource.name);
+    return held === undefined || held === standInVersion;
+  }
+
+  #versions(typeUrl: string): Map<string, string> {
+    let versions = this.#types.get(typeUrl);
+    if (versions === undefined) {
+      versions = new Map();
+      this.#types.set(typeUrl, versions);
+    }
+    return versions;
+  }
+}

@@ -1,0 +1,54 @@
+// Who a proxy says it is: the node message of discovery, in the form that ztunnel sends and istiod reads (ambient-l4 §6.1).
+import { create, type JsonObject } from '@bufbuild/protobuf';
+import { type Node, NodeSchema } from './generated/node_pb.ts';
+
+export interface ProxyNode {
+  readonly kind: 'node' | 'waypoint';
+  /** Pod name of the proxy itself. */
+  readonly name: string;
+  readonly namespace: string;
+  /** Node that it runs on. */
+  readonly nodeName: string;
+  readonly addresses: readonly string[];
+  readonly clusterId: string;
+  readonly version: string;
+}
+
+const agentName = 'ambient';
+const textLengthMax = 253;
+
+export function proxyNodeMessage(node: ProxyNode): Node {
+  const metadata: JsonObject = {
+    NAME: node.name,
+    NAMESPACE: node.namespace,
+    INSTANCE_IPS: node.addresses.join(','),
+    NODE_NAME: node.nodeName,
+    CLUSTER_ID: node.clusterId,
+    VERSION: node.version,
+  };
+  const type = node.kind === 'node' ? 'ztunnel' : 'waypoint';
+  return create(NodeSchema, {
+    id: `${type}~${node.addresses[0] ?? ''}~${node.name}.${node.namespace}~${node.namespace}.svc.cluster.local`,
+    cluster: type,
+    metadata,
+    userAgentName: agentName,
+    userAgentVersion: node.version,
+  });
+}
+
+/** What a node message tells; fields that are missing are ''. Nothing of it is trusted before a token proves it. */
+export function proxyNodeOf(message: Node | undefined): ProxyNode {
+  const text = (key: string): string => {
+    const value = message?.metadata?.[key];
+    return typeof value === 'string' ? value.slice(0, textLengthMax) : '';
+  };
+  return {
+    kind: message?.id.startsWith('waypoint~') ? 'waypoint' : 'node',
+    name: text('NAME'),
+    namespace: text('NAMESPACE'),
+    nodeName: text('NODE_NAME'),
+    addresses: text('INSTANCE_IPS').split(',').filter(Boolean),
+    clusterId: text('CLUSTER_ID'),
+    version: text('VERSION') || (message?.userAgentVersion ?? '').slice(0, textLengthMax),
+  };
+}

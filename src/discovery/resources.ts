@@ -1,0 +1,113 @@
+// Named, versioned resources as discovery carries them. A version is a hash of the content, so that it means the same to
+// every replica of the controller and across its restarts.
+import { createHash } from 'node:crypto';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { isMeshError, MeshError, messageOf } from '../base/errors.ts';
+import type { Policy, Service, Workload } from '../model/types.ts';
+import { serviceMessage, serviceOf, workloadMessage, workloadOf } from './convert-address.ts';
+import { closedStandIn, policyMessage, policyOf } from './convert-policy.ts';
+import type { Resource } from './generated/ads_pb.ts';
+import { type Authorization, AuthorizationSchema } from './generated/authorization_pb.ts';
+import { AddressSchema } from './generated/workload_pb.ts';
+
+export const typeUrls = {
+  address: 'type.googleapis.com/istio.workload.Address',
+  authorization: 'type.googleapis.com/istio.security.Authorization',
+} as const;
+export type TypeUrl = (typeof typeUrls)[keyof typeof typeUrls];
+
+/** Policies go before the workloads that name them: a proxy never knows of a policy that it has not got. */
+export const typeOrder: readonly TypeUrl[] = [typeUrls.authorization, typeUrls.address];
+
+/** Ends the system version of a response that has another one of the same change behind it. Foreign proxies ignore it. */
+export const moreSuffix = '+';
+
+export interface EncodedResource {
+  readonly name: string;
+  readonly version: string;
+  /** The message inside the `Any`. */
+  readonly bytes: Uint8Array;
+  /** `NETWORK/IP` of everything that can be dialled. */
+  readonly aliases: readonly string[];
+}
+
+export type DecodedResource =
+  | { readonly kind: 'workload'; readonly value: Workload }
+  | { readonly kind: 'service'; readonly value: Service }
+  | { readonly kind: 'policy'; readonly value: Policy };
+
+export function encodeWorkload(workload: Workload): EncodedResource {
+  const address = create(AddressSchema, { type: { case: 'workload', value: workloadMessage(workload) } });
+  const aliases = workload.addresses.map((ip) => `${workload.network}/${ip}`);
+  return encoded(workload.uid, toBinary(AddressSchema, address), aliases);
+}
+
+export function encodeService(service: Service): EncodedResource {
+  const address = create(AddressSchema, { type: { case: 'service', value: serviceMessage(service) } });
+  const aliases = service.addresses.map((ip) => `/${ip}`);
+  return encoded(`${service.namespace}/${service.hostname}`, toBinary(AddressSchema, address), aliases);
+}
+
+export function encodePolicy(policy: Policy): EncodedResource {
+  return encoded(`${policy.namespace}/${policy.name}`, toBinary(AuthorizationSchema, policyMessage(policy)), []);
+}
+
+/** Decodes what a response of type `typeUrl` carries under `resource.name`. Throws RESOURCE_REFUSED, naming the resource. */
+export function decodeResource(typeUrl: string, resource: Resource): DecodedResource {
+  try {
+    if (resource.resource?.typeUrl !== typeUrl)
+      throw new MeshError('RESOURCE_REFUSED', misnamed(resource, 'another type'));
+    const bytes = resource.resource.value;
+    const decoded = typeUrl === typeUrls.authorization ? decodePolicy(bytes) : decodeAddress(bytes);
+    if (nameOf(decoded) !== resource.name) throw new MeshError('RESOURCE_REFUSED', misnamed(resource, nameOf(decoded)));
+    return decoded;
+  } catch (error) {
+    if (isMeshError(error)) throw error;
+    throw new MeshError('RESOURCE_REFUSED', { resource: resource.name, reason: messageOf(error) }, { cause: error });
+  }
+}
+
+/** The closed stand-in for a policy that `decodeResource` refused; see `closedStandIn`. */
+export function standInFor(resource: Resource): Policy {
+  let message: Authorization | null = null;
+  try {
+    message = fromBinary(AuthorizationSchema, resource.resource?.value ?? new Uint8Array());
+  } catch {
+    // Nothing of it can be read: the narrowest scope that its name tells of is its namespace.
+  }
+  const slash = resource.name.indexOf('/');
+  return closedStandIn(resource.name.slice(0, Math.max(slash, 0)), resource.name.slice(slash + 1), message);
+}
+
+/** The resource name of what was decoded. */
+export function nameOf(decoded: DecodedResource): string {
+  switch (decoded.kind) {
+    case 'workload':
+      return decoded.value.uid;
+    case 'service':
+      return `${decoded.value.namespace}/${decoded.value.hostname}`;
+    case 'policy':
+      return `${decoded.value.namespace}/${decoded.value.name}`;
+  }
+}
+
+function decodeAddress(bytes: Uint8Array): DecodedResource {
+  const { type } = fromBinary(AddressSchema, bytes);
+  if (type.case === 'workload') return { kind: 'workload', value: workloadOf(type.value) };
+  if (type.case === 'service') return { kind: 'service', value: serviceOf(type.value) };
+  throw new MeshError('RESOURCE_REFUSED', { resource: 'an address', reason: 'it is neither workload nor service' });
+}
+
+function decodePolicy(bytes: Uint8Array): DecodedResource {
+  return { kind: 'policy', value: policyOf(fromBinary(AuthorizationSchema, bytes)) };
+}
+
+function misnamed(resource: Resource, found: string): { resource: string; reason: string } {
+  return { resource: resource.name, reason: `its content is ${found}` };
+}
+
+/** 96 bits: enough that two contents of one resource never share a version, short enough to echo thousands of them. */
+function encoded(name: string, bytes: Uint8Array, aliases: readonly string[]): EncodedResource {
+  const version = createHash('sha256').update(bytes).digest('base64url').slice(0, 16);
+  return { name, version, bytes, aliases };
+}

@@ -1,0 +1,190 @@
+// Every connection of a data thread: the limit, the record at its end, and its end when the mesh no longer wants it.
+// Where this proxy enforced a destination's policy, the question is kept and asked again when the mesh changes.
+import { MeshError } from '../base/errors.ts';
+import type { NamespacedKey, Workload } from '../model/types.ts';
+import type { ConnectionView } from '../model/views.ts';
+import type { AccessLog } from '../telemetry/access-log.ts';
+import type { Connection, PolicyQuestion } from './connection.ts';
+import type { EdgeRecorder } from './edge-recorder.ts';
+import { identityOf } from './workload-names.ts';
+
+/** What policy says to a question; `decidedBy` is the policy that spoke, null where none did. */
+export interface Judgement {
+  readonly allowed: boolean;
+  readonly decidedBy: NamespacedKey | null;
+  /** In words, for the log. */
+  readonly reason: string;
+}
+
+export interface TrackerOptions {
+  readonly threadId: number;
+  readonly connectionsMax: number;
+  readonly judge: (question: PolicyQuestion) => Judgement;
+  readonly accessLog: Pick<AccessLog, 'write' | 'writeOpening' | 'logsOpenings'>;
+  readonly edges: EdgeRecorder;
+  /** Questions asked per turn of the event loop when the mesh has changed. */
+  readonly judgePerTurn?: number;
+}
+
+/** About 1 µs each: a turn stays in the order of milliseconds. */
+const judgePerTurnDefault = 4096;
+
+/** All connections of one data thread. */
+export class ConnectionTracker {
+  readonly #options: TrackerOptions;
+  readonly #judgePerTurn: number;
+  readonly #all = new Set<Connection>();
+  /** Connections by the uid of a local pod at either end. */
+  readonly #byWorkload = new Map<string, Set<Connection>>();
+  readonly #waiting = new Set<Connection>();
+  #judging = false;
+  #whenEmpty: (() => void)[] = [];
+
+  constructor(options: TrackerOptions) {
+    this.#options = options;
+    this.#judgePerTurn = options.judgePerTurn ?? judgePerTurnDefault;
+  }
+
+  get size(): number {
+    return this.#all.size;
+  }
+
+  /** Takes a new connection in. Throws LIMIT_REACHED when there are `connectionsMax` already. */
+  add(connection: Connection): void {
+    const { connectionsMax } = this.#options;
+    if (this.#all.size >= connectionsMax) {
+      throw new MeshError('LIMIT_REACHED', {
+        limit: 'connectionsMax',
+        value: connectionsMax,
+        what: 'this data thread',
+      });
+    }
+    this.#all.add(connection);
+  }
+
+  /** Ends `connection` when this pod goes or becomes another one. */
+  bind(connection: Connection, local: Workload): void {
+    const known = this.#byWorkload.get(local.uid);
+    if (known === undefined) this.#byWorkload.set(local.uid, new Set([connection]));
+    else known.add(connection);
+    if (!connection.boundTo.includes(local.uid)) connection.boundTo.push(local.uid);
+  }
+
+  /** Takes `bind` back: the connection goes to another endpoint. */
+  unbind(connection: Connection, uid: string): void {
+    connection.boundTo = connection.boundTo.filter((one) => one !== uid);
+    const bound = this.#byWorkload.get(uid);
+    if (bound?.delete(connection) === true && bound.size === 0) this.#byWorkload.delete(uid);
+  }
+
+  /**
+   * Asks policy about an inbound or same-node connection, and remembers the question. The connection is registered
+   * before the first answer, so that no change of policy can fall between the answer and the registration.
+   */
+  judge(connection: Connection, question: PolicyQuestion): Judgement {
+    connection.question = question;
+    const judgement = this.#options.judge(question);
+    connection.decidedBy = judgement.decidedBy;
+    return judgement;
+  }
+
+  /** Both ends are joined. */
+  opened(connection: Connection): void {
+    connection.opened = true;
+    this.#options.edges.opened(connection);
+    const { accessLog } = this.#options;
+    if (accessLog.logsOpenings) accessLog.writeOpening(connection.record(null, '-'));
+  }
+
+  /** The end of a connection, well (`null`) or not: its one record. A second call does nothing. */
+  finish(connection: Connection, error: MeshError | null): void {
+    if (connection.finished) return;
+    connection.finished = true;
+    this.#all.delete(connection);
+    this.#waiting.delete(connection);
+    for (const uid of connection.boundTo) this.unbind(connection, uid);
+    const flag = error === null ? '-' : error.flag;
+    this.#options.edges.finished(connection, flag);
+    this.#options.accessLog.write(connection.record(error, flag));
+    if (this.#all.size === 0) for (const tell of this.#whenEmpty.splice(0)) tell();
+  }
+
+  /** Policies have changed: every question is asked again, up to a batch of them within this turn. */
+  policiesChanged(): void {
+    for (const connection of this.#all) if (connection.question !== null) this.#waiting.add(connection);
+    this.#judgeBatch();
+  }
+
+  /** A workload has changed (`now`) or gone (null): its connections end or are judged again. */
+  workloadChanged(uid: string, now: Workload | null): void {
+    const bound = this.#byWorkload.get(uid);
+    if (bound === undefined) return;
+    for (const connection of [...bound]) {
+      if (now === null || !isStill(connection, now)) {
+        connection.abort(new MeshError('WORKLOAD_GONE', { workload: uid }));
+        continue;
+      }
+      const { question } = connection;
+      if (question === null || question.destination.uid !== uid) continue;
+      connection.question = { ...question, destination: now };
+      this.#waiting.add(connection);
+    }
+    this.#judgeBatch();
+  }
+
+  /** Ends every connection; returns how many there were. */
+  abortAll(error: MeshError): number {
+    const all = [...this.#all];
+    for (const connection of all) connection.abort(error);
+    return all.length;
+  }
+
+  /** Calls `tell` once, as soon as there is no connection: at once when there is none. */
+  whenEmpty(tell: () => void): void {
+    if (this.#all.size === 0) tell();
+    else this.#whenEmpty.push(tell);
+  }
+
+  /** Adds what live connections have carried since the last call to the edge counters. */
+  countBytes(): void {
+    for (const connection of this.#all) if (connection.opened) this.#options.edges.countBytes(connection);
+  }
+
+  views(): ConnectionView[] {
+    return Array.from(this.#all, (connection) => connection.view(this.#options.threadId));
+  }
+
+  #judgeBatch(): void {
+    if (this.#judging) return;
+    let count = 0;
+    for (const connection of this.#waiting) {
+      if (count++ >= this.#judgePerTurn) break;
+      this.#waiting.delete(connection);
+      this.#judgeAgain(connection);
+    }
+    if (this.#waiting.size === 0) return;
+    this.#judging = true;
+    setImmediate(() => {
+      this.#judging = false;
+      this.#judgeBatch();
+    });
+  }
+
+  #judgeAgain(connection: Connection): void {
+    const { question } = connection;
+    if (question === null || connection.finished) return;
+    const judgement = this.#options.judge(question);
+    connection.decidedBy = judgement.decidedBy;
+    if (judgement.allowed) return;
+    connection.abort(new MeshError('POLICY_CHANGED', { policy: judgement.decidedBy ?? judgement.reason }));
+  }
+}
+
+/** True when `now` is the pod that the connection was made by or to: the same address and the same identity. */
+function isStill(connection: Connection, now: Workload): boolean {
+  for (const peer of [connection.source, connection.destination]) {
+    if (peer.workload?.uid !== now.uid) continue;
+    if (!now.addresses.includes(peer.address) || identityOf(peer.workload) !== identityOf(now)) return false;
+  }
+  return true;
+}

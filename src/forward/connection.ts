@@ -1,0 +1,132 @@
+// One connection as the data path knows it: who, to whom, since when, how far, and how it ended. Filled in while the
+// connection is decided and connected; the tracker holds it, telemetry reads it, and it finishes exactly once.
+import type { MeshError } from '../base/errors.ts';
+import type { Flag } from '../base/flags.ts';
+import { formatHostPort } from '../base/ip.ts';
+import type { Service, SpiffeId, Workload } from '../model/types.ts';
+import type { ConnectionView, PeerView } from '../model/views.ts';
+import type { ConnectionFacts } from '../policy/evaluate.ts';
+import type { AccessRecord } from '../telemetry/access-record.ts';
+import type { EdgeRow } from '../telemetry/edge-counters.ts';
+import type { Splice } from './splice.ts';
+
+export type Direction = 'inbound' | 'outbound';
+export type Transport = 'mtls' | 'same-node' | 'plaintext';
+
+/**
+ * One end of a connection. `identity` is set only where it was proven: by TLS, or by the model for a local captured
+ * pod.
+ */
+export interface Peer {
+  readonly address: string;
+  readonly port: number;
+  readonly workload: Workload | null;
+  readonly identity: SpiffeId | null;
+}
+
+/** The question that the destination's policy was asked, kept to ask it again when policy changes. */
+export interface PolicyQuestion extends ConnectionFacts {
+  readonly destination: Workload;
+}
+
+/** A connection from accept to its access-log line. */
+export class Connection {
+  readonly id: string;
+  readonly direction: Direction;
+  readonly startedAt: Date = new Date();
+  readonly #startedMs = performance.now();
+  source: Peer;
+  destination: Peer;
+  service: Service | null = null;
+  transport: Transport = 'plaintext';
+  /** Set where this proxy enforces the destination's policy: inbound and same-node. */
+  question: PolicyQuestion | null = null;
+  decidedBy: string | null = null;
+  attempts = 0;
+  holdMs: number | null = null;
+  connectMs: number | null = null;
+  /** Both ends are joined; before that it can only fail. */
+  opened = false;
+  /** What ends it in its present phase; the phase that takes over replaces it. */
+  abort: (error: MeshError) => void = () => {};
+  splice: Splice | null = null;
+  finished = false;
+  /** Uids of the local pods whose end is the end of this connection; kept by the tracker. */
+  boundTo: string[] = [];
+  /** Bytes already added to the edge counters. */
+  countedSent = 0;
+  countedReceived = 0;
+  /** The edge counters of an open connection; empty before. */
+  rows: readonly EdgeRow[] = [];
+
+  constructor(id: string, direction: Direction, source: Peer, destination: Peer) {
+    this.id = id;
+    this.direction = direction;
+    this.source = source;
+    this.destination = destination;
+  }
+
+  get bytesSent(): number {
+    return this.splice?.bytesSent ?? 0;
+  }
+
+  get bytesReceived(): number {
+    return this.splice?.bytesReceived ?? 0;
+  }
+
+  /** Milliseconds since accept. */
+  elapsedMs(): number {
+    return performance.now() - this.#startedMs;
+  }
+
+  /** The row of `config connections`. */
+  view(thread: number): ConnectionView {
+    return {
+      id: this.id,
+      direction: this.direction,
+      startedAt: this.startedAt.toISOString(),
+      source: peerView(this.source),
+      destination: { ...peerView(this.destination), service: this.service?.hostname ?? null },
+      transport: this.transport,
+      bytesSent: this.bytesSent,
+      bytesReceived: this.bytesReceived,
+      thread,
+    };
+  }
+
+  /** The access-log line of its end. */
+  record(error: MeshError | null, flag: Flag): AccessRecord {
+    return {
+      time: new Date().toISOString(),
+      kind: 'connection',
+      direction: this.direction,
+      source: peerView(this.source),
+      destination: { ...peerView(this.destination), service: this.service?.hostname ?? null },
+      transport: this.transport,
+      bytesSent: this.bytesSent,
+      bytesReceived: this.bytesReceived,
+      durationMs: Math.round(this.elapsedMs()),
+      flag,
+      decidedBy: this.decidedBy,
+      error: error === null ? null : error.message,
+      method: null,
+      path: null,
+      status: null,
+      attempts: this.attempts,
+      segmentsMs: { hold: rounded(this.holdMs), connect: rounded(this.connectMs) },
+    };
+  }
+}
+
+function peerView(peer: Peer): PeerView {
+  return {
+    workload: peer.workload?.name ?? null,
+    namespace: peer.workload?.namespace ?? null,
+    identity: peer.identity,
+    address: formatHostPort(peer.address, peer.port),
+  };
+}
+
+function rounded(ms: number | null): number | null {
+  return ms === null ? null : Math.round(ms * 1000) / 1000;
+}

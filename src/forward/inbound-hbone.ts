@@ -1,0 +1,153 @@
+// HBONE for the enrolled pods of this node (port 15008): TLS with the certificate of the pod that was called, then one
+// connection per CONNECT, each checked and judged by itself.
+import type { Socket } from 'node:net';
+import { MeshError } from '../base/errors.ts';
+import { canonicalIp, formatHostPort, splitHostPort } from '../base/ip.ts';
+import type { SpiffeId, Workload } from '../model/types.ts';
+import { parseForwarded } from '../tunnel/forwarded.ts';
+import type { TunnelServer } from '../tunnel/server.ts';
+import type { IncomingTunnel, TunnelCredentials } from '../tunnel/types.ts';
+import { Connection, type Peer } from './connection.ts';
+import { type ForwardContext, isIn, isOwnPort } from './context.ts';
+import { Pending } from './pending.ts';
+import { baggageOf, identityOf } from './workload-names.ts';
+
+/**
+ * Takes over a socket that was accepted on the HBONE port. It waits, bounded, for a pod that is not known yet and for
+ * the certificate; a connection to what is no enrolled pod of this node is closed.
+ */
+export function acceptInboundHbone(context: ForwardContext, server: TunnelServer, socket: Socket): void {
+  socket.on('error', ignore);
+  const address = canonicalIp(socket.localAddress ?? '');
+  if (address === null) return void socket.destroy();
+  const { index, config, podCidrs } = context;
+  const pod = index.workloadByAddress(address);
+  if (pod === null && isIn(podCidrs, address)) {
+    try {
+      context.holds.hold(address, (known) => {
+        if (known) acceptInboundHbone(context, server, socket);
+        else socket.destroy();
+      });
+    } catch {
+      socket.destroy();
+    }
+    return;
+  }
+  if (pod === null || pod.node !== config.nodeName || pod.tunnelProtocol !== 'HBONE') return void socket.destroy();
+  context.credentials.want(identityOf(pod), (_error, credentials) => {
+    if (credentials === null || socket.destroyed) return void socket.destroy();
+    socket.off('error', ignore);
+    server.accept(socket, credentials, (tunnel) => acceptTunnel(context, credentials, tunnel));
+  });
+}
+
+/** One CONNECT on a session whose certificate is that of `credentials`. */
+export function acceptTunnel(context: ForwardContext, credentials: TunnelCredentials, tunnel: IncomingTunnel): void {
+  const authority = authorityOf(tunnel.authority);
+  const connection = new Connection(context.nextId(), 'inbound', sourceOf(context, tunnel), {
+    address: authority?.host ?? canonicalIp(tunnel.localAddress) ?? '',
+    port: authority?.port ?? 0,
+    workload: null,
+    identity: null,
+  });
+  connection.transport = 'mtls';
+  let aborted = false;
+  const pending = new Pending(context, connection, (error) => {
+    if (!aborted) tunnel.reject(statusOf(error));
+  });
+  tunnel.onAbort = () => {
+    aborted = true;
+    pending.fail(new MeshError('RESET_BY_SOURCE'));
+  };
+  pending.begin(() => {
+    if (authority === null)
+      throw new MeshError('AUTHORITY_INVALID', { authority: tunnel.authority, reason: 'no IP:port' });
+    const pod = destinationOf(context, credentials.identity, tunnel, authority.host);
+    if (isOwnPort(context.config, authority.port)) {
+      throw new MeshError('SELF_CALL', { address: formatHostPort(authority.host, authority.port) });
+    }
+    forward(pending, pod, tunnel, authority.port);
+  });
+}
+
+function forward(pending: Pending, pod: Workload, tunnel: IncomingTunnel, port: number): void {
+  const { connection, context } = pending;
+  const { address } = connection.destination;
+  connection.destination = { address, port, workload: pod, identity: identityOf(pod) };
+  context.tracker.bind(connection, pod);
+  pending.authorize({
+    destination: pod,
+    sourceIdentity: tunnel.peerIdentity,
+    sourceIp: connection.source.address,
+    destinationIp: address,
+    destinationPort: port,
+  });
+  pending.connect(
+    address,
+    port,
+    (stream) => {
+      tunnel.onAbort = null;
+      pending.join(tunnel.accept(baggageOf(pod)), stream);
+    },
+    (error) => pending.fail(error),
+  );
+}
+
+/** ADDRESS:PORT of an authority that is an IP address with a port; null for anything else. */
+function authorityOf(text: string): { readonly host: string; readonly port: number } | null {
+  const split = splitHostPort(text);
+  if (split === null || split.port === 0) return null;
+  const host = canonicalIp(split.host);
+  return host === null ? null : { host, port: split.port };
+}
+
+/**
+ * The pod that the authority names: the one whose address the session was made to, or another pod of this node under
+ * the very identity that the session's certificate proves. Throws AUTHORITY_INVALID for any other.
+ */
+function destinationOf(
+  context: ForwardContext,
+  sessionIdentity: SpiffeId,
+  tunnel: IncomingTunnel,
+  address: string,
+): Workload {
+  const { index, config } = context;
+  const pod = index.workloadByAddress(address);
+  const refused = (reason: string): MeshError =>
+    new MeshError('AUTHORITY_INVALID', { authority: tunnel.authority, reason });
+  if (pod === null || pod.node !== config.nodeName || pod.tunnelProtocol !== 'HBONE') {
+    throw refused('no enrolled pod of this node');
+  }
+  // Also where it is the session's own address: the pod behind it may have been replaced since the session began.
+  if (identityOf(pod) !== sessionIdentity) throw refused(`not a pod of ${sessionIdentity}`);
+  return pod;
+}
+
+/**
+ * The client as policy sees it. Its identity is the peer's certificate. Its address is the claimed one only if that is
+ * an address of a workload of this very identity; otherwise it is the address of the TCP peer.
+ */
+function sourceOf(context: ForwardContext, tunnel: IncomingTunnel): Peer {
+  const { index } = context;
+  const identity = tunnel.peerIdentity;
+  const claimed = parseForwarded(tunnel.forwarded);
+  const claimedAddress = canonicalIp(claimed.address);
+  if (claimedAddress !== null) {
+    const workload = index.workloadByAddress(claimedAddress);
+    if (workload !== null && identityOf(workload) === identity) {
+      return { address: claimedAddress, port: claimed.port, workload, identity };
+    }
+  }
+  const address = canonicalIp(tunnel.remoteAddress) ?? tunnel.remoteAddress;
+  const workload = index.workloadByAddress(address);
+  // Of another identity: the address belongs to somebody else, whose name this connection must not bear.
+  const named = workload !== null && identityOf(workload) === identity ? workload : null;
+  return { address, port: tunnel.remotePort, workload: named, identity };
+}
+
+function statusOf(error: MeshError): 400 | 401 | 503 {
+  if (error.code === 'POLICY_DENIED' || error.code === 'POLICY_CHANGED') return 401;
+  return error.code === 'AUTHORITY_INVALID' ? 400 : 503;
+}
+
+function ignore(): void {}

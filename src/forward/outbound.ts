@@ -1,0 +1,220 @@
+// A connection that a local pod makes (port 15001): who is it, where does it go, and what to do when an endpoint
+// cannot be reached. Nothing of the client's is read before the destination is connected, so a second attempt loses
+// nothing.
+import type { Socket } from 'node:net';
+import { MeshError } from '../base/errors.ts';
+import { formatHostPort } from '../base/ip.ts';
+import type { Workload } from '../model/types.ts';
+import { formatForwarded } from '../tunnel/forwarded.ts';
+import { newTraceparent } from '../tunnel/traceparent.ts';
+import type { TunnelCredentials, TunnelOpened } from '../tunnel/types.ts';
+import { type Captured, captured } from './captured.ts';
+import { Connection } from './connection.ts';
+import { type ForwardContext, isIn, isOwnPort } from './context.ts';
+import { decideOutbound, type Way } from './decide.ts';
+import { Pending } from './pending.ts';
+import { baggageOf, identityOf } from './workload-names.ts';
+
+/** Takes over a socket that was accepted on the outbound port. */
+export function acceptOutbound(context: ForwardContext, socket: Socket): void {
+  const from = captured(socket);
+  if (from !== null) new Outbound(context, from).begin();
+}
+
+class Outbound {
+  readonly #context: ForwardContext;
+  readonly #from: Captured;
+  readonly #connection: Connection;
+  readonly #pending: Pending;
+  /** Endpoints that failed, by uid. */
+  readonly #tried = new Set<string>();
+  #lastError: MeshError | null = null;
+
+  constructor(context: ForwardContext, from: Captured) {
+    this.#context = context;
+    this.#from = from;
+    this.#connection = new Connection(
+      context.nextId(),
+      'outbound',
+      { address: from.sourceAddress, port: from.sourcePort, workload: null, identity: null },
+      { address: from.destinationAddress, port: from.destinationPort, workload: null, identity: null },
+    );
+    this.#pending = new Pending(context, this.#connection, () => from.stream.reset());
+  }
+
+  begin(): void {
+    this.#pending.begin(() => {
+      const { destinationAddress, destinationPort } = this.#from;
+      if (isOwnPort(this.#context.config, destinationPort)) {
+        throw new MeshError('SELF_CALL', { address: formatHostPort(destinationAddress, destinationPort) });
+      }
+      this.#identify();
+    });
+  }
+
+  #identify(): void {
+    const { index, podCidrs, tracker, config } = this.#context;
+    const { sourceAddress: address, sourcePort: port } = this.#from;
+    const source = index.workloadByAddress(address);
+    const unknown = new MeshError('UNKNOWN_SOURCE', { address });
+    if (source === null) {
+      if (!isIn(podCidrs, address)) throw unknown;
+      this.#pending.hold(address, unknown, () => this.#identify());
+      return;
+    }
+    // Capture delivers pods of this node alone: an address of another node is a lie.
+    if (source.node !== config.nodeName) throw unknown;
+    const identity = source.tunnelProtocol === 'HBONE' ? identityOf(source) : null;
+    this.#connection.source = { address, port, workload: source, identity };
+    tracker.bind(this.#connection, source);
+    this.#resolve(source);
+  }
+
+  #resolve(source: Workload): void {
+    const { index, meshCidrs } = this.#context;
+    const address = this.#from.destinationAddress;
+    const known = index.workloadByAddress(address) !== null || index.serviceByVip(address, source.namespace) !== null;
+    if (known || !isIn(meshCidrs, address)) {
+      this.#attempt(source);
+      return;
+    }
+    const unknown = new MeshError('UNKNOWN_DESTINATION', { address });
+    this.#pending.hold(address, unknown, () => this.#resolve(source));
+  }
+
+  #attempt(source: Workload): void {
+    const { index, config, random } = this.#context;
+    const { destinationAddress, destinationPort } = this.#from;
+    const way = decideOutbound({
+      index,
+      source,
+      address: destinationAddress,
+      port: destinationPort,
+      nodeName: config.nodeName,
+      sameNode: config.sameNode,
+      exclude: this.#tried,
+      random,
+    });
+    // After a failed attempt, what could not be reached says more than that nothing is left.
+    if (way instanceof MeshError) throw this.#lastError ?? way;
+    this.#take(source, way);
+  }
+
+  #take(source: Workload, way: Way): void {
+    const { address, port, workload } = way;
+    const connection = this.#connection;
+    connection.service = way.service;
+    connection.destination = { address, port, workload, identity: null };
+    connection.transport = way.kind === 'tunnel' ? 'mtls' : way.kind === 'same-node' ? 'same-node' : 'plaintext';
+    if (workload !== null && workload.node === this.#context.config.nodeName) {
+      this.#context.tracker.bind(connection, workload);
+    }
+    if (way.kind === 'tunnel' && workload !== null) {
+      this.#tunnel(source, way, workload);
+      return;
+    }
+    if (way.enforce && workload !== null) this.#enforce(workload, way);
+    this.#pending.connect(
+      address,
+      port,
+      (stream) => this.#pending.join(this.#from.stream, stream),
+      (error) => this.#failed(source, way, error),
+    );
+  }
+
+  /** The destination is a pod of this node, so this is the proxy that has to ask its policy. */
+  #enforce(workload: Workload, way: Way): void {
+    const { source, destination, transport } = this.#connection;
+    if (transport === 'same-node') this.#connection.destination = { ...destination, identity: identityOf(workload) };
+    this.#pending.authorize({
+      destination: workload,
+      sourceIdentity: source.identity,
+      sourceIp: source.address,
+      destinationIp: way.address,
+      destinationPort: way.port,
+    });
+  }
+
+  #tunnel(source: Workload, way: Way, workload: Workload): void {
+    this.#pending.connecting();
+    const cancel = this.#context.credentials.want(identityOf(source), (error, credentials) => {
+      this.#pending.step(() => {
+        if (credentials === null) throw MeshError.from(error);
+        this.#open(source, way, workload, credentials);
+      });
+    });
+    // Credentials that are here have called back already, and what is under way then is the tunnel.
+    if (this.#context.credentials.peek(identityOf(source)) === null) this.#pending.underWay(cancel);
+  }
+
+  #open(source: Workload, way: Way, workload: Workload, credentials: TunnelCredentials): void {
+    const { config, pool } = this.#context;
+    const { sourceAddress, sourcePort, stream } = this.#from;
+    const cancel = pool.open(
+      {
+        credentials,
+        acceptIdentities: [identityOf(workload), ...(way.service?.subjectAltNames ?? [])],
+        host: way.address,
+        port: config.ports.hbone,
+        authority: formatHostPort(way.address, way.port),
+        workloadUid: workload.uid,
+        node: workload.node,
+        baggage: baggageOf(source),
+        forwarded: formatForwarded(sourceAddress, sourcePort, way.service?.hostname),
+        traceparent: newTraceparent(),
+        timeoutMs: config.timeouts.connectMs,
+      },
+      (error, opened) => {
+        this.#pending.step(() => {
+          if (opened === null) {
+            this.#failed(source, way, MeshError.from(error));
+            return;
+          }
+          this.#opened(opened);
+          this.#pending.join(stream, opened.stream);
+        });
+      },
+    );
+    this.#pending.underWay(cancel);
+  }
+
+  #opened(opened: TunnelOpened): void {
+    this.#connection.destination = { ...this.#connection.destination, identity: opened.peerIdentity };
+  }
+
+  /** An attempt failed before a byte was sent: another endpoint, or the end. */
+  #failed(source: Workload, way: Way, error: MeshError): void {
+    if (error.code === 'TUNNEL_REJECTED' && error.details.status === 401) {
+      const peer = `the peer proxy at ${formatHostPort(way.address, this.#context.config.ports.hbone)}`;
+      throw new MeshError('POLICY_DENIED', { policy: peer }, { cause: error });
+    }
+    const { endpointAttempts } = this.#context.config.limits;
+    const isLast = this.#connection.attempts >= endpointAttempts || way.service === null || way.workload === null;
+    if (isLast || !mayTryElsewhere(error)) throw error;
+    this.#lastError = error;
+    if (way.workload !== null) {
+      this.#tried.add(way.workload.uid);
+      if (way.workload.uid !== source.uid) this.#context.tracker.unbind(this.#connection, way.workload.uid);
+    }
+    this.#connection.question = null;
+    this.#attempt(source);
+  }
+}
+
+/** True for failures of this endpoint alone, which came before any byte of the client was sent. */
+function mayTryElsewhere(error: MeshError): boolean {
+  switch (error.code) {
+    case 'CONNECT_FAILED':
+    case 'CONNECT_TIMEOUT':
+    case 'TUNNEL_CONNECT_TIMEOUT':
+    case 'TUNNEL_LOST':
+    case 'TLS_FAILED':
+    case 'H2_HANDSHAKE':
+    case 'PEER_IDENTITY':
+      return true;
+    case 'TUNNEL_REJECTED':
+      return error.details.status === 503;
+    default:
+      return false;
+  }
+}

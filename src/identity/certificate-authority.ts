@@ -1,0 +1,102 @@
+// The controller's certificate authority: its own root, made at first start, or an issuer that the operator brings. It holds
+// the one key that matters most, so it hands out certificates and never the key. Who may have which identity is decided by
+// the caller.
+import type { KeyObject } from 'node:crypto';
+import type { Clock } from '../base/clock.ts';
+import { MeshError } from '../base/errors.ts';
+import { ipToBytes } from '../base/ip.ts';
+import type { SpiffeId } from '../model/types.ts';
+import { type IssuerMaterial, loadOrCreateIssuer } from './issuer-files.ts';
+import { parseSpiffeId } from './spiffe.ts';
+import { createServerLeaf, createWorkloadLeaf, type Validity, validityOf } from './x509.ts';
+
+export interface AuthorityOptions {
+  /** Holds `ca.key` and `ca.crt` (created when absent), or the operator's `tls.crt`, `tls.key` and `ca.crt`. */
+  readonly dir: string;
+  readonly trustDomain: string;
+  readonly clock: Clock;
+}
+
+export interface IssuedChain {
+  /** Leaf, then intermediates. */
+  readonly chainPem: readonly string[];
+  readonly notAfterMs: number;
+}
+
+/** Clocks of nodes differ: a certificate begins a little before it was asked for, by at most a tenth of its life. */
+const backDateMaxMs = 60_000;
+
+export class CertificateAuthority {
+  readonly #options: AuthorityOptions;
+  readonly #material: IssuerMaterial;
+  /** The earliest end of the issuer and of the intermediates above it: nothing issued may outlive it. */
+  readonly notAfterMs: number;
+
+  /**
+   * Loads the issuer of `options.dir`, or makes a root there. Throws CONFIG_INVALID, naming the file, when a key does not
+   * match, a certificate has expired or is no authority, or the chain does not end in a root.
+   */
+  constructor(options: AuthorityOptions) {
+    this.#options = options;
+    this.#material = loadOrCreateIssuer(options.dir, options.trustDomain, options.clock.now());
+    const { issuer, intermediates } = this.#material;
+    const ends = [issuer.certificate, ...intermediates].map((certificate) => validityOf(certificate).notAfterMs);
+    this.notAfterMs = Math.min(...ends);
+  }
+
+  /** The roots that verify what this authority issued, and those of a rotation that is under way, one PEM each. */
+  rootsPem(): readonly string[] {
+    return this.#material.roots.map((root) => root.toString());
+  }
+
+  /** Who signs, for people: subject and end of the issuer. */
+  describe(): {
+    readonly subject: string;
+    readonly notAfter: string;
+    readonly roots: number;
+    readonly created: boolean;
+  } {
+    const { issuer, roots, created } = this.#material;
+    const subject = issuer.certificate.subject.replaceAll('\n', ', ');
+    return { subject, notAfter: new Date(this.notAfterMs).toISOString(), roots: roots.length, created };
+  }
+
+  /**
+   * Issues a workload's certificate for the key `spki` (DER), valid for `ttlMs` or until the issuer ends.
+   * Throws IDENTITY_INVALID, or CA_REFUSED for another trust domain or when the issuer has expired.
+   */
+  issueWorkload(identity: SpiffeId, spki: Uint8Array, ttlMs: number): IssuedChain {
+    const { trustDomain } = parseSpiffeId(identity);
+    if (trustDomain !== this.#options.trustDomain) {
+      throw new MeshError('CA_REFUSED', { identity, reason: `the trust domain here is ${this.#options.trustDomain}` });
+    }
+    const validity = this.#validity(identity, ttlMs);
+    return this.#chain(createWorkloadLeaf(this.#material.issuer, spki, identity, validity), validity);
+  }
+
+  /** Issues a server's certificate for DNS names and IP addresses. Throws CA_REFUSED when the issuer has expired. */
+  issueServer(names: readonly string[], publicKey: KeyObject, ttlMs: number): IssuedChain {
+    const ips = names.flatMap((name) => ipToBytes(name) ?? []);
+    const dns = names.filter((name) => ipToBytes(name) === null);
+    const validity = this.#validity(names.join(', '), ttlMs);
+    const spki = publicKey.export({ type: 'spki', format: 'der' });
+    return this.#chain(createServerLeaf(this.#material.issuer, spki, { dns, ips }, validity), validity);
+  }
+
+  #validity(who: string, ttlMs: number): Validity {
+    const nowMs = this.#options.clock.now();
+    if (nowMs >= this.notAfterMs) {
+      throw new MeshError('CA_REFUSED', {
+        identity: who,
+        reason: `the issuer expired at ${new Date(this.notAfterMs).toISOString()}`,
+      });
+    }
+    const notBeforeMs = nowMs - Math.min(backDateMaxMs, ttlMs / 10);
+    return { notBeforeMs, notAfterMs: Math.min(nowMs + ttlMs, this.notAfterMs) };
+  }
+
+  #chain(leafPem: string, validity: Validity): IssuedChain {
+    const intermediates = this.#material.sent.map((certificate) => certificate.toString());
+    return { chainPem: [leafPem, ...intermediates], notAfterMs: validity.notAfterMs };
+  }
+}

@@ -1,0 +1,91 @@
+// One container: a process in the pod's network namespace, with mount, hostname and process namespaces of its own.
+//
+//   nsenter (network) ─▶ unshare (mount, uts, pid) ─▶ sh: hostname, bind mounts, cd ─▶ exec the command, as process 1
+//
+// Having a process namespace of its own, a container takes everything it has started with it when it ends.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
+import path from 'node:path';
+import { firstChildOf } from './enter.ts';
+import { inNetns, shellQuote } from './run.ts';
+import type { Mount } from './volumes.ts';
+
+export interface ContainerPlan {
+  readonly netns: string;
+  readonly hostname: string;
+  readonly mounts: readonly Mount[];
+  /** Folder that becomes `/run`. */
+  readonly runDir: string;
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string;
+  readonly logFile: string;
+}
+
+/** `code` as a shell has it: 128 + N for signal N. */
+export interface ContainerExit {
+  readonly code: number;
+}
+
+/** What the container's shell exits with when the container could not be set up. */
+export const setupFailed = 125;
+
+/** A container's process; `onExit` is called once. */
+export class ContainerProcess {
+  readonly #child: ChildProcess;
+  #exited = false;
+
+  constructor(plan: ContainerPlan, onExit: (exit: ContainerExit) => void) {
+    mkdirSync(path.dirname(plan.logFile), { recursive: true });
+    const log = openSync(plan.logFile, 'a');
+    const [command = '', ...args] = [
+      ...inNetns(plan.netns),
+      ...['unshare', '--mount', '--uts', '--pid', '--fork', '--kill-child', '--mount-proc', '--'],
+      ...['sh', '-c', setupScript(plan), 'lab', ...plan.argv],
+    ];
+    this.#child = spawn(command, args, { stdio: ['ignore', log, log], env: { ...plan.env }, detached: true, cwd: '/' });
+    closeSync(log);
+    const finish = (code: number) => {
+      if (this.#exited) return;
+      this.#exited = true;
+      onExit({ code });
+    };
+    this.#child.on('error', () => finish(setupFailed));
+    this.#child.on('exit', (code, signal) => finish(code ?? 128 + (signal === 'SIGKILL' ? 9 : 15)));
+  }
+
+  /** The container's first process, or null before it has been forked and after it has ended. */
+  get pid(): number | null {
+    if (this.#exited || this.#child.pid === undefined) return null;
+    return firstChildOf(this.#child.pid);
+  }
+
+  get exited(): boolean {
+    return this.#exited;
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    const { pid } = this;
+    try {
+      if (pid !== null) process.kill(pid, signal);
+      else if (!this.#exited && signal === 'SIGKILL') this.#child.kill('SIGKILL');
+    } catch {
+      // It ended in this very moment.
+    }
+  }
+}
+
+function setupScript(plan: ContainerPlan): string {
+  const bind = plan.mounts.map(({ source, target }) => `mount --bind ${shellQuote(source)} ${shellQuote(target)}`);
+  const steps = [
+    `hostname ${shellQuote(plan.hostname)}`,
+    ...bind,
+    // Last, since the sources of the mounts above lie below the lab's own /run.
+    `mount --rbind ${shellQuote(plan.runDir)} /run`,
+    `cd ${shellQuote(plan.cwd)}`,
+  ];
+  return `{ ${steps.join(' && ')}; } || { echo 'lab: the container could not be set up' >&2; exit ${setupFailed}; }\nexec "$@"`;
+}
+
+/** `nsenter` words that join a container: everything but the user namespace. */
+export const containerNamespaces = ['--mount', '--uts', '--net', '--pid'] as const;

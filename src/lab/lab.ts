@@ -1,0 +1,325 @@
+// The whole lab, put together: network, objects, control loops, kubelets, DNS, and the mesh's own programs.
+import { systemClock } from '../base/clock.ts';
+import { MeshError, messageOf } from '../base/errors.ts';
+import { dnsServiceAddresses, fabricAddresses, type NodePlan, planNode } from './addresses.ts';
+import { NodeAgent } from './agent.ts';
+import { Applier, refusals, refuseDuplicates } from './apply.ts';
+import { Cluster } from './cluster.ts';
+import type { ApplyResult, LabDocument, LabPod, LabStatus } from './control-types.ts';
+import { DnsServer } from './dns.ts';
+import { DnsZone } from './dns-zone.ts';
+import { issuerName, TokenIssuer } from './issuer.ts';
+import { Kubelet } from './kubelet.ts';
+import type { LabOptions } from './launch.ts';
+import { LogKeeper } from './log-files.ts';
+import { issueOf, type PlacedObject, readLabManifests } from './manifests.ts';
+import { createTopology } from './network.ts';
+import { isReady, type KubeObject, type NodeObject, type Pod, podIps } from './objects.ts';
+import { controllerOf, isTerminating } from './pods.ts';
+import { paths } from './private-files.ts';
+import { ServiceAllocator } from './services.ts';
+import { ObjectStore } from './store.ts';
+import { MeshSystem } from './system.ts';
+
+export const clusterDomain = 'cluster.local';
+const dnsNamespace = 'kube-system';
+
+export interface LabContext {
+  readonly name: string;
+  readonly options: LabOptions;
+  readonly log: (line: string) => void;
+}
+
+/** One running lab. `start` builds it, `close` ends its loops; its processes end with the first process of the lab. */
+export class Lab {
+  readonly name: string;
+  readonly options: LabOptions;
+  readonly startedAt = new Date();
+  readonly store: ObjectStore;
+  readonly kubelet: Kubelet;
+  readonly issuer: TokenIssuer;
+  readonly system: MeshSystem;
+  readonly agents = new Map<string, NodeAgent>();
+  readonly #log: (line: string) => void;
+  readonly #applier: Applier;
+  readonly #cluster: Cluster;
+  readonly #dns: DnsServer;
+  readonly #logKeeper: LogKeeper;
+  #nodes: NodePlan[] = [];
+
+  constructor({ name, options, log }: LabContext) {
+    this.name = name;
+    this.options = options;
+    this.#log = log;
+    const now = () => systemClock.now();
+    this.store = new ObjectStore({ dir: paths.objects, now });
+    this.issuer = new TokenIssuer(this.store, now);
+    this.#applier = new Applier({ store: this.store, services: new ServiceAllocator(), now });
+    this.#cluster = new Cluster(this.store, systemClock, Math.random, log);
+    const zone = new DnsZone(this.store, clusterDomain);
+    this.#dns = new DnsServer((question, type) => zone.answer(question, type));
+    this.#logKeeper = new LogKeeper(paths.logs, systemClock);
+    this.system = new MeshSystem(this, log);
+    this.kubelet = new Kubelet({
+      store: this.store,
+      clock: systemClock,
+      random: Math.random,
+      images: options.images,
+      logsDir: paths.logs,
+      podsDir: paths.pods,
+      admitted: (nodeName) => this.system.captured(nodeName),
+      volumes: (pod) => this.#volumesOf(pod),
+    });
+  }
+
+  get nodes(): readonly NodePlan[] {
+    return this.#nodes;
+  }
+
+  /**
+   * Builds everything and starts the pods; resolves when they are on their way. Throws `CONFIG_INVALID` for bad
+   * manifests.
+   */
+  async start(documents: readonly LabDocument[]): Promise<void> {
+    const { objects } = readLabManifests(documents);
+    refuseDuplicates(objects);
+    this.#nodes = planNodes(objects, this.options.nodes);
+    await createTopology(this.#nodes);
+    for (const node of this.#nodes) {
+      const agent = new NodeAgent(node.name);
+      this.agents.set(node.name, agent);
+      agent.start();
+      this.kubelet.addNode(node, agent);
+      this.#cluster.addNode(node, this.#log);
+      this.#putNode(node);
+    }
+    const dnsAddresses = fabricAddresses.slice(
+      0,
+      this.#nodes.some((node) => node.podCidrs.some((cidr) => cidr.includes(':'))) ? 2 : 1,
+    );
+    await this.#dns.start(dnsAddresses, 53);
+    this.#putClusterDns();
+    this.#logKeeper.start();
+    this.system.prepare();
+    this.#applier.apply(objects);
+    this.system.start();
+  }
+
+  /** Applies manifests as a whole. Nothing is applied when anything is refused. */
+  async apply(documents: readonly LabDocument[]): Promise<ApplyResult> {
+    try {
+      const { objects, resources } = readLabManifests(documents);
+      refuseDuplicates(objects);
+      const found = this.system.check(resources);
+      const refused = [...refusals(objects, this.store), ...found.filter((issue) => issue.severity === 'error')];
+      const warnings = found.filter((issue) => issue.severity !== 'error');
+      if (refused.length > 0) return { applied: [], refused, warnings };
+      return { applied: this.#applier.apply(objects), refused: [], warnings };
+    } catch (error) {
+      return { applied: [], refused: [issueOf(error)], warnings: [] };
+    }
+  }
+
+  /** Deletes what manifests name. */
+  async delete(documents: readonly LabDocument[]): Promise<ApplyResult> {
+    try {
+      const { objects } = readLabManifests(documents);
+      return { applied: this.deleteObjects(objects.map(({ object }) => object)), refused: [], warnings: [] };
+    } catch (error) {
+      return { applied: [], refused: [issueOf(error)], warnings: [] };
+    }
+  }
+
+  deleteObjects(objects: readonly KubeObject[]): ApplyResult['applied'] {
+    return this.#applier.delete(objects.filter((object) => object.kind !== 'Node'));
+  }
+
+  pods(): Pod[] {
+    return this.store.list<Pod>('Pod');
+  }
+
+  status(): LabStatus {
+    const pending = this.pending();
+    return {
+      name: this.name,
+      startedAt: this.startedAt.toISOString(),
+      ready: pending.length === 0,
+      pending,
+      hostPid: 0, // Only who asks from outside can know it.
+      nodes: this.#nodes.map((node) => ({
+        name: node.name,
+        addresses: node.addresses,
+        podCidrs: node.podCidrs,
+        proxyReady: this.system.isReady(node.name),
+      })),
+      pods: this.pods().map((pod) => this.#podView(pod)),
+    };
+  }
+
+  /** What is not ready, in words a person can act on. */
+  pending(): string[] {
+    const pods = this.pods().filter(
+      (pod) => pod.status.phase !== 'Succeeded' && !(isReady(pod) && !isTerminating(pod)),
+    );
+    return [...this.#cluster.problems(), ...this.system.pending(), ...pods.map((pod) => this.describe(pod))];
+  }
+
+  /** Why a pod is not ready: which pod, and the container's or the probe's own words. */
+  describe(pod: Pod): string {
+    const name = `pod ${pod.metadata.namespace}/${pod.metadata.name}`;
+    if (isTerminating(pod)) return `${name} is ending`;
+    const unscheduled = pod.status.conditions.find((each) => each.type === 'PodScheduled' && each.status === 'False');
+    if (unscheduled !== undefined) return `${name} has no node: ${unscheduled.message ?? ''}`;
+    const problem = this.kubelet.runnerOf(pod)?.problem ?? '';
+    return `${name} is not ready${problem === '' ? '' : `: ${problem}`}`;
+  }
+
+  /** Resolves when the cluster's loops have caught up with the objects. */
+  settled(): Promise<void> {
+    return this.#cluster.settled();
+  }
+
+  close(): void {
+    this.#cluster.close();
+    this.#dns.close();
+    this.#logKeeper.close();
+    this.kubelet.close();
+    this.system.close();
+    for (const agent of this.agents.values()) agent.close();
+  }
+
+  #podView(pod: Pod): LabPod {
+    const owner = this.#topOwner(pod);
+    const statuses = pod.status.containerStatuses ?? [];
+    const waiting = statuses.find((each) => each.state.waiting !== undefined)?.state.waiting;
+    const problem = pod.status.message ?? waiting?.message ?? null;
+    return {
+      namespace: pod.metadata.namespace ?? '',
+      name: pod.metadata.name,
+      node: pod.spec.nodeName ?? '',
+      addresses: podIps(pod),
+      serviceAccount: pod.spec.serviceAccountName ?? 'default',
+      owner,
+      phase: pod.status.phase,
+      ready: isReady(pod),
+      restarts: statuses.reduce((sum, each) => sum + each.restartCount, 0),
+      reason: isTerminating(pod) ? 'Terminating' : isReady(pod) ? null : problem,
+      enrolled: this.system.isEnrolled(pod),
+    };
+  }
+
+  /** The workload that a person wrote: the Deployment, not its ReplicaSet. */
+  #topOwner(pod: Pod): LabPod['owner'] {
+    let at: KubeObject = pod;
+    let owner = controllerOf(pod);
+    for (let depth = 0; owner !== null && depth < 4; depth++) {
+      const next = this.store.get(owner.kind, pod.metadata.namespace ?? '', owner.name);
+      const above = next === undefined ? null : controllerOf(next);
+      if (next === undefined || above === null) return { kind: owner.kind, name: owner.name };
+      at = next;
+      owner = above;
+    }
+    return at === pod ? null : { kind: at.kind, name: at.metadata.name };
+  }
+
+  #putNode(node: NodePlan): void {
+    const present = this.store.get<NodeObject>('Node', '', node.name, '');
+    const [v4, v6] = node.addresses;
+    this.store.put({
+      ...present,
+      apiVersion: 'v1',
+      kind: 'Node',
+      metadata: {
+        ...present?.metadata,
+        name: node.name,
+        labels: { ...present?.metadata.labels, 'kubernetes.io/hostname': node.name, 'kubernetes.io/os': 'linux' },
+      },
+      spec: { ...present?.spec, podCIDR: node.podCidrs[0], podCIDRs: node.podCidrs },
+      status: {
+        addresses: [
+          { type: 'InternalIP', address: v4 },
+          { type: 'InternalIP', address: v6 },
+          { type: 'Hostname', address: node.name },
+        ],
+        conditions: [{ type: 'Ready', status: 'True', reason: 'KubeletReady' }],
+      },
+    } as KubeObject);
+  }
+
+  #putClusterDns(): void {
+    this.#applier.ensureNamespace(dnsNamespace);
+    const ports = [
+      { name: 'dns', port: 53, protocol: 'UDP' },
+      { name: 'dns-tcp', port: 53, protocol: 'TCP' },
+    ];
+    const labels = { 'kubernetes.io/service-name': 'kube-dns', 'k8s-app': 'kube-dns' };
+    const meta = { namespace: dnsNamespace, labels };
+    this.store.put({
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'kube-dns', namespace: dnsNamespace, labels: { 'k8s-app': 'kube-dns' } },
+      spec: {
+        type: 'ClusterIP',
+        clusterIP: dnsServiceAddresses[0],
+        clusterIPs: [...dnsServiceAddresses],
+        ipFamilies: ['IPv4', 'IPv6'],
+        ports,
+      },
+    });
+    for (const [index, addressType] of (['IPv4', 'IPv6'] as const).entries()) {
+      const endpoints = [
+        { addresses: [fabricAddresses[index]], conditions: { ready: true, serving: true, terminating: false } },
+      ];
+      const metadata = { ...meta, name: `kube-dns-${addressType.toLowerCase()}` };
+      this.store.put({
+        apiVersion: 'discovery.k8s.io/v1',
+        kind: 'EndpointSlice',
+        metadata,
+        addressType,
+        endpoints,
+        ports,
+      } as KubeObject);
+    }
+  }
+
+  #volumesOf(pod: Pod) {
+    const { namespace = '' } = pod.metadata;
+    const serviceAccount = pod.spec.serviceAccountName ?? 'default';
+    return {
+      token: (request: { audience: string | undefined; lifetimeS: number }) =>
+        this.issuer.token({ namespace, serviceAccount, pod, ...request }),
+      clusterRoots: () => this.system.roots(),
+      dns: { servers: [dnsServiceAddresses[0]], domain: clusterDomain },
+    };
+  }
+}
+
+export { issuerName };
+
+/**
+ * The nodes that manifests name, or as many as were asked for. Throws `CONFIG_INVALID` for a pod that names a node
+ * which is not there.
+ */
+function planNodes(objects: readonly PlacedObject[], count: number): NodePlan[] {
+  const manifests = objects
+    .map(({ object }) => object)
+    .filter((object): object is NodeObject => object.kind === 'Node');
+  const nodesMax = 200;
+  if (manifests.length > nodesMax) {
+    throw new MeshError('CONFIG_INVALID', {
+      place: 'Node',
+      reason: `a lab has at most ${nodesMax} nodes, not ${manifests.length}`,
+    });
+  }
+  if (manifests.length === 0)
+    return Array.from({ length: count }, (_, index) => planNode(index + 1, `node-${index + 1}`));
+  return manifests.map((manifest, index) => {
+    const { podCIDRs, podCIDR } = manifest.spec ?? {};
+    return planNode(index + 1, manifest.metadata.name, podCIDRs ?? (podCIDR === undefined ? [] : [podCIDR]));
+  });
+}
+
+/** What went wrong, as a line of the lab's log. */
+export function logLine(error: unknown): string {
+  return messageOf(error);
+}

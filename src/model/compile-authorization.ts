@@ -1,0 +1,260 @@
+// AuthorizationPolicy → the policy that L4 enforces (ambient-l4 §5.3). What L4 cannot judge, and what cannot be read, is
+// reported to the author and never widens access: an ALLOW rule with it matches nothing, a DENY rule with it matches
+// without it. Rules keep their positions, so that a decision can name the rule that the author wrote.
+
+import { didYouMean } from '../base/did-you-mean.ts';
+import { readValues, type ValueType } from './authorization-values.ts';
+import { IssueList } from './issues.ts';
+import type { Attributes, AuthorizationCondition, AuthorizationPolicyResource, ResourcePath } from './resources.ts';
+import type { Policy, PolicyMatch, PolicyRule, ResourceIssue } from './types.ts';
+
+export interface CompiledAuthorization {
+  /** Null when nothing is enforced at L4. */
+  readonly policy: Policy | null;
+  readonly issues: readonly ResourceIssue[];
+}
+
+/** What became of a source, operation or condition: tests, or nothing ever matches it, or everything does. */
+type Part = PolicyMatch | 'never' | 'any';
+
+interface FieldEntry {
+  readonly field: Exclude<keyof PolicyMatch, `not${string}`>;
+  readonly notField: Extract<keyof PolicyMatch, `not${string}`>;
+  readonly type: ValueType;
+}
+
+const namespaces = { field: 'namespaces', notField: 'notNamespaces', type: 'text' } as const;
+const principals = { field: 'principals', notField: 'notPrincipals', type: 'principal' } as const;
+const accounts = { field: 'serviceAccounts', notField: 'notServiceAccounts', type: 'account' } as const;
+const sourceIps = { field: 'sourceIps', notField: 'notSourceIps', type: 'network' } as const;
+const destinationIps = { field: 'destinationIps', notField: 'notDestinationIps', type: 'network' } as const;
+const ports = { field: 'destinationPorts', notField: 'notDestinationPorts', type: 'port' } as const;
+
+const attributeTable: Readonly<Record<string, FieldEntry>> = {
+  namespaces,
+  principals,
+  serviceAccounts: accounts,
+  ipBlocks: sourceIps,
+  ports,
+};
+const conditionTable: Readonly<Record<string, FieldEntry>> = {
+  'source.ip': sourceIps,
+  'source.namespace': namespaces,
+  'source.principal': principals,
+  'destination.ip': destinationIps,
+  'destination.port': ports,
+};
+/** Conditions that exist for HTTP or TLS; those ending in `[` name a header or claim. */
+const httpConditions = [
+  'request.headers[',
+  'request.auth.principal',
+  'request.auth.audiences',
+  'request.auth.presenter',
+  'request.auth.claims[',
+  'remote.ip',
+  'connection.sni',
+  'source.serviceAccount',
+  'experimental.',
+];
+const waypointFix =
+  'enforce it at a waypoint (targetRefs), or use what L4 knows: principals, namespaces, serviceAccounts, ipBlocks, ports';
+
+/** A match without a field matches nothing, and so does a rule that demands it. */
+const neverRule: PolicyRule = { clauses: [{ matches: [{}] }] };
+
+/** Compiles one policy; `rootNamespaces` decide whether it holds for its namespace or for the mesh. */
+export function compileAuthorization(
+  resource: AuthorizationPolicyResource,
+  rootNamespaces: readonly string[],
+): CompiledAuthorization {
+  const list = new IssueList(resource);
+  if (resource.targeted && resource.selector === null) {
+    list.add('info', ['spec'], 'is for waypoints (targetRefs) and not enforced at L4', 'nothing to do');
+    return { policy: null, issues: list.issues };
+  }
+  if (resource.targeted) {
+    const fix = 'keep either selector or targetRefs';
+    list.add('error', ['spec', 'selector'], 'names both a selector and targetRefs; the selector is obeyed', fix);
+  }
+  if (resource.action === 'AUDIT') {
+    list.add('warning', ['spec', 'action'], 'AUDIT is not enforced at L4', 'nothing is denied or allowed by it');
+    return { policy: null, issues: list.issues };
+  }
+  if (resource.action === 'CUSTOM') {
+    const message = 'CUSTOM asks an external authorizer, which L4 does not; what the rules match at L4 is denied';
+    list.add('error', ['spec', 'action'], message, 'enforce it at a waypoint (targetRefs), or use ALLOW or DENY');
+  }
+  if (resource.action === 'DENY' && resource.rules.length === 0) {
+    list.add('warning', ['spec'], 'denies nothing, since it has no rules', 'to deny everything write "rules: [{}]"');
+  }
+  const rules = resource.rules.map((_, at) => new RuleCompiler(resource, at, list).compile());
+  const policy: Policy = {
+    name: resource.name,
+    namespace: resource.namespace,
+    scope: scopeOf(resource, rootNamespaces),
+    action: resource.action === 'ALLOW' ? 'allow' : 'deny',
+    rules,
+    dryRun: isDryRun(resource, list),
+  };
+  return { policy, issues: list.issues };
+}
+
+class RuleCompiler {
+  readonly #resource: AuthorizationPolicyResource;
+  readonly #at: number;
+  readonly #list: IssueList;
+  readonly #action: 'allow' | 'deny';
+  #isLost = false;
+
+  constructor(resource: AuthorizationPolicyResource, at: number, list: IssueList) {
+    this.#resource = resource;
+    this.#at = at;
+    this.#list = list;
+    this.#action = resource.action === 'ALLOW' ? 'allow' : 'deny';
+  }
+
+  compile(): PolicyRule {
+    const rule = this.#resource.rules[this.#at]!;
+    const alternatives: Part[][] = [];
+    const addItems = (key: 'from' | 'to', itemKey: string, items: readonly Attributes[] | null): void => {
+      if (items === null) return;
+      if (items.length === 0) this.#report([key], `${key} is an empty list`, 'leave it out, or name something in it');
+      const parts = items.map((item, at) => this.#attributes(item, [key, at, itemKey]));
+      alternatives.push(items.length === 0 ? [this.#unreadable()] : parts);
+    };
+    addItems('from', 'source', rule.from);
+    addItems('to', 'operation', rule.to);
+    for (const [at, condition] of (rule.when ?? []).entries()) alternatives.push([this.#condition(condition, at)]);
+    if (this.#isLost) return neverRule;
+    const clauses: { matches: PolicyMatch[] }[] = [];
+    for (const parts of alternatives) {
+      if (parts.includes('any')) continue;
+      const matches = parts.filter((part) => typeof part === 'object');
+      if (matches.length === 0) return neverRule;
+      clauses.push({ matches });
+    }
+    return { clauses };
+  }
+
+  #attributes(attributes: Attributes, path: ResourcePath): Part {
+    const match = new MatchBuilder(this.#action);
+    for (const [name, values] of Object.entries(attributes)) {
+      const isNegated = /^not[A-Z]/.test(name);
+      const plain = isNegated ? name.charAt(3).toLowerCase() + name.slice(4) : name;
+      const entry = Object.hasOwn(attributeTable, plain) ? attributeTable[plain] : undefined;
+      if (entry === undefined) this.#refuseHttp([...path, name], `${path.at(-1)}.${name}`);
+      else this.#values(match, entry, isNegated, values, [...path, name]);
+    }
+    if (Object.keys(attributes).length > 0) return match.build();
+    this.#report(path, `${path.at(-1)} is empty`, 'name at least one attribute, or leave the item out');
+    return this.#unreadable();
+  }
+
+  #condition(condition: AuthorizationCondition, at: number): Part {
+    const path = ['when', at];
+    const entry = Object.hasOwn(conditionTable, condition.key) ? conditionTable[condition.key] : undefined;
+    if (entry === undefined) {
+      this.#refuseCondition(condition.key, [...path, 'key']);
+      return this.#unreadable();
+    }
+    if (condition.values === null && condition.notValues === null) {
+      this.#report(path, `when ${condition.key} has no values`, 'name values or notValues');
+      return this.#unreadable();
+    }
+    const match = new MatchBuilder(this.#action);
+    const { values, notValues } = condition;
+    if (values !== null) this.#values(match, entry, false, values, [...path, 'values']);
+    if (notValues !== null) this.#values(match, entry, true, notValues, [...path, 'notValues']);
+    return match.build();
+  }
+
+  #values(
+    match: MatchBuilder,
+    entry: FieldEntry,
+    isNegated: boolean,
+    values: readonly string[],
+    path: ResourcePath,
+  ): void {
+    const name = path.at(-1);
+    if (values.length === 0) this.#report(path, `${name} is an empty list`, 'leave it out, or name a value');
+    const read = readValues(entry.type, values, this.#resource.namespace);
+    for (const { at, reason, fix, severity } of read.problems) {
+      this.#list.add(severity, this.#path([...path, at]), `rule ${this.#at}: ${name}: ${reason}`, fix);
+    }
+    const isBroken = values.length === 0 || read.good.length < values.length;
+    match.add(isNegated ? entry.notField : entry.field, isNegated, read.good, isBroken);
+  }
+
+  /** An HTTP attribute: ALLOW loses the rule, DENY keeps what is left. */
+  #refuseHttp(path: ResourcePath, name: string): void {
+    const outcome =
+      this.#action === 'allow'
+        ? 'the rule allows nothing'
+        : 'the rule denies whatever else it matches, whatever the value here';
+    this.#report(path, `${name} is an HTTP attribute, which L4 does not see: ${outcome}`, waypointFix);
+    if (this.#action === 'allow') this.#isLost = true;
+  }
+
+  #refuseCondition(key: string, path: ResourcePath): void {
+    const isHttp = httpConditions.some((one) => (/[[.]$/.test(one) ? key.startsWith(one) : key === one));
+    if (isHttp) {
+      this.#refuseHttp(path, `when ${key}`);
+      return;
+    }
+    const hint = didYouMean(key, [...Object.keys(conditionTable), ...httpConditions]);
+    this.#report(path, `when ${key} is no condition that is known${hint}`, waypointFix);
+    if (this.#action === 'allow') this.#isLost = true;
+  }
+
+  #unreadable(): Part {
+    return this.#action === 'allow' ? 'never' : 'any';
+  }
+
+  #report(path: ResourcePath, message: string, fix: string): void {
+    this.#list.add('error', this.#path(path), `rule ${this.#at}: ${message}`, fix);
+  }
+
+  #path(path: ResourcePath): ResourcePath {
+    return ['spec', 'rules', this.#at, ...path];
+  }
+}
+
+/** Puts fields together; a broken one is resolved to the closed side. */
+class MatchBuilder {
+  readonly #action: 'allow' | 'deny';
+  readonly #fields: Record<string, readonly unknown[]> = {};
+  #isNever = false;
+
+  constructor(action: 'allow' | 'deny') {
+    this.#action = action;
+  }
+
+  /** `good` are the values that could be read; `isBroken` when there were others, or none at all. */
+  add(field: keyof PolicyMatch, isNegated: boolean, good: readonly unknown[], isBroken: boolean): void {
+    if (isBroken && this.#action === 'allow' && (isNegated || good.length === 0)) this.#isNever = true;
+    // A deny that cannot read one of its values denies as if it had named them all.
+    if (isBroken && this.#action === 'deny' && !isNegated) return;
+    if (good.length > 0) this.#fields[field] = good;
+  }
+
+  build(): Part {
+    if (this.#isNever) return 'never';
+    if (Object.keys(this.#fields).length > 0) return this.#fields as PolicyMatch;
+    return this.#action === 'allow' ? 'never' : 'any';
+  }
+}
+
+function scopeOf(resource: AuthorizationPolicyResource, rootNamespaces: readonly string[]): Policy['scope'] {
+  if (resource.selector !== null) return 'workload';
+  return rootNamespaces.includes(resource.namespace) ? 'global' : 'namespace';
+}
+
+function isDryRun(resource: AuthorizationPolicyResource, list: IssueList): boolean {
+  const key = 'istio.io/dry-run';
+  const value = resource.annotations[key];
+  if (value === undefined || value === 'false') return false;
+  if (value === 'true') return true;
+  const message = `${key} is "${value}"; the policy is enforced`;
+  list.add('warning', ['metadata', 'annotations', key], message, 'write "true" or "false"');
+  return false;
+}

@@ -1,0 +1,41 @@
+// Who takes part in the mesh: the label on the pod, then the one on its namespace. Some pods never do.
+import type { Labels } from './resources.ts';
+
+/** Ours first: where both are there, it decides. */
+export const enrolmentLabels = ['ambient.mesh/dataplane-mode', 'istio.io/dataplane-mode'] as const;
+const sidecarAnnotation = 'sidecar.istio.io/status';
+
+export interface EnrolmentFacts {
+  readonly namespace: string;
+  readonly labels: Labels;
+  readonly annotations: Labels;
+  readonly hostNetwork: boolean;
+  readonly namespaceLabels: Labels;
+  readonly systemNamespace: string;
+}
+
+/** True when the traffic of a pod is carried by the mesh. A value that is neither `ambient` nor `none` says nothing. */
+export function isEnrolled(facts: EnrolmentFacts): boolean {
+  // The mesh's own parts would wait for themselves.
+  if (facts.hostNetwork || facts.namespace === facts.systemNamespace) return false;
+  if (facts.annotations[sidecarAnnotation] !== undefined) return false;
+  return (modeOf(facts.labels) ?? modeOf(facts.namespaceLabels)) === 'ambient';
+}
+
+/** What the enrolment labels among some labels say; null when they say nothing. */
+export function modeOf(labels: Labels): 'ambient' | 'none' | null {
+  for (const name of enrolmentLabels) {
+    const value = labels[name];
+    if (value === 'ambient' || value === 'none') return value;
+  }
+  return null;
+}
+
+/** An enrolment label whose value means nothing, to be reported. */
+export function misspeltMode(labels: Labels): { readonly label: string; readonly value: string } | null {
+  for (const label of enrolmentLabels) {
+    const value = labels[label];
+    if (value !== undefined && value !== 'ambient' && value !== 'none') return { label, value };
+  }
+  return null;
+}

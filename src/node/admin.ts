@@ -1,0 +1,87 @@
+// The HTTP side of a node proxy: administration on loopback, metrics and readiness for the cluster.
+import { MeshError } from '../base/errors.ts';
+import { logLevels, type NodeConfig } from '../config/node.ts';
+import type { NodeDump } from '../model/views.ts';
+import { json, type SimpleResponse, SimpleServer, text } from '../telemetry/metrics-server.ts';
+
+export interface AdminSources {
+  dump(): Promise<NodeDump>;
+  scrape(): Promise<{ contentType: string; text: string }>;
+  /** What readiness waits for, and what else there is to say when it waits for nothing. */
+  readiness(): { readonly pending: readonly string[]; readonly note: string };
+  setLogLevel(level: string): void;
+  drain(): void;
+}
+
+export interface AdminPorts {
+  readonly admin: number;
+  readonly metrics: number;
+  readonly readiness: number;
+}
+
+const index = `ambient-node
+GET  /config_dump           what this proxy knows and does, as JSON
+POST /logging?level=LEVEL   ${logLevels.join(', ')}
+POST /drain                 stop accepting, let connections end, exit
+`;
+
+/** The three HTTP servers of a node proxy: built, then `start`, then `close`. */
+export class AdminServers {
+  readonly #admin: SimpleServer;
+  readonly #metrics: SimpleServer;
+  readonly #readiness: SimpleServer;
+
+  constructor(config: NodeConfig, sources: AdminSources) {
+    const { ports } = config;
+    const scrape = async (): Promise<SimpleResponse> => {
+      const { contentType, text: body } = await sources.scrape();
+      return { status: 200, contentType, body };
+    };
+    this.#admin = new SimpleServer({
+      host: '127.0.0.1',
+      port: ports.admin,
+      routes: {
+        'GET /': () => text(200, index),
+        'GET /config_dump': async () => json(await sources.dump()),
+        'POST /logging': (url) => setLevel(url, sources),
+        'POST /drain': () => {
+          sources.drain();
+          return text(202, 'draining\n');
+        },
+      },
+    });
+    const metrics = { 'GET /metrics': scrape, 'GET /stats/prometheus': scrape };
+    this.#metrics = new SimpleServer({ host: '', port: ports.metrics, routes: metrics });
+    const ready = () => readinessText(sources);
+    this.#readiness = new SimpleServer({ host: '', port: ports.readiness, routes: { 'GET /healthz/ready': ready } });
+  }
+
+  /** Opens all three; returns the ports that were bound. Throws NOT_REACHABLE when one cannot be had. */
+  async start(): Promise<AdminPorts> {
+    const [admin, metrics, readiness] = await Promise.all([
+      this.#admin.start(),
+      this.#metrics.start(),
+      this.#readiness.start(),
+    ]);
+    return { admin, metrics, readiness };
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#admin.close(), this.#metrics.close(), this.#readiness.close()]);
+  }
+}
+
+function readinessText(sources: AdminSources): SimpleResponse {
+  const { pending, note } = sources.readiness();
+  if (pending.length > 0) return text(503, `not ready, pending: ${pending.join('; ')}\n`);
+  return text(200, note === '' ? 'ready\n' : `ready (${note})\n`);
+}
+
+function setLevel(url: URL, sources: AdminSources): SimpleResponse {
+  const level = url.searchParams.get('level') ?? '';
+  if (!(logLevels as readonly string[]).includes(level)) {
+    throw new MeshError('USAGE', { reason: `level must be one of ${logLevels.join(', ')}, not '${level}'` });
+  }
+  sources.setLogLevel(level);
+  return text(200, `level is ${level}\n`);
+}

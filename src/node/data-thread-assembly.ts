@@ -1,0 +1,163 @@
+// Assembles the data path of one thread: the tables, what connections share, and how a change of the mesh reaches each.
+import { MeshError } from '../base/errors.ts';
+import { parseCidr } from '../base/ip.ts';
+import { Connection } from '../forward/connection.ts';
+import { ConnectionTracker } from '../forward/connection-tracker.ts';
+import type { ConnectTcp, ForwardConfig, ForwardContext } from '../forward/context.ts';
+import { EdgeRecorder } from '../forward/edge-recorder.ts';
+import { HoldQueue } from '../forward/hold-queue.ts';
+import { judgeOf } from '../forward/judge.ts';
+import { Sweep, tickFor } from '../forward/sweep.ts';
+import { identityOf } from '../forward/workload-names.ts';
+import { connectTcp } from '../io/connect-tcp.ts';
+import { MeshIndex } from '../model/mesh-index.ts';
+import type { MeshUpdate, SpiffeId, Workload } from '../model/types.ts';
+import { AccessLog } from '../telemetry/access-log.ts';
+import { EdgeCounters } from '../telemetry/edge-counters.ts';
+import { createTunnelPool } from '../tunnel/pool.ts';
+import { createTunnelServer, type TunnelServer } from '../tunnel/server.ts';
+import { CredentialStore } from './data-thread-credentials.ts';
+import type { DataThreadStart } from './messages.ts';
+
+/** Everything of one data thread but its listeners. */
+export class DataPath {
+  readonly context: ForwardContext;
+  readonly tracker: ConnectionTracker;
+  readonly edges = new EdgeCounters();
+  readonly accessLog: AccessLog;
+  readonly credentials: CredentialStore;
+  readonly tunnelServer: TunnelServer;
+
+  /** `ask` requests a certificate from the main thread; tests bring their own `connect`. */
+  constructor(start: DataThreadStart, ask: (identity: SpiffeId) => void, connect: ConnectTcp = connectTcp) {
+    // The main thread has read and checked it; it arrives as a structured clone of `NodeConfig`.
+    const config = start.config as unknown as ForwardConfig;
+    const { timeouts, limits, log, trustDomain } = config;
+    const { heldConnectionsMax, connectionsMax } = limits;
+    const waitMs = timeouts.holdUnknownPodMs;
+    const index = new MeshIndex();
+    const { threadId } = start;
+    this.accessLog = new AccessLog({ format: log.format, file: log.accessFile, access: log.access, level: log.level });
+    const { accessLog } = this;
+    const edges = new EdgeRecorder(this.edges);
+    this.tracker = new ConnectionTracker({ threadId, connectionsMax, judge: judgeOf(index), accessLog, edges });
+    this.credentials = new CredentialStore({ trustDomain, ask, waitersMax: heldConnectionsMax, waitMs });
+    let ids = 0;
+    this.context = {
+      config,
+      podCidrs: cidrsOf(config.podCidrs),
+      meshCidrs: cidrsOf(config.meshCidrs ?? config.podCidrs),
+      index,
+      tracker: this.tracker,
+      credentials: this.credentials,
+      pool: createTunnelPool({ streamsPerSession: limits.streamsPerSession }),
+      holds: new HoldQueue({ heldConnectionsMax, holdMs: waitMs }),
+      sweep: new Sweep({ tickMs: tickFor(timeouts.idleMs, timeouts.halfCloseMs) }),
+      connect,
+      random: Math.random,
+      nextId: () => `${threadId}-${++ids}`,
+    };
+    this.tunnelServer = createTunnelServer({
+      onHandshakeError: (error, remote, local) => recordHandshakeError(this.context, error, remote, local),
+    });
+    this.context.sweep.start();
+  }
+
+  /** Puts a change into the tables; live connections that it refuses end within this call, up to a batch. */
+  applyMesh(update: MeshUpdate): void {
+    applyMesh(this.context, update);
+  }
+
+  /** Counters and gauges by name. */
+  counters(): Record<string, number> {
+    const { tracker, holds } = this.context;
+    const pool = this.context.pool.stats();
+    const server = this.tunnelServer.stats();
+    return {
+      ambient_connections_open: tracker.size,
+      ambient_connections_held: holds.size + this.credentials.waiting,
+      ambient_certificates_loaded: this.credentials.size,
+      ambient_tunnel_client_sessions: pool.sessions,
+      ambient_tunnel_client_streams: pool.streams,
+      ambient_tunnel_client_sessions_opened_total: pool.sessionsOpened,
+      ambient_tunnel_client_streams_opened_total: pool.streamsOpened,
+      ambient_tunnel_server_sessions: server.sessions,
+      ambient_tunnel_server_streams: server.streams,
+      ambient_tunnel_server_sessions_accepted_total: server.sessionsAccepted,
+      ambient_tunnel_server_streams_accepted_total: server.streamsAccepted,
+      ambient_access_log_dropped_total: this.accessLog.dropped,
+    };
+  }
+
+  /** Waits for connections to end; those left at the deadline end with `error`. Calls back once with their number. */
+  drain(deadlineMs: number, error: MeshError, done: (closedByDeadline: number) => void): void {
+    const { tracker, pool } = this.context;
+    void pool.drain(deadlineMs);
+    void this.tunnelServer.drain(deadlineMs);
+    let settled = false;
+    const settle = (closed: number): void => {
+      if (settled) return;
+      settled = true;
+      clearTimeout(timer);
+      done(closed);
+    };
+    const timer = setTimeout(() => settle(tracker.abortAll(error)), deadlineMs);
+    tracker.whenEmpty(() => settle(0));
+  }
+
+  /** Ends every connection at once and lets go of everything. */
+  close(): void {
+    const { holds, tracker, pool, sweep } = this.context;
+    holds.close();
+    tracker.abortAll(new MeshError('DRAINED'));
+    pool.close();
+    this.tunnelServer.close();
+    this.credentials.close();
+    sweep.close();
+    this.accessLog.close();
+  }
+}
+
+function applyMesh(context: ForwardContext, update: MeshUpdate): void {
+  const { index, tracker, pool, holds } = context;
+  const replaced = update.workloads.filter((workload) => isReplaced(index.workloadByUid(workload.uid), workload));
+  const change = index.apply(update);
+  for (const workload of replaced) pool.purgeWorkload(workload.uid);
+  for (const workload of change.removedWorkloads) {
+    pool.purgeWorkload(workload.uid);
+    tracker.workloadChanged(workload.uid, null);
+  }
+  for (const workload of change.changedWorkloads) tracker.workloadChanged(workload.uid, workload);
+  if (change.policiesChanged) tracker.policiesChanged();
+  if (holds.size === 0) return;
+  for (const workload of update.workloads) for (const address of workload.addresses) holds.arrived(address);
+  for (const service of update.services) for (const address of service.addresses) holds.arrived(address);
+}
+
+/** True when the uid stands for another pod than before: other addresses, or another identity. */
+function isReplaced(before: Workload | null, now: Workload): boolean {
+  if (before === null) return false;
+  return identityOf(before) !== identityOf(now) || before.addresses.some((address) => !now.addresses.includes(address));
+}
+
+/** A peer that did not get as far as a CONNECT: one record, so that somebody sees why. */
+function recordHandshakeError(context: ForwardContext, error: MeshError, remote: string, local: string): void {
+  const { index, tracker, config } = context;
+  const connection = new Connection(
+    context.nextId(),
+    'inbound',
+    // Unproven: named for the log, without identity.
+    { address: remote, port: 0, workload: index.workloadByAddress(remote), identity: null },
+    { address: local, port: config.ports.hbone, workload: index.workloadByAddress(local), identity: null },
+  );
+  connection.transport = 'mtls';
+  tracker.finish(connection, error);
+}
+
+function cidrsOf(texts: readonly string[]) {
+  return texts.map((text) => {
+    const cidr = parseCidr(text);
+    if (cidr === null) throw new MeshError('CONFIG_INVALID', { place: 'podCidrs', reason: `${text} is no network` });
+    return cidr;
+  });
+}

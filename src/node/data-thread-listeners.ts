@@ -1,0 +1,66 @@
+// The three kinds of listeners of a data thread: outbound, plaintext inbound, HBONE. Each accepts paused, half-open
+// sockets and hands them to `src/forward`; the sockets are inherited from the launcher, or opened here where nothing
+// is captured.
+import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
+import { MeshError, messageOf } from '../base/errors.ts';
+import { acceptInboundHbone } from '../forward/inbound-hbone.ts';
+import { acceptInboundPlain } from '../forward/inbound-plain.ts';
+import { acceptOutbound } from '../forward/outbound.ts';
+import type { DataPath } from './data-thread-assembly.ts';
+import type { DataThreadStart } from './messages.ts';
+
+/** Connections that the kernel may keep until they are accepted. */
+const backlog = 4096;
+
+/** Listeners of one data thread: `open` once, `close` when draining. */
+export class DataThreadListeners {
+  readonly #path: DataPath;
+  readonly #servers: Server[] = [];
+
+  constructor(path: DataPath) {
+    this.#path = path;
+  }
+
+  /** Opens all. Rejects with NOT_REACHABLE when one cannot be opened. */
+  async open(start: DataThreadStart): Promise<void> {
+    const { context, tunnelServer } = this.#path;
+    const { listeners, addresses } = start;
+    const kinds = [
+      ['outbound', (socket: Socket) => acceptOutbound(context, socket)],
+      ['inbound', (socket: Socket) => acceptInboundPlain(context, socket)],
+      ['hbone', (socket: Socket) => acceptInboundHbone(context, tunnelServer, socket)],
+    ] as const;
+    const opening: Promise<void>[] = [];
+    for (const [kind, accept] of kinds) {
+      for (const fd of listeners[kind]) opening.push(this.#listen(kind, { fd }, accept));
+      for (const { host, port } of addresses?.[kind] ?? []) {
+        opening.push(this.#listen(kind, { host, port, reusePort: true }, accept));
+      }
+    }
+    await Promise.all(opening);
+  }
+
+  /** Accepts no more. Idempotent. */
+  close(): void {
+    for (const server of this.#servers.splice(0)) server.close();
+  }
+
+  #listen(kind: string, options: ListenOptions & { fd?: number }, accept: (socket: Socket) => void): Promise<void> {
+    const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, accept);
+    this.#servers.push(server);
+    return new Promise((resolve, reject) => {
+      server.once('error', (error) => {
+        const where = options.fd === undefined ? `${options.host}:${options.port}` : `descriptor ${options.fd}`;
+        const what = `the ${kind} listener on ${where}`;
+        const hint = 'is another proxy running, or does the launcher hold it no more?';
+        reject(new MeshError('NOT_REACHABLE', { what, reason: messageOf(error), hint }, { cause: error }));
+      });
+      server.listen({ ...options, backlog }, () => {
+        server.removeAllListeners('error');
+        // A failed accept (descriptors used up) costs that connection only.
+        server.on('error', () => {});
+        resolve();
+      });
+    });
+  }
+}

@@ -1,0 +1,140 @@
+// A data thread: one worker with its own tables, certificates, tunnels and listeners. A connection lives and dies on
+// one of them. The main thread feeds it over a MessagePort and asks it for snapshots; see `messages.ts`.
+import type { MessagePort } from 'node:worker_threads';
+import { MeshError } from '../base/errors.ts';
+import type { ConnectTcp } from '../forward/context.ts';
+import type { MeshUpdate } from '../model/types.ts';
+import { DataPath } from './data-thread-assembly.ts';
+import { DataThreadListeners } from './data-thread-listeners.ts';
+import type { DataThreadStart, FromDataThread, ToDataThread } from './messages.ts';
+
+/**
+ * The task that piscina runs in each worker: serves until the port is closed. Resolves then; rejects when a listener
+ * cannot be opened.
+ */
+export async function serve({ start, port }: { start: DataThreadStart; port: MessagePort }): Promise<void> {
+  const thread = new DataThread(start, port);
+  // Whatever ends the worker, the lines of ended connections get out.
+  const flush = (): void => thread.flushLogs();
+  process.once('exit', flush);
+  try {
+    await thread.done;
+  } finally {
+    process.off('exit', flush);
+  }
+}
+
+/** Assembles the data path and obeys the messages of the main thread. Ends when the port is closed. */
+export class DataThread {
+  /** Settles when this thread has ended; rejects when it could not serve. */
+  readonly done: Promise<void>;
+  readonly #start: DataThreadStart;
+  readonly #port: MessagePort;
+  readonly #path: DataPath;
+  readonly #listeners: DataThreadListeners;
+  readonly #resolve: () => void;
+  readonly #reject: (error: unknown) => void;
+  #listening = false;
+  #draining = false;
+  #closed = false;
+
+  constructor(start: DataThreadStart, port: MessagePort, connect?: ConnectTcp) {
+    this.#start = start;
+    this.#port = port;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.done = promise;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#path = new DataPath(start, (identity) => this.#tell({ type: 'certificateWanted', identity }), connect);
+    this.#listeners = new DataThreadListeners(this.#path);
+    port.on('message', (message: ToDataThread) => this.#obey(message));
+    port.on('close', () => this.close());
+  }
+
+  counters(): Record<string, number> {
+    return this.#path.counters();
+  }
+
+  flushLogs(): void {
+    this.#path.accessLog.flush();
+  }
+
+  /** Ends every connection at once and lets go of everything. Idempotent. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#listeners.close();
+    this.#path.close();
+    this.#port.close();
+    this.#resolve();
+  }
+
+  #tell(message: FromDataThread): void {
+    this.#port.postMessage(message);
+  }
+
+  #obey(message: ToDataThread): void {
+    const { credentials, accessLog } = this.#path;
+    switch (message.type) {
+      case 'mesh':
+        this.#applyMesh(message.update);
+        break;
+      case 'certificate':
+        credentials.set(message);
+        break;
+      case 'certificateFailed':
+        credentials.fail(message.identity, message.reason);
+        break;
+      case 'certificateForgotten':
+        credentials.forget(message.identity);
+        break;
+      case 'snapshot':
+        this.#snapshot(message.id, message.connections);
+        break;
+      case 'drain':
+        this.#drain(message.deadlineMs);
+        break;
+      case 'logLevel':
+        accessLog.setLevel(message.level);
+        break;
+      default:
+        message satisfies never;
+    }
+  }
+
+  #applyMesh(update: MeshUpdate): void {
+    this.#path.applyMesh(update);
+    // Before the whole mesh is known, an enrolled pod would look like one outside: nothing is accepted until then.
+    if (!update.complete || this.#listening || this.#draining) return;
+    this.#listening = true;
+    this.#listeners.open(this.#start).then(
+      () => this.#tell({ type: 'serving' }),
+      (error: unknown) => {
+        this.close();
+        this.#reject(error);
+      },
+    );
+  }
+
+  #snapshot(id: number, connections: boolean): void {
+    const { tracker, edges } = this.#path;
+    tracker.countBytes();
+    this.#tell({
+      type: 'snapshot',
+      id,
+      connections: connections ? tracker.views() : [],
+      edges: edges.views(),
+      counters: this.#path.counters(),
+    });
+  }
+
+  #drain(deadlineMs: number): void {
+    if (this.#draining) return;
+    this.#draining = true;
+    this.#listeners.close();
+    this.#path.drain(deadlineMs, new MeshError('DRAINED'), (closedByDeadline) => {
+      this.#path.accessLog.flush();
+      if (!this.#closed) this.#tell({ type: 'drained', closedByDeadline });
+    });
+  }
+}

@@ -1,0 +1,149 @@
+// The mesh on the main thread: follows the controller, starts from the state on disk, and passes on what changed.
+//
+//   disk ──┐
+//          ├──▶ index ──▶ data threads (whole mesh once, then changes), capture, certificates, disk
+//   ADS ───┘
+import { hostname, networkInterfaces } from 'node:os';
+import type { Clock } from '../base/clock.ts';
+import { messageOf } from '../base/errors.ts';
+import { version } from '../base/version.ts';
+import type { NodeConfig } from '../config/node.ts';
+import { DiscoveryClient, type DiscoveryState } from '../discovery/delta-client.ts';
+import type { HeldVersions } from '../discovery/held-resources.ts';
+import type { ProxyNode } from '../discovery/proxy-node.ts';
+import type { RefusedResource } from '../discovery/refusals.ts';
+import { MeshIndex, serviceKey } from '../model/mesh-index.ts';
+import { policyKey } from '../model/policy-table.ts';
+import type { MeshUpdate, Workload } from '../model/types.ts';
+import type { NodeDump } from '../model/views.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import { wholeMesh } from './local-pods.ts';
+import type { SavedMesh } from './state-store.ts';
+
+export interface MeshKeeperOptions {
+  readonly config: NodeConfig;
+  readonly saved: SavedMesh | null;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Logger;
+  /** A change has been taken into the index: pass it on. Called with the whole mesh once, before anything else. */
+  readonly onMesh: (update: MeshUpdate) => void;
+  /** The pods of this node changed; the change is acknowledged to the controller when this resolves. */
+  readonly onLocalPods: (pods: readonly Workload[]) => Promise<void>;
+  readonly onState: (state: DiscoveryState) => void;
+}
+
+/** Holds the mesh of the main thread and follows the controller from `start` to `close`. */
+export class MeshKeeper {
+  readonly index = new MeshIndex();
+  readonly #options: MeshKeeperOptions;
+  readonly #client: DiscoveryClient | null;
+  readonly #fromDisk: boolean;
+  readonly #since: string;
+  #isKnown = false;
+
+  constructor(options: MeshKeeperOptions) {
+    this.#options = options;
+    const { config, saved, clock, random, log } = options;
+    this.#since = new Date(clock.now()).toISOString();
+    this.#fromDisk = saved !== null;
+    if (saved !== null) {
+      const { workloads, services, policies } = saved;
+      this.index.apply({ workloads, services, policies, removedAddresses: [], removedPolicies: [], complete: true });
+    }
+    const { controllerUrl: url, controllerRootsFile: rootsFile, tokenFile } = config;
+    const access = { url, rootsFile, tokenFile };
+    const apply = (update: MeshUpdate) => this.#apply(update);
+    const held = saved?.held ?? {};
+    this.#client =
+      url === '' ? null : new DiscoveryClient({ ...access, node: proxyNode(config), held, apply, clock, random });
+    this.#client?.on('synced', () => void this.#becomeKnown());
+    this.#client?.on('state', (state) => {
+      log.info({ connected: state.connected, error: state.lastError }, 'discovery');
+      options.onState(state);
+    });
+  }
+
+  /** Passes on what is known from disk, and begins to follow the controller. */
+  async start(): Promise<void> {
+    if (this.#fromDisk) await this.#becomeKnown();
+    this.#client?.start();
+  }
+
+  /** The whole mesh is known, from the controller or from disk. */
+  get isKnown(): boolean {
+    return this.#isKnown;
+  }
+
+  /** The whole mesh has come from the controller since the start. */
+  get isSynced(): boolean {
+    return this.#client?.state().synced ?? false;
+  }
+
+  heldVersions(): HeldVersions {
+    return this.#client?.heldVersions() ?? {};
+  }
+
+  localPods(): readonly Workload[] {
+    return this.index.workloadsOnNode(this.#options.config.nodeName);
+  }
+
+  view(): NodeDump['discovery'] {
+    const state = this.#client?.state();
+    return {
+      connected: state?.connected ?? false,
+      since: state?.since ?? this.#since,
+      lastUpdateAt: state?.lastUpdateAt ?? null,
+      lastError: state === undefined ? 'no controllerUrl is configured' : state.lastError,
+      fromDisk: this.#isKnown && !this.isSynced,
+    };
+  }
+
+  async close(): Promise<void> {
+    await this.#client?.close();
+  }
+
+  async #becomeKnown(): Promise<void> {
+    if (this.#isKnown) return;
+    this.#isKnown = true;
+    this.#options.onMesh(wholeMesh(this.index));
+    await this.#options.onLocalPods(this.localPods());
+  }
+
+  async #apply(update: MeshUpdate): Promise<readonly RefusedResource[]> {
+    const { onMesh, onLocalPods, log } = this.#options;
+    const before = this.localPods();
+    try {
+      this.index.apply(update);
+    } catch (error) {
+      const reason = messageOf(error);
+      log.error({ error }, 'a change of the mesh could not be taken');
+      return namesOf(update).map((resource) => ({ resource, reason }));
+    }
+    if (!this.#isKnown) return [];
+    onMesh(update);
+    const after = this.localPods();
+    const same = before.length === after.length && before.every((pod, at) => pod === after[at]);
+    if (!same) await onLocalPods(after);
+    return [];
+  }
+}
+
+function namesOf(update: MeshUpdate): string[] {
+  return [
+    ...update.workloads.map(({ uid }) => uid),
+    ...update.services.map(serviceKey),
+    ...update.policies.map(policyKey),
+  ];
+}
+
+/** The kubelet sets POD_NAME through the manifest; elsewhere the name follows the node's. */
+function proxyNode(config: NodeConfig): ProxyNode {
+  const { nodeName, clusterId, systemNamespace } = config;
+  const addresses = Object.values(networkInterfaces())
+    .flatMap((list) => list ?? [])
+    .filter(({ internal, address }) => !internal && !address.startsWith('fe80') && !address.startsWith('169.254.'))
+    .map(({ address }) => address);
+  const name = process.env.POD_NAME ?? `ambient-node-${nodeName || hostname()}`;
+  return { kind: 'node', name, namespace: systemNamespace, nodeName, addresses, clusterId, version };
+}

@@ -1,0 +1,81 @@
+// The program `ambient-node`: reads its command line, becomes the launcher when it has no sockets yet, runs until it
+// is told to end.
+import { parseArgs } from 'node:util';
+import { MeshError, messageOf } from '../base/errors.ts';
+import { HostCapture } from '../capture/host-backend.ts';
+import { readNodeConfig } from '../config/node.ts';
+import { becomeLauncher } from './launch.ts';
+import { listenersVariable, takeListeners } from './listeners.ts';
+import { startNode } from './start-node.ts';
+
+const usage = `usage: ambient-node [run] --config FILE
+       ambient-node uninstall [--config FILE]
+
+run        captures and carries the traffic of this node's pods until SIGTERM; a second signal ends it at once.
+           The capture rules stay, so that nothing leaks while no proxy runs.
+uninstall  removes the capture rules and routes of this node
+`;
+const exitCodes = { failure: 1, usage: 2 } as const;
+
+/**
+ * Runs the program with the arguments after its name; returns the exit code: 0 fine, 1 failure, 2 usage or
+ * configuration.
+ */
+export async function runNodeProgram(args: readonly string[]): Promise<number> {
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: { config: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+    });
+    if (values.help) {
+      process.stdout.write(usage);
+      return 0;
+    }
+    const [command = 'run', ...rest] = positionals;
+    if (rest.length > 0 || !['run', 'uninstall'].includes(command))
+      return misused(`unknown command '${positionals.join(' ')}'`);
+    if (command === 'uninstall') return await uninstall(values.config);
+    if (values.config === undefined) return misused('--config FILE is missing');
+    return await run(values.config);
+  } catch (error) {
+    if (error instanceof TypeError && 'code' in error) return misused(messageOf(error)); // parseArgs
+    const failure = MeshError.from(error);
+    process.stderr.write(`ambient-node: ${failure.message}\n`);
+    return failure.code === 'CONFIG_INVALID' || failure.code === 'INPUT_UNREADABLE'
+      ? exitCodes.usage
+      : exitCodes.failure;
+  }
+}
+
+async function run(configFile: string): Promise<number> {
+  const config = readNodeConfig(configFile);
+  if (process.env[listenersVariable] === undefined) {
+    becomeLauncher(config, [process.execPath, ...process.execArgv, ...process.argv.slice(1)]);
+  }
+  const node = await startNode(config, { listeners: takeListeners(process.env) });
+  const end = (): void => {
+    process.once('SIGTERM', exitNow).once('SIGINT', exitNow);
+    void node.drain();
+  };
+  process.once('SIGTERM', end).once('SIGINT', end);
+  await node.ended;
+  return 0;
+}
+
+function exitNow(): never {
+  process.exit(exitCodes.failure);
+}
+
+async function uninstall(configFile: string | undefined): Promise<number> {
+  // Nothing in it changes what is removed, but a wrong file is said so.
+  if (configFile !== undefined) readNodeConfig(configFile);
+  await new HostCapture(Date.now()).remove();
+  process.stderr.write('ambient-node: capture rules and routes are removed\n');
+  return 0;
+}
+
+function misused(reason: string): number {
+  process.stderr.write(`ambient-node: ${reason}\n${usage}`);
+  return exitCodes.usage;
+}

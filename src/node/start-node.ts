@@ -1,0 +1,353 @@
+// Assembles a node proxy on the main thread and is the only place that knows all of its parts:
+//
+//   log ─ disk ─ mesh (discovery) ─┬─ data threads
+//                                  ├─ capture
+//                                  ├─ certificates
+//                                  └─ admin, metrics, readiness
+import { type Clock, systemClock } from '../base/clock.ts';
+import type { MeshError } from '../base/errors.ts';
+import { version } from '../base/version.ts';
+import { type CaptureBackend, NoCapture } from '../capture/backend.ts';
+import { HostCapture } from '../capture/host-backend.ts';
+import type { NodeConfig } from '../config/node.ts';
+import { CertificateClient } from '../discovery/certificate-client.ts';
+import type { CertificateManagerOptions } from '../identity/certificate-manager.ts';
+import type { Workload } from '../model/types.ts';
+import type { NodeDump } from '../model/views.ts';
+import { createLogger, type Logger } from '../telemetry/logger.ts';
+import { NodeMetrics, type NodeReading } from '../telemetry/registry.ts';
+import { type AdminPorts, AdminServers } from './admin.ts';
+import { CaptureKeeper } from './capture-keeper.ts';
+import { CertificateKeeper, signNothing } from './certificate-keeper.ts';
+import type { Listeners } from './listeners.ts';
+import { canonicalNames, captureFor, localIdentities, wholeMesh } from './local-pods.ts';
+import { MeshKeeper } from './mesh-keeper.ts';
+import type { DataThreadStart } from './messages.ts';
+import { StateStore } from './state-store.ts';
+import { ThreadPool } from './thread-pool.ts';
+
+export interface NodeOptions {
+  /** The launcher's sockets; or how to listen without them, for tests. */
+  readonly listeners: Listeners | { readonly threads: number; readonly addresses: DataThreadStart['addresses'] };
+  /** The proxy cannot go on and must be ended; default: the process ends with 1. */
+  readonly onFatal?: (error: MeshError) => void;
+  readonly log?: Logger;
+  readonly capture?: CaptureBackend;
+  readonly sign?: CertificateManagerOptions['sign'];
+  readonly clock?: Clock;
+  /** 0 (inclusive) to 1 (exclusive). */
+  readonly random?: () => number;
+}
+
+export interface RunningNode {
+  readonly ports: AdminPorts;
+  /** What readiness waits for; empty when ready. */
+  pending(): readonly string[];
+  dump(): Promise<NodeDump>;
+  /** Stops accepting, lets connections end until `drainMs`, closes everything. The capture rules stay. Idempotent. */
+  drain(): Promise<void>;
+  /** Closes everything at once. The capture rules stay. Idempotent. */
+  close(): Promise<void>;
+  /** Resolves when everything is closed, whoever asked for it. */
+  readonly ended: Promise<void>;
+}
+
+/** A scrape or a dump waits this long for a data thread. */
+const snapshotDeadlineMs = 1_000;
+/** So often what the data threads counted is fetched, so that little is lost when one dies. */
+const snapshotEveryMs = 5_000;
+/** What is left after the drain deadline gets this long to be reset before the threads are ended. */
+const drainGraceMs = 1_000;
+
+/**
+ * Starts a node proxy and returns when its admin ports are open; it becomes ready later. Throws what keeps it from
+ * starting.
+ */
+export async function startNode(config: NodeConfig, options: NodeOptions): Promise<RunningNode> {
+  const node = new NodeProxy(config, options);
+  await node.start();
+  return node;
+}
+
+class NodeProxy implements RunningNode {
+  ports: AdminPorts = { admin: 0, metrics: 0, readiness: 0 };
+  readonly ended: Promise<void>;
+  readonly #config: NodeConfig;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #store: StateStore | null;
+  readonly #mesh: MeshKeeper;
+  readonly #threads: ThreadPool;
+  readonly #capture: CaptureKeeper;
+  readonly #certificates: CertificateKeeper;
+  readonly #client: CertificateClient | null;
+  readonly #metrics: NodeMetrics;
+  readonly #admin: AdminServers;
+  readonly #savedAt: string | null;
+  readonly #listeners: NodeOptions['listeners'];
+  readonly #onEnd: () => void;
+  #knowsPods = false;
+  /** Every local identity has had its certificate once: a pod that comes later does not make the node unready. */
+  #wasCertified = false;
+  #isDraining = false;
+  #draining: Promise<void> | null = null;
+  #closing: Promise<void> | null = null;
+  #cancelSnapshot: (() => void) | null = null;
+  #lastPending = '';
+
+  constructor(config: NodeConfig, options: NodeOptions) {
+    const { clock = systemClock, random = Math.random } = options;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.ended = promise;
+    this.#onEnd = resolve;
+    this.#config = config;
+    this.#listeners = options.listeners;
+    this.#clock = clock;
+    this.#log = options.log ?? createLogger(config.log);
+    const shared = { clock, random, log: this.#log };
+    this.#store = this.#openStore();
+    const saved = this.#store?.loadMesh() ?? null;
+    this.#savedAt = saved?.savedAt ?? null;
+    this.#threads = new ThreadPool({ ...shared, ...this.#threadOptions(options) });
+    this.#client = config.controllerUrl === '' ? null : this.#certificateClient();
+    this.#certificates = new CertificateKeeper({
+      ...shared,
+      sign: options.sign ?? this.#client?.sign ?? signNothing,
+      ttlMs: config.certificateTtlMs,
+      broadcast: (message) => this.#threads.broadcast(message),
+      onChange: () => this.#onCertificates(),
+    });
+    const isOn = config.capture.backend === 'host' || options.capture !== undefined;
+    const backend = options.capture ?? (isOn ? new HostCapture(clock.now()) : new NoCapture());
+    this.#capture = new CaptureKeeper({ ...shared, backend, isOn, onChange: () => this.#onProgress() });
+    this.#mesh = new MeshKeeper({
+      ...shared,
+      config,
+      saved,
+      onMesh: (update) => {
+        this.#threads.broadcast({ type: 'mesh', update });
+        this.#store?.meshChanged();
+        this.#onProgress();
+      },
+      onLocalPods: (pods) => this.#onLocalPods(pods),
+      onState: (state) => {
+        if (state.connected) this.#certificates.retryNow();
+        this.#onProgress();
+      },
+    });
+    this.#metrics = new NodeMetrics(() => this.#reading(), { version, node: config.nodeName });
+    this.#admin = new AdminServers(config, {
+      dump: () => this.dump(),
+      scrape: () => this.#metrics.scrape(),
+      readiness: () => ({ pending: this.pending(), note: this.#note() }),
+      setLogLevel: (level) => this.#setLogLevel(level),
+      drain: () => void this.drain(),
+    });
+  }
+
+  async start(): Promise<void> {
+    this.ports = await this.#admin.start();
+    const { nodeName, controllerUrl, podCidrs } = this.#config;
+    const threads = this.#threads.views().length;
+    this.#log.info(
+      { nodeName, version, threads, controllerUrl, podCidrs, stateFrom: this.#savedAt },
+      'node proxy starts',
+    );
+    this.#certificates.restore(this.#store?.loadCertificates() ?? []);
+    this.#threads.start();
+    await this.#mesh.start();
+    this.#armSnapshot();
+  }
+
+  pending(): string[] {
+    const pending: string[] = [];
+    if (this.#isDraining) pending.push('draining');
+    if (!this.#mesh.isKnown) {
+      pending.push(`discovery (${this.#mesh.view().lastError ?? 'waiting for the whole mesh'})`);
+    }
+    const missing = this.#certificates.missing();
+    if (missing.length > 0 && !this.#wasCertified) pending.push(`certificates (${missing.join(', ')})`);
+    const threads = this.#threads.views();
+    const serving = threads.filter(({ state }) => state === 'serving').length;
+    if (serving < threads.length) pending.push(`data threads (${serving} of ${threads.length} serve)`);
+    if (!this.#capture.isReady) pending.push(`capture (${this.#capture.view.reason ?? 'not applied yet'})`);
+    return pending;
+  }
+
+  async dump(): Promise<NodeDump> {
+    const connections = await this.#threads.snapshot(true, snapshotDeadlineMs);
+    const pending = this.pending();
+    const { index } = this.#mesh;
+    return {
+      node: this.#config.nodeName,
+      version,
+      ready: pending.length === 0,
+      pending,
+      discovery: this.#mesh.view(),
+      capture: this.#capture.view,
+      threads: this.#threads.views(),
+      certificates: this.#certificates.views(),
+      workloads: [...index.workloads()],
+      services: [...index.services()],
+      policies: [...index.policies()],
+      connections,
+      edges: this.#threads.totals.edges(),
+      config: { ...this.#config },
+    };
+  }
+
+  drain(): Promise<void> {
+    this.#draining ??= this.#drain();
+    return this.#draining;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #drain(): Promise<void> {
+    this.#isDraining = true;
+    const { drainMs } = this.#config.timeouts;
+    this.#log.info({ drainMs }, 'draining');
+    await this.#capture.close(); // a proxy that replaces this one decides about the rules from now on
+    const deadline = new Promise<void>((resolve) => {
+      this.#clock.after(drainMs + drainGraceMs, resolve);
+    });
+    if ('of' in this.#listeners) this.#listeners.closeSpares();
+    await Promise.race([this.#threads.drain(drainMs), deadline]);
+    await this.close();
+  }
+
+  async #close(): Promise<void> {
+    this.#isDraining = true;
+    this.#cancelSnapshot?.();
+    await Promise.all([this.#admin.close(), this.#mesh.close(), this.#capture.close()]);
+    await this.#store?.close(); // before the certificates go: it writes those in service
+    this.#certificates.close();
+    this.#client?.close();
+    await this.#threads.close();
+    this.#log.info('node proxy ended');
+    this.#onEnd();
+  }
+
+  #openStore(): StateStore | null {
+    const { stateDir: folder, nodeName, clusterId } = this.#config;
+    if (folder === '') return null;
+    try {
+      return new StateStore({
+        folder,
+        nodeName,
+        clusterId,
+        clock: this.#clock,
+        log: this.#log,
+        mesh: () => {
+          const { index } = this.#mesh;
+          const mesh = { workloads: [...index.workloads()], services: [...index.services()] };
+          return { ...mesh, policies: [...index.policies()], held: this.#mesh.heldVersions() };
+        },
+        certificates: () => this.#certificates.held(),
+      });
+    } catch (error) {
+      this.#log.error({ folder, error }, 'stateDir cannot be used; a restart needs the controller');
+      return null;
+    }
+  }
+
+  #certificateClient(): CertificateClient {
+    const { controllerUrl: url, controllerRootsFile: rootsFile, tokenFile, clusterId } = this.#config;
+    return new CertificateClient({ url, rootsFile, tokenFile, clusterId });
+  }
+
+  #threadOptions({ listeners, onFatal }: NodeOptions) {
+    const { nodeName, trustDomain, clusterId } = this.#config;
+    const none = { outbound: [], inbound: [], hbone: [] };
+    return {
+      threads: listeners.threads,
+      startOf: (threadId: number, life: number): DataThreadStart => {
+        const config = { ...this.#config, log: { ...this.#config.log, level: this.#log.level } };
+        const start = { threadId, nodeName, trustDomain, clusterId, config };
+        if ('of' in listeners) return { ...start, listeners: listeners.of(threadId, life) };
+        return { ...start, listeners: none, ...(listeners.addresses && { addresses: listeners.addresses }) };
+      },
+      welcome: () => this.#welcome(),
+      onCertificateWanted: this.#certificateWanted,
+      onChange: () => this.#onProgress(),
+      onFatal: (error: MeshError) => {
+        this.#log.fatal({ error }, 'the proxy cannot go on');
+        (onFatal ?? (() => process.exit(1)))(error);
+      },
+    };
+  }
+
+  #certificateWanted = (identity: string, reply: Parameters<CertificateKeeper['wanted']>[1]): void =>
+    this.#certificates.wanted(identity, reply);
+
+  #welcome() {
+    const certificates = this.#certificates.messages();
+    return this.#mesh.isKnown
+      ? [...certificates, { type: 'mesh', update: wholeMesh(this.#mesh.index) } as const]
+      : certificates;
+  }
+
+  async #onLocalPods(pods: readonly Workload[]): Promise<void> {
+    this.#certificates.setLocal(localIdentities(pods));
+    this.#knowsPods = true;
+    this.#onProgress();
+    await this.#capture.want(captureFor(this.#config, pods));
+  }
+
+  #onCertificates(): void {
+    this.#store?.certificatesChanged();
+    this.#onProgress();
+  }
+
+  /** Something that readiness looks at has changed. */
+  #onProgress(): void {
+    if (!this.#mesh?.isKnown) return;
+    if (this.#knowsPods && this.#certificates.missing().length === 0) this.#wasCertified = true;
+    const pending = this.pending().join('; ');
+    if (pending === this.#lastPending) return;
+    this.#lastPending = pending;
+    if (pending === '') this.#log.info({ note: this.#note() || undefined }, 'ready');
+    else this.#log.info({ pending }, 'not ready');
+  }
+
+  #note(): string {
+    if (!this.#mesh.view().fromDisk) return '';
+    return `serving the state saved at ${this.#savedAt}; the controller has not been reached yet`;
+  }
+
+  #setLogLevel(level: string): void {
+    this.#log.level = level;
+    this.#threads.broadcast({ type: 'logLevel', level });
+  }
+
+  #armSnapshot(): void {
+    this.#cancelSnapshot = this.#clock.after(snapshotEveryMs, () => {
+      void this.#threads.snapshot(false, snapshotDeadlineMs).then(() => {
+        if (this.#closing === null) this.#armSnapshot();
+      });
+    });
+  }
+
+  async #reading(): Promise<NodeReading> {
+    await this.#threads.snapshot(false, snapshotDeadlineMs);
+    const { connected, lastUpdateAt } = this.#mesh.view();
+    const certificates = this.#certificates.views().map(({ identity, chain }) => {
+      const leaf = chain.find(({ type }) => type === 'leaf');
+      return { identity, notAfterMs: leaf === undefined ? null : Date.parse(leaf.notAfter) };
+    });
+    return {
+      clusterId: this.#config.clusterId,
+      edges: this.#threads.totals.edges(),
+      counters: this.#threads.totals.counters(),
+      threads: this.#threads.views(),
+      capture: { state: this.#capture.view.state, repairs: this.#capture.repairs },
+      discovery: { connected, lastUpdateAtMs: lastUpdateAt === null ? null : Date.parse(lastUpdateAt) },
+      certificates,
+      ready: this.pending().length === 0,
+      canonicalName: canonicalNames(this.#mesh.index),
+    };
+  }
+}

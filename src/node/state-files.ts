@@ -1,0 +1,83 @@
+// Files that survive a restart: written whole under another name and renamed, with a version and a digest, so that a
+// crash in the middle of a write, or a half-written disk, never yields half a state.
+import { createHash } from 'node:crypto';
+import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, statfsSync, statSync, utimesSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import path from 'node:path';
+
+/** A state that was written by another layout is not used. */
+const layoutVersion = 1;
+/** File system types that live in memory only: tmpfs, ramfs. */
+const memoryTypes: readonly number[] = [0x01021994, 0x858458f6];
+
+/** One JSON file in a private folder. `T` must be plain data. */
+export class StateFile<T> {
+  readonly #file: string;
+  #turn = 0;
+
+  /** Makes the folder (0700) when it is not there. Throws what the file system throws. */
+  constructor(folder: string, name: string) {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    chmodSync(folder, 0o700);
+    this.#file = path.join(folder, name);
+  }
+
+  /** The content and when it was touched last, or null when there is none that can be trusted. */
+  read(): { readonly value: T; readonly touchedAtMs: number } | null {
+    try {
+      const text = readFileSync(this.#file, 'utf8');
+      const end = text.indexOf('\n');
+      const header = JSON.parse(text.slice(0, end)) as { version?: unknown; sha256?: unknown };
+      const body = text.slice(end + 1);
+      if (header.version !== layoutVersion || header.sha256 !== digest(body)) return null;
+      return { value: JSON.parse(body) as T, touchedAtMs: statSync(this.#file).mtimeMs };
+    } catch {
+      return null; // not there, not readable, or no JSON: a start without state
+    }
+  }
+
+  /** Replaces the content; readable by its owner only. Rejects with what the file system says. */
+  async write(value: T): Promise<void> {
+    const body = JSON.stringify(value);
+    const draft = `${this.#file}.${process.pid}.${this.#turn++}`;
+    try {
+      const handle = await open(draft, 'wx', 0o600);
+      try {
+        await handle.writeFile(`${JSON.stringify({ version: layoutVersion, sha256: digest(body) })}\n${body}`);
+        await handle.datasync();
+      } finally {
+        await handle.close();
+      }
+      renameSync(draft, this.#file);
+    } catch (error) {
+      rmSync(draft, { force: true });
+      throw error;
+    }
+  }
+
+  /** Says that the content was still true at `nowMs`. */
+  touch(nowMs: number): void {
+    try {
+      utimesSync(this.#file, nowMs / 1000, nowMs / 1000);
+    } catch {
+      // Nothing has been written yet.
+    }
+  }
+
+  remove(): void {
+    rmSync(this.#file, { force: true });
+  }
+}
+
+/** True when `folder` is on a file system that never reaches a disk. */
+export function isMemoryBacked(folder: string): boolean {
+  try {
+    return memoryTypes.includes(statfsSync(folder).type);
+  } catch {
+    return false;
+  }
+}
+
+function digest(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}

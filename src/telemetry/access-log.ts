@@ -1,0 +1,184 @@
+// The access log: one line per connection, as JSON or readable text, written in batches to standard output or a file.
+// The queue is bounded: a reader of the log that stops must not stop the mesh, so lines beyond it are counted and
+// dropped.
+import { closeSync, openSync, write, writeSync } from 'node:fs';
+import type { PeerView } from '../model/views.ts';
+import type { AccessRecord } from './access-record.ts';
+
+export interface AccessLogOptions {
+  readonly format: 'json' | 'text';
+  /** '' is standard output. */
+  readonly file: string;
+  /** 'off' writes nothing. */
+  readonly access: 'on' | 'off';
+  /** Also a line when a connection opens, at `debug` and `trace`. */
+  readonly level: string;
+  /** Lines that may wait; default 10,000. */
+  readonly queueLinesMax?: number;
+  /** How long the first line of a batch may wait; default 20 ms. */
+  readonly flushMs?: number;
+}
+
+/** Several threads write to one pipe: up to PIPE_BUF bytes a write is one piece, beyond it lines could mix. */
+const batchBytesMax = 4096;
+const retryMs = 10;
+
+/** Access log of one thread. `write` never blocks and never throws; `close` writes what waits. */
+export class AccessLog {
+  readonly #options: AccessLogOptions;
+  readonly #queueLinesMax: number;
+  readonly #flushMs: number;
+  readonly #fd: number;
+  #level: string;
+  #queue: Buffer[] = [];
+  #inFlight: Buffer | null = null;
+  #inFlightAt = 0;
+  /** A write is with the kernel: its bytes must not be written again. */
+  #writing = false;
+  #timer: NodeJS.Timeout | null = null;
+  #closed = false;
+  #dropped = 0;
+
+  constructor(options: AccessLogOptions) {
+    this.#options = options;
+    this.#queueLinesMax = options.queueLinesMax ?? 10_000;
+    this.#flushMs = options.flushMs ?? 20;
+    this.#level = options.level;
+    this.#fd = options.file === '' ? 1 : openSync(options.file, 'a', 0o640);
+  }
+
+  /** Lines lost because the queue was full. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  setLevel(level: string): void {
+    this.#level = level;
+  }
+
+  /** True when `writeOpening` would write: ask before building its record. */
+  get logsOpenings(): boolean {
+    return this.#options.access === 'on' && (this.#level === 'debug' || this.#level === 'trace');
+  }
+
+  /** The line of a connection that has ended. */
+  write(record: AccessRecord): void {
+    if (this.#options.access === 'off') return;
+    this.#enqueue(this.#options.format === 'json' ? JSON.stringify(record) : textLine(record));
+  }
+
+  /** The line of a connection that was just joined: `kind` is `opening`, the rest as in a record. */
+  writeOpening(record: AccessRecord): void {
+    if (!this.logsOpenings) return;
+    const json = this.#options.format === 'json';
+    this.#enqueue(json ? JSON.stringify({ ...record, kind: 'opening' }) : `${textLine(record)} (opened)`);
+  }
+
+  /** Writes what waits, synchronously. For the exit of the thread. */
+  flush(): void {
+    this.#stopTimer();
+    const rest = this.#inFlight === null || this.#writing ? [] : [this.#inFlight.subarray(this.#inFlightAt)];
+    this.#inFlight = null;
+    for (const line of rest.concat(this.#queue)) {
+      if (!writeWhole(this.#fd, line)) this.#dropped++;
+    }
+    this.#queue = [];
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.flush();
+    if (this.#fd !== 1) closeSync(this.#fd);
+  }
+
+  #enqueue(line: string): void {
+    if (this.#closed) return;
+    if (this.#queue.length >= this.#queueLinesMax) {
+      this.#dropped++;
+      return;
+    }
+    this.#queue.push(Buffer.from(`${line}\n`));
+    if (this.#timer === null && this.#inFlight === null) this.#arm(this.#flushMs);
+  }
+
+  #arm(ms: number): void {
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      this.#next();
+    }, ms);
+    this.#timer.unref();
+  }
+
+  #stopTimer(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
+  #next(): void {
+    if (this.#closed) return;
+    if (this.#inFlight === null) {
+      if (this.#queue.length === 0) return;
+      this.#inFlight = this.#takeBatch();
+      this.#inFlightAt = 0;
+    }
+    const batch = this.#inFlight;
+    this.#writing = true;
+    write(this.#fd, batch, this.#inFlightAt, batch.length - this.#inFlightAt, null, (error, written) => {
+      this.#writing = false;
+      // `flush` may have written it meanwhile.
+      if (this.#inFlight !== batch) return;
+      if (error?.code === 'EAGAIN') return this.#arm(retryMs);
+      if (error !== null) {
+        this.#dropped++;
+        this.#inFlight = null;
+      } else if (this.#inFlightAt + written < batch.length) this.#inFlightAt += written;
+      else this.#inFlight = null;
+      this.#next();
+    });
+  }
+
+  #takeBatch(): Buffer {
+    let bytes = 0;
+    let count = 0;
+    for (const line of this.#queue) {
+      if (count > 0 && bytes + line.length > batchBytesMax) break;
+      bytes += line.length;
+      count++;
+    }
+    return Buffer.concat(this.#queue.splice(0, count), bytes);
+  }
+}
+
+/** `TIME outbound shop/web -> shop/cart 10.0.0.2:80 (cart.shop.svc…) mtls 120 B up, 300 B down, 12 ms, -`. */
+export function textLine(record: AccessRecord): string {
+  const { destination } = record;
+  const service = destination.service === null ? '' : ` (${destination.service})`;
+  const who = record.transport === 'plaintext' ? '' : ` as ${record.source.identity ?? '?'}`;
+  const decided = record.decidedBy === null ? '' : ` by ${record.decidedBy}`;
+  const error = record.error === null ? '' : `: ${record.error}`;
+  return (
+    `${record.time} ${record.direction} ${nameOf(record.source)} -> ${nameOf(destination)}${service} ` +
+    `${record.transport}${who}, ${record.bytesSent} B up, ${record.bytesReceived} B down, ` +
+    `${record.durationMs} ms, ${record.flag}${decided}${error}`
+  );
+}
+
+function nameOf(peer: PeerView): string {
+  return peer.workload === null ? peer.address : `${peer.namespace ?? ''}/${peer.workload} ${peer.address}`;
+}
+
+/** Patience with a pipe that is full at exit: a few retries, then the line is lost. */
+function writeWhole(fd: number, line: Buffer): boolean {
+  let at = 0;
+  for (let tries = 0; at < line.length && tries < 100; ) {
+    try {
+      at += writeSync(fd, line, at);
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EAGAIN')) return false;
+      tries++;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  }
+  return at === line.length;
+}

@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { EdgeView } from '../model/views.ts';
+import { NodeMetrics, type NodeReading } from './registry.ts';
+
+const edge: EdgeView = {
+  reporter: 'source',
+  source: { workload: 'web', namespace: 'shop', identity: 'spiffe://cluster.local/ns/shop/sa/web' },
+  destination: { workload: '', namespace: '', identity: '', service: 'cart.shop.svc.cluster.local' },
+  transport: 'mtls',
+  flag: '-',
+  decidedBy: null,
+  opened: 2,
+  closed: 1,
+  failed: 0,
+  bytesSent: 100,
+  bytesReceived: 7,
+};
+
+const reading: NodeReading = {
+  clusterId: 'Kubernetes',
+  edges: [edge],
+  counters: new Map([
+    ['ambient_connections_open', 1],
+    ['ambient_tunnel_client_streams_opened_total', 9],
+  ]),
+  threads: [
+    { id: 0, state: 'serving', restarts: 2 },
+    { id: 1, state: 'dead', restarts: 0 },
+  ],
+  capture: { state: 'applied', repairs: 3 },
+  discovery: { connected: true, lastUpdateAtMs: 5_000 },
+  certificates: [{ identity: 'spiffe://x', notAfterMs: 60_000 }],
+  ready: true,
+  canonicalName: (_namespace, workload) => (workload === 'web' ? { service: 'web-app', revision: 'v1' } : null),
+};
+
+function metrics(): NodeMetrics {
+  return new NodeMetrics(async () => reading, { version: '1.2.3', node: 'n1' });
+}
+
+test('TCP metrics carry the names and labels of Istio', async () => {
+  const { text } = await metrics().scrape();
+  const line = text.split('\n').find((one) => one.startsWith('istio_tcp_connections_opened_total{')) ?? '';
+  for (const label of [
+    'reporter="source"',
+    'source_workload="web"',
+    'source_canonical_service="web-app"',
+    'source_app="web-app"',
+    'source_version="v1"',
+    'source_principal="spiffe://cluster.local/ns/shop/sa/web"',
+    'source_cluster="Kubernetes"',
+    'destination_workload="unknown"',
+    'destination_service="cart.shop.svc.cluster.local"',
+    'destination_service_name="cart"',
+    'destination_service_namespace="shop"',
+    'request_protocol="tcp"',
+    'response_flags="-"',
+    'connection_security_policy="mutual_tls"',
+  ]) {
+    assert.ok(line.includes(label), `${label} is not in ${line}`);
+  }
+  assert.match(line, /} 2$/);
+  assert.match(text, /istio_tcp_received_bytes_total\{.*} 100\n/);
+  assert.match(text, /istio_tcp_sent_bytes_total\{.*} 7\n/);
+  assert.doesNotMatch(text, /istio_tcp_connections_failed_total\{/);
+});
+
+test('a second scrape shows the same, not the double', async () => {
+  const both = metrics();
+  await both.scrape();
+  const { text } = await both.scrape();
+  assert.match(text, /istio_tcp_received_bytes_total\{.*} 100\n/);
+  assert.match(text, /ambient_capture_repairs_total 3\n/);
+  assert.match(text, /ambient_data_thread_restarts_total\{thread="0"} 2\n/);
+});
+
+test('what is ours is there, and said to be unstable', async () => {
+  const { text } = await metrics().scrape();
+  for (const expected of [
+    'ambient_build_info{component="ambient-node",version="1.2.3",node="n1"} 1',
+    'ambient_data_threads{state="serving"} 1',
+    'ambient_capture_state{state="applied"} 1',
+    'ambient_capture_state{state="failed"} 0',
+    'ambient_discovery_last_update_timestamp_seconds 5',
+    'ambient_certificate_expiry_timestamp_seconds{identity="spiffe://x"} 60',
+    'ambient_tunnel_client_streams_opened_total 9',
+    'ambient_connections_open 1',
+  ]) {
+    assert.ok(text.includes(`${expected}\n`), `${expected} is missing`);
+  }
+  const stable = /ambient_build_info|istio_tcp_(connections_(opened|closed)|received|sent)/;
+  for (const [, name = '', help = ''] of text.matchAll(/^# HELP ((?:ambient|istio)_\S+) (.*)$/gm)) {
+    assert.equal(help.includes('(unstable)'), !stable.test(name), `${name}: ${help}`);
+  }
+});

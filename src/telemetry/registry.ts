@@ -1,0 +1,216 @@
+// The metrics of a node proxy, in one prom-client registry on the main thread: Istio's names and labels for TCP, so
+// that its dashboards light up, and `ambient_…` for what is ours. HELP says "(unstable)" where a name may still change.
+import { Counter, collectDefaultMetrics, Gauge, type Metric, Registry } from 'prom-client';
+import type { EdgeView } from '../model/views.ts';
+
+/** What a workload is called by its own labels; '' where unknown. */
+export interface CanonicalName {
+  readonly service: string;
+  readonly revision: string;
+}
+
+/** Everything that a scrape shows, gathered when it is asked for. */
+export interface NodeReading {
+  readonly clusterId: string;
+  readonly edges: readonly EdgeView[];
+  /** Sums over data threads by metric name; those that end in `_total` only grow. */
+  readonly counters: ReadonlyMap<string, number>;
+  readonly threads: readonly { readonly id: number; readonly state: string; readonly restarts: number }[];
+  readonly capture: { readonly state: string; readonly repairs: number };
+  readonly discovery: { readonly connected: boolean; readonly lastUpdateAtMs: number | null };
+  readonly certificates: readonly { readonly identity: string; readonly notAfterMs: number | null }[];
+  readonly ready: boolean;
+  readonly canonicalName: (namespace: string, workload: string) => CanonicalName | null;
+}
+
+const unknown = 'unknown';
+const edgeLabels = [
+  'reporter',
+  'source_workload',
+  'source_canonical_service',
+  'source_canonical_revision',
+  'source_workload_namespace',
+  'source_principal',
+  'source_app',
+  'source_version',
+  'source_cluster',
+  'destination_service',
+  'destination_service_namespace',
+  'destination_service_name',
+  'destination_workload',
+  'destination_canonical_service',
+  'destination_canonical_revision',
+  'destination_workload_namespace',
+  'destination_principal',
+  'destination_app',
+  'destination_version',
+  'destination_cluster',
+  'request_protocol',
+  'response_flags',
+  'connection_security_policy',
+] as const;
+type EdgeLabel = (typeof edgeLabels)[number];
+
+/** Istio's families with the field of an edge that each counts. Received and sent are as the destination sees them. */
+const edgeFamilies = {
+  istio_tcp_connections_opened_total: { field: 'opened', help: 'TCP connections opened' },
+  istio_tcp_connections_closed_total: { field: 'closed', help: 'TCP connections closed' },
+  istio_tcp_connections_failed_total: { field: 'failed', help: 'TCP connections that never opened (unstable)' },
+  istio_tcp_received_bytes_total: { field: 'bytesSent', help: 'Bytes received by the destination during requests' },
+  istio_tcp_sent_bytes_total: { field: 'bytesReceived', help: 'Bytes sent by the destination during responses' },
+} as const satisfies Record<string, { field: keyof EdgeView; help: string }>;
+
+/** HELP of what the data threads count; a name that is not here is shown all the same. */
+const threadHelp: Readonly<Record<string, string>> = {
+  ambient_connections_open: 'Connections that are open',
+  ambient_connections_held: 'Connections that wait until their pod or certificate is known',
+  ambient_certificates_loaded: 'Certificates loaded by data threads, once per thread',
+  ambient_tunnel_client_sessions: 'Tunnel sessions to other proxies',
+  ambient_tunnel_client_streams: 'Streams on sessions to other proxies',
+  ambient_tunnel_client_sessions_opened_total: 'Tunnel sessions opened to other proxies',
+  ambient_tunnel_client_streams_opened_total: 'Streams opened on sessions to other proxies',
+  ambient_tunnel_server_sessions: 'Tunnel sessions from other proxies',
+  ambient_tunnel_server_streams: 'Streams on sessions from other proxies',
+  ambient_tunnel_server_sessions_accepted_total: 'Tunnel sessions accepted from other proxies',
+  ambient_tunnel_server_streams_accepted_total: 'Streams accepted on sessions from other proxies',
+  ambient_access_log_dropped_total: 'Access-log lines dropped because their reader was too slow',
+};
+
+/** Metrics of a node proxy; `read` is called once per scrape. */
+export class NodeMetrics {
+  readonly registry = new Registry();
+  readonly #read: () => Promise<NodeReading>;
+
+  constructor(read: () => Promise<NodeReading>, build: { version: string; node: string }) {
+    this.#read = read;
+    collectDefaultMetrics({ register: this.registry });
+    const labels = { component: 'ambient-node', version: build.version, node: build.node };
+    this.#gauge('ambient_build_info', 'Always 1; version and node as labels', Object.keys(labels)).set(labels, 1);
+  }
+
+  /** The text of a scrape, and its content type. */
+  async scrape(): Promise<{ contentType: string; text: string }> {
+    const reading = await this.#read();
+    this.#fillEdges(reading);
+    this.#fillThreads(reading);
+    this.#fillOwn(reading);
+    return { contentType: this.registry.contentType, text: await this.registry.metrics() };
+  }
+
+  #fillEdges(reading: NodeReading): void {
+    for (const [name, { field, help }] of Object.entries(edgeFamilies)) {
+      const counter = this.#counter(name, help, edgeLabels);
+      counter.reset();
+      for (const edge of reading.edges) {
+        const value = edge[field];
+        if (value > 0) counter.inc(labelsOf(edge, reading), value);
+      }
+    }
+  }
+
+  #fillThreads(reading: NodeReading): void {
+    for (const [name, value] of reading.counters) {
+      const help = `${threadHelp[name] ?? 'Counted by the data threads'} (unstable)`;
+      if (name.endsWith('_total')) {
+        const counter = this.#counter(name, help, []);
+        counter.reset();
+        counter.inc(value);
+      } else {
+        this.#gauge(name, help, []).set(value);
+      }
+    }
+    const states = this.#gauge('ambient_data_threads', 'Data threads by state (unstable)', ['state']);
+    states.reset();
+    for (const state of ['starting', 'serving', 'dead']) {
+      states.set({ state }, reading.threads.filter((thread) => thread.state === state).length);
+    }
+    const restarts = this.#counter('ambient_data_thread_restarts_total', 'Data threads that died (unstable)', [
+      'thread',
+    ]);
+    restarts.reset();
+    for (const thread of reading.threads) restarts.inc({ thread: String(thread.id) }, thread.restarts);
+  }
+
+  #fillOwn(reading: NodeReading): void {
+    const { capture, discovery, certificates } = reading;
+    const state = this.#gauge('ambient_capture_state', '1 for the state that capture is in (unstable)', ['state']);
+    for (const name of ['off', 'applied', 'failed']) state.set({ state: name }, name === capture.state ? 1 : 0);
+    const repairs = this.#counter(
+      'ambient_capture_repairs_total',
+      'Times the capture rules were found changed and were mended (unstable)',
+      [],
+    );
+    repairs.reset();
+    repairs.inc(capture.repairs);
+    this.#gauge('ambient_discovery_connected', '1 while the controller is followed (unstable)', []).set(
+      discovery.connected ? 1 : 0,
+    );
+    this.#gauge(
+      'ambient_discovery_last_update_timestamp_seconds',
+      'When the controller last sent a change, 0 for never (unstable)',
+      [],
+    ).set((discovery.lastUpdateAtMs ?? 0) / 1000);
+    const expiry = this.#gauge(
+      'ambient_certificate_expiry_timestamp_seconds',
+      'When the certificate of an identity ends, 0 for none (unstable)',
+      ['identity'],
+    );
+    expiry.reset();
+    for (const { identity, notAfterMs } of certificates) expiry.set({ identity }, (notAfterMs ?? 0) / 1000);
+    this.#gauge('ambient_ready', '1 while the readiness check passes (unstable)', []).set(reading.ready ? 1 : 0);
+  }
+
+  #counter(name: string, help: string, labelNames: readonly string[]): Counter {
+    const known = this.registry.getSingleMetric(name) as Metric | undefined;
+    return (known as Counter | undefined) ?? new Counter({ name, help, labelNames, registers: [this.registry] });
+  }
+
+  #gauge(name: string, help: string, labelNames: readonly string[]): Gauge {
+    const known = this.registry.getSingleMetric(name) as Metric | undefined;
+    return (known as Gauge | undefined) ?? new Gauge({ name, help, labelNames, registers: [this.registry] });
+  }
+}
+
+function labelsOf(edge: EdgeView, reading: NodeReading): Record<EdgeLabel, string> {
+  const { source, destination } = edge;
+  const from = endLabels(source, reading);
+  const to = endLabels(destination, reading);
+  const [serviceName = '', serviceNamespace = ''] = destination.service.split('.');
+  return {
+    reporter: edge.reporter,
+    source_workload: from.workload,
+    source_canonical_service: from.service,
+    source_canonical_revision: from.revision,
+    source_workload_namespace: from.namespace,
+    source_principal: from.principal,
+    source_app: from.service,
+    source_version: from.revision,
+    source_cluster: from.cluster,
+    destination_service: destination.service || unknown,
+    destination_service_namespace: serviceNamespace || unknown,
+    destination_service_name: serviceName || unknown,
+    destination_workload: to.workload,
+    destination_canonical_service: to.service,
+    destination_canonical_revision: to.revision,
+    destination_workload_namespace: to.namespace,
+    destination_principal: to.principal,
+    destination_app: to.service,
+    destination_version: to.revision,
+    destination_cluster: to.cluster,
+    request_protocol: 'tcp',
+    response_flags: edge.flag,
+    connection_security_policy: edge.transport === 'mtls' ? 'mutual_tls' : unknown,
+  };
+}
+
+function endLabels(end: EdgeView['source'], reading: NodeReading) {
+  const name = end.workload === '' ? null : reading.canonicalName(end.namespace, end.workload);
+  return {
+    workload: end.workload || unknown,
+    namespace: end.namespace || unknown,
+    principal: end.identity || unknown,
+    service: name?.service || unknown,
+    revision: name?.revision || unknown,
+    cluster: end.workload === '' ? unknown : reading.clusterId,
+  };
+}

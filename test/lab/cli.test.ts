@@ -1,0 +1,238 @@
+// `ambientctl` against a real lab: the sample shop is brought up, looked into, changed, broken and ended by command lines alone.
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const root = path.join(import.meta.dirname, '../..');
+const program = path.join(root, 'src/bin/ambientctl.ts');
+const shop = path.join(root, 'deploy/samples/shop');
+const lab = `cli-${process.pid}`;
+const folder = mkdtempSync(path.join(tmpdir(), 'ambient-cli-'));
+
+interface Output {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+function start(...args: string[]): ChildProcess {
+  return spawn(process.execPath, [program, ...args], { env: { ...process.env, AMBIENT_LAB: lab } });
+}
+
+async function finish(child: ChildProcess, input = ''): Promise<Output> {
+  const text = { out: '', err: '' };
+  child.stdout?.on('data', (chunk) => (text.out += chunk));
+  child.stderr?.on('data', (chunk) => (text.err += chunk));
+  child.stdin?.on('error', () => {});
+  child.stdin?.end(input);
+  const [code] = await once(child, 'close');
+  return { code, ...text };
+}
+
+const ctl = (...args: string[]): Promise<Output> => finish(start(...args));
+
+async function json(...args: string[]) {
+  const { code, out, err } = await ctl(...args, '-o', 'json');
+  assert.equal(err, '', `talk of ${args.join(' ')}`);
+  return { code, data: JSON.parse(out) };
+}
+
+/** Asks again until `check` holds: for what takes a moment to show, such as traffic. */
+async function eventually(what: string, check: () => Promise<boolean>): Promise<void> {
+  for (const deadline = Date.now() + 20_000; Date.now() < deadline; await sleep(250)) {
+    if (await check()) return;
+  }
+  assert.fail(`${what} did not happen in 20 s`);
+}
+
+function manifest(name: string, text: string): string {
+  const file = path.join(folder, name);
+  writeFileSync(file, text);
+  return file;
+}
+
+before(async () => {
+  const { code, out, err } = await ctl('lab', 'up', lab, '-f', shop);
+  assert.equal(code, 0, err);
+  assert.equal(out, `lab ${lab} is ready: 2 nodes, 7 pods, every proxy in step\n`);
+  assert.match(err, /next: ambientctl lab status/);
+});
+after(async () => {
+  await ctl('lab', 'down', lab);
+  rmSync(folder, { recursive: true });
+});
+
+test('lab list and lab status', async () => {
+  assert.match((await ctl('lab', 'list')).out, new RegExp(`^${lab} `, 'm'));
+  const { code, data } = await json('lab', 'status');
+  assert.equal(code, 0);
+  assert.equal(data.pods.length, 7);
+  assert.ok(data.pods.every((pod: { ready: boolean }) => pod.ready));
+  const legacy = data.pods.find((pod: { namespace: string }) => pod.namespace === 'legacy');
+  assert.equal(legacy.enrolled, false);
+});
+
+test('status: both proxies in step, exit 0', async () => {
+  const { code, data } = await json('status');
+  assert.equal(code, 0, JSON.stringify(data));
+  assert.deepEqual(data.proxies.map((proxy: { node: string }) => proxy.node).toSorted(), ['node-1', 'node-2']);
+  assert.ok(data.proxies.every((proxy: { inStep: boolean; ready: boolean }) => proxy.inStep && proxy.ready));
+});
+
+test('config: live, and the same from a saved dump', async () => {
+  const all = await ctl('config', 'all', '--node', 'node-1', '-o', 'json');
+  const file = manifest('dump.json', all.out);
+  for (const view of ['workloads', 'services', 'policies']) {
+    const live = await ctl('config', view, '--node', 'node-1');
+    assert.equal(live.code, 0, live.err);
+    assert.equal((await ctl('config', view, '-f', file)).out, live.out);
+  }
+  const { data } = await json('config', 'workloads', '--node', 'node-2');
+  const names = data.map((one: { workloadName: string }) => one.workloadName);
+  for (const name of ['web', 'catalog', 'cart', 'checkout', 'payments', 'inventory', 'legacy'])
+    assert.ok(names.includes(name), name);
+  const certs = await json('config', 'certs', '--node', 'node-1');
+  assert.ok(certs.data.some((one: { identity: string }) => one.identity === 'spiffe://cluster.local/ns/shop/sa/web'));
+  assert.equal((await ctl('config', 'workloads', '--node', 'node-9')).code, 1);
+  assert.equal((await ctl('config', 'workloads')).code, 2);
+});
+
+test('why: exit 0 for allow, 1 for deny, live and offline alike', async () => {
+  for (const where of [[], ['-f', shop]]) {
+    const allow = await json('why', '-n', 'shop', 'deploy/checkout', 'svc/payments.shop', ...where);
+    assert.deepEqual([allow.code, allow.data.verdict, allow.data.transport], [0, 'allow', 'mtls']);
+    const deny = await json('why', '-n', 'shop', 'deploy/web', 'svc/payments.shop', ...where);
+    assert.deepEqual([deny.code, deny.data.verdict, deny.data.layer], [1, 'deny', 'L4']);
+    assert.equal(deny.data.decidedBy.name, 'payments-never-from-web');
+  }
+  const words = await ctl('why', '-n', 'shop', 'deploy/web', 'svc/payments.shop');
+  assert.match(
+    words.out,
+    /^denied: shop\/web.* may not reach service .*payments.* refused by AuthorizationPolicy shop\//,
+  );
+});
+
+test('edges: encrypted, refused by name, plaintext', async () => {
+  await eventually('traffic on every kind of edge', async () => {
+    const { data } = await json('edges');
+    const seen = (from: string, to: string) =>
+      data.edges.find(
+        (edge: { from: { workload: string }; to: { workload: string } }) =>
+          edge.from.workload === from && edge.to.workload === to,
+      );
+    const mtls = seen('web', 'catalog');
+    return (
+      mtls?.transport === 'mtls' &&
+      mtls.bytesReceived > 0 &&
+      seen('web', 'payments')?.refused > 0 &&
+      seen('legacy', 'catalog')?.transport === 'plaintext'
+    );
+  });
+  assert.match((await ctl('edges')).out, /^shop\/web +shop\/catalog +mTLS +shop\/web > shop\/catalog /m);
+});
+
+test('lab exec: stdin, stdout, stderr and the exit code pass through', async () => {
+  const child = start('lab', 'exec', '-n', 'shop', 'deploy/web', '--', 'sh', '-c', 'cat; echo talk >&2; exit 7');
+  const { code, out, err } = await finish(child, 'some input\n');
+  assert.deepEqual([code, out, err], [7, 'some input\n', 'talk\n']);
+  const ask = `fetch('http://catalog/').then((r) => r.json()).then((b) => console.log(b.pod, b.node))`;
+  const answer = await ctl('lab', 'exec', '-n', 'shop', 'deploy/web', '--', process.execPath, '-e', ask);
+  assert.match(answer.out, /^catalog-\S+ node-2\n$/, answer.err);
+});
+
+test('lab shell: in the namespace of a node', async () => {
+  const { code, out } = await ctl('lab', 'shell', 'node/node-1', '--', 'ip', '-o', 'addr');
+  assert.equal(code, 0);
+  assert.match(out, /10\.80\.0\.11\//);
+});
+
+const denyCart = `apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: no-cart, namespace: shop }
+spec:
+  selector: { matchLabels: { app: cart } }
+  action: DENY
+  rules: [{ from: [{ source: { principals: [cluster.local/ns/shop/sa/web] } }] }]
+`;
+
+test('lab apply and delete: in force when they return; what is refused is named and changes nothing', async () => {
+  const verdict = async (): Promise<string> =>
+    (await json('why', '-n', 'shop', 'deploy/web', 'svc/cart.shop')).data.verdict;
+  assert.equal(await verdict(), 'allow');
+  const bad = await ctl('lab', 'apply', '-f', manifest('bad.yaml', denyCart.replace('DENY', 'DENIED')));
+  assert.equal(bad.code, 1, bad.err);
+  assert.match(bad.out + bad.err, /bad\.yaml/);
+  assert.equal(await verdict(), 'allow');
+  const good = await ctl('lab', 'apply', '-f', manifest('good.yaml', denyCart));
+  assert.deepEqual([good.code, good.out], [0, 'AuthorizationPolicy shop/no-cart created\n'], good.err);
+  assert.equal(await verdict(), 'deny');
+  assert.match((await ctl('lab', 'get', 'authorizationpolicies', 'no-cart', '-n', 'shop')).out, /no-cart +DENY/);
+  assert.equal((await ctl('lab', 'delete', '-f', path.join(folder, 'good.yaml'))).code, 0);
+  assert.equal(await verdict(), 'allow');
+  assert.equal((await ctl('lab', 'apply', '-f', '/nonexistent.yaml')).code, 2);
+});
+
+test('lab get and lab token', async () => {
+  assert.match(
+    (await ctl('lab', 'get', 'pods', '-n', 'shop')).out,
+    /^shop +web-\S+ +yes +Running +10\.244\.1\.\d+ +node-1 /m,
+  );
+  const { out } = await ctl('lab', 'token', 'shop/web', '--audience', 'somebody');
+  const claims = JSON.parse(Buffer.from(out.split('.')[1] ?? '', 'base64url').toString());
+  assert.equal(claims.sub, 'system:serviceaccount:shop:web');
+  assert.deepEqual([claims.aud].flat(), ['somebody']);
+});
+
+test('lab logs: of a pod, of a proxy, and followed until Ctrl-C', async () => {
+  assert.match((await ctl('lab', 'logs', '-n', 'shop', 'deploy/web')).out, /echo: shop\/web-\S+ serves 8080/);
+  assert.match((await ctl('lab', 'logs', '--access', 'node/node-1')).out, /catalog/);
+  const child = start('lab', 'logs', '-f', '--access', 'node/node-1');
+  const result = finish(child);
+  await once(child.stdout!, 'data');
+  child.kill('SIGINT');
+  assert.equal((await result).code, 0);
+});
+
+test('lab fault and lab restart', async () => {
+  assert.equal((await ctl('lab', 'fault', 'cut', 'node-2')).code, 0);
+  assert.equal((await ctl('lab', 'fault', 'heal', 'node-2')).code, 0);
+  assert.equal((await ctl('lab', 'fault', 'cut', 'node-9')).code, 1);
+  const restarted = await ctl('lab', 'restart', 'node/node-2', '--kill');
+  assert.deepEqual([restarted.code, restarted.out], [0, 'node/node-2 was restarted and is ready\n'], restarted.err);
+  await eventually('everything in step again', async () => (await ctl('status')).code === 0);
+});
+
+test('version and completion know the lab', async () => {
+  const { data } = await json('version');
+  assert.equal(data.lab.name, lab);
+  assert.equal(data.lab.proxies.length, 2);
+  assert.equal((await ctl('__complete', '--', 'config', 'certs', '--node', '')).out, 'node-1\tnode\nnode-2\tnode\n');
+  assert.match((await ctl('__complete', '--', 'lab', 'exec', 'shop/w')).out, /^shop\/web-\S+\tpod on node-1\n$/);
+  assert.match((await ctl('__complete', '--', 'why', 'svc/pay')).out, /^svc\/payments\.shop\tservice\n$/);
+});
+
+test('Ctrl-C while a lab starts leaves nothing of it', async () => {
+  const other = `${lab}-x`;
+  const child = start('lab', 'up', other, '-f', shop);
+  const result = finish(child);
+  await once(child.stderr!, 'data');
+  child.kill('SIGINT');
+  assert.notEqual((await result).code, 0);
+  assert.doesNotMatch((await ctl('lab', 'list')).out, new RegExp(`^${other} `, 'm'));
+});
+
+test('the demo: every edge as the samples say, and nothing left', { timeout: 120_000 }, () => {
+  const demo = path.join(root, 'src/cli/demo.ts');
+  const { status, stdout, stderr } = spawnSync(process.execPath, [demo, '--once'], {
+    encoding: 'utf8',
+    timeout: 110_000,
+  });
+  assert.equal(status, 0, stderr);
+  assert.match(stdout, /^FROM +TO +CARRIED +IDENTITIES/);
+  assert.match(stderr, /9 of 9 edges carry traffic as the samples say/);
+});
