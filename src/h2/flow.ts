@@ -44,4 +44,11 @@ export class ReceiveWindow {
     this.available += increment;
     return increment;
   }
+
+  /** The peer counts with `size` from now on (it has acknowledged our SETTINGS). Returns the increment to announce now. */
+  resize(size: number): number {
+    this.available += size - this.size;
+    this.size = size;
+    return this.#owed === 0 ? 0 : this.credit(0);
+  }
 }

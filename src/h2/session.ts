@@ -239,10 +239,7 @@ export class H2Session implements StreamHost, SessionCore {
   }
 
   credit(stream: H2Stream, bytes: number): void {
-    const increment = stream.receiveWindow.credit(bytes);
-    if (increment === 0 || stream.remoteEnded || this.#over) return;
-    writeWindowUpdate(this.#outbox.queue, stream.id, increment);
-    this.#outbox.touched();
+    this.#announce(stream, stream.receiveWindow.credit(bytes));
   }
 
   awaitRoom(stream: H2Stream): void {
@@ -295,6 +292,10 @@ export class H2Session implements StreamHost, SessionCore {
     if (this.#settingsAcked) return;
     this.#settingsAcked = true;
     this.#handshakeStep();
+    if (this.settings.streamWindowBytes >= defaultWindowBytes) return;
+    for (const stream of this.streams.values()) {
+      this.#announce(stream, stream.receiveWindow.resize(this.settings.streamWindowBytes));
+    }
   }
 
   pingAcked(opaque: Buffer): void {
@@ -322,6 +323,12 @@ export class H2Session implements StreamHost, SessionCore {
     const stream = new H2Stream(id, this, events, this.peerSettings.streamWindowBytes, receive);
     this.streams.set(id, stream);
     return stream;
+  }
+
+  #announce(stream: H2Stream, increment: number): void {
+    if (increment === 0 || stream.remoteEnded || this.#over) return;
+    writeWindowUpdate(this.#outbox.queue, stream.id, increment);
+    this.#outbox.touched();
   }
 
   #onData(chunk: Buffer): number {

@@ -6,7 +6,7 @@ import { type ByteStream, type ByteStreamHandler, Took } from '../io/byte-stream
 import { ErrorCode, errorName } from './constants.ts';
 import { ReceiveWindow, SendWindow } from './flow.ts';
 
-/** Why a stream ended before a handler was attached. */
+/** Why a stream ended before it was answered. */
 export interface StreamFailure {
   readonly error: MeshError;
   /** The peer certainly has not processed it: it may be tried again on another session. */
@@ -17,7 +17,10 @@ export interface StreamFailure {
 export interface StreamEvents {
   /** Client role: the final response (1xx is skipped), then trailers if there are any. Server role: trailers. */
   onHeaders(stream: H2Stream, headers: readonly string[], endStream: boolean): void;
-  /** The stream ended before `start`: reset by the peer, or lost with its session. At most once. */
+  /**
+   * The stream ended before it was answered: reset by the peer, or lost with its session. At most once.
+   * After the answer it is the handler that is told, whenever it is attached.
+   */
   onFailed(stream: H2Stream, failure: StreamFailure): void;
 }
 
@@ -190,7 +193,7 @@ export class H2Stream implements ByteStream {
   receiveReset(code: number): void {
     if (this.#over) return;
     const error = new MeshError('PEER_RESET', { reason: errorName(code) });
-    if (this.#handler === null) {
+    if (!this.#answered) {
       this.fail(error, code === ErrorCode.RefusedStream);
       return;
     }
@@ -212,9 +215,9 @@ export class H2Stream implements ByteStream {
   /** Session: the stream cannot go on. */
   fail(error: MeshError, retryable: boolean): void {
     if (this.#over) return;
-    const unattached = this.#handler === null;
+    const unanswered = !this.#answered;
     this.#finish(error, true);
-    if (unattached) this.events.onFailed(this, { error, retryable });
+    if (unanswered) this.events.onFailed(this, { error, retryable });
   }
 
   /** Session: a window opened, or there is room again. */
@@ -249,6 +252,10 @@ export class H2Stream implements ByteStream {
     if (this.#closeReported || this.#handler === null) return;
     this.#closeReported = true;
     this.#handler.onClose(this.#closeError, this.#wasReset);
+  }
+
+  get #answered(): boolean {
+    return this.headersSent && this.headersReceived;
   }
 
   #handOver(chunk: Buffer): number {

@@ -4,7 +4,7 @@ import { headerOf, joinedHeader } from '../h2/header-check.ts';
 import type { H2Stream, StreamEvents, StreamFailure } from '../h2/stream.ts';
 import { DeadlineEntry } from '../io/deadlines.ts';
 import { baggageHeader, forwardedHeader, servesHeader, servesNode, traceparentHeader } from './names.ts';
-import type { PooledSession } from './pooled-session.ts';
+import { type PooledSession, startError } from './pooled-session.ts';
 import type { TunnelOpened, TunnelRequest } from './types.ts';
 
 /** What an attempt needs of the pool. */
@@ -124,16 +124,4 @@ export class Attempt extends DeadlineEntry implements StreamEvents {
     this.deadlineList?.lift(this);
     this.#owner.settled(this);
   }
-}
-
-/** A session that ended before the peer's SETTINGS: TLS 1.3 tells a client late that its certificate was refused. */
-function startError(error: MeshError, address: string): MeshError {
-  const { reason } = error.details;
-  if (error.code !== 'TUNNEL_LOST')
-    return new MeshError('H2_HANDSHAKE', { address, reason: error.message }, { cause: error });
-  return new MeshError(
-    'TLS_FAILED',
-    { address, reason: `${reason} right after the handshake; the peer may refuse our certificate` },
-    { cause: error },
-  );
 }

@@ -112,6 +112,15 @@ class HbonePool implements TunnelPool, PooledSessionOwner, AttemptOwner {
   // ---- told by sessions ----
 
   onConnected(entry: PooledSession): void {
+    // Streams may follow at once, unless the peer has just shown that it allows fewer than we took for granted.
+    if (!entry.cautious) this.#beginWaiting(entry);
+  }
+
+  onReady(entry: PooledSession): void {
+    if (entry.cautious) this.#beginWaiting(entry);
+  }
+
+  #beginWaiting(entry: PooledSession): void {
     const waiting = this.#waiting.get(entry);
     this.#waiting.delete(entry);
     for (const attempt of waiting ?? []) this.#begin(attempt, entry);
@@ -135,7 +144,10 @@ class HbonePool implements TunnelPool, PooledSessionOwner, AttemptOwner {
     }
     const waiting = this.#waiting.get(entry);
     this.#waiting.delete(entry);
-    if (error !== null) for (const attempt of waiting ?? []) attempt.fail(error);
+    for (const attempt of [...(waiting ?? [])]) {
+      if (error !== null) attempt.fail(error);
+      else this.#dispatch(attempt, entry);
+    }
     if (this.#sessions.size === 0) this.#onEmpty?.();
   }
 
@@ -181,12 +193,13 @@ class HbonePool implements TunnelPool, PooledSessionOwner, AttemptOwner {
       attempt.fail(new MeshError('LIMIT_REACHED', { limit: 'tunnel sessions', value: this.#sessionsLimit, what }));
       return;
     }
-    this.#connect(attempt, key);
+    this.#connect(attempt, key, avoid !== null);
   }
 
-  #connect(attempt: Attempt, key: string): void {
+  #connect(attempt: Attempt, key: string, cautious: boolean): void {
     const { request } = attempt;
     const entry = new PooledSession(key, request, this);
+    entry.cautious = cautious;
     attempt.entry = entry;
     this.#sessions.add(entry);
     this.#sessionsOpened++;

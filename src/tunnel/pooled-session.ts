@@ -13,6 +13,8 @@ import type { TunnelRequest } from './types.ts';
 export interface PooledSessionOwner {
   /** TLS is up and the peer is who it should be: streams may be opened. */
   onConnected(entry: PooledSession): void;
+  /** The peer's SETTINGS are in. */
+  onReady(entry: PooledSession): void;
   /** A stream ended, or the peer allows more. */
   onCapacity(entry: PooledSession): void;
   /** The session takes no new streams, or it is over. `error` says why it never came up. */
@@ -31,6 +33,8 @@ export class PooledSession extends DeadlineEntry {
   nodeKey = '';
   peerIdentity: SpiffeId = '';
   session: H2Session | null = null;
+  /** Opens no stream before it knows how many the peer allows. */
+  cautious = false;
   tcpConnected = false;
   /** The peer has sent its SETTINGS: it has accepted our certificate. */
   ready = false;
@@ -51,11 +55,12 @@ export class PooledSession extends DeadlineEntry {
   }
 
   get canOpen(): boolean {
-    return this.session?.canOpen ?? false;
+    return !this.connecting && (this.session?.canOpen ?? false);
   }
 
+  /** Attempts wait for it: TCP and TLS are under way, or, when it is cautious, the peer's SETTINGS. */
   get connecting(): boolean {
-    return this.#cancel !== null;
+    return this.#cancel !== null || (this.cautious && !this.ready && this.session?.over === false);
   }
 
   connect(request: TunnelRequest, connectTimeoutMs: number, options: Partial<SessionOptions>): void {
@@ -112,10 +117,11 @@ export class PooledSession extends DeadlineEntry {
         onStream: () => undefined,
         onReady: () => {
           this.ready = true;
+          this.#owner.onReady(this);
         },
         onCapacity: () => this.#owner.onCapacity(this),
         onRetired: () => this.#owner.onGone(this, null),
-        onClose: () => this.#owner.onGone(this, null),
+        onClose: (error) => this.#owner.onGone(this, this.ready ? null : startError(error, this.address)),
       },
     });
     this.session.start();
@@ -128,6 +134,16 @@ function identityFault(connected: TlsConnected, request: TunnelRequest, address:
   if (connected.uris.some((uri) => request.acceptIdentities.includes(uri))) return null;
   const actual = connected.uris.join(', ') || 'a certificate without a SPIFFE id';
   return new MeshError('PEER_IDENTITY', { address, actual, expected: request.acceptIdentities.join(' or ') });
+}
+
+/** A session that ended before the peer's SETTINGS: TLS 1.3 tells a client late that its certificate was refused. */
+export function startError(error: MeshError | null, address: string): MeshError {
+  if (error !== null && error.code !== 'TUNNEL_LOST') {
+    return new MeshError('H2_HANDSHAKE', { address, reason: error.message }, { cause: error });
+  }
+  const how = error?.details.reason ?? 'the peer closed the connection';
+  const reason = `${how} right after the handshake; the peer may refuse our certificate`;
+  return new MeshError('TLS_FAILED', { address, reason }, { cause: error });
 }
 
 function tunnelError(error: MeshError, address: string): MeshError {
