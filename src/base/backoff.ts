@@ -1,4 +1,5 @@
-// How long to wait before trying again: doubling from a first delay to a cap, with jitter so that many clients spread out.
+// How long to wait before trying again: doubling from a first delay to a cap, with jitter so that many clients spread
+// out.
 
 export interface BackoffOptions {
   readonly firstMs: number;
@@ -9,7 +10,10 @@ export interface BackoffOptions {
   readonly random: () => number;
 }
 
-/** A series of delays. `next()` returns the delay before the next try in milliseconds, `reset()` begins anew after a success. */
+/**
+ * A series of delays. `next()` returns the delay before the next try in milliseconds, `reset()` begins anew after a
+ * success.
+ */
 export class Backoff {
   readonly #options: BackoffOptions;
   #delayMs: number;

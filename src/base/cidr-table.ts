@@ -1,5 +1,5 @@
-// Longest-prefix look-up: from an address to the value of the narrowest network that holds it. One map per prefix length
-// and family, so that a look-up costs one map access per length in use, whatever the number of networks.
+// Longest-prefix look-up: from an address to the value of the narrowest network that holds it. One map per prefix
+// length and family, so that a look-up costs one map access per length in use, whatever the number of networks.
 import { type Cidr, type IpValue, maskIpv4, maskIpv6, parseIp } from './ip.ts';
 
 interface Level<Key, Value> {

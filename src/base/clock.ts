@@ -11,7 +11,9 @@ export interface Clock {
 /** setTimeout holds at most 2^31-1 ms and fires at once above it. */
 const timerMaxMs = 2 ** 31 - 1;
 
-/** The machine's own clock. A delay beyond 24 days fires after 24 days: whoever waits that long looks at `now()` again. */
+/**
+ * The machine's own clock. A delay beyond 24 days fires after 24 days: whoever waits that long looks at `now()` again.
+ */
 export const systemClock: Clock = {
   now: () => Date.now(),
   after(delayMs, action) {

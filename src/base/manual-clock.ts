@@ -1,6 +1,7 @@
 // A clock that a test moves by hand: timers fire in order of their time, and `now()` is exact while they do.
 import type { Clock } from './clock.ts';
 
+/** Time that stands still until `advance`. */
 export class ManualClock implements Clock {
   #nowMs: number;
   #timers: { readonly atMs: number; readonly action: () => void }[] = [];

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { isMeshError, messageOf } from '../base/errors.ts';
 import { version as ownVersion } from '../base/version.ts';
 import { readControllerConfig } from '../config/controller.ts';
-import { startController } from '../controller/controller.ts';
+import { type RunningController, startController } from '../controller/controller.ts';
 
 const usage = 'usage: ambient-controller --config FILE\n       ambient-controller --version\n';
 const exitCodes = { failed: 1, input: 2 } as const;
@@ -32,9 +32,13 @@ if (help || version || file === undefined) {
   (isAsked ? process.stdout : process.stderr).write(version ? `${ownVersion}\n` : usage);
   process.exit(isAsked ? 0 : exitCodes.input);
 }
+let controller: RunningController | null = null;
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  // Before there is anything to drain, the end is at once.
+  process.on(signal, () => void (controller?.close() ?? process.exit(0)));
+}
 try {
-  const controller = await startController(readControllerConfig(file));
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void controller.close());
+  controller = await startController(readControllerConfig(file));
 } catch (error) {
   const isInput = isMeshError(error) && (error.code === 'CONFIG_INVALID' || error.code === 'INPUT_UNREADABLE');
   fail(error, isInput ? exitCodes.input : exitCodes.failed);

@@ -38,6 +38,9 @@ async function run(...args: string[]): Promise<{ code: number; out: string; err:
   return { code, out, err };
 }
 
+const shop = path.join(import.meta.dirname, '../../deploy/samples/shop');
+const whyOffline = ['why', '-f', shop, '-n', 'shop'];
+
 const rows: readonly { title: string; args: string[]; code: number; err?: RegExp; out?: RegExp }[] = [
   { title: 'nothing at all is help', args: [], code: 0, out: /^Usage: ambientctl/ },
   {
@@ -81,6 +84,25 @@ const rows: readonly { title: string; args: string[]; code: number; err?: RegExp
     err: /exclude/,
   },
   { title: 'a loss that is no share', args: ['lab', 'fault', 'loss', 'node-1', '150%'], code: 2, err: /no share/ },
+  {
+    title: 'what is allowed',
+    args: [...whyOffline, 'deploy/checkout', 'svc/payments.shop'],
+    code: 0,
+    out: /^allowed: /,
+  },
+  {
+    title: 'what is denied',
+    args: [...whyOffline, 'deploy/web', 'svc/payments.shop'],
+    code: 1,
+    out: /^denied: .*-from-web/,
+  },
+  {
+    title: 'what is not there',
+    args: [...whyOffline, 'deploy/web', 'svc/paymets.shop'],
+    code: 1,
+    err: /did you mean svc/,
+  },
+  { title: 'manifests that are not there', args: ['why', '-f', '/nonexistent', 'a', 'b'], code: 2, err: /nonexistent/ },
   { title: 'client version', args: ['version', '--client', '-o', 'json'], code: 0, out: /"version": "\d+\.\d+\.\d+"/ },
   {
     title: 'help of a sub-command',

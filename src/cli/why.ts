@@ -88,12 +88,13 @@ function portOption(context: CommandContext): number | null {
   return port;
 }
 
-/** The answer as a person would give it: the verdict in a sentence, how it is carried, the hops, and the reasons. */
+/** The answer as a person would give it: the verdict in a sentence, the way it takes, and the reasons. */
 export function whyText(answer: WhyResult, view: TableView): string {
   const lines = [verdictLine(answer, view)];
-  const carried = carriedLine(answer);
-  if (carried !== null) lines.push(carried);
-  if (answer.hops.length > 0) lines.push(`path: ${answer.hops.map((hop) => `${hop.kind} ${hop.name}`).join(' > ')}`);
+  if (answer.verdict === 'allow' && answer.hops.length > 0) {
+    const hops = answer.hops.map((hop) => (hop.kind === 'node' ? `proxy of ${hop.name}` : `${hop.kind} ${hop.name}`));
+    lines.push(`path: ${[endName(answer.from), ...hops, endName(answer.to)].join(' > ')}`);
+  }
   for (const reason of answer.reasons) lines.push(`  - ${reason}`);
   if (answer.perEndpoint !== undefined && answer.perEndpoint.length > 0) {
     lines.push('the endpoints differ:');
@@ -116,21 +117,6 @@ function verdictLine(answer: WhyResult, view: TableView): string {
   if (answer.verdict === 'unreachable') return `${word}: ${who} cannot reach ${target}, whatever policy says`;
   const by = answer.decidedBy === null ? '' : `; it is refused by ${policyName(answer.decidedBy)}`;
   return `${word}: ${who} may not reach ${target}${by}`;
-}
-
-function carriedLine(answer: WhyResult): string | null {
-  if (answer.verdict === 'unreachable') return null;
-  const fromNode = answer.from.node ?? 'its node';
-  switch (answer.transport) {
-    case 'mtls':
-      return `carried: mutual TLS from the proxy of ${fromNode} to that of ${answer.to.node ?? 'the peer node'}`;
-    case 'same-node':
-      return `carried: inside ${fromNode}, whose proxy knows both ends; the bytes do not leave the machine`;
-    case 'plaintext':
-      return 'carried: plaintext, since not both ends are in the mesh';
-    default:
-      return null;
-  }
 }
 
 function policyName(policy: NonNullable<WhyAnswer['decidedBy']>): string {

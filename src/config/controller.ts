@@ -72,8 +72,8 @@ const shape = {
 };
 
 /**
- * Reads and checks the configuration in `file` (YAML). Every field has a default but `sources`, `caDir`, `auth.issuer` and
- * `auth.jwksFile`. Throws INPUT_UNREADABLE or CONFIG_INVALID, with file, line and column.
+ * Reads and checks the configuration in `file` (YAML). Every field has a default but `sources`, `caDir`, `auth.issuer`
+ * and `auth.jwksFile`. Throws INPUT_UNREADABLE or CONFIG_INVALID, with file, line and column.
  */
 export function readControllerConfig(file: string): ControllerConfig {
   let text: string;

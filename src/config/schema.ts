@@ -1,5 +1,6 @@
-// A small declarative reader for configuration: a schema says which fields there are, of what type and with what default;
-// reading returns a frozen object of exactly that type or an error that names file, line and column. Nothing unknown passes.
+// A small declarative reader for configuration: a schema says which fields there are, of what type and with what
+// default; reading returns a frozen object of exactly that type or an error that names file, line and column. Nothing
+// unknown passes.
 import { didYouMean } from '../base/did-you-mean.ts';
 import { canonicalIp, parseCidr } from '../base/ip.ts';
 import { placedError, readYaml, type YamlDocument, type YamlPath } from './yaml.ts';
@@ -90,6 +91,7 @@ export function string(fallback?: string, rule?: { pattern: RegExp; what: string
   });
 }
 
+/** `true` or `false`, and no word that stands for them. */
 export function boolean(fallback?: boolean): Field<boolean> {
   return make(fallback, (value, at: Position) =>
     typeof value === 'boolean' ? value : at.fail(`must be true or false, not ${describe(value)}`),
@@ -109,7 +111,10 @@ export function port(fallback?: number): Field<number> {
   return integer({ min: 0, max: 65535 }, fallback);
 }
 
-/** A duration in milliseconds: `500ms`, `5s`, `10m`, `24h`, `7d`, or a bare number of milliseconds. Name such a field `…Ms`. */
+/**
+ * A duration in milliseconds: `500ms`, `5s`, `10m`, `24h`, `7d`, or a bare number of milliseconds. Name such a field
+ * `…Ms`.
+ */
 export function durationMs(fallback?: number): Field<number> {
   const read = (value: unknown, at: Position): number => {
     const ms = typeof value === 'number' ? value : typeof value === 'string' ? parseDurationMs(value) : null;

@@ -1,5 +1,6 @@
 // Reads YAML (and JSON, which is YAML) and remembers where everything stands, so that any later complaint about a value
-// can name file, line and column. Places are found again from the text when asked for: most documents are never complained about.
+// can name file, line and column. Places are found again from the text when asked for: most documents are never
+// complained about.
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments } from 'yaml';
 import { type ErrorCode, isMeshError, MeshError, messageOf } from '../base/errors.ts';
 import type { SourcePlace } from '../model/types.ts';

@@ -7,6 +7,7 @@ import { json, type Routes, text } from '../telemetry/metrics-server.ts';
 
 const levels: readonly string[] = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'];
 
+/** The routes of the admin port: JSON of `StatusView` and `MeshView`, and the log level. */
 export function adminRoutes(controller: { status(): StatusView; mesh(): MeshView }, log: Logger): Routes {
   const routes: Routes = {
     'GET /': () => text(200, `${Object.keys(routes).join('\n')}\n`),
@@ -24,6 +25,7 @@ export function adminRoutes(controller: { status(): StatusView; mesh(): MeshView
   return routes;
 }
 
+/** The route of the metrics port, in the text format of Prometheus. */
 export function metricsRoutes(metrics: ControllerMetrics): Routes {
   return {
     'GET /metrics': async () => {

@@ -1,5 +1,5 @@
-// Who calls: a bearer token, verified, and bound to a pod that exists. Only node proxies may call, and each is held to the
-// node that its own pod runs on (ambient-l4 §7.2).
+// Who calls: a bearer token, verified, and bound to a pod that exists. Only node proxies may call, and each is held to
+// the node that its own pod runs on (ambient-l4 §7.2).
 import { MeshError } from '../base/errors.ts';
 import type { TokenClaims } from '../identity/jwt.ts';
 
@@ -30,8 +30,8 @@ export interface AuthenticatorOptions {
 const finishedPhases: readonly string[] = ['Failed', 'Succeeded'];
 
 /**
- * Returns the node proxy that `authorization` (the header's value) proves. Throws CALLER_REFUSED with the reason, which is
- * for the log and not for the caller.
+ * Returns the node proxy that `authorization` (the header's value) proves. Throws CALLER_REFUSED with the reason, which
+ * is for the log and not for the caller.
  */
 export function authenticate(authorization: string | null, options: AuthenticatorOptions): Caller {
   const token = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];

@@ -1,4 +1,5 @@
-// IstioCertificateService: a node proxy gets certificates for the identities of pods on its own node, and for no others.
+// IstioCertificateService: a node proxy gets certificates for the identities of pods on its own node, and for no
+// others.
 import { create } from '@bufbuild/protobuf';
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@connectrpc/connect';
 import { messageOf } from '../base/errors.ts';
@@ -32,6 +33,7 @@ const call = 'certificate';
 /** Larger than any request for one certificate. */
 const requestBytesMax = 16 * 1024;
 
+/** Signs for node proxies; every refusal goes through the gate, which tells the caller nothing. */
 export class CertificateService {
   readonly #options: CertificateServiceOptions;
 

@@ -1,6 +1,8 @@
-// Assembles the controller: sources → compiler → discovery, and the certificate authority beside it, behind one TLS port.
+// Assembles the controller: sources → compiler → discovery, and the certificate authority beside it, behind one TLS
+// port.
 // Returns when it listens on all of its ports; nothing else builds these parts.
 import { renameSync, writeFileSync } from 'node:fs';
+import { Code, ConnectError } from '@connectrpc/connect';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { MeshError, messageOf } from '../base/errors.ts';
 import { version } from '../base/version.ts';
@@ -45,10 +47,12 @@ const adminHost = '127.0.0.1';
 /** Istio's root namespace is one here too, so that policies written for it keep their meaning. */
 const istioRootNamespace = 'istio-system';
 const drainMs = 5_000;
+/** How long before its end the issuer is warned about. */
+const issuerWarningMs = 30 * 24 * 3_600_000;
 
 /**
- * Starts a controller. Throws CONFIG_INVALID for a certificate authority that cannot be used, NOT_REACHABLE for a port that
- * cannot be had; whatever was started by then is closed.
+ * Starts a controller. Throws CONFIG_INVALID for a certificate authority that cannot be used, NOT_REACHABLE for a port
+ * that cannot be had; whatever was started by then is closed.
  */
 export async function startController(
   config: ControllerConfig,
@@ -67,6 +71,7 @@ export async function startController(
 class Controller {
   readonly #config: ControllerConfig;
   readonly #log: Logger;
+  readonly #clock: Clock;
   readonly #authority: CertificateAuthority;
   readonly #compiler: MeshCompiler;
   readonly #feed: MeshFeed;
@@ -83,6 +88,7 @@ class Controller {
     const { trustDomain, clusterId, clusterDomain, systemNamespace } = config;
     this.#config = config;
     this.#log = log;
+    this.#clock = clock;
     this.#authority = new CertificateAuthority({ dir: config.caDir, trustDomain, clock });
     const rootNamespaces = [systemNamespace, istioRootNamespace];
     const compiler = new MeshCompiler({
@@ -98,6 +104,7 @@ class Controller {
     this.#discovery = new DiscoveryServer({
       clock,
       authenticate: (headers) => {
+        if (!this.#feed.isRead) throw new ConnectError('the sources have not been read', Code.Unavailable);
         const caller = gate.caller(headers, 'discovery');
         return (claimed) => gate.proxy(caller, claimed);
       },
@@ -127,9 +134,12 @@ class Controller {
 
   async start(): Promise<RunningController> {
     const { ports, rootsFile } = this.#config;
-    this.#log.info({ ...this.#authority.describe(), version: version }, 'the certificate authority is ready');
+    this.#log.info({ ...this.#authority.describe(), version }, 'the certificate authority is ready');
+    if (this.#authority.notAfterMs - this.#clock.now() < issuerWarningMs) {
+      this.#log.warn(this.#authority.describe(), 'the issuer ends soon; renew it, since nothing it issues outlives it');
+    }
     if (rootsFile !== '') writeAtomically(rootsFile, this.#authority.rootsPem().join(''));
-    // The mesh is read before anyone may ask for it: a controller that knows nothing yet would tell proxies that all is gone.
+    // Read before anyone may ask: a controller that knows nothing yet would tell proxies that all is gone.
     await this.#feed.start();
     const metrics = await this.#serve('', ports.metrics, metricsRoutes(this.#metrics));
     const admin = await this.#serve(adminHost, ports.admin, adminRoutes(this, this.#log));
@@ -141,16 +151,14 @@ class Controller {
     const discovery = await this.#listen();
     this.#isListening = true;
     const addresses = { discovery, admin, metrics, readiness };
-    this.#log.info(
-      { discovery: `${discovery.host}:${discovery.port}`, admin, metrics, readiness },
-      'the controller is ready',
-    );
+    const bound = { discovery: `${discovery.host}:${discovery.port}`, admin, metrics, readiness };
+    this.#log.info(bound, this.#feed.isRead ? 'the controller is ready' : 'the controller waits for its sources');
     return { addresses, compiler: this.#compiler, status: () => this.status(), close: () => this.close() };
   }
 
   status(): StatusView {
     return {
-      version: version,
+      version,
       proxies: this.#discovery.proxies(),
       sources: this.#feed.sources(),
       issues: this.#compiler.issues(),
@@ -217,7 +225,7 @@ class Controller {
   /** What readiness waits for; empty when ready. A broken source is no reason: the last good state is served. */
   #pending(): string[] {
     const pending: string[] = [];
-    if (!this.#feed.isRead) pending.push('the sources have not been read');
+    if (!this.#feed.isRead) pending.push('a source has not been readable yet; GET /status names it');
     if (!this.#isListening) pending.push('the discovery port is not open');
     return pending;
   }

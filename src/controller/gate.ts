@@ -1,5 +1,5 @@
-// The gate in front of every call: authenticates, and turns refusals into answers that tell a stranger nothing and into log
-// lines that tell the operator everything, though never more of them than a person can read.
+// The gate in front of every call: authenticates, and turns refusals into answers that tell a stranger nothing and into
+// log lines that tell the operator everything, though never more of them than a person can read.
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
@@ -16,6 +16,7 @@ export interface GateOptions extends AuthenticatorOptions {
   readonly refused: (call: string) => void;
 }
 
+/** Decides who may call; its errors are ConnectErrors without a reason. */
 export class Gate {
   readonly #options: GateOptions;
   #second = 0;
@@ -38,7 +39,8 @@ export class Gate {
   /** The proxy that opens a discovery stream and says it is `claimed`: it must say the node that its token proves. */
   proxy(caller: Caller, claimed: ProxyNode): ProxyNode {
     if (claimed.nodeName !== caller.node) {
-      const reason = `pod ${caller.namespace}/${caller.pod} on node ${caller.node} claims node ${claimed.nodeName || '(none)'}`;
+      const pod = `${caller.namespace}/${caller.pod}`;
+      const reason = `pod ${pod} on node ${caller.node} claims node ${claimed.nodeName || '(none)'}`;
       throw this.refuse('discovery', reason, Code.PermissionDenied);
     }
     return { ...claimed, name: caller.pod, namespace: caller.namespace, nodeName: caller.node };

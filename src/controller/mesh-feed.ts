@@ -1,11 +1,13 @@
-// From manifests to proxies: what a source reads is compiled and given to discovery. Whatever is wrong is named with its
-// place, once, and the last good state stays in force.
+// From manifests to proxies: what a source reads is compiled and given to discovery. Whatever is wrong is named with
+// its place, once, and the last good state stays in force.
 import { messageOf } from '../base/errors.ts';
 import type { FolderSource, SourceChange } from '../kube/folder-source.ts';
 import type { MeshCompiler } from '../model/compiler.ts';
 import type { MeshUpdate, ResourceIssue, SourcePlace } from '../model/types.ts';
 import type { SourceView } from '../model/views.ts';
 import type { Logger } from '../telemetry/logger.ts';
+
+type Deletion = SourceChange['deletes'][number];
 
 export interface MeshFeedOptions {
   readonly source: FolderSource;
@@ -15,26 +17,38 @@ export interface MeshFeedOptions {
   readonly log: Logger;
 }
 
+const kept = 'what it said before stays in force';
+const waits = 'proxies are served once it can be read';
+
+/** Follows one set of sources for as long as the controller runs. */
 export class MeshFeed {
   readonly #options: MeshFeedOptions;
   /** Complaints about sources that have been logged, by path: said again only when they change. */
   readonly #complaints = new Map<string, string>();
+  /** What went when a whole source went: it stays in force until the source is back without it. */
+  readonly #withheld = new Map<string, Deletion>();
   #isRead = false;
 
   constructor(options: MeshFeedOptions) {
     this.#options = options;
     options.source.on('changed', (change) => this.#take(change));
-    options.source.on('status', () => this.#tellSources());
+    options.source.on('status', () => {
+      this.#tellSources();
+      // A source that came back with less, and with nothing new to say.
+      if (this.#withheld.size > 0) this.#take({ upserts: [], deletes: [] });
+    });
   }
 
   /** Reads everything once, then follows changes. */
   async start(): Promise<void> {
     await this.#options.source.start();
-    this.#isRead = true;
     this.#tellSources();
   }
 
-  /** All sources have been read once. */
+  /**
+   * All sources have been readable at one time since the start. Before that the mesh may lack what a broken file says,
+   * a policy perhaps, and nobody must be told that it is gone.
+   */
   get isRead(): boolean {
     return this.#isRead;
   }
@@ -50,7 +64,7 @@ export class MeshFeed {
   #take(change: SourceChange): void {
     const { compiler, publish, log } = this.#options;
     try {
-      for (const { kind, namespace, name } of change.deletes) compiler.delete(kind, namespace, name);
+      for (const { kind, namespace, name } of this.#due(change)) compiler.delete(kind, namespace, name);
       for (const resource of change.upserts) compiler.upsert(resource);
       const { update, issues } = compiler.flush();
       publish(update);
@@ -64,6 +78,18 @@ export class MeshFeed {
     }
   }
 
+  /**
+   * The deletions to carry out now: none while a whole source is missing, and later those that it did not bring back.
+   */
+  #due(change: SourceChange): readonly Deletion[] {
+    for (const deletion of change.deletes) this.#withheld.set(keyOf(deletion), deletion);
+    for (const resource of change.upserts) this.#withheld.delete(keyOf(resource));
+    if (this.sources().some(isMissing)) return [];
+    const due = [...this.#withheld.values()];
+    this.#withheld.clear();
+    return due;
+  }
+
   #tell(issue: ResourceIssue): void {
     if (issue.severity === 'info') return;
     const { kind, namespace, name, message, fix } = issue;
@@ -75,15 +101,26 @@ export class MeshFeed {
   }
 
   #tellSources(): void {
-    for (const { path, error } of this.sources()) {
+    const sources = this.sources();
+    this.#isRead ||= sources.every((source) => source.ok);
+    for (const { path, error } of sources) {
       const complaint = error === null ? '' : `${placeText(error)}: ${error.message}`;
       const before = this.#complaints.get(path) ?? '';
       if (complaint === before) continue;
       this.#complaints.set(path, complaint);
       if (complaint === '') this.#options.log.info({ path }, 'the source can be read again');
-      else this.#options.log.error({ path }, `${complaint}; what it said before stays in force`);
+      else this.#options.log.error({ path }, `${complaint}; ${this.#isRead ? kept : waits}`);
     }
   }
+}
+
+/** The path itself is not there, rather than a file in it broken. */
+function isMissing(source: SourceView): boolean {
+  return source.error !== null && source.error.file === source.path;
+}
+
+function keyOf(resource: Deletion): string {
+  return `${resource.kind}/${resource.namespace}/${resource.name}`;
 }
 
 function placeText(place: SourcePlace): string {

@@ -1,4 +1,5 @@
-// The controller's own certificate, from its own authority: renewed at half of its life and put into the running server.
+// The controller's own certificate, from its own authority: renewed at half of its life and put into the running
+// server.
 import { generateKeyPairSync } from 'node:crypto';
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
@@ -9,6 +10,7 @@ import type { Logger } from '../telemetry/logger.ts';
 const lifeMs = 24 * 3_600_000;
 const retryMs = 60_000;
 
+/** Keeps one server certificate fresh, from `start` to `close`. */
 export class ServerCertificate {
   readonly #authority: CertificateAuthority;
   readonly #names: readonly string[];
@@ -23,7 +25,10 @@ export class ServerCertificate {
     this.#log = log;
   }
 
-  /** Issues the first certificate and renews it from then on, handing each to `use`. Throws CA_REFUSED when the first fails. */
+  /**
+   * Issues the first certificate and renews it from then on, handing each to `use`. Throws CA_REFUSED when the first
+   * fails.
+   */
   start(use: (credentials: ServerCredentials) => void): void {
     use(this.#issue(use));
   }

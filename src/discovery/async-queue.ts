@@ -1,5 +1,6 @@
 // A queue that is read with `for await`: what one side pushes, the other takes in order. One reader.
 
+/** Items from `push` to one `for await`. Not bounded by itself: whoever pushes knows the bound. */
 export class AsyncQueue<Item> implements AsyncIterable<Item> {
   #items: Item[] = [];
   #isEnded = false;

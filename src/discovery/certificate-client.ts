@@ -20,6 +20,7 @@ export interface CertificateClientOptions extends ControllerAccess {
 
 const callTimeoutMs = 10_000;
 
+/** One connection to the authority, opened when needed and again when it breaks or the roots change. */
 export class CertificateClient {
   readonly #options: CertificateClientOptions;
   #channel: Promise<Channel> | null = null;
@@ -32,7 +33,8 @@ export class CertificateClient {
 
   /**
    * Has one request signed; fits `CertificateManagerOptions.sign`. Roots and token are read again for every call.
-   * Throws CA_REFUSED when the authority says no, NOT_REACHABLE when it cannot be asked, INPUT_UNREADABLE for a missing file.
+   * Throws CA_REFUSED when the authority says no, NOT_REACHABLE when it cannot be asked, INPUT_UNREADABLE for a missing
+   * file.
    */
   sign = async (request: SignRequest, signal: AbortSignal): Promise<SignedChain> => {
     const { identity } = request;

@@ -25,8 +25,8 @@ const messageBytesMax = 64 * 1024 * 1024;
 const fileBytesMax = 1024 * 1024;
 
 /**
- * Connects to the controller: TLS verified with `rootsPem`, HTTP/2 with PINGs every `pingIntervalMs` that must be answered in
- * `pingTimeoutMs`. Throws NOT_REACHABLE after 5 s or with the reason of the failure.
+ * Connects to the controller: TLS verified with `rootsPem`, HTTP/2 with PINGs every `pingIntervalMs` that must be
+ * answered in `pingTimeoutMs`. Throws NOT_REACHABLE after 5 s or with the reason of the failure.
  */
 export async function openChannel(
   url: string,

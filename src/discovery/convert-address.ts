@@ -1,5 +1,5 @@
-// Workloads and services between the model and the wire (istio.workload.Address). Decoding trusts nothing: what cannot be
-// read whole is refused whole, with the resource's name.
+// Workloads and services between the model and the wire (istio.workload.Address). Decoding trusts nothing: what cannot
+// be read whole is refused whole, with the resource's name.
 import { create } from '@bufbuild/protobuf';
 import { ipFromBytes, ipToBytes } from '../base/ip.ts';
 import type {
@@ -78,8 +78,9 @@ const portMax = 65_535;
 export function workloadMessage(workload: Workload): wire.Workload {
   const { uid } = workload;
   const services: Record<string, wire.PortList> = {};
-  for (const [key, ports] of Object.entries(workload.services)) {
-    services[key] = create(wire.PortListSchema, { ports: ports.map(portMessage) });
+  // Sorted, so that equal workloads are equal bytes and have one version.
+  for (const key of Object.keys(workload.services).sort()) {
+    services[key] = create(wire.PortListSchema, { ports: (workload.services[key] ?? []).map(portMessage) });
   }
   const message = create(wire.WorkloadSchema, {
     uid,
@@ -251,7 +252,9 @@ function networkAddressMessage(resource: string, network: string, address: strin
   return create(wire.NetworkAddressSchema, { network, address: addressBytes(resource, address) });
 }
 
-/** Services over whole networks exist in the public API and not in ours: one that is not a single address is refused. */
+/**
+ * Services over whole networks exist in the public API and not in ours: one that is not a single address is refused.
+ */
 function networkAddressText(resource: string, message: wire.NetworkAddress): string {
   const bitsWhole = message.address.length * 8;
   if (message.length !== undefined && message.length !== bitsWhole)

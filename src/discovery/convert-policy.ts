@@ -67,8 +67,8 @@ export function policyOf(message: Authorization): Policy {
 }
 
 /**
- * What stands in for a policy that could not be read and has no earlier version: it denies whatever its scope covers, so that
- * an unreadable policy never lets anyone in. `message` is null when not even that much could be read.
+ * What stands in for a policy that could not be read and has no earlier version: it denies whatever its scope covers,
+ * so that an unreadable policy never lets anyone in. `message` is null when not even that much could be read.
  */
 export function closedStandIn(namespace: string, name: string, message: Authorization | null): Policy {
   const scope = (message !== null && scopes.byNumber.get(message.scope)) || 'namespace';

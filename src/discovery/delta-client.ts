@@ -1,6 +1,6 @@
 // Follows a controller: one delta discovery stream, kept open for ever. What arrives is decoded to the model, handed to
-// `apply`, and acknowledged; what cannot be taken is refused by name and changes nothing. Sits between the controller and
-// the node proxy's tables.
+// `apply`, and acknowledged; what cannot be taken is refused by name and changes nothing. Sits between the controller
+// and the node proxy's tables.
 //
 //   start ──▶ connecting ──▶ streaming ──(end, error)──▶ backing off ──▶ connecting …
 import { EventEmitter } from 'node:events';
@@ -28,8 +28,8 @@ export interface DiscoveryClientOptions extends ControllerAccess {
   /** What an earlier run left on disk, as `heldVersions()` gave it; `{}` for a fresh start. */
   readonly held: HeldVersions;
   /**
-   * Takes a change into use and returns what of it cannot be (by resource name). Called for one change at a time, in order:
-   * policies before the workloads that name them.
+   * Takes a change into use and returns what of it cannot be (by resource name). Called for one change at a time, in
+   * order: policies before the workloads that name them.
    */
   readonly apply: (update: MeshUpdate) => readonly RefusedResource[] | Promise<readonly RefusedResource[]>;
   readonly clock: Clock;
@@ -58,6 +58,7 @@ const backoffFirstMs = 10;
 const backoffCapMs = 15_000;
 const backoffJitter = 0.3;
 
+/** Follows one controller from `start` to `close`; emits `state` and, once, `synced`. */
 export class DiscoveryClient extends EventEmitter<ClientEvents> {
   readonly #options: DiscoveryClientOptions;
   readonly #held: HeldResources;
@@ -92,7 +93,10 @@ export class DiscoveryClient extends EventEmitter<ClientEvents> {
     return this.#state;
   }
 
-  /** Versions of everything applied, by type and name: kept on disk beside the mesh, so that a restart gets only differences. */
+  /**
+   * Versions of everything applied, by type and name: kept on disk beside the mesh, so that a restart gets only
+   * differences.
+   */
   heldVersions(): HeldVersions {
     return this.#held.versions();
   }

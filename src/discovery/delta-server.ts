@@ -1,5 +1,5 @@
-// Serves the mesh to proxies over delta discovery (gRPC, bidirectional stream): takes model changes, sends every proxy what it
-// lacks, and knows of each what it applied, since when it is behind, and what it refused and why.
+// Serves the mesh to proxies over delta discovery (gRPC, bidirectional stream): takes model changes, sends every proxy
+// what it lacks, and knows of each what it applied, since when it is behind, and what it refused and why.
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@connectrpc/connect';
 import type { Clock } from '../base/clock.ts';
 import type { MeshUpdate } from '../model/types.ts';
@@ -24,8 +24,8 @@ import {
 export interface DiscoveryServerOptions {
   readonly clock: Clock;
   /**
-   * Looks at the headers of a call before anything of the stream is read, and returns what decides about the caller by who it
-   * says it is. That returns who it is. Both throw a ConnectError that tells no more than it should.
+   * Looks at the headers of a call before anything of the stream is read, and returns what decides about the caller by
+   * who it says it is. That returns who it is. Both throw a ConnectError that tells no more than it should.
    */
   readonly authenticate: (headers: Headers) => (claimed: ProxyNode) => ProxyNode;
   readonly observer: StreamObserver;
@@ -36,8 +36,9 @@ export interface DiscoveryServerOptions {
 }
 
 interface Known {
-  readonly node: ProxyNode;
-  stream: ProxyStream | null;
+  node: ProxyNode;
+  /** Newest last, and that one is shown. While a proxy is replaced by another of its name there are two for a while. */
+  streams: readonly ProxyStream[];
   /** When the last stream ended. */
   goneMs: number;
   types: ProxyView['types'];
@@ -46,10 +47,13 @@ interface Known {
 /** Changes that come this close together go out as one. */
 const coalesceMs = 20;
 const proxiesMaxDefault = 5_000;
+/** Connections that died unseen are found by PING; until then a proxy that reconnects has more than one. */
+const streamsPerProxyMax = 4;
 const firstRequestTimeoutMs = 10_000;
 /** A reconnecting proxy names everything it holds: about 100 bytes each. */
 const requestBytesMax = 32 * 1024 * 1024;
 
+/** The mesh as proxies get it, and what is known of each proxy. */
 export class DiscoveryServer {
   readonly #options: DiscoveryServerOptions;
   readonly #addresses = new ResourceTable();
@@ -94,7 +98,7 @@ export class DiscoveryServer {
   /** Every proxy that is connected, or missed, ordered by name. */
   proxies(): ProxyView[] {
     for (const [key, known] of this.#known) {
-      if (known.stream === null && !this.#options.isExpected(known.node)) this.#known.delete(key);
+      if (known.streams.length === 0 && !this.#options.isExpected(known.node)) this.#known.delete(key);
     }
     return [...this.#known.values()].sort((a, b) => (a.node.name < b.node.name ? -1 : 1)).map(proxyView);
   }
@@ -143,10 +147,15 @@ export class DiscoveryServer {
     const { clock, observer } = this.#options;
     const stream = new ProxyStream(node, this.#tables, () => clock.now(), observer);
     const key = keyOf(node);
-    const earlier = this.#known.get(key)?.stream;
-    this.#known.set(key, { node, stream, goneMs: 0, types: [] });
+    const earlier = this.#known.get(key)?.streams ?? [];
+    this.#known.set(key, { node, streams: [...earlier, stream], goneMs: 0, types: [] });
     this.#streams.add(stream);
-    earlier?.end(); // the same proxy has come back before its old connection was seen to die
+    for (const other of earlier) {
+      // The same run has come back before its old connection was seen to die; another run may overlap for a while.
+      const isSameRun = node.instance !== undefined && node.instance !== '' && other.node.instance === node.instance;
+      if (isSameRun) other.end();
+    }
+    if (earlier.length >= streamsPerProxyMax) earlier[0]?.end();
     return stream;
   }
 
@@ -154,9 +163,12 @@ export class DiscoveryServer {
     stream.end();
     this.#streams.delete(stream);
     const known = this.#known.get(keyOf(stream.node));
-    if (known?.stream !== stream) return;
+    if (known === undefined) return;
+    known.streams = known.streams.filter((other) => other !== stream);
+    const latest = known.streams.at(-1);
+    known.node = (latest ?? stream).node;
+    if (latest !== undefined) return;
     known.types = stream.typeViews();
-    known.stream = null;
     known.goneMs = this.#options.clock.now();
   }
 
@@ -185,8 +197,9 @@ function keyOf(node: ProxyNode): string {
 }
 
 function proxyView(known: Known): ProxyView {
-  const { node, stream } = known;
-  const behindMs = stream === null ? known.goneMs : stream.behindSinceMs;
+  const { node } = known;
+  const stream = known.streams.at(-1);
+  const behindMs = stream === undefined ? known.goneMs : stream.behindSinceMs;
   return {
     kind: node.kind,
     name: node.name,
@@ -195,7 +208,7 @@ function proxyView(known: Known): ProxyView {
     ready: stream?.isReady === true,
     inStep: behindMs === null,
     behindSince: behindMs === null ? null : new Date(behindMs).toISOString(),
-    types: stream === null ? known.types : stream.typeViews(),
+    types: stream === undefined ? known.types : stream.typeViews(),
   };
 }
 

@@ -1,5 +1,5 @@
-// The discovery server and client against each other over loopback TLS, and the server against a raw client that behaves as
-// ztunnel does.
+// The discovery server and client against each other over loopback TLS, and the server against a raw client that
+// behaves as ztunnel does.
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
@@ -222,6 +222,30 @@ test('the whole mesh arrives, policies first, and the proxy shows in step', time
       ['istio.workload.Address', 0],
     ],
   );
+});
+
+test('two runs of one proxy overlap; the one that stays is shown', timeout, async (context) => {
+  const fixture = await serve(context);
+  fixture.discovery().update(change({ workloads: [workload('web')] }));
+  const old = follow(context, fixture, { node: { ...node, instance: '1' } });
+  old.client.start();
+  await old.synced;
+  let ends = 0;
+  old.client.on('state', ({ connected }) => {
+    if (!connected) ends += 1;
+  });
+  const fresh = follow(context, fixture, { node: { ...node, instance: '2' } });
+  fresh.client.start();
+  await fresh.synced;
+  fixture.discovery().update(change({ workloads: [workload('cart')] }));
+  await Promise.all(
+    [old, fresh].map(async ({ nextChange }) => {
+      while ((await nextChange()).workloads[0]?.name !== 'cart');
+    }),
+  );
+  assert.deepEqual([ends, fixture.discovery().proxies().length], [0, 1]);
+  await fresh.client.close();
+  await until(() => fixture.discovery().proxies()[0]?.inStep === true, 'the one that stays is in step');
 });
 
 test('an empty mesh is a complete one', timeout, async (context) => {

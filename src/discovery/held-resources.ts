@@ -1,5 +1,5 @@
-// What a proxy holds, by type and name with versions: turns a response into a change of the mesh, and remembers of it what
-// was applied, so that the next stream can begin with differences only.
+// What a proxy holds, by type and name with versions: turns a response into a change of the mesh, and remembers of it
+// what was applied, so that the next stream can begin with differences only.
 import { messageOf } from '../base/errors.ts';
 import type { MeshUpdate, Policy, Service, Workload } from '../model/types.ts';
 import type { DeltaDiscoveryResponse, Resource } from './generated/ads_pb.ts';
@@ -12,6 +12,7 @@ export type HeldVersions = Readonly<Record<string, Readonly<Record<string, strin
 /** The version of a stand-in: no content has it, so the controller always sends the resource again, or its removal. */
 const standInVersion = 'stand-in';
 
+/** The versions that a proxy holds; the resources themselves are with whoever applies them. */
 export class HeldResources {
   readonly #types = new Map<string, Map<string, string>>();
 
@@ -20,8 +21,8 @@ export class HeldResources {
   }
 
   /**
-   * The change that `response` makes, and what of it could not be read. A policy that could not be read and that we hold no
-   * earlier version of is in the change as a stand-in that denies: unknown never widens access.
+   * The change that `response` makes, and what of it could not be read. A policy that could not be read and that we
+   * hold no earlier version of is in the change as a stand-in that denies: unknown never widens access.
    */
   decode(response: DeltaDiscoveryResponse): {
     readonly update: MeshUpdate;

@@ -1,4 +1,5 @@
-// Who a proxy says it is: the node message of discovery, in the form that ztunnel sends and istiod reads (ambient-l4 §6.1).
+// Who a proxy says it is: the node message of discovery, in the form that ztunnel sends and istiod reads (ambient-l4
+// §6.1).
 import { create, type JsonObject } from '@bufbuild/protobuf';
 import { type Node, NodeSchema } from './generated/node_pb.ts';
 
@@ -12,11 +13,17 @@ export interface ProxyNode {
   readonly addresses: readonly string[];
   readonly clusterId: string;
   readonly version: string;
+  /**
+   * One run of the proxy, so that two that overlap (one replaces the other) are not taken for one that has come back;
+   * '' where the proxy does not say.
+   */
+  readonly instance?: string;
 }
 
 const agentName = 'ambient';
 const textLengthMax = 253;
 
+/** The node message that says who `node` is. */
 export function proxyNodeMessage(node: ProxyNode): Node {
   const metadata: JsonObject = {
     NAME: node.name,
@@ -25,6 +32,7 @@ export function proxyNodeMessage(node: ProxyNode): Node {
     NODE_NAME: node.nodeName,
     CLUSTER_ID: node.clusterId,
     VERSION: node.version,
+    INSTANCE_ID: node.instance ?? '',
   };
   const type = node.kind === 'node' ? 'ztunnel' : 'waypoint';
   return create(NodeSchema, {
@@ -49,6 +57,7 @@ export function proxyNodeOf(message: Node | undefined): ProxyNode {
     nodeName: text('NODE_NAME'),
     addresses: text('INSTANCE_IPS').split(',').filter(Boolean),
     clusterId: text('CLUSTER_ID'),
+    instance: text('INSTANCE_ID'),
     version: text('VERSION') || (message?.userAgentVersion ?? '').slice(0, textLengthMax),
   };
 }

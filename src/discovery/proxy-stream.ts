@@ -1,6 +1,6 @@
-// One proxy's stream on the controller's side: its subscriptions, and the order in which their responses go out. Policies
-// come before the workloads that name them, and go after the workloads that named them: at no time does a proxy know a
-// workload without its policies.
+// One proxy's stream on the controller's side: its subscriptions, and the order in which their responses go out.
+// Policies come before the workloads that name them, and go after the workloads that named them: at no time does a
+// proxy know a workload without its policies.
 import { create } from '@bufbuild/protobuf';
 import {
   type DeltaDiscoveryRequest,
@@ -21,6 +21,7 @@ export interface StreamObserver {
 
 export type Tables = ReadonlyMap<TypeUrl, ResourceTable>;
 
+/** Requests go in by `receive`, responses come out of `next`; knows nothing of sockets. */
 export class ProxyStream {
   readonly node: ProxyNode;
   readonly #tables: Tables;
@@ -40,7 +41,9 @@ export class ProxyStream {
     this.#connectedMs = now();
   }
 
-  /** Takes a request of the proxy: a subscription, or an answer to a response. Types that we do not serve are ignored. */
+  /**
+   * Takes a request of the proxy: a subscription, or an answer to a response. Types that we do not serve are ignored.
+   */
   receive(request: DeltaDiscoveryRequest): void {
     const typeUrl = typeOrder.find((known) => known === request.typeUrl);
     const table = typeUrl === undefined ? undefined : this.#tables.get(typeUrl);
@@ -99,7 +102,9 @@ export class ProxyStream {
     return typeOrder.every((typeUrl) => this.#subscriptions.get(typeUrl)?.hasAnswered === true);
   }
 
-  /** Since when something is not applied; null when in step. A type not yet asked for counts from the stream's begin. */
+  /**
+   * Since when something is not applied; null when in step. A type not yet asked for counts from the stream's begin.
+   */
   get behindSinceMs(): number | null {
     const since = typeOrder.map((typeUrl) => {
       const subscription = this.#subscriptions.get(typeUrl);

@@ -1,4 +1,5 @@
-// A refusal on the wire: google.rpc.Status with one detail per resource, so that the controller can name each with its reason.
+// A refusal on the wire: google.rpc.Status with one detail per resource, so that the controller can name each with its
+// reason.
 // A foreign proxy sends words only; they stand for the whole response then.
 import { create, type JsonObject } from '@bufbuild/protobuf';
 import { anyPack, anyUnpack, StructSchema } from '@bufbuild/protobuf/wkt';

@@ -1,5 +1,5 @@
-// All resources of one type as the controller serves them, and the order in which they changed. Streams read the log from a
-// cursor of their own, so a slow proxy costs the controller one number and not a queue.
+// All resources of one type as the controller serves them, and the order in which they changed. Streams read the log
+// from a cursor of their own, so a slow proxy costs the controller one number and not a queue.
 //
 //   log:   … a  b  c  a  d          resources: a→v7 b→v2 d→v1   (c is gone)
 //              ▲           ▲
@@ -7,9 +7,12 @@
 import { createHash } from 'node:crypto';
 import type { EncodedResource } from './resources.ts';
 
-/** How many changes are remembered beyond the number of resources. A stream that lies further back has to begin anew. */
+/**
+ * How many changes are remembered beyond the number of resources. A stream that lies further back has to begin anew.
+ */
 const logSlackMax = 10_000;
 
+/** Current resources by name, and a bounded log of the names that changed. */
 export class ResourceTable {
   readonly #resources = new Map<string, EncodedResource>();
   #log: string[] = [];

@@ -1,5 +1,5 @@
-// Named, versioned resources as discovery carries them. A version is a hash of the content, so that it means the same to
-// every replica of the controller and across its restarts.
+// Named, versioned resources as discovery carries them. A version is a hash of the content, so that it means the same
+// to every replica of the controller and across its restarts.
 import { createHash } from 'node:crypto';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { isMeshError, MeshError, messageOf } from '../base/errors.ts';
@@ -19,7 +19,9 @@ export type TypeUrl = (typeof typeUrls)[keyof typeof typeUrls];
 /** Policies go before the workloads that name them: a proxy never knows of a policy that it has not got. */
 export const typeOrder: readonly TypeUrl[] = [typeUrls.authorization, typeUrls.address];
 
-/** Ends the system version of a response that has another one of the same change behind it. Foreign proxies ignore it. */
+/**
+ * Ends the system version of a response that has another one of the same change behind it. Foreign proxies ignore it.
+ */
 export const moreSuffix = '+';
 
 export interface EncodedResource {
@@ -36,23 +38,29 @@ export type DecodedResource =
   | { readonly kind: 'service'; readonly value: Service }
   | { readonly kind: 'policy'; readonly value: Policy };
 
+/** The resource of a workload, named by its uid. Throws RESOURCE_REFUSED. */
 export function encodeWorkload(workload: Workload): EncodedResource {
   const address = create(AddressSchema, { type: { case: 'workload', value: workloadMessage(workload) } });
   const aliases = workload.addresses.map((ip) => `${workload.network}/${ip}`);
   return encoded(workload.uid, toBinary(AddressSchema, address), aliases);
 }
 
+/** The resource of a service, named `NAMESPACE/HOSTNAME`. Throws RESOURCE_REFUSED. */
 export function encodeService(service: Service): EncodedResource {
   const address = create(AddressSchema, { type: { case: 'service', value: serviceMessage(service) } });
   const aliases = service.addresses.map((ip) => `/${ip}`);
   return encoded(`${service.namespace}/${service.hostname}`, toBinary(AddressSchema, address), aliases);
 }
 
+/** The resource of a policy, named `NAMESPACE/NAME`. Throws RESOURCE_REFUSED. */
 export function encodePolicy(policy: Policy): EncodedResource {
   return encoded(`${policy.namespace}/${policy.name}`, toBinary(AuthorizationSchema, policyMessage(policy)), []);
 }
 
-/** Decodes what a response of type `typeUrl` carries under `resource.name`. Throws RESOURCE_REFUSED, naming the resource. */
+/**
+ * Decodes what a response of type `typeUrl` carries under `resource.name`. Throws RESOURCE_REFUSED, naming the
+ * resource.
+ */
 export function decodeResource(typeUrl: string, resource: Resource): DecodedResource {
   try {
     if (resource.resource?.typeUrl !== typeUrl)

@@ -1,5 +1,5 @@
-// The TLS port that proxies call: gRPC over HTTP/2 by connect, and nothing else. Its certificate can be replaced while it
-// runs; connections that no longer answer are found by PING and closed.
+// The TLS port that proxies call: gRPC over HTTP/2 by connect, and nothing else. Its certificate can be replaced while
+// it runs; connections that no longer answer are found by PING and closed.
 import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import type { ConnectRouter } from '@connectrpc/connect';
@@ -19,6 +19,9 @@ export interface RpcServerOptions {
   readonly routes: (router: ConnectRouter) => void;
 }
 
+const connectionsMax = 20_000;
+/** A connection without a call is kept for so many PINGs: 5 minutes. */
+const idlePingsMax = 10;
 const pingIntervalMs = 30_000;
 const pingTimeoutMs = 10_000;
 const tcpKeepAliveMs = 60_000;
@@ -27,6 +30,7 @@ const handshakeTimeoutMs = 10_000;
 const streamsPerConnectionMax = 100;
 const streamWindowBytes = 1024 * 1024;
 
+/** A TLS listener for gRPC, from `start` to `close`. */
 export class RpcServer {
   readonly #options: RpcServerOptions;
   readonly #server: Http2SecureServer;
@@ -39,6 +43,7 @@ export class RpcServer {
     const settings = { maxConcurrentStreams: streamsPerConnectionMax, initialWindowSize: streamWindowBytes };
     const tls = { ...tlsOptions(options.credentials), handshakeTimeout: handshakeTimeoutMs };
     this.#server = createSecureServer({ ...tls, allowHTTP1: false, minVersion: 'TLSv1.2', settings }, adapter);
+    this.#server.maxConnections = connectionsMax;
     this.#server.on('connection', (socket: Socket) => this.#track(socket));
     this.#server.on('session', (session) => this.#watch(session));
     this.#server.on('sessionError', () => {}); // each session closes itself
@@ -89,8 +94,19 @@ export class RpcServer {
     this.#sessions.add(session);
     session.on('error', () => {}); // closes by itself
     let timeout: NodeJS.Timeout | undefined;
+    let calls = 0;
+    let idlePings = 0;
+    session.on('stream', (stream) => {
+      calls++;
+      stream.once('close', () => calls--);
+    });
     const interval = setInterval(() => {
       if (session.closed || session.destroyed) return;
+      idlePings = calls > 0 ? 0 : idlePings + 1;
+      if (idlePings > idlePingsMax) {
+        session.close();
+        return;
+      }
       timeout = setTimeout(() => session.destroy(), pingTimeoutMs);
       session.ping(() => clearTimeout(timeout));
     }, pingIntervalMs);

@@ -24,7 +24,10 @@ interface Awaited extends Page {
 /** Bounds of one response, so that no proxy has to swallow a whole mesh at once (gRPC's usual limit is 4 MiB). */
 const pageResourcesMax = 2_000;
 const pageBytesMax = 2 * 1024 * 1024;
+/** Names that nobody knows, asked for by one proxy and not answered yet. */
+const unknownNamesMax = 1_000;
 
+/** The state of one proxy and type; sends nothing itself. */
 export class Subscription {
   readonly typeUrl: TypeUrl;
   readonly #table: ResourceTable;
@@ -56,7 +59,9 @@ export class Subscription {
 
   /** Marks `names` to be sent again whatever the proxy has; unknown ones are answered as removed. */
   resend(names: readonly string[]): void {
-    for (const name of names) this.#pending.add(name);
+    for (const name of names) {
+      if (this.#pending.size < this.#table.size + unknownNamesMax) this.#pending.add(name);
+    }
     this.#isAnswerDue = true;
   }
 
@@ -86,7 +91,8 @@ export class Subscription {
   }
 
   /**
-   * What to send next, or null when there is nothing or an answer is outstanding. With `keepRemovals` removals are held back.
+   * What to send next, or null when there is nothing or an answer is outstanding. With `keepRemovals` removals are held
+   * back.
    * Call `sent` with the nonce when it goes out.
    */
   nextPage(keepRemovals: boolean): Page | null {

@@ -1,6 +1,6 @@
-// The controller's certificate authority: its own root, made at first start, or an issuer that the operator brings. It holds
-// the one key that matters most, so it hands out certificates and never the key. Who may have which identity is decided by
-// the caller.
+// The controller's certificate authority: its own root, made at first start, or an issuer that the operator brings. It
+// holds the one key that matters most, so it hands out certificates and never the key. Who may have which identity is
+// decided by the caller.
 import type { KeyObject } from 'node:crypto';
 import type { Clock } from '../base/clock.ts';
 import { MeshError } from '../base/errors.ts';
@@ -26,6 +26,7 @@ export interface IssuedChain {
 /** Clocks of nodes differ: a certificate begins a little before it was asked for, by at most a tenth of its life. */
 const backDateMaxMs = 60_000;
 
+/** Issues certificates from the issuer in one folder. */
 export class CertificateAuthority {
   readonly #options: AuthorityOptions;
   readonly #material: IssuerMaterial;
@@ -33,8 +34,8 @@ export class CertificateAuthority {
   readonly notAfterMs: number;
 
   /**
-   * Loads the issuer of `options.dir`, or makes a root there. Throws CONFIG_INVALID, naming the file, when a key does not
-   * match, a certificate has expired or is no authority, or the chain does not end in a root.
+   * Loads the issuer of `options.dir`, or makes a root there. Throws CONFIG_INVALID, naming the file, when a key does
+   * not match, a certificate has expired or is no authority, or the chain does not end in a root.
    */
   constructor(options: AuthorityOptions) {
     this.#options = options;

@@ -1,5 +1,5 @@
-// The node proxy's certificates: one per identity, asked for when a connection or a pod needs it, renewed at half of its
-// life, kept in service while renewal fails. Keys are made here and leave only towards the data threads.
+// The node proxy's certificates: one per identity, asked for when a connection or a pod needs it, renewed at half of
+// its life, kept in service while renewal fails. Keys are made here and leave only towards the data threads.
 //
 //   want ──▶ waiting ──▶ requesting ──▶ held ──(half-life)──▶ waiting …
 //               ▲            │ failed
@@ -82,6 +82,7 @@ const backoffJitter = 0.2;
 /** Renewal happens between 45 % and 50 % of the life, so that a node's certificates do not all come due at once. */
 const renewalJitterShare = 0.05;
 
+/** Certificates by identity, from `want` to `forget`; emits `certificate` and `failed`. */
 export class CertificateManager extends EventEmitter<ManagerEvents> {
   readonly #options: CertificateManagerOptions;
   readonly #entries = new Map<SpiffeId, Entry>();
@@ -94,7 +95,8 @@ export class CertificateManager extends EventEmitter<ManagerEvents> {
   }
 
   /**
-   * Sees to it that there is a certificate for `identity`; the answer comes as an event, unless `current` already has it.
+   * Sees to it that there is a certificate for `identity`; the answer comes as an event, unless `current` already has
+   * it.
    * A more urgent call raises one that waits. Throws IDENTITY_INVALID, or LIMIT_REACHED above `identitiesMax`.
    */
   want(identity: SpiffeId, priority: Priority): void {
@@ -110,8 +112,8 @@ export class CertificateManager extends EventEmitter<ManagerEvents> {
   }
 
   /**
-   * Takes a certificate of an earlier run into service, and renews it when it is due. Returns false, and changes nothing, when it
-   * is not what it says, out of date, or there is one already. Throws like `want`.
+   * Takes a certificate of an earlier run into service, and renews it when it is due. Returns false, and changes
+   * nothing, when it is not what it says, out of date, or there is one already. Throws like `want`.
    */
   restore(certificate: IssuedCertificate): boolean {
     const { identity } = certificate;

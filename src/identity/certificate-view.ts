@@ -5,7 +5,9 @@ import type { CertificateView } from '../model/views.ts';
 import type { IssuedCertificate } from './certificate-manager.ts';
 import { splitCertificates } from './pem.ts';
 
-/** Returns the view of `held`, or of its absence with the `reason` of the last failure. An expired one is unavailable. */
+/**
+ * Returns the view of `held`, or of its absence with the `reason` of the last failure. An expired one is unavailable.
+ */
 export function certificateView(
   identity: SpiffeId,
   held: IssuedCertificate | null,

@@ -55,7 +55,8 @@ export function createCsr(
 }
 
 /**
- * Parses a PEM request and verifies that its maker holds the key. Throws CA_REFUSED when it is not a request, its key is not
+ * Parses a PEM request and verifies that its maker holds the key. Throws CA_REFUSED when it is not a request, its key
+ * is not
  * P-256, or its signature is wrong.
  */
 export function parseCsr(pem: string): CertificateRequest {

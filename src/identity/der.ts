@@ -1,5 +1,5 @@
-// DER pieces that certificates and requests are made of: the one file that touches node-forge, which is used as an ASN.1
-// reader and writer only. Keys and signatures are node:crypto's.
+// DER pieces that certificates and requests are made of: the one file that touches node-forge, which is used as an
+// ASN.1 reader and writer only. Keys and signatures are node:crypto's.
 import { createHash } from 'node:crypto';
 import forge from 'node-forge';
 
@@ -30,14 +30,17 @@ export const oids = {
 /** Tags of GeneralName (RFC 5280 §4.2.1.6). */
 export const generalName = { dns: 2, uri: 6, ip: 7 } as const;
 
+/** A SEQUENCE of `items`. */
 export function sequence(...items: readonly Der[]): Der {
   return asn1.create(universal, asn1.Type.SEQUENCE, true, [...items]);
 }
 
+/** A SET of `items`. */
 export function set(...items: readonly Der[]): Der {
   return asn1.create(universal, asn1.Type.SET, true, [...items]);
 }
 
+/** An OBJECT IDENTIFIER. */
 export function oid(dotted: string): Der {
   return asn1.create(universal, asn1.Type.OID, false, asn1.oidToDer(dotted).getBytes());
 }
@@ -52,10 +55,12 @@ export function integer(bytes: Uint8Array): Der {
   return asn1.create(universal, asn1.Type.INTEGER, false, binary(value));
 }
 
+/** A BOOLEAN, as DER wants it: 0xff or 0x00. */
 export function boolean(value: boolean): Der {
   return asn1.create(universal, asn1.Type.BOOLEAN, false, value ? '\xff' : '\x00');
 }
 
+/** An OCTET STRING. */
 export function octets(bytes: Uint8Array): Der {
   return asn1.create(universal, asn1.Type.OCTETSTRING, false, binary(bytes));
 }
@@ -65,6 +70,7 @@ export function bits(bytes: Uint8Array, unusedBits = 0): Der {
   return asn1.create(universal, asn1.Type.BITSTRING, false, String.fromCharCode(unusedBits) + binary(bytes));
 }
 
+/** A UTF8String. */
 export function utf8(text: string): Der {
   return asn1.create(universal, asn1.Type.UTF8, false, binary(Buffer.from(text, 'utf8')));
 }
@@ -83,32 +89,39 @@ export function time(ms: number): Der {
     : asn1.create(universal, asn1.Type.GENERALIZEDTIME, false, asn1.dateToGeneralizedTime(date));
 }
 
+/** The bytes of `der`. */
 export function encode(der: Der): Buffer {
   return Buffer.from(asn1.toDer(der).getBytes(), 'binary');
 }
 
 /** Parses exactly one value. Throws (forge's own error) on anything that is not DER. */
 export function decode(bytes: Uint8Array): Der {
-  // Bit strings stay bytes: what is in them (keys, signatures) is for node:crypto. The typings know only the older signature.
+  // Bit strings stay bytes: what is in them (keys, signatures) is for node:crypto. The typings know only the older
+  // signature.
   const options = { strict: true, parseAllBytes: true, decodeBitStrings: false };
   return asn1.fromDer(binary(bytes), options as unknown as boolean);
 }
 
-/** The exact bytes of the first member of a sequence: what a signature over it covers. Assumes that `decode` took `der`. */
+/**
+ * The exact bytes of the first member of a sequence: what a signature over it covers. Assumes that `decode` took `der`.
+ */
 export function firstMemberBytes(der: Uint8Array): Buffer {
   const outer = header(der, 0);
   const inner = header(der, outer.contentAt);
   return Buffer.from(der.subarray(outer.contentAt, inner.contentAt + inner.length));
 }
 
+/** True for the OBJECT IDENTIFIER `dotted`. */
 export function isOid(der: Der | undefined, dotted: string): boolean {
   return der !== undefined && isType(der, asn1.Type.OID) && asn1.derToOid(String(der.value)) === dotted;
 }
 
+/** True for a SEQUENCE. */
 export function isSequence(der: Der | undefined): der is Der {
   return der !== undefined && isType(der, asn1.Type.SEQUENCE);
 }
 
+/** True for a BOOLEAN. */
 export function isBoolean(der: Der | undefined): boolean {
   return der !== undefined && isType(der, asn1.Type.BOOLEAN);
 }

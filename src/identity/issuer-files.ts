@@ -1,5 +1,5 @@
-// The authority's files: read, checked until nothing can surprise a client later, or created once with a key that only its
-// owner may read.
+// The authority's files: read, checked until nothing can surprise a client later, or created once with a key that only
+// its owner may read.
 import { createPrivateKey, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';

@@ -1,5 +1,5 @@
-// Service-account tokens: JWTs signed with ES256 or RS256, verified against a JWKS file that is read again when it changes.
-// `signJwt` is the other half, for an issuer of one's own such as the lab's.
+// Service-account tokens: JWTs signed with ES256 or RS256, verified against a JWKS file that is read again when it
+// changes. `signJwt` is the other half, for an issuer of one's own such as the lab's.
 import { createPublicKey, type KeyObject, sign, verify, type webcrypto } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import type { Clock } from '../base/clock.ts';
@@ -38,6 +38,7 @@ interface VerifyingKey {
   readonly key: KeyObject;
 }
 
+/** Verifies tokens of one issuer; reads its keys again whenever their file changes. */
 export class JwtVerifier {
   readonly #options: JwtVerifierOptions;
   #keys: readonly VerifyingKey[] = [];
@@ -48,8 +49,9 @@ export class JwtVerifier {
   }
 
   /**
-   * Returns the claims of `token` when it is signed by a key of the JWKS file, from our issuer, for one of our audiences, and
-   * valid now. Throws CALLER_REFUSED with the reason; INPUT_UNREADABLE when the JWKS file cannot be read.
+   * Returns the claims of `token` when it is signed by a key of the JWKS file, from our issuer, for one of our
+   * audiences, and valid now. Throws CALLER_REFUSED with the reason; INPUT_UNREADABLE when the JWKS file cannot be
+   * read.
    */
   verify(token: string): TokenClaims {
     const [headerText = '', claimsText = '', signatureText = '', ...more] =

@@ -26,7 +26,8 @@ export function tryParseSpiffeId(value: string): SpiffeParts | null {
   const match = pattern.exec(value);
   if (match === null) return null;
   const [, trustDomain = '', namespace = '', serviceAccount = ''] = match;
-  if (isDots(namespace) || isDots(serviceAccount)) return null; // path segments `.` and `..` are forbidden (SPIFFE-ID §2.2)
+  // Path segments `.` and `..` are forbidden (SPIFFE-ID §2.2).
+  if (isDots(namespace) || isDots(serviceAccount)) return null;
   return { trustDomain, namespace, serviceAccount };
 }
 

@@ -1,5 +1,5 @@
-// Resources from files and folders, kept up to date while the files change. Only files that changed are read again; a file
-// that breaks keeps what it said last, and says where it broke until it is repaired.
+// Resources from files and folders, kept up to date while the files change. Only files that changed are read again; a
+// file that breaks keeps what it said last, and says where it broke until it is repaired.
 import { EventEmitter } from 'node:events';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -43,7 +43,10 @@ export class FolderSource extends EventEmitter<FolderSourceEvents> {
     this.#watch.on('paths', (paths) => this.#enqueue(paths));
   }
 
-  /** Reads everything, emits `changed` once, then watches. Broken files do not fail it; a path that is not there is watched for. */
+  /**
+   * Reads everything, emits `changed` once, then watches. Broken files do not fail it; a path that is not there is
+   * watched for.
+   */
   async start(): Promise<void> {
     await this.#watch.start();
     this.#enqueue(new Set(this.#roots), true);

@@ -1,5 +1,6 @@
-// Tells which paths under some files and folders may have changed. One inotify watch per folder; symbolic links are followed,
-// and their swapping is noticed. What a watch can miss, a slow look at everything catches. Knows nothing of what is in files.
+// Tells which paths under some files and folders may have changed. One inotify watch per folder; symbolic links are
+// followed, and their swapping is noticed. What a watch can miss, a slow look at everything catches. Knows nothing of
+// what is in files.
 import { EventEmitter } from 'node:events';
 import { type FSWatcher, watch } from 'node:fs';
 import { realpath } from 'node:fs/promises';

@@ -22,7 +22,8 @@ export async function loadManifests(paths: readonly string[]): Promise<ManifestS
 }
 
 /**
- * The file itself, or the manifest files under a folder in the order of their names. Names that begin with a dot are left out.
+ * The file itself, or the manifest files under a folder in the order of their names. Names that begin with a dot are
+ * left out.
  * @throws MeshError INPUT_UNREADABLE when the path is not there.
  */
 export async function manifestFiles(path: string): Promise<string[]> {

@@ -1,5 +1,5 @@
-// What each manifest file says, and which file has the say about each object. A file that cannot be read, or that names an
-// object of another file, keeps what it said last. Pure: texts come in, changes go out.
+// What each manifest file says, and which file has the say about each object. A file that cannot be read, or that names
+// an object of another file, keeps what it said last. Pure: texts come in, changes go out.
 import { MeshError } from '../base/errors.ts';
 import { placeOf } from '../config/yaml.ts';
 import { type Resource, type ResourceKind, resourceKey } from '../model/resources.ts';

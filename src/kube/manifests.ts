@@ -1,5 +1,5 @@
-// From text to resources: multi-document YAML, `List`s and JSON, every complaint with its place. Kinds that Ambient does not
-// use are counted, never silently dropped; a kind of the security API that it does not know is an error.
+// From text to resources: multi-document YAML, `List`s and JSON, every complaint with its place. Kinds that Ambient
+// does not use are counted, never silently dropped; a kind of the security API that it does not know is an error.
 
 import { didYouMean } from '../base/did-you-mean.ts';
 import type { MeshError } from '../base/errors.ts';
@@ -60,7 +60,8 @@ const listDepthMax = 4;
 
 /**
  * Reads manifests; an object without a namespace is in `default`.
- * @throws MeshError INPUT_UNREADABLE or CONFIG_INVALID with file, line and column in `details`, also for an object that occurs twice.
+ * @throws MeshError INPUT_UNREADABLE or CONFIG_INVALID with file, line and column in `details`, also for an object that
+ * occurs twice.
  */
 export function readManifests(texts: readonly ManifestText[]): ManifestSet {
   const resources = new Map<string, Resource>();

@@ -125,6 +125,7 @@ export class ObjectReader {
   }
 }
 
+/** True for what YAML calls a mapping and JSON an object. */
 export function isMapping(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -19,6 +19,9 @@ import type { ObjectReader } from './object-reader.ts';
 const phases = ['Pending', 'Running', 'Succeeded', 'Failed', 'Unknown'] as const satisfies readonly PodPhase[];
 const anyPort = { min: 1, max: 65535 };
 
+/**
+ * A Node, its pod networks canonical. Throws CONFIG_INVALID with the place of what is wrong, as all readers here do.
+ */
 export function readNode(object: ObjectReader, meta: ResourceMeta): NodeResource {
   const spec = object.object('spec');
   const texts = spec.has('podCIDRs') ? spec.strings('podCIDRs') : spec.has('podCIDR') ? [spec.string('podCIDR')] : [];
@@ -30,14 +33,17 @@ export function readNode(object: ObjectReader, meta: ResourceMeta): NodeResource
   return { ...meta, kind: 'Node', podCidrs, addresses: internal.map((address) => address.ip('address')) };
 }
 
+/** A Namespace: its labels are all there is to it. */
 export function readNamespace(_object: ObjectReader, meta: ResourceMeta): NamespaceResource {
   return { ...meta, kind: 'Namespace' };
 }
 
+/** A ServiceAccount: its name is all there is to it. */
 export function readServiceAccount(_object: ObjectReader, meta: ResourceMeta): ServiceAccountResource {
   return { ...meta, kind: 'ServiceAccount' };
 }
 
+/** A Pod with what its status says; without a status it is pending and not ready. */
 export function readPod(object: ObjectReader, meta: ResourceMeta): PodResource {
   const status = object.object('status');
   const conditions = status.objects('conditions');
@@ -53,6 +59,7 @@ export function readPod(object: ObjectReader, meta: ResourceMeta): PodResource {
   };
 }
 
+/** The reader of a kind that makes pods; where Kubernetes has defaults they stand in. */
 export function readTemplate(kind: TemplateKind): (object: ObjectReader, meta: ResourceMeta) => TemplateResource {
   return (object, meta) => {
     const spec = object.object('spec');

@@ -1,5 +1,5 @@
-// PeerAuthentication and AuthorizationPolicy: from an object to what the model keeps of it. A field that nobody knows is
-// an error here, as a condition that is read over widens access. What the values mean is the compiler's business.
+// PeerAuthentication and AuthorizationPolicy: from an object to what the model keeps of it. A field that nobody knows
+// is an error here, as a condition that is read over widens access. What the values mean is the compiler's business.
 import type {
   Attributes,
   AuthorizationCondition,
@@ -26,6 +26,7 @@ const sourceFields = withNegations([
 ]);
 const operationFields = withNegations(['hosts', 'ports', 'methods', 'paths']);
 
+/** A PeerAuthentication. Throws CONFIG_INVALID with the place of an unknown field, mode or port. */
 export function readPeerAuthentication(object: ObjectReader, meta: ResourceMeta): PeerAuthenticationResource {
   const spec = object.object('spec');
   spec.only(['selector', 'mtls', 'portLevelMtls']);
@@ -44,6 +45,9 @@ export function readPeerAuthentication(object: ObjectReader, meta: ResourceMeta)
   };
 }
 
+/**
+ * An AuthorizationPolicy, its values as written. Throws CONFIG_INVALID with the place of an unknown field or action.
+ */
 export function readAuthorizationPolicy(object: ObjectReader, meta: ResourceMeta): AuthorizationPolicyResource {
   const spec = object.object('spec');
   spec.only(['selector', 'targetRef', 'targetRefs', 'action', 'provider', 'rules']);

@@ -12,6 +12,7 @@ const anyPort = { min: 1, max: 65535 };
 const types = ['ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName'] as const;
 const headlessAddress = 'None';
 
+/** A Service, its addresses canonical. Throws CONFIG_INVALID with the place of what is wrong. */
 export function readService(object: ObjectReader, meta: ResourceMeta): ServiceResource {
   const spec = object.object('spec');
   const selector = spec.labels('selector');
@@ -31,6 +32,7 @@ export function readService(object: ObjectReader, meta: ResourceMeta): ServiceRe
   };
 }
 
+/** An EndpointSlice, its addresses canonical. Throws CONFIG_INVALID with the place of what is wrong. */
 export function readEndpointSlice(object: ObjectReader, meta: ResourceMeta): EndpointSliceResource {
   const addressType = object.oneOf('addressType', ['IPv4', 'IPv6', 'FQDN']);
   return {

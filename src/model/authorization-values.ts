@@ -1,4 +1,5 @@
-// The values of AuthorizationPolicy attributes: wildcards, principals, service accounts, networks and ports, read from text.
+// The values of AuthorizationPolicy attributes: wildcards, principals, service accounts, networks and ports, read from
+// text.
 import { parseCidr } from '../base/ip.ts';
 import type { StringMatch } from './types.ts';
 

@@ -91,7 +91,10 @@ function eligible(index: MeshIndex, service: Service, port: number, needsAddress
   return candidates;
 }
 
-/** The address to dial: the one that was dialled if it is the workload's own, then by the service's families, then by the caller's. */
+/**
+ * The address to dial: the one that was dialled if it is the workload's own, then by the service's families, then by
+ * the caller's.
+ */
 export function addressOf(workload: Workload, service: Service | null, destinationIp: string): string {
   const { addresses } = workload;
   if (addresses.includes(destinationIp)) return destinationIp;

@@ -1,5 +1,5 @@
-// AuthorizationPolicy → the policy that L4 enforces (ambient-l4 §5.3). What L4 cannot judge, and what cannot be read, is
-// reported to the author and never widens access: an ALLOW rule with it matches nothing, a DENY rule with it matches
+// AuthorizationPolicy → the policy that L4 enforces (ambient-l4 §5.3). What L4 cannot judge, and what cannot be read,
+// is reported to the author and never widens access: an ALLOW rule with it matches nothing, a DENY rule with it matches
 // without it. Rules keep their positions, so that a decision can name the rule that the author wrote.
 
 import { didYouMean } from '../base/did-you-mean.ts';

@@ -108,6 +108,7 @@ export function viewOfTemplate(template: TemplateResource, clusterId: string): P
   };
 }
 
+/** The id of the view of a template; no pod has it, as `:` is in no name. */
 export function templateId(kind: string, namespace: string, name: string): string {
   return `${namespace}/${kind}:${name}`;
 }
@@ -139,6 +140,7 @@ export function spiffeIdOf(trustDomain: string, namespace: string, serviceAccoun
   return `spiffe://${trustDomain}/ns/${namespace}/sa/${serviceAccount}`;
 }
 
+/** Region, zone and subzone by the labels of the node (as Istio); null when it has none of them. */
 export function localityOf(node: NodeResource | null): Locality | null {
   const region = node?.labels['topology.kubernetes.io/region'] ?? '';
   const zone = node?.labels['topology.kubernetes.io/zone'] ?? '';

@@ -1,5 +1,5 @@
-// From Kubernetes resources to the mesh: pure, and incremental. `upsert` and `delete` note what changed, `flush` compiles
-// that and nothing else, and says how the mesh differs from before.
+// From Kubernetes resources to the mesh: pure, and incremental. `upsert` and `delete` note what changed, `flush`
+// compiles that and nothing else, and says how the mesh differs from before.
 import { compileAuthorization } from './compile-authorization.ts';
 import { compileService, hostnameOf, portsOfSlice, portsOnPod } from './compile-service.ts';
 import { compileWorkload, localityOf, type PodView, templateId } from './compile-workload.ts';
@@ -133,7 +133,9 @@ export class MeshCompiler {
     return this.#store.hasIdentityOnNode(identity, node);
   }
 
-  /** The PeerAuthentication for which a workload refuses plaintext; null when it does not, or the workload is no pod. */
+  /**
+   * The PeerAuthentication for which a workload refuses plaintext; null when it does not, or the workload is no pod.
+   */
   peerAuthenticationOf(workload: { readonly uid: string }): { namespace: string; name: string } | null {
     const [, , kind = '', namespace = '', name = ''] = workload.uid.split('/');
     const view = this.#store.views.get(kind === 'Pod' ? `${namespace}/${name}` : templateId(kind, namespace, name));

@@ -1,5 +1,5 @@
-// Labels and selectors, indexed both ways: which objects does a selector match, and which selectors match an object. Both
-// look into one bucket per label instead of at every object.
+// Labels and selectors, indexed both ways: which objects does a selector match, and which selectors match an object.
+// Both look into one bucket per label instead of at every object.
 import { MultiMap } from '../base/multi-map.ts';
 import type { Labels } from './resources.ts';
 

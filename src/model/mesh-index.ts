@@ -75,7 +75,9 @@ export class MeshIndex {
     return this.#workloads.get(uid) ?? null;
   }
 
-  /** By canonical address; pods before others, enrolled before others. Host-network workloads are not found by address. */
+  /**
+   * By canonical address; pods before others, enrolled before others. Host-network workloads are not found by address.
+   */
   workloadByAddress(ip: string): Workload | null {
     return this.#byAddress.get(ip)?.[0] ?? null;
   }

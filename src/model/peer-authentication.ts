@@ -1,5 +1,6 @@
-// PeerAuthentication → DENY policies (ambient-l4 §2.5). A workload obeys the oldest object that selects it, then the oldest
-// of its namespace, then the oldest of the mesh; what one leaves unset the next decides, and PERMISSIVE is where it ends.
+// PeerAuthentication → DENY policies (ambient-l4 §2.5). A workload obeys the oldest object that selects it, then the
+// oldest of its namespace, then the oldest of the mesh; what one leaves unset the next decides, and PERMISSIVE is where
+// it ends.
 import { converted } from './converted-policies.ts';
 import { IssueList } from './issues.ts';
 import { selects } from './label-index.ts';

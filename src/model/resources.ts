@@ -1,5 +1,6 @@
-// The Kubernetes resources that Ambient reads, narrowed to what it reads of them. `kube/manifests.ts` makes them from text;
-// the compiler turns them into workloads, services and policies. `raw` is the whole object, for who needs more of it (the lab).
+// The Kubernetes resources that Ambient reads, narrowed to what it reads of them. `kube/manifests.ts` makes them from
+// text; the compiler turns them into workloads, services and policies. `raw` is the whole object, for who needs more of
+// it (the lab).
 import type { SourcePlace } from './types.ts';
 
 /** Keys and list positions from the root of an object to a value in it. */

@@ -11,6 +11,8 @@ export interface AdminSources {
   readiness(): { readonly pending: readonly string[]; readonly note: string };
   setLogLevel(level: string): void;
   drain(): void;
+  /** Ends a data thread as a crash would; false when there is none with this id. */
+  killThread(id: number): boolean;
 }
 
 export interface AdminPorts {
@@ -20,9 +22,10 @@ export interface AdminPorts {
 }
 
 const index = `ambient-node
-GET  /config_dump           what this proxy knows and does, as JSON
-POST /logging?level=LEVEL   ${logLevels.join(', ')}
-POST /drain                 stop accepting, let connections end, exit
+GET  /config_dump             what this proxy knows and does, as JSON
+POST /logging?level=LEVEL     ${logLevels.join(', ')}
+POST /drain                   stop accepting, let connections end, exit
+POST /debug/kill-thread?id=N  end a data thread as a crash would; it is replaced
 `;
 
 /** The three HTTP servers of a node proxy: built, then `start`, then `close`. */
@@ -48,6 +51,7 @@ export class AdminServers {
           sources.drain();
           return text(202, 'draining\n');
         },
+        'POST /debug/kill-thread': (url) => killThread(url, sources),
       },
     });
     const metrics = { 'GET /metrics': scrape, 'GET /stats/prometheus': scrape };
@@ -75,6 +79,12 @@ function readinessText(sources: AdminSources): SimpleResponse {
   const { pending, note } = sources.readiness();
   if (pending.length > 0) return text(503, `not ready, pending: ${pending.join('; ')}\n`);
   return text(200, note === '' ? 'ready\n' : `ready (${note})\n`);
+}
+
+function killThread(url: URL, sources: AdminSources): SimpleResponse {
+  const id = Number(url.searchParams.get('id') ?? Number.NaN);
+  if (sources.killThread(id)) return text(202, `data thread ${id} ends\n`);
+  throw new MeshError('USAGE', { reason: 'id must be that of a data thread that serves' });
 }
 
 function setLevel(url: URL, sources: AdminSources): SimpleResponse {

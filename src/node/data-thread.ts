@@ -1,6 +1,6 @@
 // A data thread: one worker with its own tables, certificates, tunnels and listeners. A connection lives and dies on
 // one of them. The main thread feeds it over a MessagePort and asks it for snapshots; see `messages.ts`.
-import type { MessagePort } from 'node:worker_threads';
+import { type MessagePort, threadId } from 'node:worker_threads';
 import { MeshError } from '../base/errors.ts';
 import type { ConnectTcp } from '../forward/context.ts';
 import type { MeshUpdate } from '../model/types.ts';
@@ -108,10 +108,10 @@ export class DataThread {
     if (!update.complete || this.#listening || this.#draining) return;
     this.#listening = true;
     this.#listeners.open(this.#start).then(
-      () => this.#tell({ type: 'serving' }),
+      () => this.#tell({ type: 'serving', workerId: threadId }),
       (error: unknown) => {
-        this.close();
         this.#reject(error);
+        this.close();
       },
     );
   }

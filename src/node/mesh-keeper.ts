@@ -58,8 +58,12 @@ export class MeshKeeper {
     this.#client =
       url === '' ? null : new DiscoveryClient({ ...access, node: proxyNode(config), held, apply, clock, random });
     this.#client?.on('synced', () => void this.#becomeKnown());
+    let said = '';
     this.#client?.on('state', (state) => {
-      log.info({ connected: state.connected, error: state.lastError }, 'discovery');
+      const { connected, lastError } = state;
+      const now = connected ? 'following the controller' : 'not following the controller';
+      if (`${now} ${lastError}` !== said) log.info({ error: lastError ?? undefined }, now);
+      said = `${now} ${lastError}`;
       options.onState(state);
     });
   }
@@ -145,5 +149,6 @@ function proxyNode(config: NodeConfig): ProxyNode {
     .filter(({ internal, address }) => !internal && !address.startsWith('fe80') && !address.startsWith('169.254.'))
     .map(({ address }) => address);
   const name = process.env.POD_NAME ?? `ambient-node-${nodeName || hostname()}`;
-  return { kind: 'node', name, namespace: systemNamespace, nodeName, addresses, clusterId, version };
+  const instance = `${process.pid}.${Date.now()}`;
+  return { kind: 'node', instance, name, namespace: systemNamespace, nodeName, addresses, clusterId, version };
 }

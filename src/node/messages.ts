@@ -49,8 +49,10 @@ export type ToDataThread =
   | { readonly type: 'logLevel'; readonly level: string };
 
 export type FromDataThread =
-  /** Listeners are open and the first complete mesh has been applied. */
-  | { readonly type: 'serving' }
+  /**
+   * Listeners are open and the first complete mesh has been applied. `workerId` is `threadId` of `node:worker_threads`.
+   */
+  | { readonly type: 'serving'; readonly workerId: number }
   | { readonly type: 'certificateWanted'; readonly identity: SpiffeId }
   | {
       readonly type: 'snapshot';

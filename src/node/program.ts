@@ -1,12 +1,12 @@
 // The program `ambient-node`: reads its command line, becomes the launcher when it has no sockets yet, runs until it
 // is told to end.
+import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import { MeshError, messageOf } from '../base/errors.ts';
 import { HostCapture } from '../capture/host-backend.ts';
 import { readNodeConfig } from '../config/node.ts';
 import { becomeLauncher } from './launch.ts';
 import { listenersVariable, takeListeners } from './listeners.ts';
-import { startNode } from './start-node.ts';
 
 const usage = `usage: ambient-node [run] --config FILE
        ambient-node uninstall [--config FILE]
@@ -15,6 +15,8 @@ run        captures and carries the traffic of this node's pods until SIGTERM; a
            The capture rules stay, so that nothing leaks while no proxy runs.
 uninstall  removes the capture rules and routes of this node
 `;
+/** Node writes its compile cache at exit only, and a proxy that is killed has none. */
+const compileCacheAfterMs = 2_000;
 const exitCodes = { failure: 1, usage: 2 } as const;
 
 /**
@@ -53,7 +55,10 @@ async function run(configFile: string): Promise<number> {
   if (process.env[listenersVariable] === undefined) {
     becomeLauncher(config, [process.execPath, ...process.execArgv, ...process.argv.slice(1)]);
   }
+  // Loaded only now: the process that becomes the launcher has no use for it, and a restart should be quick.
+  const { startNode } = await import('./start-node.ts');
   const node = await startNode(config, { listeners: takeListeners(process.env) });
+  setTimeout(flushCompileCache, compileCacheAfterMs).unref();
   const end = (): void => {
     process.once('SIGTERM', exitNow).once('SIGINT', exitNow);
     void node.drain();

@@ -142,6 +142,7 @@ class NodeProxy implements RunningNode {
       readiness: () => ({ pending: this.pending(), note: this.#note() }),
       setLogLevel: (level) => this.#setLogLevel(level),
       drain: () => void this.drain(),
+      killThread: (id) => this.#threads.kill(id),
     });
   }
 
@@ -180,6 +181,7 @@ class NodeProxy implements RunningNode {
     const { index } = this.#mesh;
     return {
       node: this.#config.nodeName,
+      pid: process.pid,
       version,
       ready: pending.length === 0,
       pending,

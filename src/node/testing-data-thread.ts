@@ -1,5 +1,5 @@
 // A data thread without a data path, for the tests of the pool: it speaks the protocol of `messages.ts` and dies on demand.
-import type { MessagePort } from 'node:worker_threads';
+import { type MessagePort, threadId } from 'node:worker_threads';
 import type { DataThreadStart, FromDataThread, ToDataThread } from './messages.ts';
 
 /** Serves like the real one; the log level `die` throws outside of any task, `exit` ends the worker, `mute` answers no more. */
@@ -10,7 +10,7 @@ export function serve({ start, port }: { start: DataThreadStart; port: MessagePo
   return new Promise((resolve) => {
     port.on('close', () => resolve());
     port.on('message', (message: ToDataThread) => {
-      if (message.type === 'mesh' && message.update.complete) tell({ type: 'serving' });
+      if (message.type === 'mesh' && message.update.complete) tell({ type: 'serving', workerId: threadId });
       if (message.type === 'certificate') opened += 1;
       if (message.type === 'drain') tell({ type: 'drained', closedByDeadline: 0 });
       if (message.type === 'snapshot' && !isMute) {

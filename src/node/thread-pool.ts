@@ -42,6 +42,8 @@ interface Thread {
   port: MessagePort | null;
   readonly backoff: Backoff;
   servingSinceMs: number;
+  /** Of `node:worker_threads`; 0 while the thread does not serve. */
+  workerId: number;
 }
 
 type RunOptions = Parameters<Piscina['run']>[1];
@@ -87,7 +89,7 @@ export class ThreadPool {
     );
     this.#threads = Array.from({ length: threads }, (_, id) => {
       const backoff = new Backoff({ firstMs: restartFirstMs, capMs: restartCapMs, jitter: restartJitter, random });
-      return { id, state: 'starting', life: 0, port: null, backoff, servingSinceMs: 0 };
+      return { id, state: 'starting', life: 0, port: null, backoff, servingSinceMs: 0, workerId: 0 };
     });
   }
 
@@ -121,6 +123,14 @@ export class ThreadPool {
       this.#snapshots.set(id, { waitingFor, connections: [], resolve, cancel });
       for (const { port } of asked) port?.postMessage({ type: 'snapshot', id, connections } satisfies ToDataThread);
     });
+  }
+
+  /** Ends a thread that serves, as a crash would; false when there is none with this id. For tests of what follows. */
+  kill(threadId: number): boolean {
+    const workerId = this.#threads[threadId]?.workerId ?? 0;
+    const worker = workerId === 0 ? undefined : this.#pool.threads.find((one) => one.threadId === workerId);
+    void worker?.terminate();
+    return worker !== undefined;
   }
 
   /**
@@ -183,6 +193,7 @@ export class ThreadPool {
     if (thread.servingSinceMs > 0 && clock.now() - thread.servingSinceMs > healthyAfterMs) thread.backoff.reset();
     thread.life += 1;
     thread.servingSinceMs = 0;
+    thread.workerId = 0;
     const delayMs = thread.backoff.next();
     log.error({ thread: thread.id, life: thread.life, delayMs, error }, 'data thread died and is replaced');
     onChange();
@@ -195,6 +206,7 @@ export class ThreadPool {
     switch (message.type) {
       case 'serving':
         thread.state = 'serving';
+        thread.workerId = message.workerId;
         thread.servingSinceMs = this.#options.clock.now();
         this.#options.onChange();
         break;

@@ -114,6 +114,7 @@ function resolveService(index: MeshIndex, name: string, namespace: string, clien
   throw notFound(`service ${short}.${space}`, nearestWord(`svc/${short}.${space}`, titles));
 }
 
+/** `NAME.NAMESPACE`, as people call a service. */
 export function serviceTitle(service: Service): string {
   return `${service.name}.${service.namespace}`;
 }

@@ -79,7 +79,8 @@ const noAddress = '0.0.0.0';
 
 /**
  * Explains what happens to a connection.
- * @throws MeshError USAGE for an end that cannot be read or needs a port, NOT_FOUND (with the nearest name) for one that is not there.
+ * @throws MeshError USAGE for an end that cannot be read or needs a port, NOT_FOUND (with the nearest name) for one
+ * that is not there.
  */
 export function why(index: MeshIndex, query: WhyQuery, options: WhyOptions): WhyResult {
   const fromEnd = resolveEnd(index, splitPort(query.from).name, query.namespace, null);

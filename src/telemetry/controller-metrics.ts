@@ -14,6 +14,7 @@ export interface ControllerReading {
 /** From a proxy on the same machine to one that is far away or busy. */
 const pushBucketsSeconds = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
+/** Counters that the controller moves, and gauges that are read when asked for. */
 export class ControllerMetrics {
   readonly registry = new Registry();
   readonly pushes: Counter<'type'>;

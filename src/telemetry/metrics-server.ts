@@ -21,6 +21,8 @@ export interface SimpleServerOptions {
 
 const headersTimeoutMs = 10_000;
 const connectionsMax = 256;
+/** While one proxy replaces another both listen: this tells which one it was. */
+const whoAnswers = { 'x-ambient-pid': String(process.pid) };
 
 /** Answers GET, HEAD and POST without a body, by a table of routes, from `start` to `close`. */
 export class SimpleServer {
@@ -34,7 +36,7 @@ export class SimpleServer {
       (request, response) => {
         request.resume(); // no route reads a body
         void answer(options.routes, request).then(({ status, contentType, body }) => {
-          response.writeHead(status, { 'content-type': contentType, 'cache-control': 'no-store' });
+          response.writeHead(status, { 'content-type': contentType, 'cache-control': 'no-store', ...whoAnswers });
           response.end(body);
         });
       },
