@@ -11,6 +11,7 @@ import { dot, junit, spec, tap } from 'node:test/reporters';
 import { parseArgs } from 'node:util';
 import { ensureTools } from '../native-free/tools.ts';
 import { isMeshError, messageOf } from '../src/base/errors.ts';
+import { FileWatch, killFile } from './house/file-watch.ts';
 import { findTestFiles, joinPhases, noOutcome, planTests, type TestEvent, type TestPlan } from './house/test-phases.ts';
 
 const root = path.dirname(import.meta.dirname);
@@ -18,8 +19,9 @@ const tools = ['nft', 'ip', 'perl', 'unshare', 'nsenter', 'mount', 'umount', 'sy
 /** A single test; one that needs longer says so itself with `{ timeout }`. */
 const unitTimeoutMs = 60_000;
 const labTimeoutMs = 180_000;
-/** No event from any file for this long means that one hangs with an open handle after its last test. */
-const silenceMaxMs = 240_000;
+/** How long a file may stay without a test under way: to load, to set up and to tear down. */
+const unitGraceMs = 20_000;
+const labGraceMs = 90_000;
 const reporters = { spec: () => new spec(), tap: () => tap, dot: () => dot, junit: () => junit } as const;
 
 const usage = `usage: npm test [-- [--reporter spec|tap|dot|junit] [--list] FILTER…]
@@ -70,7 +72,7 @@ async function runPlan(plan: TestPlan, reporter: Parameters<typeof pipeline>[1])
       process.exitCode = signal === 'SIGINT' ? 130 : 143;
     });
   }
-  const phase = (files: readonly string[], concurrency: number, timeout: number) => (): AsyncIterable<TestEvent> =>
+  const phase = (files: readonly string[], concurrency: number, timeout: number, graceMs: number) => () =>
     watched(
       run({
         cwd: root,
@@ -80,11 +82,11 @@ async function runPlan(plan: TestPlan, reporter: Parameters<typeof pipeline>[1])
         signal: abort.signal,
         ...(plan.namePatterns.length > 0 && { testNamePatterns: plan.namePatterns.map(namePattern) }),
       }) as unknown as AsyncIterable<TestEvent>,
-      abort,
+      graceMs,
     );
   const phases = [];
-  if (plan.parallel.length > 0) phases.push(phase(plan.parallel, availableParallelism(), unitTimeoutMs));
-  if (plan.serial.length > 0) phases.push(phase(plan.serial, 1, labTimeoutMs));
+  if (plan.parallel.length > 0) phases.push(phase(plan.parallel, availableParallelism(), unitTimeoutMs, unitGraceMs));
+  if (plan.serial.length > 0) phases.push(phase(plan.serial, 1, labTimeoutMs, labGraceMs));
   const outcome = noOutcome();
   await pipeline(Readable.from(joinPhases(phases, outcome)), reporter as never, process.stdout, { end: false });
   if (outcome.counts.tests === 0 && !abort.signal.aborted)
@@ -92,34 +94,26 @@ async function runPlan(plan: TestPlan, reporter: Parameters<typeof pipeline>[1])
   return outcome.success && outcome.counts.tests > 0 && !abort.signal.aborted ? 0 : 1;
 }
 
-/** Passes events on; ends the phase with the names of the files that keep it waiting when nothing has come for long. */
-async function* watched(events: AsyncIterable<TestEvent>, abort: AbortController): AsyncGenerator<TestEvent> {
-  const open = new Set<string>();
-  const onSilence = (): void => {
-    process.stderr.write(
-      `ambient: nothing from ${[...open].join(', ')} for ${silenceMaxMs / 1000} s; a handle is left open there\n`,
-    );
-    abort.abort();
-  };
-  let timer = setTimeout(onSilence, silenceMaxMs);
+/** Passes events on, and ends each file that does not end by itself; the runner then reports that file as failed. */
+async function* watched(events: AsyncIterable<TestEvent>, graceMs: number): AsyncGenerator<TestEvent> {
+  const watch = new FileWatch(graceMs);
+  const timer = setInterval(() => {
+    for (const file of watch.stuck(performance.now())) {
+      const name = path.relative(root, file);
+      process.stderr.write(
+        `ambient: ${name} had nothing to run for ${graceMs / 1000} s; a handle is left open there\n`,
+      );
+      killFile(file);
+    }
+  }, 1_000);
   try {
     for await (const event of events) {
-      clearTimeout(timer);
-      timer = setTimeout(onSilence, silenceMaxMs);
-      noteFile(event, open);
+      watch.note(event, performance.now());
       yield event;
     }
   } finally {
-    clearTimeout(timer);
+    clearInterval(timer);
   }
-}
-
-/** The runner reports a file as a test whose name is the file's path. */
-function noteFile(event: TestEvent, open: Set<string>): void {
-  const { name, file } = event.data;
-  if (typeof name !== 'string' || name !== file) return;
-  if (event.type === 'test:dequeue') open.add(path.relative(root, name));
-  if (event.type === 'test:complete') open.delete(path.relative(root, name));
 }
 
 function namePattern(text: string): RegExp {

@@ -42,6 +42,7 @@ const spiffe = (account: string): string => `spiffe://cluster.local/ns/shop/sa/$
 /** The dump of node-1: two pods of its own, one elsewhere, one outside the mesh. */
 export const dump: NodeDump = {
   node: 'node-1',
+  pid: 7,
   version: '0.1.0',
   ready: true,
   pending: [],

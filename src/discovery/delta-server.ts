@@ -151,7 +151,7 @@ export class DiscoveryServer {
     this.#known.set(key, { node, streams: [...earlier, stream], goneMs: 0, types: [] });
     this.#streams.add(stream);
     for (const other of earlier) {
-      // The same run has come back before its old connection was seen to die. Another run of it may overlap for a while.
+      // The same run has come back before its old connection was seen to die; another run may overlap for a while.
       const isSameRun = node.instance !== undefined && node.instance !== '' && other.node.instance === node.instance;
       if (isSameRun) other.end();
     }

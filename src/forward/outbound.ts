@@ -7,7 +7,7 @@ import { formatHostPort } from '../base/ip.ts';
 import type { Workload } from '../model/types.ts';
 import { formatForwarded } from '../tunnel/forwarded.ts';
 import { newTraceparent } from '../tunnel/traceparent.ts';
-import type { TunnelCredentials, TunnelOpened } from '../tunnel/types.ts';
+import type { TunnelCredentials, TunnelOpened, TunnelRequest } from '../tunnel/types.ts';
 import { type Captured, captured } from './captured.ts';
 import { Connection } from './connection.ts';
 import { type ForwardContext, isIn, isOwnPort } from './context.ts';
@@ -137,49 +137,52 @@ class Outbound {
 
   #tunnel(source: Workload, way: Way, workload: Workload): void {
     this.#pending.connecting();
-    const cancel = this.#context.credentials.want(identityOf(source), (error, credentials) => {
-      this.#pending.step(() => {
-        if (credentials === null) throw MeshError.from(error);
-        this.#open(source, way, workload, credentials);
-      });
-    });
-    // Credentials that are here have called back already, and what is under way then is the tunnel.
-    if (this.#context.credentials.peek(identityOf(source)) === null) this.#pending.underWay(cancel);
+    this.#pending.start((settled) =>
+      this.#context.credentials.want(identityOf(source), (error, credentials) => {
+        settled();
+        this.#pending.step(() => {
+          if (credentials === null) throw MeshError.from(error);
+          this.#open(source, way, workload, credentials);
+        });
+      }),
+    );
   }
 
   #open(source: Workload, way: Way, workload: Workload, credentials: TunnelCredentials): void {
-    const { config, pool } = this.#context;
-    const { sourceAddress, sourcePort, stream } = this.#from;
-    const cancel = pool.open(
-      {
-        credentials,
-        acceptIdentities: [identityOf(workload), ...(way.service?.subjectAltNames ?? [])],
-        host: way.address,
-        port: config.ports.hbone,
-        authority: formatHostPort(way.address, way.port),
-        workloadUid: workload.uid,
-        node: workload.node,
-        baggage: baggageOf(source),
-        forwarded: formatForwarded(sourceAddress, sourcePort, way.service?.hostname),
-        traceparent: newTraceparent(),
-        timeoutMs: config.timeouts.connectMs,
-      },
-      (error, opened) => {
+    const request = this.#request(source, way, workload, credentials);
+    this.#pending.start((settled) =>
+      this.#context.pool.open(request, (error, opened) => {
+        settled();
+        if (this.#connection.finished) opened?.stream.reset();
         this.#pending.step(() => {
-          if (opened === null) {
-            this.#failed(source, way, MeshError.from(error));
-            return;
-          }
-          this.#opened(opened);
-          this.#pending.join(stream, opened.stream);
+          if (opened === null) this.#failed(source, way, MeshError.from(error));
+          else this.#opened(opened);
         });
-      },
+      }),
     );
-    this.#pending.underWay(cancel);
+  }
+
+  #request(source: Workload, way: Way, workload: Workload, credentials: TunnelCredentials): TunnelRequest {
+    const { config } = this.#context;
+    const { sourceAddress, sourcePort } = this.#from;
+    return {
+      credentials,
+      acceptIdentities: [identityOf(workload), ...(way.service?.subjectAltNames ?? [])],
+      host: way.address,
+      port: config.ports.hbone,
+      authority: formatHostPort(way.address, way.port),
+      workloadUid: workload.uid,
+      node: workload.node,
+      baggage: baggageOf(source),
+      forwarded: formatForwarded(sourceAddress, sourcePort, way.service?.hostname),
+      traceparent: newTraceparent(),
+      timeoutMs: config.timeouts.connectMs,
+    };
   }
 
   #opened(opened: TunnelOpened): void {
     this.#connection.destination = { ...this.#connection.destination, identity: opened.peerIdentity };
+    this.#pending.join(this.#from.stream, opened.stream);
   }
 
   /** An attempt failed before a byte was sent: another endpoint, or the end. */

@@ -39,8 +39,18 @@ export class Pending {
     }
   }
 
-  /** Remembers how to give up what is under way. */
-  underWay(cancel: () => void): void {
+  /**
+   * Starts one thing that calls back once, later or at once, and remembers how to give it up: `begin` returns that.
+   * Its callback calls `settled` before all else.
+   */
+  start(begin: (settled: () => void) => () => void): void {
+    let isSettled = false;
+    const cancel = begin(() => {
+      isSettled = true;
+      this.#cancel = nothing;
+    });
+    // Having called back at once, it may have started the next thing, whose cancel must stay.
+    if (isSettled) return;
     if (this.connection.finished) cancel();
     else this.#cancel = cancel;
   }
@@ -48,13 +58,14 @@ export class Pending {
   /** Waits for news of `address`, then goes on with `next`; without news the connection ends with `error`. */
   hold(address: string, error: MeshError, next: () => void): void {
     const startedMs = performance.now();
-    const cancel = this.context.holds.hold(address, (known) => {
-      this.#cancel = nothing;
-      this.connection.holdMs = (this.connection.holdMs ?? 0) + performance.now() - startedMs;
-      if (known) this.step(next);
-      else this.fail(error);
-    });
-    this.underWay(cancel);
+    this.start((settled) =>
+      this.context.holds.hold(address, (known) => {
+        settled();
+        this.connection.holdMs = (this.connection.holdMs ?? 0) + performance.now() - startedMs;
+        if (known) this.step(next);
+        else this.fail(error);
+      }),
+    );
   }
 
   /** Asks the destination's policy. Throws POLICY_DENIED when it refuses. */
@@ -75,13 +86,14 @@ export class Pending {
   connect(host: string, port: number, done: (stream: ByteStream) => void, failed: (error: MeshError) => void): void {
     const { connect, config } = this.context;
     this.connecting();
-    const cancel = connect({ host, port, timeoutMs: config.timeouts.connectMs }, (error, stream) => {
-      this.#cancel = nothing;
-      if (stream === null) this.step(() => failed(MeshError.from(error)));
-      else if (this.connection.finished) stream.reset();
-      else this.step(() => done(stream));
-    });
-    this.underWay(cancel);
+    this.start((settled) =>
+      connect({ host, port, timeoutMs: config.timeouts.connectMs }, (error, stream) => {
+        settled();
+        if (stream === null) this.step(() => failed(MeshError.from(error)));
+        else if (this.connection.finished) stream.reset();
+        else this.step(() => done(stream));
+      }),
+    );
   }
 
   /** Joins the two streams; from here on the splice decides about the end. */

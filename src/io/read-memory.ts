@@ -1,8 +1,9 @@
 // Where `net.Socket` puts what it reads (its documented option `onread`). Plain sockets of a thread share one buffer,
 // which is consumed inside the read callback; a stream whose consumer may keep a chunk has memory of its own.
+import { slabBytes } from './slabs.ts';
 
-/** One read of a plain socket. */
-const sharedReadBytes = 64 * 1024;
+/** One read of a plain socket: a little less than a slab, so that it fits into one with a frame header before it. */
+const sharedReadBytes = slabBytes - 64;
 
 const shared = Buffer.allocUnsafeSlow(sharedReadBytes);
 

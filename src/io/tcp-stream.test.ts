@@ -4,58 +4,10 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { isMeshError } from '../base/errors.ts';
-import { type ByteStreamHandler, Took } from './byte-stream.ts';
+import { Took } from './byte-stream.ts';
 import { connectTcp } from './connect-tcp.ts';
 import { acceptedTcp, type TcpStream } from './tcp-stream.ts';
-
-/** Collects what happens on a stream, and lets a test wait for its end. */
-class Recorder implements ByteStreamHandler {
-  readonly chunks: Buffer[] = [];
-  bytes = 0;
-  ended = false;
-  drains = 0;
-  closed: { error: Error | null; wasReset: boolean } | null = null;
-  took: number = Took.All;
-  readonly #waiting: (() => boolean)[] = [];
-
-  onData(chunk: Buffer): number {
-    this.chunks.push(Buffer.from(chunk));
-    this.bytes += chunk.length;
-    this.#wake();
-    return this.took;
-  }
-  onEnd(): void {
-    assert.equal(this.ended, false, 'one end');
-    assert.equal(this.closed, null, 'no end after close');
-    this.ended = true;
-    this.#wake();
-  }
-  onDrain(): void {
-    this.drains++;
-    this.#wake();
-  }
-  onClose(error: Error | null, wasReset: boolean): void {
-    assert.equal(this.closed, null, 'one close');
-    this.closed = { error, wasReset };
-    this.#wake();
-  }
-  get text(): string {
-    return Buffer.concat(this.chunks).toString();
-  }
-  until(condition: (recorder: Recorder) => boolean): Promise<void> {
-    if (condition(this)) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#waiting.push(() => {
-        if (!condition(this)) return false;
-        resolve();
-        return true;
-      });
-    });
-  }
-  #wake(): void {
-    for (let i = this.#waiting.length - 1; i >= 0; i--) if (this.#waiting[i]!()) this.#waiting.splice(i, 1);
-  }
-}
+import { Recorder } from './test-recorder.ts';
 
 async function listen(onSocket: (socket: Socket) => void): Promise<{ server: Server; port: number }> {
   const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, onSocket);
@@ -191,12 +143,12 @@ describe('tcp stream', () => {
   });
 
   it('destroys a stream whose handler keeps shared memory', async () => {
-    const { a, rb } = await pair();
-    rb.took = Took.Retained;
-    a.write(Buffer.from('x'));
-    await rb.until((r) => r.closed !== null);
-    assert.ok(isMeshError(rb.closed!.error) && rb.closed!.error.code === 'INTERNAL');
-    a.destroy();
+    const { b, ra } = await pair();
+    ra.took = Took.Retained;
+    b.write(Buffer.from('x'));
+    await ra.until((r) => r.closed !== null);
+    assert.ok(isMeshError(ra.closed!.error) && ra.closed!.error.code === 'INTERNAL');
+    b.destroy();
   });
 
   it('reports the close to a handler that is attached after it', async () => {

@@ -1,6 +1,11 @@
 // The whole lab, put together: network, objects, control loops, kubelets, DNS, and the mesh's own programs.
+import { existsSync, readFileSync } from 'node:fs';
 import { systemClock } from '../base/clock.ts';
-import { MeshError, messageOf } from '../base/errors.ts';
+import { MeshError } from '../base/errors.ts';
+import { placedError } from '../config/yaml.ts';
+import type { Resource } from '../model/resources.ts';
+import type { ResourceIssue, SourcePlace } from '../model/types.ts';
+import type { SourceView } from '../model/views.ts';
 import { dnsServiceAddresses, fabricAddresses, type NodePlan, planNode } from './addresses.ts';
 import { NodeAgent } from './agent.ts';
 import { Applier, refusals, refuseDuplicates } from './apply.ts';
@@ -8,9 +13,10 @@ import { Cluster } from './cluster.ts';
 import type { ApplyResult, LabDocument, LabPod, LabStatus } from './control-types.ts';
 import { DnsServer } from './dns.ts';
 import { DnsZone } from './dns-zone.ts';
-import { issuerName, TokenIssuer } from './issuer.ts';
-import { Kubelet } from './kubelet.ts';
+import { TokenIssuer } from './issuer.ts';
+import { Kubelet, unmanagedAnnotation } from './kubelet.ts';
 import type { LabOptions } from './launch.ts';
+import { LiveSources, objectOf, type ResourceName } from './live-sources.ts';
 import { LogKeeper } from './log-files.ts';
 import { issueOf, type PlacedObject, readLabManifests } from './manifests.ts';
 import { createTopology } from './network.ts';
@@ -20,8 +26,8 @@ import { paths } from './private-files.ts';
 import { ServiceAllocator } from './services.ts';
 import { ObjectStore } from './store.ts';
 import { MeshSystem } from './system.ts';
+import { clusterDomain, systemFiles } from './system-config.ts';
 
-export const clusterDomain = 'cluster.local';
 const dnsNamespace = 'kube-system';
 
 export interface LabContext {
@@ -45,6 +51,8 @@ export class Lab {
   readonly #cluster: Cluster;
   readonly #dns: DnsServer;
   readonly #logKeeper: LogKeeper;
+  readonly #sources: LiveSources;
+  readonly #places = new Map<string, SourcePlace>();
   #nodes: NodePlan[] = [];
 
   constructor({ name, options, log }: LabContext) {
@@ -60,6 +68,11 @@ export class Lab {
     this.#dns = new DnsServer((question, type) => zone.answer(question, type));
     this.#logKeeper = new LogKeeper(paths.logs, systemClock);
     this.system = new MeshSystem(this, log);
+    this.#sources = new LiveSources({
+      paths: options.paths.filter((path) => path !== '-'),
+      apply: (upserts, deletes) => this.#applyChange(upserts, deletes),
+      log,
+    });
     this.kubelet = new Kubelet({
       store: this.store,
       clock: systemClock,
@@ -68,6 +81,7 @@ export class Lab {
       logsDir: paths.logs,
       podsDir: paths.pods,
       admitted: (nodeName) => this.system.captured(nodeName),
+      servicesSettled: () => this.#cluster.settled(),
       volumes: (pod) => this.#volumesOf(pod),
     });
   }
@@ -81,8 +95,13 @@ export class Lab {
    * manifests.
    */
   async start(documents: readonly LabDocument[]): Promise<void> {
-    const { objects } = readLabManifests(documents);
+    const { objects, resources } = readLabManifests(documents);
     refuseDuplicates(objects);
+    const wrong = this.system.check(resources).find((issue) => issue.severity === 'error');
+    if (wrong !== undefined) {
+      const reason = `${wrong.kind} ${wrong.namespace}/${wrong.name}: ${wrong.message}`;
+      throw placedError('CONFIG_INVALID', wrong.place ?? { file: '-', line: 1, column: 1 }, reason);
+    }
     this.#nodes = planNodes(objects, this.options.nodes);
     await createTopology(this.#nodes);
     for (const node of this.#nodes) {
@@ -100,9 +119,11 @@ export class Lab {
     await this.#dns.start(dnsAddresses, 53);
     this.#putClusterDns();
     this.#logKeeper.start();
-    this.system.prepare();
+    this.system.prepare((namespace) => this.#applier.ensureNamespace(namespace));
+    this.#notePlaces(objects);
     this.#applier.apply(objects);
     this.system.start();
+    await this.#sources.start();
   }
 
   /** Applies manifests as a whole. Nothing is applied when anything is refused. */
@@ -114,10 +135,24 @@ export class Lab {
       const refused = [...refusals(objects, this.store), ...found.filter((issue) => issue.severity === 'error')];
       const warnings = found.filter((issue) => issue.severity !== 'error');
       if (refused.length > 0) return { applied: [], refused, warnings };
+      this.#notePlaces(objects);
       return { applied: this.#applier.apply(objects), refused: [], warnings };
     } catch (error) {
       return { applied: [], refused: [issueOf(error)], warnings: [] };
     }
+  }
+
+  /** What a folder of the start says now; answers what forbids it, and then nothing has happened. */
+  #applyChange(upserts: readonly Resource[], deletes: readonly ResourceName[]): readonly ResourceIssue[] {
+    const objects = upserts.map((resource) => ({ object: objectOf(resource), place: resource.places.object }));
+    const found = this.system.check(upserts).filter((issue) => issue.severity === 'error');
+    const refused = [...refusals(objects, this.store), ...found];
+    if (refused.length > 0) return refused;
+    this.#applier.apply(objects);
+    this.#notePlaces(objects);
+    const gone = deletes.map(({ kind, namespace, name }) => this.store.get(kind, namespace, name));
+    this.deleteObjects(gone.filter((object) => object !== undefined));
+    return [];
   }
 
   /** Deletes what manifests name. */
@@ -158,9 +193,11 @@ export class Lab {
 
   /** What is not ready, in words a person can act on. */
   pending(): string[] {
-    const pods = this.pods().filter(
-      (pod) => pod.status.phase !== 'Succeeded' && !(isReady(pod) && !isTerminating(pod)),
-    );
+    const pods = this.pods().filter((pod) => {
+      // The mesh's own programs speak for themselves.
+      if (pod.metadata.annotations?.[unmanagedAnnotation] !== undefined) return false;
+      return pod.status.phase !== 'Succeeded' && (!isReady(pod) || isTerminating(pod));
+    });
     return [...this.#cluster.problems(), ...this.system.pending(), ...pods.map((pod) => this.describe(pod))];
   }
 
@@ -174,6 +211,23 @@ export class Lab {
     return `${name} is not ready${problem === '' ? '' : `: ${problem}`}`;
   }
 
+  /** Folders that are watched, with what is wrong in them. */
+  sources(): readonly SourceView[] {
+    return this.#sources.views();
+  }
+
+  /** Where an object stands in the manifest it came from; null for one that the lab made. */
+  placeOf(kind: string, namespace: string, name: string): SourcePlace | null {
+    return this.#places.get(`${kind}/${namespace}/${name}`) ?? null;
+  }
+
+  #notePlaces(objects: readonly PlacedObject[]): void {
+    for (const { object, place } of objects) {
+      const key = `${object.kind}/${object.metadata.namespace ?? ''}/${object.metadata.name}`;
+      if (place !== null) this.#places.set(key, place);
+    }
+  }
+
   /** Resolves when the cluster's loops have caught up with the objects. */
   settled(): Promise<void> {
     return this.#cluster.settled();
@@ -183,6 +237,7 @@ export class Lab {
     this.#cluster.close();
     this.#dns.close();
     this.#logKeeper.close();
+    this.#sources.close();
     this.kubelet.close();
     this.system.close();
     for (const agent of this.agents.values()) agent.close();
@@ -288,13 +343,11 @@ export class Lab {
     return {
       token: (request: { audience: string | undefined; lifetimeS: number }) =>
         this.issuer.token({ namespace, serviceAccount, pod, ...request }),
-      clusterRoots: () => this.system.roots(),
+      clusterRoots: () => (existsSync(systemFiles.roots) ? readFileSync(systemFiles.roots, 'utf8') : ''),
       dns: { servers: [dnsServiceAddresses[0]], domain: clusterDomain },
     };
   }
 }
-
-export { issuerName };
 
 /**
  * The nodes that manifests name, or as many as were asked for. Throws `CONFIG_INVALID` for a pod that names a node
@@ -317,9 +370,4 @@ function planNodes(objects: readonly PlacedObject[], count: number): NodePlan[] 
     const { podCIDRs, podCIDR } = manifest.spec ?? {};
     return planNode(index + 1, manifest.metadata.name, podCIDRs ?? (podCIDR === undefined ? [] : [podCIDR]));
   });
-}
-
-/** What went wrong, as a line of the lab's log. */
-export function logLine(error: unknown): string {
-  return messageOf(error);
 }

@@ -89,23 +89,40 @@ export function lastLines(file: string, count: number): string[] {
 }
 
 /**
- * The content of a log, then, when `follow` is set, what is added to it, until `signal` says stop. A log that is not
- * there yet is waited for when following.
+ * The lines of several logs, one log after the other; then, when `follow` is set, what is added to any of them, until
+ * `signal` says stop. A log that is not there yet is waited for when following. Lines stay whole.
  */
-export async function* readLog(file: string, follow: boolean, signal: AbortSignal): AsyncGenerator<Buffer> {
-  if (existsSync(`${file}.old`)) yield* readFrom(`${file}.old`, 0);
-  let position = 0;
+export async function* readLogs(
+  files: readonly string[],
+  follow: boolean,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer> {
+  const readers = files.map((file) => ({ file, position: 0 }));
+  for (const { file } of readers) yield* readFrom(`${file}.old`, 0);
   for (;;) {
-    const size = existsSync(file) ? statSync(file).size : 0;
-    if (size < position) position = 0; // It was cut.
-    for (const chunk of readFrom(file, position)) {
-      position += chunk.length;
-      yield chunk;
+    for (const reader of readers) {
+      if (sizeOf(reader.file) < reader.position) reader.position = 0; // It was cut.
+      for (const chunk of readFrom(reader.file, reader.position)) {
+        const whole = follow ? wholeLines(chunk) : chunk;
+        reader.position += whole.length;
+        if (whole.length > 0) yield whole;
+        if (whole.length < chunk.length) break;
+      }
     }
     if (!follow || signal.aborted) return;
     await new Promise((resolve) => setTimeout(resolve, followPollMs));
     if (signal.aborted) return;
   }
+}
+
+/** A chunk up to its last line end; all of it when it is one endless line. */
+function wholeLines(chunk: Buffer): Buffer {
+  const end = chunk.lastIndexOf(10) + 1;
+  return end === 0 && chunk.length === readBytesMax ? chunk : chunk.subarray(0, end);
+}
+
+function sizeOf(file: string): number {
+  return existsSync(file) ? statSync(file).size : 0;
 }
 
 function* readFrom(file: string, start: number): Generator<Buffer> {

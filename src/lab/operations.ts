@@ -2,12 +2,14 @@
 
 import path from 'node:path';
 import { MeshError } from '../base/errors.ts';
+import type { StatusView } from '../model/views.ts';
 import { containerNamespaces } from './container.ts';
 import type { TargetAnswer } from './control-client.ts';
 import type { ApplyResult, LabDocument, LabFault, LabPart, LabStatus } from './control-types.ts';
+import { LinkFaults } from './faults.ts';
 import { kindOf } from './kinds.ts';
 import type { Lab } from './lab.ts';
-import { readLog } from './log-files.ts';
+import { readLogs } from './log-files.ts';
 import { nodeNetns, podNetns } from './network.ts';
 import { isReady, type KubeObject, type Pod } from './objects.ts';
 import { podLogDir } from './pod-runner.ts';
@@ -22,14 +24,17 @@ export interface LabOperationsOptions {
 }
 
 const waitPollMs = 50;
+const signals = { stop: 'SIGSTOP', cont: 'SIGCONT', kill: 'SIGKILL' } as const;
 
 /** Every method throws MeshErrors that the asker gets to read: `NOT_FOUND`, `TIMED_OUT`, `CONFIG_INVALID`. */
 export class LabOperations {
   readonly #lab: Lab;
   readonly #end: () => void;
+  readonly #faults: LinkFaults;
 
   constructor({ lab, end }: LabOperationsOptions) {
     this.#lab = lab;
+    this.#faults = new LinkFaults(() => lab.nodes);
     this.#end = end;
   }
 
@@ -92,18 +97,27 @@ export class LabOperations {
     if (part.kind === 'pod') {
       const pod = this.pod(part.namespace, part.name);
       const container = part.container ?? pod.spec.containers[0]?.name ?? '';
-      yield* readLog(path.join(podLogDir(paths.logs, pod), `${container}.log`), follow, signal);
+      yield* readLogs([path.join(podLogDir(paths.logs, pod), `${container}.log`)], follow, signal);
       return;
     }
-    yield* this.#lab.system.logs(part.kind === 'node' ? part.name : null, follow, access, signal);
+    yield* readLogs(this.#lab.system.logFiles(part.kind === 'node' ? part.name : null, access), follow, signal);
   }
 
   restart(part: LabPart, rolling: boolean, kill: boolean, timeoutMs: number): Promise<void> {
     return this.#lab.system.restart(part, rolling, kill, timeoutMs);
   }
 
-  fault(fault: LabFault): Promise<void> {
-    return this.#lab.system.fault(fault);
+  async fault(fault: LabFault): Promise<void> {
+    if (!('part' in fault)) return await this.#faults.apply(fault);
+    const signal = signals[fault.type];
+    if (fault.part.kind !== 'pod') {
+      this.#lab.system.signal(fault.part, signal);
+      return;
+    }
+    const pod = this.pod(fault.part.namespace, fault.part.name);
+    const container = this.#lab.kubelet.runnerOf(pod)?.container(fault.part.container);
+    if (container?.pid == null) throw notFound(`a running container of ${this.#lab.describe(pod)}`);
+    container.signal(signal);
   }
 
   token(namespace: string, serviceAccount: string, podName: string | undefined, audience: string | undefined): string {
@@ -112,8 +126,17 @@ export class LabOperations {
     return this.#lab.issuer.token({ namespace, serviceAccount, pod, audience, lifetimeS: hourS });
   }
 
-  admin(node: string | null, method: string, requestPath: string, body: string): Promise<unknown> {
-    return this.#lab.system.admin(node, method, requestPath, body);
+  async admin(node: string | null, method: string, requestPath: string, body: string): Promise<unknown> {
+    const answer = await this.#lab.system.admin(node, method, requestPath, body);
+    return node === null && requestPath === '/status' ? this.#ownStatus(answer as StatusView) : answer;
+  }
+
+  /** The controller reads the lab's resolved objects; a person wrote manifests, and wants to read of those. */
+  #ownStatus(status: StatusView): StatusView {
+    const issues = status.issues.map((issue) => {
+      return { ...issue, place: this.#lab.placeOf(issue.kind, issue.namespace, issue.name) ?? issue.place };
+    });
+    return { ...status, sources: this.#lab.sources(), issues };
   }
 
   /** Resolves when everything is ready and in step. Throws `TIMED_OUT` with what is not. */

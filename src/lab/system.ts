@@ -1,73 +1,382 @@
-// The mesh's own programs in the lab: the controller in the fabric, one node proxy per node, each the real program.
-import { readFileSync } from 'node:fs';
+// The mesh's own programs in the lab: the controller in the fabric, one node proxy per node, each the real program
+// under supervision, with the Pod objects that they would have in a cluster.
 import path from 'node:path';
+import { systemClock } from '../base/clock.ts';
+import { MeshError, messageOf } from '../base/errors.ts';
 import type { Resource } from '../model/resources.ts';
 import type { ResourceIssue } from '../model/types.ts';
-import type { LabFault, LabPart } from './control-types.ts';
+import type { MeshView, NodeDump, StatusView } from '../model/views.ts';
+import type { NodePlan } from './addresses.ts';
+import { askHttp, type HttpAnswer } from './ask-http.ts';
+import type { LabPart } from './control-types.ts';
 import type { Lab } from './lab.ts';
+import { lastLines } from './log-files.ts';
+import { MeshMirror } from './mesh-mirror.ts';
+import { nodeNetns } from './network.ts';
 import type { Pod } from './objects.ts';
-import { paths } from './private-files.ts';
+import { Supervised } from './supervised.ts';
+import {
+  clusterDomain,
+  clusterId,
+  nodeAccount,
+  nodeFiles,
+  ports,
+  systemFiles,
+  systemNamespace,
+  tokenAudience,
+  trustDomain,
+  writeControllerFiles,
+  writeNodeFiles,
+  writeToken,
+} from './system-config.ts';
+import { nodePodName, nodeProxyPod, withReadiness } from './system-pods.ts';
+import { systemPath } from './tools.ts';
 
-export const systemNamespace = 'ambient-system';
+interface NodeProxy {
+  readonly plan: NodePlan;
+  readonly process: Supervised;
+  ready: boolean;
+  /** The proxy has captured its node's traffic at least once: from then on nothing of it leaks. */
+  captured: boolean;
+  /** What its readiness waits for. */
+  waits: string;
+  readonly waiters: (() => void)[];
+}
+
+const tokenLifetimeS = 3600;
+const tokenRefreshMs = 20 * 60_000;
+const pollUnreadyMs = 60;
+const pollReadyMs = 500;
+const askTimeoutMs = 2_000;
+const adminTimeoutMs = 10_000;
+/** Two proxies share the admin port while one replaces the other, and either may answer. */
+const adminTriesMax = 50;
 
 /** The programs of the mesh: their configuration, their processes, their state. */
 export class MeshSystem {
   readonly #lab: Lab;
+  readonly #log: (line: string) => void;
+  readonly #mirror: MeshMirror;
+  readonly #proxies = new Map<string, NodeProxy>();
+  #controller: Supervised | null = null;
+  #closed = false;
 
-  constructor(lab: Lab, _log: (line: string) => void) {
+  constructor(lab: Lab, log: (line: string) => void) {
     this.#lab = lab;
+    this.#log = log;
+    const rootNamespaces = [systemNamespace, 'istio-system'];
+    this.#mirror = new MeshMirror({ store: lab.store, trustDomain, clusterId, clusterDomain, rootNamespaces });
   }
 
   get #enabled(): boolean {
     return this.#lab.options.mesh;
   }
 
-  prepare(): void {}
+  /** Writes configuration and tokens, and the objects of the mesh's own programs. */
+  prepare(ensureNamespace: (name: string) => void): void {
+    if (!this.#enabled) return;
+    const { nodes, options, store, issuer } = this.#lab;
+    ensureNamespace(systemNamespace);
+    for (const name of [nodeAccount, 'ambient-controller']) {
+      store.put({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name, namespace: systemNamespace } });
+    }
+    writeControllerFiles(options.controllerConfig, Date.now());
+    issuer.writeJwks(systemFiles.jwks);
+    for (const plan of nodes) {
+      store.put(nodeProxyPod(plan, Date.now()));
+      writeNodeFiles(plan, nodes, options.nodeConfig);
+    }
+    this.#refreshTokens();
+  }
 
-  start(): void {}
+  start(): void {
+    if (!this.#enabled) return;
+    const controller = ['--config', systemFiles.controllerConfig];
+    this.#controller = this.#supervised(
+      'controller',
+      'ambient-controller.ts',
+      controller,
+      null,
+      systemFiles.controllerLog,
+    );
+    this.#controller.start();
+    for (const plan of this.#lab.nodes) {
+      const { config, log } = nodeFiles(plan.name);
+      const process = this.#supervised(
+        `node proxy ${plan.name}`,
+        'ambient-node.ts',
+        ['--config', config],
+        nodeNetns(plan.name),
+        log,
+      );
+      const proxy: NodeProxy = {
+        plan,
+        process,
+        ready: false,
+        captured: false,
+        waits: 'it has not started yet',
+        waiters: [],
+      };
+      this.#proxies.set(plan.name, proxy);
+      process.start();
+      void this.#follow(proxy);
+    }
+  }
 
-  close(): void {}
+  close(): void {
+    this.#closed = true;
+    this.#controller?.close();
+    for (const proxy of this.#proxies.values()) proxy.process.close();
+  }
 
   /** Resolves when the node's proxy captures what its pods send; at once when there is no mesh. */
-  async captured(_nodeName: string): Promise<void> {}
-
-  isReady(_nodeName: string): boolean {
-    return false;
+  captured(nodeName: string): Promise<void> {
+    const proxy = this.#proxies.get(nodeName);
+    if (!this.#enabled || proxy?.captured === true) return Promise.resolve();
+    if (proxy === undefined)
+      return new Promise((resolve) => setTimeout(resolve, pollUnreadyMs)).then(() => this.captured(nodeName));
+    return new Promise((resolve) => proxy.waiters.push(resolve));
   }
 
+  isReady(nodeName: string): boolean {
+    return this.#proxies.get(nodeName)?.ready ?? false;
+  }
+
+  /** Proxies that are not ready, in words. */
   pending(): string[] {
-    return this.#enabled ? [] : [];
+    return [...this.#proxies.values()]
+      .filter((proxy) => !proxy.ready)
+      .map((proxy) => `the proxy of ${proxy.plan.name} is not ready: ${proxy.waits}`);
   }
 
-  check(_resources: readonly Resource[]): readonly ResourceIssue[] {
-    return [];
+  check(resources: readonly Resource[]): readonly ResourceIssue[] {
+    return this.#mirror.check(resources);
   }
 
-  isEnrolled(_pod: Pod): boolean {
-    return false;
+  isEnrolled(pod: Pod): boolean {
+    return this.#enabled && this.#mirror.isEnrolled(pod.metadata.namespace ?? '', pod.metadata.name);
   }
 
-  /** Proxies that have not applied everything, in words. */
+  /** What the controller has not read yet and proxies that have not applied everything, in words. */
   async behind(): Promise<string[]> {
-    return [];
-  }
-
-  async *logs(_node: string | null, _follow: boolean, _access: boolean, _signal: AbortSignal): AsyncIterable<Buffer> {}
-
-  async restart(_part: LabPart, _rolling: boolean, _kill: boolean, _timeoutMs: number): Promise<void> {}
-
-  async fault(_fault: LabFault): Promise<void> {}
-
-  async admin(_node: string | null, _method: string, _path: string, _body: string): Promise<unknown> {
-    return null;
-  }
-
-  /** PEM of the mesh's roots, '' while there are none. */
-  roots(): string {
+    if (!this.#enabled) return [];
     try {
-      return readFileSync(path.join(paths.system, 'roots.pem'), 'utf8');
-    } catch {
-      return '';
+      const mesh = (await this.#askController('GET', '/mesh', '')) as MeshView;
+      if (!this.#mirror.agreesWith(mesh)) return ['the controller has not read every object yet'];
+      const { proxies } = (await this.#askController('GET', '/status', '')) as StatusView;
+      return [...this.#proxies.keys()].flatMap((name) => {
+        const view = proxies.find((each) => each.node === name);
+        if (view === undefined) return [`the proxy of ${name} has not called the controller`];
+        return view.inStep ? [] : [`the proxy of ${name} has not applied everything`];
+      });
+    } catch (error) {
+      return [`the controller does not answer: ${messageOf(error)}${this.#lastWords(systemFiles.controllerLog)}`];
     }
+  }
+
+  /**
+   * Asks the admin port of a node's proxy, or of the controller for null; returns its JSON, or `{text}` when it is
+   * none.
+   */
+  async admin(node: string | null, method: string, requestPath: string, body: string): Promise<unknown> {
+    if (!this.#enabled)
+      throw new MeshError('NOT_FOUND', { what: 'the mesh', hint: 'this lab was started without one' });
+    if (node === null) return await this.#askController(method, requestPath, body);
+    const proxy = this.#proxy(node);
+    for (let tries = 0; ; tries++) {
+      const answer = parsed(await this.#askNode(proxy, ports.admin, method, requestPath, body, adminTimeoutMs));
+      const pid = (answer as Partial<NodeDump> | null)?.pid;
+      if (typeof pid !== 'number' || pid === proxy.process.pid || tries > adminTriesMax) return answer;
+    }
+  }
+
+  logFiles(node: string | null, access: boolean): readonly string[] {
+    if (node === null) return access ? [] : [systemFiles.controllerLog];
+    const { log, accessLog } = nodeFiles(this.#proxy(node).plan.name);
+    return access ? [accessLog] : [log, accessLog];
+  }
+
+  /** Restarts a part and resolves when the new one is ready. Throws `TIMED_OUT`, `NOT_FOUND`. */
+  async restart(part: LabPart, rolling: boolean, kill: boolean, timeoutMs: number): Promise<void> {
+    if (part.kind === 'pod')
+      throw new MeshError('USAGE', { reason: 'a pod is restarted by deleting it: its workload makes a new one' });
+    const deadline = Date.now() + timeoutMs;
+    const signal = kill ? 'SIGKILL' : 'SIGTERM';
+    if (part.kind === 'controller') {
+      await this.#controller?.restart(signal);
+      await until(deadline, 'the controller', async () => {
+        const answer = await askHttp(question('127.0.0.1', ports.readiness, '/healthz/ready'));
+        return answer.status === 200;
+      });
+      return;
+    }
+    const proxy = this.#proxy(part.name);
+    const isUp = (pid: () => number | null) => async () => {
+      const dump = (await this.#dump(proxy)) as Partial<NodeDump>;
+      return dump.pid === pid() && dump.ready === true;
+    };
+    if (rolling) {
+      await proxy.process.replace((pid) =>
+        until(
+          deadline,
+          `the new proxy of ${part.name}`,
+          isUp(() => pid),
+        ),
+      );
+    } else {
+      proxy.ready = false;
+      await proxy.process.restart(signal);
+      await until(
+        deadline,
+        `the proxy of ${part.name}`,
+        isUp(() => proxy.process.pid),
+      );
+      proxy.ready = true;
+    }
+  }
+
+  /** Sends a signal to a part. Throws `NOT_FOUND` when it has no process. */
+  signal(part: Exclude<LabPart, { kind: 'pod' }>, signal: NodeJS.Signals): void {
+    const process = part.kind === 'controller' ? this.#controller : this.#proxy(part.name).process;
+    if (part.kind === 'node' && signal === 'SIGKILL') this.#proxy(part.name).ready = false;
+    if (process?.signal(signal) !== true) {
+      throw new MeshError('NOT_FOUND', {
+        what: `a process of ${part.kind}`,
+        hint: 'it may just be starting; try again',
+      });
+    }
+  }
+
+  #proxy(name: string): NodeProxy {
+    const proxy = this.#proxies.get(name);
+    if (proxy !== undefined) return proxy;
+    const hint = `there are: ${[...this.#proxies.keys()].join(', ')}`;
+    throw new MeshError('NOT_FOUND', { what: `a proxy on node ${name}`, hint });
+  }
+
+  #supervised(
+    name: string,
+    program: string,
+    args: readonly string[],
+    netns: string | null,
+    logFile: string,
+  ): Supervised {
+    const entry = path.join(import.meta.dirname, '..', 'bin', program);
+    const argv = [process.execPath, '--disable-warning=ExperimentalWarning', entry, ...args];
+    const kept = process.env.HOME === undefined ? {} : { HOME: process.env.HOME };
+    // What Node has compiled of the sources is kept, so that a program that is started again is there sooner.
+    const env = {
+      ...kept,
+      PATH: systemPath(),
+      NODE_COMPILE_CACHE: path.join(path.dirname(systemFiles.roots), 'compiled'),
+    };
+    return new Supervised({
+      name,
+      netns,
+      argv,
+      env,
+      logFile,
+      clock: systemClock,
+      random: Math.random,
+      onEnd: this.#log,
+    });
+  }
+
+  /** Asks for the readiness of a node's proxy for as long as the lab lives, and tells it to the pod's object. */
+  async #follow(proxy: NodeProxy): Promise<void> {
+    while (!this.#closed) {
+      let ready = false;
+      try {
+        const answer = await this.#askNode(proxy, ports.readiness, 'GET', '/healthz/ready', '', askTimeoutMs);
+        ready = answer.status === 200;
+        proxy.waits = ready ? '' : answer.body.trim();
+      } catch (error) {
+        proxy.waits = `${messageOf(error)}${this.#lastWords(nodeFiles(proxy.plan.name).log)}`;
+      }
+      this.#setReady(proxy, ready);
+      await new Promise((resolve) => setTimeout(resolve, ready ? pollReadyMs : pollUnreadyMs));
+    }
+  }
+
+  #setReady(proxy: NodeProxy, ready: boolean): void {
+    proxy.ready = ready;
+    if (ready && !proxy.captured) {
+      proxy.captured = true;
+      for (const resolve of proxy.waiters.splice(0)) resolve();
+    }
+    const pod = this.#lab.store.get<Pod>('Pod', systemNamespace, nodePodName(proxy.plan.name), '');
+    if (pod !== undefined) this.#lab.store.put(withReadiness(pod, ready, Date.now()));
+  }
+
+  #refreshTokens(): void {
+    if (this.#closed) return;
+    for (const plan of this.#lab.nodes) {
+      const pod = this.#lab.store.get<Pod>('Pod', systemNamespace, nodePodName(plan.name), '') ?? null;
+      const account = { namespace: systemNamespace, serviceAccount: nodeAccount };
+      const token = this.#lab.issuer.token({ ...account, pod, audience: tokenAudience, lifetimeS: tokenLifetimeS });
+      writeToken(nodeFiles(plan.name).token, token);
+    }
+    systemClock.after(tokenRefreshMs, () => this.#refreshTokens());
+  }
+
+  async #dump(proxy: NodeProxy): Promise<unknown> {
+    return parsed(await this.#askNode(proxy, ports.admin, 'GET', '/config_dump', '', askTimeoutMs));
+  }
+
+  async #askNode(
+    proxy: NodeProxy,
+    port: number,
+    method: string,
+    requestPath: string,
+    body: string,
+    timeoutMs: number,
+  ): Promise<HttpAnswer> {
+    const agent = this.#lab.agents.get(proxy.plan.name);
+    if (agent === undefined)
+      throw new MeshError('NOT_FOUND', { what: `node ${proxy.plan.name}`, hint: 'see: ambientctl lab status' });
+    return await agent.request(method, port, requestPath, body, timeoutMs);
+  }
+
+  async #askController(method: string, requestPath: string, body: string): Promise<unknown> {
+    try {
+      return parsed(
+        await askHttp({ ...question('127.0.0.1', ports.admin, requestPath), method, body, timeoutMs: adminTimeoutMs }),
+      );
+    } catch (error) {
+      const hint = 'see: ambientctl lab logs controller';
+      throw new MeshError(
+        'NOT_REACHABLE',
+        { what: 'the controller', reason: messageOf(error), hint },
+        { cause: error },
+      );
+    }
+  }
+
+  #lastWords(file: string): string {
+    const linesShown = 3;
+    const lines = lastLines(file, linesShown);
+    return lines.length === 0 ? '' : `; its log ends with:\n  ${lines.join('\n  ')}`;
+  }
+}
+
+function question(host: string, port: number, requestPath: string) {
+  return { method: 'GET', host, port, path: requestPath, body: '', timeoutMs: askTimeoutMs };
+}
+
+function parsed(answer: HttpAnswer): unknown {
+  try {
+    return JSON.parse(answer.body);
+  } catch {
+    return { status: answer.status, text: answer.body };
+  }
+}
+
+/** Resolves when `check` says true; what it throws counts as false. Throws `TIMED_OUT`. */
+async function until(deadline: number, what: string, check: () => Promise<boolean>): Promise<void> {
+  for (;;) {
+    if (await check().catch(() => false)) return;
+    if (Date.now() > deadline)
+      throw new MeshError('TIMED_OUT', { what, timeoutMs: 0, hint: 'see its log: ambientctl lab logs' });
+    await new Promise((resolve) => setTimeout(resolve, pollUnreadyMs));
   }
 }

@@ -108,6 +108,8 @@ export interface EdgeView {
 /** `GET /config_dump` of a node proxy. */
 export interface NodeDump extends MeshView {
   readonly node: string;
+  /** Process id of the proxy: which of two answers while one replaces the other. */
+  readonly pid: number;
   readonly version: string;
   readonly ready: boolean;
   /** What readiness still waits for; empty when ready. */

@@ -110,8 +110,8 @@ export class DataThread {
     this.#listeners.open(this.#start).then(
       () => this.#tell({ type: 'serving', workerId: threadId }),
       (error: unknown) => {
-        this.close();
         this.#reject(error);
+        this.close();
       },
     );
   }

@@ -49,7 +49,9 @@ export type ToDataThread =
   | { readonly type: 'logLevel'; readonly level: string };
 
 export type FromDataThread =
-  /** Listeners are open and the first complete mesh has been applied. `workerId` is `threadId` of `node:worker_threads`. */
+  /**
+   * Listeners are open and the first complete mesh has been applied. `workerId` is `threadId` of `node:worker_threads`.
+   */
   | { readonly type: 'serving'; readonly workerId: number }
   | { readonly type: 'certificateWanted'; readonly identity: SpiffeId }
   | {

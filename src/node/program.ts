@@ -1,5 +1,6 @@
 // The program `ambient-node`: reads its command line, becomes the launcher when it has no sockets yet, runs until it
 // is told to end.
+import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import { MeshError, messageOf } from '../base/errors.ts';
 import { HostCapture } from '../capture/host-backend.ts';
@@ -14,6 +15,8 @@ run        captures and carries the traffic of this node's pods until SIGTERM; a
            The capture rules stay, so that nothing leaks while no proxy runs.
 uninstall  removes the capture rules and routes of this node
 `;
+/** Node writes its compile cache at exit only, and a proxy that is killed has none. */
+const compileCacheAfterMs = 2_000;
 const exitCodes = { failure: 1, usage: 2 } as const;
 
 /**
@@ -55,6 +58,7 @@ async function run(configFile: string): Promise<number> {
   // Loaded only now: the process that becomes the launcher has no use for it, and a restart should be quick.
   const { startNode } = await import('./start-node.ts');
   const node = await startNode(config, { listeners: takeListeners(process.env) });
+  setTimeout(flushCompileCache, compileCacheAfterMs).unref();
   const end = (): void => {
     process.once('SIGTERM', exitNow).once('SIGINT', exitNow);
     void node.drain();

@@ -1,6 +1,13 @@
-// Pooled HBONE sessions: CONNECT streams to peer proxies, few TLS connections per (identity, peer).
+// Pooled HBONE sessions: CONNECT streams to peer proxies over few TLS connections.
+//
+//   key       source identity | accepted identities | address        any peer
+//   node key  source identity | destination identity | node          peers of ours, which say so in their 200
 import { MeshError } from '../base/errors.ts';
-import type { TunnelPool } from './types.ts';
+import type { SessionOptions } from '../h2/session-options.ts';
+import { Deadlines } from '../io/deadlines.ts';
+import { Attempt, type AttemptOwner } from './attempt.ts';
+import { PooledSession, type PooledSessionOwner } from './pooled-session.ts';
+import type { TunnelOpened, TunnelPool, TunnelRequest } from './types.ts';
 
 export interface TunnelPoolOptions {
   /** Streams that one session carries at most, if the peer does not allow fewer. Default 100. */
@@ -10,11 +17,288 @@ export interface TunnelPoolOptions {
   /** Time between keepalive PINGs, and until a missing answer ends the session. Defaults 10 s and 20 s. */
   readonly pingIntervalMs?: number;
   readonly pingTimeoutMs?: number;
-  /** Sessions at once; above it `open` answers `LIMIT_REACHED`. Default 4096. */
+  /** Sessions at once; above it `open` answers LIMIT_REACHED. Default 4096. */
   readonly sessionsLimit?: number;
+  /** What a stream that nobody reads may hold. Default 1 MiB. */
+  readonly streamWindowBytes?: number;
 }
 
 /** Returns a pool; one per data thread. It opens nothing before the first `open`. */
-export function createTunnelPool(_options: TunnelPoolOptions = {}): TunnelPool {
-  throw new MeshError('INTERNAL', { reason: 'the tunnel pool is not there yet' });
+export function createTunnelPool(options: TunnelPoolOptions = {}): TunnelPool {
+  return new HbonePool(options);
+}
+
+const defaults = { streamsPerSession: 100, idleReleaseMs: 300_000, sessionsLimit: 4096 } as const;
+
+class HbonePool implements TunnelPool, PooledSessionOwner, AttemptOwner {
+  readonly #streamsPerSession: number;
+  readonly #sessionsLimit: number;
+  readonly #sessionOptions: Partial<SessionOptions>;
+  readonly #idle: Deadlines;
+  /** Attempts by the time they have, rounded so that there are few lists. */
+  readonly #deadlines = new Map<number, Deadlines>();
+  /** Sessions that may take streams, now or once connected, by key and by node key. */
+  readonly #groups = new Map<string, PooledSession[]>();
+  /** All sessions, those too that only finish what they carry. */
+  readonly #sessions = new Set<PooledSession>();
+  readonly #waiting = new Map<PooledSession, Set<Attempt>>();
+  readonly #attempts = new Set<Attempt>();
+  #sessionsOpened = 0;
+  #streamsOpened = 0;
+  #draining = false;
+  #onEmpty: (() => void) | null = null;
+
+  constructor(options: TunnelPoolOptions) {
+    this.#streamsPerSession = options.streamsPerSession ?? defaults.streamsPerSession;
+    this.#sessionsLimit = options.sessionsLimit ?? defaults.sessionsLimit;
+    this.#idle = new Deadlines(options.idleReleaseMs ?? defaults.idleReleaseMs);
+    this.#sessionOptions = {
+      streamsLimit: this.#streamsPerSession,
+      ...(options.streamWindowBytes === undefined
+        ? {}
+        : { settings: { streamWindowBytes: options.streamWindowBytes } }),
+      ...(options.pingIntervalMs === undefined ? {} : { pingIntervalMs: options.pingIntervalMs }),
+      ...(options.pingTimeoutMs === undefined ? {} : { pingTimeoutMs: options.pingTimeoutMs }),
+    };
+  }
+
+  open(request: TunnelRequest, callback: (error: MeshError | null, opened: TunnelOpened | null) => void): () => void {
+    const attempt = new Attempt(request, this, callback);
+    this.#attempts.add(attempt);
+    this.#deadlinesOf(request.timeoutMs).set(attempt);
+    this.#dispatch(attempt, null);
+    return () => attempt.cancel();
+  }
+
+  purgeWorkload(uid: string): void {
+    for (const entry of [...this.#sessions]) if (entry.workloadUid === uid) this.#retire(entry);
+  }
+
+  stats(): { sessions: number; streams: number; sessionsOpened: number; streamsOpened: number } {
+    let streams = 0;
+    for (const entry of this.#sessions) streams += entry.session?.streamCount ?? 0;
+    return {
+      sessions: this.#sessions.size,
+      streams,
+      sessionsOpened: this.#sessionsOpened,
+      streamsOpened: this.#streamsOpened,
+    };
+  }
+
+  drain(deadlineMs: number): Promise<void> {
+    this.#draining = true;
+    for (const entry of [...this.#sessions]) if (!entry.connecting) this.#retire(entry);
+    if (this.#sessions.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, deadlineMs);
+      this.#onEmpty = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  close(): void {
+    this.#draining = true;
+    for (const attempt of [...this.#attempts]) attempt.fail(new MeshError('DRAINED'));
+    for (const entry of [...this.#sessions]) {
+      entry.close();
+      this.onGone(entry, null);
+    }
+    this.#idle.close();
+    for (const deadlines of this.#deadlines.values()) deadlines.close();
+  }
+
+  // ---- told by sessions ----
+
+  onConnected(entry: PooledSession): void {
+    // Streams may follow at once, unless the peer has just shown that it allows fewer than we took for granted.
+    if (!entry.cautious) this.#beginWaiting(entry);
+  }
+
+  onReady(entry: PooledSession): void {
+    if (entry.cautious) this.#beginWaiting(entry);
+  }
+
+  #beginWaiting(entry: PooledSession): void {
+    const waiting = this.#waiting.get(entry);
+    this.#waiting.delete(entry);
+    for (const attempt of waiting ?? []) this.#begin(attempt, entry);
+    if (this.#draining) this.#retire(entry);
+    else this.#considerIdle(entry);
+  }
+
+  onCapacity(entry: PooledSession): void {
+    this.#considerIdle(entry);
+  }
+
+  onIdle(entry: PooledSession): void {
+    if (entry.session?.streamCount === 0) entry.session.close();
+  }
+
+  onGone(entry: PooledSession, error: MeshError | null): void {
+    this.#unlist(entry);
+    if (error !== null || entry.session === null || entry.session.over) {
+      this.#idle.lift(entry);
+      this.#sessions.delete(entry);
+    }
+    const waiting = this.#waiting.get(entry);
+    this.#waiting.delete(entry);
+    for (const attempt of [...(waiting ?? [])]) {
+      if (error !== null) attempt.fail(error);
+      else this.#dispatch(attempt, entry);
+    }
+    if (this.#sessions.size === 0) this.#onEmpty?.();
+  }
+
+  // ---- told by attempts ----
+
+  servesNode(entry: PooledSession): void {
+    if (entry.nodeKey !== '' || entry.node === '' || entry.session?.retired !== false) return;
+    entry.nodeKey = nodeKey(entry.sourceIdentity, entry.peerIdentity, entry.node);
+    this.#list(entry.nodeKey, entry);
+  }
+
+  retry(attempt: Attempt, entry: PooledSession): void {
+    this.#dispatch(attempt, entry);
+  }
+
+  settled(attempt: Attempt): void {
+    this.#attempts.delete(attempt);
+    if (attempt.entry !== null) this.#waiting.get(attempt.entry)?.delete(attempt);
+  }
+
+  // ---- inside ----
+
+  /** Finds a session for `attempt`: one that has room, one that is connecting, a new one. `avoid` has just refused it. */
+  #dispatch(attempt: Attempt, avoid: PooledSession | null): void {
+    if (this.#draining) {
+      attempt.fail(new MeshError('DRAINED'));
+      return;
+    }
+    const { request } = attempt;
+    const key = keyOf(request);
+    const entry = this.#withRoom(request, key, avoid) ?? this.#connecting(request, key);
+    if (entry !== null && !entry.connecting) {
+      this.#begin(attempt, entry);
+      return;
+    }
+    if (entry !== null) {
+      attempt.entry = entry;
+      this.#waiting.get(entry)!.add(attempt);
+      return;
+    }
+    if (this.#sessions.size >= this.#sessionsLimit) {
+      const what = request.credentials.identity;
+      attempt.fail(new MeshError('LIMIT_REACHED', { limit: 'tunnel sessions', value: this.#sessionsLimit, what }));
+      return;
+    }
+    this.#connect(attempt, key, avoid !== null);
+  }
+
+  #connect(attempt: Attempt, key: string, cautious: boolean): void {
+    const { request } = attempt;
+    const entry = new PooledSession(key, request, this);
+    entry.cautious = cautious;
+    attempt.entry = entry;
+    this.#sessions.add(entry);
+    this.#sessionsOpened++;
+    this.#waiting.set(entry, new Set([attempt]));
+    this.#list(key, entry);
+    entry.connect(request, request.timeoutMs, this.#sessionOptions);
+  }
+
+  #begin(attempt: Attempt, entry: PooledSession): void {
+    if (attempt.done) return;
+    if (attempt.begin(entry)) this.#streamsOpened++;
+    else this.#dispatch(attempt, entry);
+  }
+
+  #withRoom(request: TunnelRequest, key: string, avoid: PooledSession | null): PooledSession | null {
+    // The certificate proves one identity: only the pods of that very identity are behind it.
+    const [identity = ''] = request.acceptIdentities;
+    const shared =
+      request.node === '' ? [] : this.#group(nodeKey(request.credentials.identity, identity, request.node));
+    return this.#pick(shared, request, avoid) ?? this.#pick(this.#group(key), request, avoid);
+  }
+
+  #pick(group: readonly PooledSession[], request: TunnelRequest, avoid: PooledSession | null): PooledSession | null {
+    const stale: PooledSession[] = [];
+    let found: PooledSession | null = null;
+    for (const entry of group) {
+      if (entry.generation < request.credentials.generation && !entry.connecting) stale.push(entry);
+      else if (entry !== avoid && entry.generation === request.credentials.generation && entry.canOpen) found ??= entry;
+    }
+    // The certificate was renewed: what runs goes on, what is new takes the new one.
+    for (const entry of stale) this.#retire(entry);
+    return found;
+  }
+
+  #connecting(request: TunnelRequest, key: string): PooledSession | null {
+    for (const entry of this.#group(key)) {
+      if (!entry.connecting || entry.generation !== request.credentials.generation) continue;
+      if (this.#waiting.get(entry)!.size < this.#streamsPerSession) return entry;
+    }
+    return null;
+  }
+
+  /** No new streams; the session ends when the last one has. */
+  #retire(entry: PooledSession): void {
+    this.#unlist(entry);
+    if (entry.session !== null) {
+      entry.session.drain();
+    } else {
+      entry.close();
+      this.#sessions.delete(entry);
+      const waiting = this.#waiting.get(entry);
+      this.#waiting.delete(entry);
+      for (const attempt of waiting ?? []) this.#dispatch(attempt, entry);
+    }
+  }
+
+  #considerIdle(entry: PooledSession): void {
+    if (entry.session?.streamCount === 0 && !entry.session.retired) this.#idle.set(entry);
+  }
+
+  #group(key: string): readonly PooledSession[] {
+    return this.#groups.get(key) ?? noSessions;
+  }
+
+  #list(key: string, entry: PooledSession): void {
+    const group = this.#groups.get(key);
+    if (group === undefined) this.#groups.set(key, [entry]);
+    else group.push(entry);
+  }
+
+  #unlist(entry: PooledSession): void {
+    for (const key of [entry.key, entry.nodeKey]) {
+      const group = this.#groups.get(key);
+      const at = group?.indexOf(entry) ?? -1;
+      if (at < 0) continue;
+      group!.splice(at, 1);
+      if (group!.length === 0) this.#groups.delete(key);
+    }
+  }
+
+  #deadlinesOf(exactMs: number): Deadlines {
+    // Two digits: at most 90 lists per power of ten.
+    const step = 10 ** Math.max(0, Math.floor(Math.log10(Math.max(exactMs, 1))) - 1);
+    const timeoutMs = Math.ceil(exactMs / step) * step;
+    let deadlines = this.#deadlines.get(timeoutMs);
+    if (deadlines === undefined) {
+      deadlines = new Deadlines(timeoutMs);
+      this.#deadlines.set(timeoutMs, deadlines);
+    }
+    return deadlines;
+  }
+}
+
+const noSessions: readonly PooledSession[] = [];
+
+function keyOf(request: TunnelRequest): string {
+  return `${request.credentials.identity}|${request.acceptIdentities.join(',')}|${request.host}|${request.port}`;
+}
+
+function nodeKey(source: string, destination: string, node: string): string {
+  return `${source}|${destination}|node ${node}`;
 }

@@ -1,6 +1,12 @@
 // The HBONE server: TLS and HTTP/2 on connections that the inbound listener accepted, CONNECT streams handed on.
 import type { Socket } from 'node:net';
 import { MeshError } from '../base/errors.ts';
+import { H2Session } from '../h2/session.ts';
+import { tryParseSpiffeId } from '../identity/spiffe.ts';
+import type { TlsConnected } from '../io/connect-tls.ts';
+import { serveTls } from '../io/serve-tls.ts';
+import type { SpiffeId } from '../model/types.ts';
+import { Incoming, type IncomingPeer } from './incoming.ts';
 import type { IncomingTunnel, TunnelCredentials } from './types.ts';
 
 export interface TunnelServerOptions {
@@ -10,35 +16,180 @@ export interface TunnelServerOptions {
   readonly streamsPerSession?: number;
   /** TLS handshakes at once; a connection above it is reset. Default 1024. */
   readonly handshakesLimit?: number;
+  /** What a stream that nobody reads may hold. Default 1 MiB. */
+  readonly streamWindowBytes?: number;
+  /** Keepalive PING and how long its answer may take; defaults 10 s and 20 s. 0 sends none. */
   readonly pingIntervalMs?: number;
   readonly pingTimeoutMs?: number;
   /**
-   * A connection failed before it could carry a stream (TLS, peer identity, HTTP/2 preface): for one access-log line.
-   * `TLS_FAILED`, `PEER_IDENTITY`, `H2_HANDSHAKE` or `LIMIT_REACHED`.
+   * A connection failed before it could carry a stream, for one access-log line: `TLS_FAILED`, `PEER_IDENTITY`,
+   * `H2_HANDSHAKE`, `H2_PROTOCOL` or `LIMIT_REACHED`.
    */
   readonly onHandshakeError?: (error: MeshError, remoteAddress: string, localAddress: string) => void;
+}
+
+export interface TunnelServerStats {
+  readonly sessions: number;
+  readonly streams: number;
+  readonly handshakes: number;
+  readonly sessionsAccepted: number;
+  readonly streamsAccepted: number;
 }
 
 /** Serves HBONE on accepted connections. One per data thread. */
 export interface TunnelServer {
   /**
-   * Takes over `rawSocket` (accepted with `pauseOnConnect` and `allowHalfOpen`), with the certificate of the pod it was
-   * accepted for. `onTunnel` is called once per CONNECT; it answers with `accept` or `reject`, then or later.
+   * Takes over `rawSocket` (accepted with `pauseOnConnect`), with the certificate of the pod it was accepted for.
+   * `onTunnel` is called once per CONNECT; it answers with `accept` or `reject`, at once or later.
    */
   accept(rawSocket: Socket, credentials: TunnelCredentials, onTunnel: (tunnel: IncomingTunnel) => void): void;
-  stats(): {
-    readonly sessions: number;
-    readonly streams: number;
-    readonly handshakes: number;
-    readonly sessionsAccepted: number;
-    readonly streamsAccepted: number;
-  };
-  /** GOAWAY to every peer; resolves when the last stream has ended or `deadlineMs` has passed, whichever is first. */
+  stats(): TunnelServerStats;
+  /** GOAWAY to every peer; resolves when the last session has ended or `deadlineMs` has passed, whichever is first. */
   drain(deadlineMs: number): Promise<void>;
   close(): void;
 }
 
 /** Returns a server; it listens on nothing by itself. */
-export function createTunnelServer(_options: TunnelServerOptions = {}): TunnelServer {
-  throw new MeshError('INTERNAL', { reason: 'the tunnel server is not there yet' });
+export function createTunnelServer(options: TunnelServerOptions = {}): TunnelServer {
+  return new HboneServer(options);
+}
+
+const defaults = { handshakeTimeoutMs: 10_000, streamsPerSession: 256, handshakesLimit: 1024 } as const;
+const serverHeaderListBytes = 64 * 1024;
+
+class HboneServer implements TunnelServer {
+  readonly #options: TunnelServerOptions;
+  readonly #sessions = new Set<H2Session>();
+  /** Handshakes under way: what gives each of them up. */
+  readonly #handshakes = new Set<() => void>();
+  #sessionsAccepted = 0;
+  #streamsAccepted = 0;
+  #draining = false;
+  #onEmpty: (() => void) | null = null;
+
+  constructor(options: TunnelServerOptions) {
+    this.#options = options;
+  }
+
+  accept(rawSocket: Socket, credentials: TunnelCredentials, onTunnel: (tunnel: IncomingTunnel) => void): void {
+    const remoteAddress = rawSocket.remoteAddress ?? '';
+    const localAddress = rawSocket.localAddress ?? '';
+    const peer: Omit<IncomingPeer, 'identity'> = { remoteAddress, remotePort: rawSocket.remotePort ?? 0, localAddress };
+    const limit = this.#options.handshakesLimit ?? defaults.handshakesLimit;
+    if (this.#draining || this.#handshakes.size >= limit) {
+      rawSocket.on('error', () => undefined);
+      rawSocket.resetAndDestroy();
+      if (this.#draining) return;
+      const error = new MeshError('LIMIT_REACHED', { limit: 'handshakes', value: limit, what: remoteAddress });
+      this.#options.onHandshakeError?.(error, remoteAddress, localAddress);
+      return;
+    }
+    const handshakeTimeoutMs = this.#options.handshakeTimeoutMs ?? defaults.handshakeTimeoutMs;
+    const { secureContext } = credentials;
+    const cancel = serveTls(
+      rawSocket,
+      { secureContext, handshakeTimeoutMs, address: remoteAddress },
+      (error, connected) => {
+        this.#handshakes.delete(cancel);
+        const fault = error ?? identityFault(connected!, credentials, remoteAddress);
+        if (fault === null) {
+          this.#serve(connected!, { ...peer, identity: firstIdentity(connected!.uris)! }, onTunnel);
+          return;
+        }
+        connected?.stream.destroy();
+        this.#options.onHandshakeError?.(fault, remoteAddress, localAddress);
+      },
+    );
+    this.#handshakes.add(cancel);
+  }
+
+  stats(): TunnelServerStats {
+    let streams = 0;
+    for (const session of this.#sessions) streams += session.streamCount;
+    return {
+      sessions: this.#sessions.size,
+      streams,
+      handshakes: this.#handshakes.size,
+      sessionsAccepted: this.#sessionsAccepted,
+      streamsAccepted: this.#streamsAccepted,
+    };
+  }
+
+  drain(deadlineMs: number): Promise<void> {
+    this.#draining = true;
+    for (const session of [...this.#sessions]) session.drain();
+    if (this.#sessions.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, deadlineMs);
+      this.#onEmpty = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  close(): void {
+    this.#draining = true;
+    for (const cancel of [...this.#handshakes]) cancel();
+    this.#handshakes.clear();
+    for (const session of [...this.#sessions]) session.close();
+  }
+
+  #serve(connected: TlsConnected, peer: IncomingPeer, onTunnel: (tunnel: IncomingTunnel) => void): void {
+    const options = this.#options;
+    let ready = false;
+    const session: H2Session = new H2Session({
+      role: 'server',
+      transport: connected.stream,
+      peer: peer.remoteAddress,
+      settings: {
+        maxConcurrentStreams: options.streamsPerSession ?? defaults.streamsPerSession,
+        maxHeaderListBytes: serverHeaderListBytes,
+        ...(options.streamWindowBytes === undefined ? {} : { streamWindowBytes: options.streamWindowBytes }),
+      },
+      ...(options.pingIntervalMs === undefined ? {} : { pingIntervalMs: options.pingIntervalMs }),
+      ...(options.pingTimeoutMs === undefined ? {} : { pingTimeoutMs: options.pingTimeoutMs }),
+      events: {
+        onStream: (stream, headers) => {
+          this.#streamsAccepted++;
+          const incoming = new Incoming(stream, headers, peer);
+          if (incoming.isConnect) onTunnel(incoming);
+          else incoming.reject(400);
+        },
+        onReady: () => {
+          ready = true;
+        },
+        onCapacity: () => undefined,
+        onRetired: () => undefined,
+        onClose: (error) => {
+          this.#sessions.delete(session);
+          if (!ready) options.onHandshakeError?.(notStarted(error, peer), peer.remoteAddress, peer.localAddress);
+          if (this.#sessions.size === 0) this.#onEmpty?.();
+        },
+      },
+    });
+    this.#sessions.add(session);
+    this.#sessionsAccepted++;
+    session.start();
+    if (this.#draining) session.drain();
+  }
+}
+
+function notStarted(error: MeshError | null, peer: IncomingPeer): MeshError {
+  const reason = error?.message ?? 'the peer closed the connection';
+  return new MeshError('H2_HANDSHAKE', { address: peer.remoteAddress, reason }, { cause: error });
+}
+
+/** The identity that policy and logs see: the first URI SAN that is a SPIFFE id. */
+function firstIdentity(uris: readonly SpiffeId[]): SpiffeId | null {
+  return uris.find((uri) => tryParseSpiffeId(uri) !== null) ?? null;
+}
+
+/** A client of another trust domain, or without an identity, gets no further than TLS (ambient-l4 §1.2). */
+function identityFault(connected: TlsConnected, credentials: TunnelCredentials, address: string): MeshError | null {
+  const identity = firstIdentity(connected.uris);
+  const trustDomain = identity === null ? '' : tryParseSpiffeId(identity)!.trustDomain;
+  if (identity !== null && trustDomain === credentials.trustDomain) return null;
+  const actual = identity ?? 'a certificate without a SPIFFE id';
+  return new MeshError('PEER_IDENTITY', { address, actual, expected: `an identity of ${credentials.trustDomain}` });
 }

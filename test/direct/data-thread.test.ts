@@ -44,6 +44,8 @@ function startWorker(
   // Piscina's type of a transfer list is that of another overload of `postMessage`.
   const transferList = [port2] as unknown as NonNullable<RunOptions>['transferList'];
   const ended = piscina.run({ start: whole, port: port2 }, { name: 'serve', transferList });
+  // A worker that a test leaves serving is terminated with the pool.
+  ended.catch(() => {});
   port1.on('message', (message: FromDataThread) => {
     if (message.type === 'certificateWanted') port1.postMessage(defaultAuthority.issue(message.identity));
   });

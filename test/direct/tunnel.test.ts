@@ -15,6 +15,7 @@ import {
   readAll,
   refused,
   resetOf,
+  type TestNode,
   until,
 } from './support/mesh.ts';
 import { startPair } from './support/pair.ts';
@@ -256,6 +257,23 @@ test('a destination inside the mesh that is not known yet is waited for, not sen
   await apply({ workloads: [pod('fresh', 'n2', fresh)] });
   assert.equal((await answer).toString(), 'first');
   assert.equal((await n1.recorded(2))[1]?.transport, 'mtls');
+});
+
+test('a tunnel port without an enrolled pod or a certificate behind it: reset, recorded', async (context) => {
+  const fail = 'certificateFailed' as const;
+  const without = (identity: string, to: TestNode): void => to.send({ type: fail, identity, reason: 'away' });
+  for (const [title, node, more, flag] of [
+    ['a pod of another node', 'n3', {}, 'UNKNOWN_DESTINATION'],
+    ['no certificate', 'n2', { onCertificateWanted: without }, 'IDENTITY_ERROR'],
+  ] as const) {
+    await context.test(title, async (inner) => {
+      const { n1, n2, web, vip, cartPod } = await startPair(inner, net, { n2: more });
+      await n2.apply(update({ workloads: [{ ...cartPod, node }] }));
+      await refused(inner, web, vip, 80);
+      assert.equal((await n2.recorded(1))[0]?.flag, flag);
+      assert.notEqual((await n1.recorded(1))[0]?.flag, '-');
+    });
+  }
 });
 
 test('sessions to a pod that was replaced are not used again', async (context) => {

@@ -84,6 +84,10 @@ export class TestNode {
     const config = testConfig(name, this.#logFile, { ...options.config, podCidrs: options.podCidrs });
     const { port1, port2 } = new MessageChannel();
     this.port = port1;
+    context.after(() => {
+      port1.close();
+      rmSync(folder, { recursive: true });
+    });
     const serving = Promise.withResolvers<void>();
     const drained = Promise.withResolvers<number>();
     this.serving = serving.promise;
@@ -113,10 +117,7 @@ export class TestNode {
       (target, callback) => connectTcp({ ...target, port: target.port + appPortShift }, callback),
     );
     this.thread.done.catch(serving.reject);
-    context.after(() => {
-      this.thread.close();
-      rmSync(folder, { recursive: true });
-    });
+    context.after(() => this.thread.close());
   }
 
   send(message: ToDataThread): void {

@@ -1,0 +1,54 @@
+// Flow-control windows (RFC 9113 §5.2, §6.9): what we may send, and what we let the peer send.
+import { largestWindowBytes } from './constants.ts';
+
+/** What the peer lets us send; may become negative when it lowers its SETTINGS_INITIAL_WINDOW_SIZE. */
+export class SendWindow {
+  available: number;
+
+  constructor(available: number) {
+    this.available = available;
+  }
+
+  /** False when the window would go beyond 2^31-1: an error of the peer. */
+  grow(increment: number): boolean {
+    this.available += increment;
+    return this.available <= largestWindowBytes;
+  }
+}
+
+/** What we let the peer send. Credit is given back in halves of the window, so that WINDOW_UPDATEs stay few. */
+export class ReceiveWindow {
+  /** What the peer may have outstanding at most. */
+  size: number;
+  /** What the peer may still send, as we know it. */
+  available: number;
+  #owed = 0;
+
+  constructor(size: number) {
+    this.size = size;
+    this.available = size;
+  }
+
+  /** False when the peer sent more than it was allowed. */
+  receive(bytes: number): boolean {
+    this.available -= bytes;
+    return this.available >= 0;
+  }
+
+  /** `bytes` have been consumed. Returns the increment to announce now, 0 for none yet. */
+  credit(bytes: number): number {
+    this.#owed += bytes;
+    if (this.#owed * 2 < this.size) return 0;
+    const increment = this.#owed;
+    this.#owed = 0;
+    this.available += increment;
+    return increment;
+  }
+
+  /** The peer counts with `size` from now on (it has acknowledged our SETTINGS). Returns the increment to announce now. */
+  resize(size: number): number {
+    this.available += size - this.size;
+    this.size = size;
+    return this.#owed === 0 ? 0 : this.credit(0);
+  }
+}

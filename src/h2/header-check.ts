@@ -1,0 +1,73 @@
+// Whether a header list is well formed (RFC 9113 §8.2, §8.3, §8.5). Works on flat lists as HpackDecoder makes them.
+
+const pseudoRequest = new Set([':method', ':scheme', ':authority', ':path']);
+/** Lower-case token characters (RFC 9110 §5.6.2 without upper case). */
+const fieldName = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
+/** No control characters but HTAB, no blank at either end (RFC 9113 §8.2.1). */
+const fieldValue = /^(?![ \t])[\t\x20-\x7e\x80-\xff]*(?<![ \t])$/;
+const connectionSpecific = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade']);
+
+/** Returns the value of the first header called `name`, '' when there is none. */
+export function headerOf(headers: readonly string[], name: string): string {
+  for (let i = 0; i + 1 < headers.length; i += 2) if (headers[i] === name) return headers[i + 1]!;
+  return '';
+}
+
+/** Returns all values of `name`, joined by commas as RFC 9110 §5.3 allows. */
+export function joinedHeader(headers: readonly string[], name: string): string {
+  let joined = '';
+  for (let i = 0; i + 1 < headers.length; i += 2) {
+    if (headers[i] === name) joined = joined === '' ? headers[i + 1]! : `${joined},${headers[i + 1]}`;
+  }
+  return joined;
+}
+
+/** Returns what is wrong with the headers of a request, '' when nothing is. */
+export function requestFault(headers: readonly string[]): string {
+  const fault = fieldsFault(headers, pseudoRequest);
+  if (fault !== '') return fault;
+  const seen = new Set<string>();
+  for (let i = 0; i < headers.length && headers[i]!.startsWith(':'); i += 2) seen.add(headers[i]!);
+  if (!seen.has(':method')) return 'no :method';
+  if (headerOf(headers, ':method') === 'CONNECT') {
+    if (seen.has(':scheme') || seen.has(':path')) return 'CONNECT with :scheme or :path';
+    return headerOf(headers, ':authority') === '' ? 'CONNECT without :authority' : '';
+  }
+  if (headerOf(headers, ':method') === '' || headerOf(headers, ':scheme') === '') return 'no :method or :scheme';
+  return headerOf(headers, ':path') === '' ? 'no :path' : '';
+}
+
+/** Returns what is wrong with the headers of a response, '' when nothing is. */
+export function responseFault(headers: readonly string[]): string {
+  const fault = fieldsFault(headers, pseudoResponse);
+  if (fault !== '') return fault;
+  return /^[1-9][0-9]{2}$/.test(headerOf(headers, ':status')) ? '' : 'no three-digit :status';
+}
+
+/** Returns what is wrong with trailers, '' when nothing is. */
+export function trailersFault(headers: readonly string[]): string {
+  return fieldsFault(headers, noPseudo);
+}
+
+const pseudoResponse = new Set([':status']);
+const noPseudo = new Set<string>();
+
+function fieldsFault(headers: readonly string[], pseudo: ReadonlySet<string>): string {
+  let regular = false;
+  for (let i = 0; i + 1 < headers.length; i += 2) {
+    const name = headers[i]!;
+    const value = headers[i + 1]!;
+    if (!fieldValue.test(value))
+      return `a value of ${JSON.stringify(name.slice(0, 64))} with characters that are not allowed`;
+    if (name.startsWith(':')) {
+      if (regular) return 'a pseudo-header after others';
+      if (!pseudo.has(name)) return `pseudo-header ${JSON.stringify(name.slice(0, 64))}`;
+      for (let j = 0; j < i; j += 2) if (headers[j] === name) return `${name} twice`;
+      continue;
+    }
+    regular = true;
+    if (!fieldName.test(name)) return 'a name with characters that are not allowed';
+    if (connectionSpecific.has(name) || (name === 'te' && value !== 'trailers')) return `connection-specific ${name}`;
+  }
+  return '';
+}

@@ -1,0 +1,129 @@
+// HPACK decoding (RFC 7541): header blocks to flat lists `[name, value, name, value, …]`, one character per byte, with
+// the dynamic table of one connection.
+import { ErrorCode } from './constants.ts';
+import { staticLength, staticTable } from './hpack-static.ts';
+import { huffmanDecode } from './huffman.ts';
+import { ProtocolError } from './protocol-error.ts';
+
+/** What an entry costs beyond its bytes (RFC 7541 §4.1), in the table as in SETTINGS_MAX_HEADER_LIST_SIZE. */
+export const entryOverheadBytes = 32;
+
+/** Longest integer: five bytes after the prefix, so that it stays below 2^35 and exact. */
+const integerBytes = 5;
+
+export class HpackDecoder {
+  readonly #tableLimit: number;
+  readonly #listLimit: number;
+  #tableSize = 0;
+  #tableMax: number;
+  /** Newest last. */
+  #table: { name: string; value: string; size: number }[] = [];
+  #block: Buffer = Buffer.alloc(0);
+  #at = 0;
+  #end = 0;
+  /** True when the last list was longer than allowed; the list is then incomplete, the table in step. */
+  overflowed = false;
+
+  /** `tableLimit`: our SETTINGS_HEADER_TABLE_SIZE; `listLimit`: our SETTINGS_MAX_HEADER_LIST_SIZE. */
+  constructor(tableLimit: number, listLimit: number) {
+    this.#tableLimit = tableLimit;
+    this.#tableMax = tableLimit;
+    this.#listLimit = listLimit;
+  }
+
+  /** Returns the list of one whole block. Throws ProtocolError(CompressionError); then the connection must end. */
+  decode(block: Buffer): string[] {
+    this.#block = block;
+    this.#at = 0;
+    this.#end = block.length;
+    this.overflowed = false;
+    const list: string[] = [];
+    let listBytes = 0;
+    while (this.#at < this.#end) {
+      const first = block[this.#at]!;
+      let name: string;
+      let value: string;
+      if (first & 0x80) {
+        [name, value] = this.#entry(this.#integer(7));
+      } else if ((first & 0xe0) === 0x20) {
+        if (list.length > 0 || listBytes > 0) throw broken('a table size update inside a block');
+        this.#resize(this.#integer(5));
+        continue;
+      } else {
+        const indexed = (first & 0xc0) === 0x40;
+        const index = this.#integer(indexed ? 6 : 4);
+        name = index === 0 ? this.#string() : this.#entry(index)[0];
+        value = this.#string();
+        if (indexed) this.#add(name, value);
+      }
+      listBytes += name.length + value.length + entryOverheadBytes;
+      if (listBytes <= this.#listLimit) list.push(name, value);
+      else this.overflowed = true;
+    }
+    this.#block = emptyBlock;
+    return list;
+  }
+
+  #entry(index: number): readonly [string, string] {
+    if (index === 0) throw broken('index 0');
+    if (index <= staticLength) return staticTable[index]!;
+    const found = this.#table[this.#table.length - (index - staticLength)];
+    if (found === undefined) throw broken(`index ${index} beyond the table`);
+    return [found.name, found.value];
+  }
+
+  #add(name: string, value: string): void {
+    const size = name.length + value.length + entryOverheadBytes;
+    this.#evict(this.#tableMax - size);
+    // An entry larger than the table empties it (RFC 7541 §4.4).
+    if (size > this.#tableMax) return;
+    this.#table.push({ name, value, size });
+    this.#tableSize += size;
+  }
+
+  #resize(size: number): void {
+    if (size > this.#tableLimit) throw broken('a table size above the limit');
+    this.#tableMax = size;
+    this.#evict(size);
+  }
+
+  #evict(target: number): void {
+    if (this.#tableSize <= target) return;
+    let dropped = 0;
+    while (dropped < this.#table.length && this.#tableSize > target) this.#tableSize -= this.#table[dropped++]!.size;
+    this.#table.splice(0, dropped);
+  }
+
+  #integer(prefixBits: number): number {
+    const mask = (1 << prefixBits) - 1;
+    let value = this.#block[this.#at++]! & mask;
+    if (value < mask) return value;
+    for (let i = 0; i < integerBytes; i++) {
+      if (this.#at >= this.#end) throw broken('a truncated integer');
+      const byte = this.#block[this.#at++]!;
+      value += (byte & 0x7f) * 2 ** (7 * i);
+      if ((byte & 0x80) === 0) return value;
+    }
+    throw broken('an integer too long');
+  }
+
+  #string(): string {
+    if (this.#at >= this.#end) throw broken('a truncated string');
+    const huffman = (this.#block[this.#at]! & 0x80) !== 0;
+    const length = this.#integer(7);
+    const start = this.#at;
+    const end = start + length;
+    if (end > this.#end) throw broken('a truncated string');
+    this.#at = end;
+    if (!huffman) return this.#block.toString('latin1', start, end);
+    const text = huffmanDecode(this.#block, start, end);
+    if (text === null) throw broken('a wrong Huffman string');
+    return text;
+  }
+}
+
+const emptyBlock = Buffer.alloc(0);
+
+function broken(what: string): ProtocolError {
+  return new ProtocolError(ErrorCode.CompressionError, `header block with ${what}`);
+}

@@ -1,0 +1,61 @@
+// HPACK encoding (RFC 7541) without a dynamic table: what the static table has is indexed, the rest are literals that
+// are not to be indexed. The caller's order is kept.
+import { staticEntries, staticNames } from './hpack-static.ts';
+
+export class HpackEncoder {
+  #scratch = Buffer.allocUnsafeSlow(512);
+  #at = 0;
+  #sizeUpdateDue = false;
+
+  /** The peer's decoder has a smaller table than the default: the next block says that we use none (RFC 7541 §4.2). */
+  peerTableShrank(): void {
+    this.#sizeUpdateDue = true;
+  }
+
+  /** Returns the block of `[name, value, …]`; a view that is valid until the next call. Names are in lower case. */
+  encode(headers: readonly string[]): Buffer {
+    this.#at = 0;
+    this.#reserve(16);
+    if (this.#sizeUpdateDue) this.#scratch[this.#at++] = 0x20;
+    this.#sizeUpdateDue = false;
+    for (let i = 0; i + 1 < headers.length; i += 2) {
+      const name = headers[i]!;
+      const value = headers[i + 1]!;
+      this.#reserve(name.length + value.length + 24);
+      const whole = staticEntries.get(`${name}\0${value}`);
+      if (whole !== undefined) {
+        this.#integer(0x80, 7, whole);
+        continue;
+      }
+      const index = staticNames.get(name) ?? 0;
+      this.#integer(0x00, 4, index);
+      if (index === 0) this.#string(name);
+      this.#string(value);
+    }
+    return this.#scratch.subarray(0, this.#at);
+  }
+
+  #reserve(bytes: number): void {
+    if (this.#scratch.length - this.#at >= bytes) return;
+    const larger = Buffer.allocUnsafeSlow((this.#at + bytes) * 2);
+    this.#scratch.copy(larger, 0, 0, this.#at);
+    this.#scratch = larger;
+  }
+
+  #string(text: string): void {
+    this.#integer(0x00, 7, text.length);
+    this.#at += this.#scratch.write(text, this.#at, 'latin1');
+  }
+
+  #integer(pattern: number, prefixBits: number, value: number): void {
+    const mask = (1 << prefixBits) - 1;
+    if (value < mask) {
+      this.#scratch[this.#at++] = pattern | value;
+      return;
+    }
+    this.#scratch[this.#at++] = pattern | mask;
+    let rest = value - mask;
+    for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) this.#scratch[this.#at++] = (rest % 0x80) | 0x80;
+    this.#scratch[this.#at++] = rest;
+  }
+}

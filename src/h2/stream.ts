@@ -1,0 +1,327 @@
+// One HTTP/2 stream as a ByteStream: FIN ↔ END_STREAM, reset ↔ RST_STREAM. Back-pressure is the stream's window: credit is
+// given back for what the handler has taken, so an unread stream costs at most its window. The session drives it.
+import { MeshError } from '../base/errors.ts';
+import { ByteQueue } from '../io/byte-queue.ts';
+import { type ByteStream, type ByteStreamHandler, Took } from '../io/byte-stream.ts';
+import { ErrorCode, errorName } from './constants.ts';
+import { ReceiveWindow, SendWindow } from './flow.ts';
+
+/** Why a stream ended before it was answered. */
+export interface StreamFailure {
+  readonly error: MeshError;
+  /** The peer certainly has not processed it: it may be tried again on another session. */
+  readonly retryable: boolean;
+}
+
+/** What is not bytes. Lists are flat: `[name, value, …]`. */
+export interface StreamEvents {
+  /** Client role: the final response (1xx is skipped), then trailers if there are any. Server role: trailers. */
+  onHeaders(stream: H2Stream, headers: readonly string[], endStream: boolean): void;
+  /**
+   * The stream ended before it was answered: reset by the peer, or lost with its session. At most once.
+   * After the answer it is the handler that is told, whenever it is attached.
+   */
+  onFailed(stream: H2Stream, failure: StreamFailure): void;
+}
+
+/** What a stream needs of its session. */
+export interface StreamHost {
+  /** Sends as much of `chunk` as the windows allow, in DATA frames; returns how much. */
+  sendData(stream: H2Stream, chunk: Buffer): number;
+  sendEnd(stream: H2Stream): void;
+  sendHeaders(stream: H2Stream, headers: readonly string[], endStream: boolean): void;
+  sendReset(stream: H2Stream, code: number): void;
+  credit(stream: H2Stream, bytes: number): void;
+  readonly congested: boolean;
+  /** Calls `proceed` when the congestion is over, or when the connection window has opened. */
+  awaitRoom(stream: H2Stream): void;
+  awaitWindow(stream: H2Stream): void;
+  /** The stream is closed on the wire. */
+  forget(stream: H2Stream): void;
+}
+
+export class H2Stream implements ByteStream {
+  readonly id: number;
+  readonly sendWindow: SendWindow;
+  readonly receiveWindow: ReceiveWindow;
+  bytesRead = 0;
+  bytesWritten = 0;
+  /** Response (server) or request (client) headers are out. */
+  headersSent = false;
+  headersReceived = false;
+  /** The peer has sent END_STREAM. */
+  remoteEnded = false;
+  events: StreamEvents;
+
+  readonly #host: StreamHost;
+  #handler: ByteStreamHandler | null = null;
+  #inbox: ByteQueue | null = null;
+  #pending: ByteQueue | null = null;
+  #paused = true;
+  #delivering = false;
+  #uncredited = 0;
+  #wantsDrain = false;
+  #ending = false;
+  #endSent = false;
+  #endDelivered = false;
+  #over = false;
+  #closeReported = false;
+  #closeError: MeshError | null = null;
+  #wasReset = false;
+
+  constructor(id: number, host: StreamHost, events: StreamEvents, sendBytes: number, receiveBytes: number) {
+    this.id = id;
+    this.#host = host;
+    this.events = events;
+    this.sendWindow = new SendWindow(sendBytes);
+    this.receiveWindow = new ReceiveWindow(receiveBytes);
+  }
+
+  get bufferedBytes(): number {
+    return this.#pending?.bytes ?? 0;
+  }
+
+  /** Bytes received that nobody has read. */
+  get unreadBytes(): number {
+    return this.#inbox?.bytes ?? 0;
+  }
+
+  /** Nothing more can happen, but for the report of it. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  start(handler: ByteStreamHandler): void {
+    const first = this.#handler === null;
+    this.#handler = handler;
+    if (!first) return;
+    if (this.#over || this.unreadBytes > 0 || this.remoteEnded) process.nextTick(begin, this);
+    else this.#paused = false;
+  }
+
+  /** For the tick after `start` alone. */
+  begin(): void {
+    if (this.#over) this.reportClose();
+    else this.resume();
+  }
+
+  /** Sends response headers (server), or trailers with `endStream`. */
+  respond(headers: readonly string[], endStream: boolean): void {
+    if (this.#over || this.#ending) return;
+    if (endStream) this.#ending = true;
+    this.headersSent = true;
+    this.#host.sendHeaders(this, headers, endStream);
+    if (endStream) this.#onEndSent();
+  }
+
+  write(chunk: Buffer): number {
+    if (this.#ending || this.#over) return Took.All;
+    this.bytesWritten += chunk.length;
+    const sent = this.bufferedBytes === 0 ? this.#host.sendData(this, chunk) : 0;
+    if (sent < chunk.length) {
+      this.#pending ??= new ByteQueue();
+      this.#pending.push(chunk, sent);
+      this.#wantsDrain = true;
+      this.#host.awaitWindow(this);
+      return Took.Pause;
+    }
+    if (!this.#host.congested) return Took.All;
+    this.#wantsDrain = true;
+    this.#host.awaitRoom(this);
+    return Took.Pause;
+  }
+
+  end(): void {
+    if (this.#ending || this.#over) return;
+    this.#ending = true;
+    if (this.bufferedBytes === 0) this.#sendEnd();
+  }
+
+  reset(): void {
+    this.abort(ErrorCode.ConnectError);
+  }
+
+  /** HTTP/2 has no silent end: the peer sees CANCEL, unless both directions have ended. */
+  destroy(): void {
+    this.abort(ErrorCode.Cancel);
+  }
+
+  /** RST_STREAM with `code`, if the stream is not closed on the wire yet. */
+  abort(code: number): void {
+    if (this.#over) return;
+    if (!(this.#endSent && this.remoteEnded)) this.#host.sendReset(this, code);
+    this.#finish(null, false);
+  }
+
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    if (this.#handler === null || this.#over) return;
+    this.#paused = false;
+    if (this.#delivering) return;
+    const owed = this.#uncredited;
+    this.#uncredited = 0;
+    if (owed > 0) this.#host.credit(this, owed);
+    this.#deliverInbox();
+  }
+
+  /** Session: a slice of a DATA payload. Returns a mask of `Took`. */
+  receive(slice: Buffer): number {
+    if (this.#over) return Took.All;
+    if (this.#paused || this.#delivering || this.#handler === null || this.unreadBytes > 0) {
+      this.#inbox ??= new ByteQueue();
+      this.#inbox.push(slice);
+      return Took.All;
+    }
+    this.#delivering = true;
+    const took = this.#handOver(slice);
+    this.#delivering = false;
+    return took;
+  }
+
+  /** Session: END_STREAM. */
+  receiveEnd(): void {
+    if (this.remoteEnded || this.#over) return;
+    this.remoteEnded = true;
+    if (this.#endSent) this.#host.forget(this);
+    if (this.#handler !== null && this.unreadBytes === 0) this.#deliverEnd();
+  }
+
+  /** Session: RST_STREAM. */
+  receiveReset(code: number): void {
+    if (this.#over) return;
+    const error = new MeshError('PEER_RESET', { reason: errorName(code) });
+    if (!this.#answered) {
+      this.fail(error, code === ErrorCode.RefusedStream);
+      return;
+    }
+    // A peer that has sent everything and wants nothing more says so with NO_ERROR (RFC 9113 §8.1), ztunnel with CANCEL:
+    // what it sent is still good. Before END_STREAM any code cuts the bytes short, which must not look like an end.
+    const gentle = code === ErrorCode.NoError || code === ErrorCode.Cancel || code === ErrorCode.StreamClosed;
+    if (!this.remoteEnded || !gentle) {
+      this.#finish(error, true);
+      return;
+    }
+    this.#closeError = this.#endSent ? null : error;
+    this.#ending = true;
+    this.#endSent = true;
+    this.#pending?.clear();
+    this.#host.forget(this);
+    this.#checkDone();
+  }
+
+  /** Session: the stream cannot go on. */
+  fail(error: MeshError, retryable: boolean): void {
+    if (this.#over) return;
+    const unanswered = !this.#answered;
+    this.#finish(error, true);
+    if (unanswered) this.events.onFailed(this, { error, retryable });
+  }
+
+  /** Session: a window opened, or there is room again. */
+  proceed(): void {
+    if (this.#over) return;
+    const pending = this.#pending;
+    while (pending !== null && pending.bytes > 0) {
+      if (this.#host.congested) {
+        this.#host.awaitRoom(this);
+        return;
+      }
+      const head = pending.peek()!;
+      const sent = this.#host.sendData(this, head);
+      pending.skip(sent);
+      if (sent < head.length) {
+        this.#host.awaitWindow(this);
+        return;
+      }
+    }
+    if (this.#ending && !this.#endSent) this.#sendEnd();
+    if (!this.#wantsDrain) return;
+    if (this.#host.congested) {
+      this.#host.awaitRoom(this);
+      return;
+    }
+    this.#wantsDrain = false;
+    if (!this.#ending) this.#handler?.onDrain();
+  }
+
+  /** For the tick alone. */
+  reportClose(): void {
+    if (this.#closeReported || this.#handler === null) return;
+    this.#closeReported = true;
+    this.#handler.onClose(this.#closeError, this.#wasReset);
+  }
+
+  get #answered(): boolean {
+    return this.headersSent && this.headersReceived;
+  }
+
+  #handOver(chunk: Buffer): number {
+    this.bytesRead += chunk.length;
+    const took = this.#handler!.onData(chunk);
+    if (took & Took.Pause) {
+      this.#paused = true;
+      this.#uncredited += chunk.length;
+    } else if (!this.#over) {
+      this.#host.credit(this, chunk.length);
+    }
+    return took;
+  }
+
+  #deliverInbox(): void {
+    const inbox = this.#inbox;
+    if (inbox !== null) {
+      this.#delivering = true;
+      while (!this.#paused && !this.#over) {
+        const chunk = inbox.shift();
+        if (chunk === null) break;
+        this.#handOver(chunk);
+      }
+      this.#delivering = false;
+    }
+    if (this.remoteEnded && this.unreadBytes === 0 && !this.#over) this.#deliverEnd();
+  }
+
+  #deliverEnd(): void {
+    if (this.#endDelivered) return;
+    this.#endDelivered = true;
+    this.#handler!.onEnd();
+    this.#checkDone();
+  }
+
+  #sendEnd(): void {
+    this.#host.sendEnd(this);
+    this.#onEndSent();
+  }
+
+  #onEndSent(): void {
+    this.#endSent = true;
+    if (this.remoteEnded) this.#host.forget(this);
+    this.#checkDone();
+  }
+
+  #checkDone(): void {
+    if (this.#endSent && this.#endDelivered && !this.#over) this.#finish(this.#closeError, false);
+  }
+
+  #finish(error: MeshError | null, wasReset: boolean): void {
+    this.#over = true;
+    this.#closeError = error;
+    this.#wasReset = wasReset;
+    this.#inbox = null;
+    this.#pending = null;
+    this.#host.forget(this);
+    // Never from inside `end`, `reset` or `destroy`.
+    if (this.#handler !== null) process.nextTick(report, this);
+  }
+}
+
+function begin(stream: H2Stream): void {
+  stream.begin();
+}
+
+function report(stream: H2Stream): void {
+  stream.reportClose();
+}

@@ -1,0 +1,105 @@
+// Opens a TLS connection to a peer proxy as a ByteStream: TCP, handshake, and who the peer is.
+import { type ConnectionOptions, connect, type SecureContext, type TLSSocket } from 'node:tls';
+import { MeshError, messageOf } from '../base/errors.ts';
+import { hostPort } from './connect-tcp.ts';
+import { ReadMemory } from './read-memory.ts';
+import { peerUris, sessionFault } from './tls-peer.ts';
+import { TlsStream } from './tls-stream.ts';
+
+/** One TLS record and what Node hands over at a time. */
+const tlsReadBytes = 16 * 1024;
+
+export interface ConnectTlsOptions {
+  /** An address. */
+  readonly host: string;
+  readonly port: number;
+  readonly localAddress?: string;
+  readonly secureContext: SecureContext;
+  /** Until TCP is connected, and from then until TLS is. */
+  readonly connectTimeoutMs: number;
+  readonly handshakeTimeoutMs: number;
+  /** TCP is connected, the handshake begins. */
+  readonly onTcpConnected?: () => void;
+}
+
+export interface TlsConnected {
+  readonly stream: TlsStream;
+  /** URI SANs of the verified certificate. */
+  readonly uris: readonly string[];
+}
+
+/**
+ * Calls back exactly once: with a stream over verified TLS 1.3 (chain and dates; whose certificate it is says `uris`, for
+ * the caller to judge), or with CONNECT_FAILED, CONNECT_TIMEOUT or TLS_FAILED. Returns a function that gives up.
+ */
+export function connectTls(
+  options: ConnectTlsOptions,
+  callback: (error: MeshError | null, connected: TlsConnected | null) => void,
+): () => void {
+  const address = hostPort(options.host, options.port);
+  const memory = new ReadMemory('own', tlsReadBytes);
+  let stream: TlsStream | null = null;
+  const settings: ConnectionOptions & { onread: unknown } = {
+    host: options.host,
+    port: options.port,
+    secureContext: options.secureContext,
+    servername: '',
+    ALPNProtocols: ['h2'],
+    rejectUnauthorized: true,
+    // The identity is in the URI SAN, not in a host name: the caller compares it.
+    checkServerIdentity: () => undefined,
+    onread: {
+      buffer: () => memory.current(),
+      callback: (bytes: number, chunk: Buffer) =>
+        stream?.received(bytes === chunk.length ? chunk : chunk.subarray(0, bytes)) ?? false,
+    },
+  };
+  const socket: TLSSocket = connect(
+    options.localAddress === undefined
+      ? settings
+      : ({ ...settings, localAddress: options.localAddress } as ConnectionOptions),
+  );
+  let settled = false;
+  let connected = false;
+  const settle = (error: MeshError | null, uris: readonly string[]): void => {
+    if (settled) return;
+    settled = true;
+    clearTimeout(timer);
+    if (error !== null) {
+      socket.destroy();
+      callback(error, null);
+      return;
+    }
+    socket.pause();
+    stream = new TlsStream(socket, null, memory);
+    callback(null, { stream, uris });
+  };
+  const fail = (reason: string, cause: unknown): void =>
+    settle(new MeshError(connected ? 'TLS_FAILED' : 'CONNECT_FAILED', { address, reason }, { cause }), []);
+  let timer = setTimeout(() => {
+    settle(new MeshError('CONNECT_TIMEOUT', { address, timeoutMs: options.connectTimeoutMs }), []);
+  }, options.connectTimeoutMs);
+  socket.setNoDelay(true);
+  socket.on('connect', () => {
+    connected = true;
+    options.onTcpConnected?.();
+    clearTimeout(timer);
+    timer = setTimeout(
+      () => fail(`no end of the handshake in ${options.handshakeTimeoutMs} ms`, undefined),
+      options.handshakeTimeoutMs,
+    );
+  });
+  socket.on('error', (error: Error) => fail(messageOf(error), error));
+  socket.on('close', () => fail('closed by the peer', undefined));
+  socket.on('secureConnect', () => {
+    const fault = socket.authorized ? sessionFault(socket) : `not authorized: ${socket.authorizationError}`;
+    if (fault !== '') fail(fault, undefined);
+    else settle(null, peerUris(socket));
+  });
+  return () => {
+    if (settled) return;
+    settled = true;
+    clearTimeout(timer);
+    socket.destroy();
+  };
+}

@@ -1,0 +1,46 @@
+// The Pod objects of the node proxies, as the DaemonSet `ambient-node` of a cluster has them: on the host's network,
+// with a uid that their tokens are bound to. The lab runs the programs itself, so no kubelet takes them up.
+import type { NodePlan } from './addresses.ts';
+import { unmanagedAnnotation } from './kubelet.ts';
+import type { Pod } from './objects.ts';
+import { withCondition } from './pods.ts';
+import { rfc3339 } from './store.ts';
+import { nodeAccount, systemNamespace } from './system-config.ts';
+
+/** The pod of a node's proxy. */
+export const nodePodName = (nodeName: string) => `ambient-node-${nodeName}`;
+
+/** The object of a node proxy that has not started yet. */
+export function nodeProxyPod(node: NodePlan, nowMs: number): Pod {
+  const ips = node.addresses.map((ip) => ({ ip }));
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name: nodePodName(node.name),
+      namespace: systemNamespace,
+      labels: { app: 'ambient-node', 'app.kubernetes.io/name': 'ambient-node' },
+      annotations: { [unmanagedAnnotation]: 'true' },
+    },
+    spec: {
+      nodeName: node.name,
+      serviceAccountName: nodeAccount,
+      hostNetwork: true,
+      containers: [{ name: 'ambient-node', image: 'ambient/node' }],
+    },
+    status: {
+      phase: 'Running',
+      hostIP: node.addresses[0],
+      hostIPs: ips,
+      podIP: node.addresses[0],
+      podIPs: ips,
+      startTime: rfc3339(nowMs),
+      conditions: [],
+    },
+  };
+}
+
+/** The pod with its condition `Ready`. */
+export function withReadiness(pod: Pod, ready: boolean, nowMs: number): Pod {
+  return withCondition(withCondition(pod, 'ContainersReady', ready, nowMs), 'Ready', ready, nowMs);
+}

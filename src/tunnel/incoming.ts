@@ -1,0 +1,78 @@
+// One CONNECT that a peer sent, until it is answered.
+import { ErrorCode } from '../h2/constants.ts';
+import { headerOf, joinedHeader } from '../h2/header-check.ts';
+import type { H2Stream } from '../h2/stream.ts';
+import type { ByteStream } from '../io/byte-stream.ts';
+import type { SpiffeId } from '../model/types.ts';
+import { baggageHeader, forwardedHeader, servesHeader, servesNode, traceparentHeader } from './names.ts';
+import type { IncomingTunnel } from './types.ts';
+
+export interface IncomingPeer {
+  readonly identity: SpiffeId;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localAddress: string;
+}
+
+export class Incoming implements IncomingTunnel {
+  onAbort: (() => void) | null = null;
+  readonly authority: string;
+  readonly baggage: string;
+  readonly forwarded: string;
+  readonly traceparent: string;
+  readonly isConnect: boolean;
+  readonly #stream: H2Stream;
+  readonly #peer: IncomingPeer;
+  #answered = false;
+
+  constructor(stream: H2Stream, headers: readonly string[], peer: IncomingPeer) {
+    this.#stream = stream;
+    this.#peer = peer;
+    this.isConnect = headerOf(headers, ':method') === 'CONNECT';
+    this.authority = headerOf(headers, ':authority');
+    this.baggage = joinedHeader(headers, baggageHeader);
+    this.forwarded = headerOf(headers, forwardedHeader);
+    this.traceparent = headerOf(headers, traceparentHeader);
+    stream.events = {
+      onHeaders: () => undefined,
+      onFailed: () => {
+        if (this.#answered) return;
+        this.#answered = true;
+        this.onAbort?.();
+      },
+    };
+  }
+
+  get peerIdentity(): SpiffeId {
+    return this.#peer.identity;
+  }
+
+  get remoteAddress(): string {
+    return this.#peer.remoteAddress;
+  }
+
+  get remotePort(): number {
+    return this.#peer.remotePort;
+  }
+
+  get localAddress(): string {
+    return this.#peer.localAddress;
+  }
+
+  accept(baggage: string): ByteStream {
+    if (!this.#answered) {
+      this.#answered = true;
+      const headers = [':status', '200', servesHeader, servesNode];
+      if (baggage !== '') headers.push(baggageHeader, baggage);
+      this.#stream.respond(headers, false);
+    }
+    return this.#stream;
+  }
+
+  reject(status: 400 | 401 | 503): void {
+    if (this.#answered) return;
+    this.#answered = true;
+    this.#stream.respond([':status', String(status)], true);
+    this.#stream.abort(ErrorCode.NoError);
+  }
+}
