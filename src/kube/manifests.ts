@@ -125,7 +125,7 @@ function readResource(object: ObjectReader): Resource | string {
   }
   if (!entry.versions.includes(apiVersion.slice(slash + 1))) {
     const known = entry.versions.map((version) => (group === '' ? version : `${group}/${version}`));
-    object.fail('apiVersion', `must be ${known.join(' or ')} for a ${kind}, not "${apiVersion}"`);
+    object.fail('apiVersion', `must be ${known.join(' or ')} for ${kind}, not "${apiVersion}"`);
   }
   return entry.read(object, readMeta(object, apiVersion, entry));
 }
