@@ -89,6 +89,7 @@ export function edgeTable(rows: readonly EdgeRow[], view: TableView): string {
     { header: 'CONNS', value: (row) => row.opened },
     { header: 'OPEN', value: (row) => row.active },
     { header: 'BYTES/S', value: (row) => (row.bytesPerS === null ? null : bytesText(row.bytesPerS)), right: true },
+    { header: 'FAILED', value: (row) => row.failed || null, right: true },
     {
       header: 'REFUSED',
       value: (row) => row.refused || null,
@@ -96,11 +97,7 @@ export function edgeTable(rows: readonly EdgeRow[], view: TableView): string {
       tone: (row) => (row.refused > 0 ? 'bad' : null),
     },
     { header: 'BY', value: (row) => refusedByText(row.refusedBy) },
-    {
-      header: 'FAILED',
-      wide: true,
-      value: (row) => (row.failed === 0 ? null : `${row.failed} (${row.flags.join(',')})`),
-    },
+    { header: 'FLAGS', wide: true, value: (row) => row.flags.join(',') },
     { header: 'SENT', wide: true, value: (row) => bytesText(row.bytesSent), right: true },
     { header: 'RECEIVED', wide: true, value: (row) => bytesText(row.bytesReceived), right: true },
   ];
@@ -120,11 +117,12 @@ function refusedByText(key: string | null): string | null {
 /** How an edge is carried, in the words of the table. */
 export function carriedText(edge: EdgeSummary): string {
   if (edge.opened === 0 && edge.refused > 0) return 'refused';
+  if (edge.opened === 0 && edge.failed > 0) return 'failed';
   return { mtls: 'mTLS', 'same-node': 'same node', plaintext: 'plaintext' }[edge.transport];
 }
 
 function carriedTone(edge: EdgeSummary): Tone {
-  if (edge.opened === 0 && edge.refused > 0) return 'bad';
+  if (edge.opened === 0) return 'bad';
   return edge.transport === 'plaintext' ? 'warn' : 'good';
 }
 
