@@ -98,6 +98,10 @@ async function showOnce(io: CliIo, lab: LabClient, expected: readonly ExpectedEd
     judged = judgeEdges(expected, rows);
     met = judged.every((one) => one.met);
   }
+  // One more time, so that edges which have only just appeared have a speed too.
+  if (!(await pause(sampleEveryMs, io.interruption()))) return exitCodes.interrupted;
+  rows = await meter.sample(lab);
+  judged = judgeEdges(expected, rows);
   io.stdout.write(edgeTable(telling(rows), { wide: false, paint: io.stdoutColour ? coloured : plain }));
   const wrong = judged.filter((one) => !one.met);
   for (const one of wrong) io.stderr.write(`${judgementText(one)}\n`);
@@ -135,7 +139,7 @@ function tryThis(edges: number): string {
 Seven pods on two nodes, ${edges} edges. In another terminal, try:
   npx ambientctl lab exec${which} -n shop deploy/web -- ${ask}
   npx ambientctl why${which} -n shop deploy/web svc/payments.shop
-  npx ambientctl lab fault kill${which} node/node-2        # its pods go silent, nothing leaks; watch it come back
+  npx ambientctl lab fault kill${which} node/node-2   # SIGKILL: nothing leaks, and it is back in a second
 Ctrl-C ends it and leaves nothing behind.
 
 `;
