@@ -20,11 +20,17 @@ import { describeMachine, type MetricName, metricNames, type Report, type Report
 import { spreadOf } from './statistics.ts';
 import { makeTopology, serverAddress, type Topology } from './topology.ts';
 
+/** What is measured together, in this order. */
+export const metricGroups = ['memory', 'requests', 'latency', 'connections', 'bulk'] as const;
+export type MetricGroup = (typeof metricGroups)[number];
+
 export interface L4Options {
   readonly rounds: number;
   readonly quick: boolean;
   /** Names of paths to measure; empty for all. */
   readonly only: readonly string[];
+  /** Groups of metrics to measure; empty for all. */
+  readonly groups: readonly MetricGroup[];
   readonly dir: string;
   readonly cacheDir: string;
   readonly say: (line: string) => void;
@@ -82,13 +88,13 @@ export class L4Bench {
   async run(): Promise<Report> {
     const startedAt = new Date().toISOString();
     const paths = await this.#startAll();
-    for (const running of paths) await this.#attempt(running, () => this.#memory(running));
+    if (this.#isAsked('memory')) for (const running of paths) await this.#attempt(running, () => this.#memory(running));
     for (const running of this.#alive(paths)) {
       await this.#attempt(running, () => this.#load(running, '/', connectionsOf.requests, this.#durations.warmUpS));
     }
     for (let round = 0; round < this.#options.rounds; round++) {
       this.#options.say(`round ${round + 1} of ${this.#options.rounds}`);
-      for (const measure of [this.#requests, this.#oneConnection, this.#reconnect, this.#bulk]) {
+      for (const measure of this.#measures()) {
         const alive = this.#alive(paths);
         const order = [...alive.slice(round % alive.length), ...alive.slice(0, round % alive.length)];
         for (const running of order) await this.#attempt(running, () => measure.call(this, running));
@@ -178,6 +184,20 @@ export class L4Bench {
   }
 
   // === The measurements ===
+
+  #isAsked(group: MetricGroup): boolean {
+    return this.#options.groups.length === 0 || this.#options.groups.includes(group);
+  }
+
+  #measures(): ((running: RunningPath) => Promise<void>)[] {
+    const all = [
+      ['requests', this.#requests],
+      ['latency', this.#oneConnection],
+      ['connections', this.#reconnect],
+      ['bulk', this.#bulk],
+    ] as const;
+    return all.filter(([group]) => this.#isAsked(group)).map(([, measure]) => measure);
+  }
 
   async #memory(running: RunningPath): Promise<void> {
     if (running.proxies.length === 0) return;

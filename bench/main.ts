@@ -5,7 +5,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { ensureTools } from '../native-free/tools.ts';
 import { isMeshError, MeshError, messageOf } from '../src/base/errors.ts';
-import { L4Bench } from './l4.ts';
+import { L4Bench, type MetricGroup, metricGroups } from './l4.ts';
 import { installEnvoy } from './paths/envoy.ts';
 import { type Report, renderReport } from './report.ts';
 import { enterSandbox, runInSandbox, sandboxDir } from './sandbox.ts';
@@ -34,12 +34,13 @@ const say = (line: string): void => {
   process.stderr.write(`bench: ${line}\n`);
 };
 
-const usage = `usage: npm run bench -- l4 [--rounds N] [--quick] [--json FILE] [--path NAME]… [--node-flag FLAG]…
+const usage = `usage: npm run bench -- l4 [OPTION]…
   l4             our pair of node proxies, HAProxy's, Envoy's, and none, between two pods on two nodes
   --rounds N     rounds over all paths; 3 unless given, 1 with --quick
   --quick        short runs; ends within 90 s
   --json FILE    the report as JSON (a relative FILE is taken from the project's root)
   --path NAME    only this path (direct, haproxy, envoy-hbone, ambient); may be given again
+  --metric GROUP only these figures (memory, requests, latency, connections, bulk); may be given again
   --node-flag F  a flag for the Node of our own proxies, such as --cpu-prof; may be given again
 `;
 
@@ -52,6 +53,7 @@ async function main(args: readonly string[]): Promise<number> {
       rounds: { type: 'string' },
       quick: { type: 'boolean', default: false },
       path: { type: 'string', multiple: true, default: [] },
+      metric: { type: 'string', multiple: true, default: [] },
       'node-flag': { type: 'string', multiple: true, default: [] },
       ztunnel: { type: 'string' },
       help: { type: 'boolean', short: 'h', default: false },
@@ -72,13 +74,16 @@ async function main(args: readonly string[]): Promise<number> {
   if (!Number.isInteger(rounds) || rounds < 1 || rounds > roundsMax) {
     throw new MeshError('USAGE', { reason: `--rounds takes a whole number from 1 to ${roundsMax}` });
   }
+  const groups = metricGroups.filter((group) => values.metric.includes(group));
+  const unknown = values.metric.filter((name) => !groups.some((group) => group === name));
+  if (unknown.length > 0) throw new MeshError('USAGE', { reason: `--metric takes ${metricGroups.join(', ')}` });
   const dir = sandboxDir();
   if (dir === null) {
     ensureTools(tools);
     if (values.path.length === 0 || values.path.includes('envoy-hbone')) installEnvoy(cacheDir, say);
     return await runInSandbox(import.meta.filename, args);
   }
-  const report = await measure(dir, rounds, values);
+  const report = await measure(dir, rounds, groups, values);
   process.stdout.write(`\n${renderReport(report, reference)}`);
   if (values.json !== undefined) writeReport(path.resolve(root, values.json), report);
   const wanted = new Set(['ambient', ...values.path]);
@@ -89,12 +94,14 @@ async function main(args: readonly string[]): Promise<number> {
 async function measure(
   dir: string,
   rounds: number,
+  groups: readonly MetricGroup[],
   values: { quick: boolean; path: string[]; 'node-flag': string[] },
 ): Promise<Report> {
   const bench = new L4Bench({
     rounds,
     quick: values.quick,
     only: values.path,
+    groups,
     dir,
     cacheDir,
     say,

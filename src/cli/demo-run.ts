@@ -98,7 +98,11 @@ async function showOnce(io: CliIo, lab: LabClient, expected: readonly ExpectedEd
     judged = judgeEdges(expected, rows);
     met = judged.every((one) => one.met);
   }
-  io.stdout.write(edgeTable(rows, { wide: false, paint: io.stdoutColour ? coloured : plain }));
+  // One more time, so that edges which have only just appeared have a speed too.
+  if (!(await pause(sampleEveryMs, io.interruption()))) return exitCodes.interrupted;
+  rows = await meter.sample(lab);
+  judged = judgeEdges(expected, rows);
+  io.stdout.write(edgeTable(telling(rows), { wide: false, paint: io.stdoutColour ? coloured : plain }));
   const wrong = judged.filter((one) => !one.met);
   for (const one of wrong) io.stderr.write(`${judgementText(one)}\n`);
   io.stderr.write(`${judged.length - wrong.length} of ${judged.length} edges carry traffic as the samples say\n`);
@@ -111,10 +115,17 @@ async function showLive(io: CliIo, lab: LabClient, edges: number): Promise<numbe
   const screen = new Redraw(io);
   const view = { wide: false, paint: io.stdoutColour ? coloured : plain };
   await meter.sample(lab);
-  while (await pause(sampleEveryMs, io.interruption())) screen.draw(edgeTable(await meter.sample(lab), view));
+  while (await pause(sampleEveryMs, io.interruption())) screen.draw(edgeTable(telling(await meter.sample(lab)), view));
   screen.end();
   io.stderr.write('\nending the lab\n');
   return exitCodes.fine;
+}
+
+/**
+ * Without the calls that came before their destination was up: what only failed says nothing about who talks to whom.
+ */
+function telling(rows: readonly EdgeRow[]): EdgeRow[] {
+  return rows.filter((row) => row.opened > 0 || row.refused > 0);
 }
 
 function tryThis(edges: number): string {
@@ -122,11 +133,13 @@ function tryThis(edges: number): string {
     findTool('curl') === null
       ? `node -e "fetch('http://catalog/').then(r=>r.text()).then(console.log)"`
       : 'curl -s http://catalog/';
+  const others = listLabs().some((lab) => lab.name !== labName);
+  const which = others ? ` --lab ${labName}` : '';
   return `
 Seven pods on two nodes, ${edges} edges. In another terminal, try:
-  npx ambientctl lab exec -n shop deploy/web -- ${ask}
-  npx ambientctl why -n shop deploy/web svc/payments.shop
-  npx ambientctl lab fault kill node/node-2        # its pods go silent, nothing leaks; watch it come back
+  npx ambientctl lab exec${which} -n shop deploy/web -- ${ask}
+  npx ambientctl why${which} -n shop deploy/web svc/payments.shop
+  npx ambientctl lab fault kill${which} node/node-2   # SIGKILL: nothing leaks, and it is back in a second
 Ctrl-C ends it and leaves nothing behind.
 
 `;

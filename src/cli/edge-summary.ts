@@ -48,7 +48,8 @@ interface Entry {
 /** Edges of the whole mesh, sorted by name: one per source workload, destination workload and transport. */
 export function summarizeEdges(dumps: readonly Pick<NodeDump, 'edges'>[]): EdgeSummary[] {
   const entries = new Map<string, Entry>();
-  for (const edge of dumps.flatMap((dump) => dump.edges)) {
+  for (const reported of dumps.flatMap((dump) => dump.edges)) {
+    const edge = withServiceNamespace(reported);
     const key = [partyKey(edge.source, ''), partyKey(edge.destination, edge.destination.service), edge.transport].join(
       ' ',
     );
@@ -57,6 +58,13 @@ export function summarizeEdges(dumps: readonly Pick<NodeDump, 'edges'>[]): EdgeS
     addEdge(entry, edge);
   }
   return [...entries.values()].map(summaryOf).toSorted((a, b) => compare(edgeName(a), edgeName(b)));
+}
+
+/** Where no endpoint was chosen, only the host name of the service says in which namespace it is. */
+function withServiceNamespace(edge: EdgeView): EdgeView {
+  const { destination } = edge;
+  if (destination.namespace !== '' || destination.service === '') return edge;
+  return { ...edge, destination: { ...destination, namespace: destination.service.split('.')[1] ?? '' } };
 }
 
 /** `NAMESPACE/WORKLOAD`, by the service's name where no workload was chosen. */

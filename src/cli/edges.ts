@@ -2,6 +2,7 @@
 // policy.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LabClient } from '../lab/control-client.ts';
+import { converted } from '../model/converted-policies.ts';
 import type { NodeDump } from '../model/views.ts';
 import { type Command, type CommandContext, type CommandResult, flagOption, render, textOption } from './command.ts';
 import { type EdgeSummary, partyKey, summarizeEdges } from './edge-summary.ts';
@@ -88,32 +89,40 @@ export function edgeTable(rows: readonly EdgeRow[], view: TableView): string {
     { header: 'CONNS', value: (row) => row.opened },
     { header: 'OPEN', value: (row) => row.active },
     { header: 'BYTES/S', value: (row) => (row.bytesPerS === null ? null : bytesText(row.bytesPerS)), right: true },
+    { header: 'FAILED', value: (row) => row.failed || null, right: true },
     {
       header: 'REFUSED',
       value: (row) => row.refused || null,
       right: true,
       tone: (row) => (row.refused > 0 ? 'bad' : null),
     },
-    { header: 'BY', value: (row) => row.refusedBy },
-    {
-      header: 'FAILED',
-      wide: true,
-      value: (row) => (row.failed === 0 ? null : `${row.failed} (${row.flags.join(',')})`),
-    },
+    { header: 'BY', value: (row) => refusedByText(row.refusedBy) },
+    { header: 'FLAGS', wide: true, value: (row) => row.flags.join(',') },
     { header: 'SENT', wide: true, value: (row) => bytesText(row.bytesSent), right: true },
     { header: 'RECEIVED', wide: true, value: (row) => bytesText(row.bytesReceived), right: true },
   ];
   return table(columns, rows, view, 'no traffic yet');
 }
 
+/** The policy as its author knows it: on the wire PeerAuthentication is a policy under a name of its own. */
+function refusedByText(key: string | null): string | null {
+  if (key === null) return null;
+  const slash = key.indexOf('/');
+  const name = key.slice(slash + 1);
+  const origin = converted.originOf(name);
+  if (origin === null) return key;
+  return origin === name ? 'PeerAuthentication STRICT' : `PeerAuthentication ${key.slice(0, slash)}/${origin}`;
+}
+
 /** How an edge is carried, in the words of the table. */
 export function carriedText(edge: EdgeSummary): string {
   if (edge.opened === 0 && edge.refused > 0) return 'refused';
+  if (edge.opened === 0 && edge.failed > 0) return 'failed';
   return { mtls: 'mTLS', 'same-node': 'same node', plaintext: 'plaintext' }[edge.transport];
 }
 
 function carriedTone(edge: EdgeSummary): Tone {
-  if (edge.opened === 0 && edge.refused > 0) return 'bad';
+  if (edge.opened === 0) return 'bad';
   return edge.transport === 'plaintext' ? 'warn' : 'good';
 }
 

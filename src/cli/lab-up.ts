@@ -34,13 +34,17 @@ export const labUp: Command = async ({ io, ...context }) => {
     io.stderr.write(`next: ambientctl lab status, ambientctl edges -w, ambientctl lab down ${name}\n`);
     return {
       data: status,
-      text: () =>
-        `lab ${name} is ready: ${status.nodes.length} nodes, ${status.pods.length} pods, every proxy in step\n`,
+      text: () => `lab ${name} is ready: ${status.nodes.length} nodes, ${podCount(status)} pods, every proxy in step\n`,
     };
   } finally {
     interruption.removeEventListener('abort', abort);
   }
 };
+
+/** Pods of the manifests: those of the mesh itself do not count. */
+function podCount(status: LabStatus): number {
+  return status.pods.filter((pod) => pod.namespace !== 'ambient-system').length;
+}
 
 /** One line of a lab's start on stderr. */
 export function sayProgress(io: CliIo, progress: LabProgress): void {

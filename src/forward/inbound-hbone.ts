@@ -14,31 +14,80 @@ import { baggageOf, identityOf } from './workload-names.ts';
 
 /**
  * Takes over a socket that was accepted on the HBONE port. It waits, bounded, for a pod that is not known yet and for
- * the certificate; a connection to what is no enrolled pod of this node is closed.
+ * the certificate; a connection to what is no enrolled pod of this node is reset.
  */
 export function acceptInboundHbone(context: ForwardContext, server: TunnelServer, socket: Socket): void {
+  const local = canonicalIp(socket.localAddress ?? '');
+  const remote = canonicalIp(socket.remoteAddress ?? '');
+  // A reset while it waits shows here or when TLS begins; either way nobody is left to tell.
   socket.on('error', ignore);
-  const address = canonicalIp(socket.localAddress ?? '');
-  if (address === null) return void socket.destroy();
-  const { index, config, podCidrs } = context;
-  const pod = index.workloadByAddress(address);
-  if (pod === null && isIn(podCidrs, address)) {
-    try {
-      context.holds.hold(address, (known) => {
-        if (known) acceptInboundHbone(context, server, socket);
-        else socket.destroy();
-      });
-    } catch {
-      socket.destroy();
-    }
-    return;
+  if (local === null || remote === null) socket.destroy();
+  else new Arrival(context, server, socket, remote, local).identify();
+}
+
+/** A TCP connection to the tunnel port on its way to TLS. */
+class Arrival {
+  readonly #context: ForwardContext;
+  readonly #server: TunnelServer;
+  readonly #socket: Socket;
+  readonly #remote: string;
+  readonly #local: string;
+
+  constructor(context: ForwardContext, server: TunnelServer, socket: Socket, remote: string, local: string) {
+    this.#context = context;
+    this.#server = server;
+    this.#socket = socket;
+    this.#remote = remote;
+    this.#local = local;
   }
-  if (pod === null || pod.node !== config.nodeName || pod.tunnelProtocol !== 'HBONE') return void socket.destroy();
-  context.credentials.want(identityOf(pod), (_error, credentials) => {
-    if (credentials === null || socket.destroyed) return void socket.destroy();
-    socket.off('error', ignore);
-    server.accept(socket, credentials, (tunnel) => acceptTunnel(context, credentials, tunnel));
-  });
+
+  /** Which pod was called: its certificate is shown, and only pods of its identity may be asked for. */
+  identify(): void {
+    const { index, config, podCidrs, holds } = this.#context;
+    const address = this.#local;
+    const pod = index.workloadByAddress(address);
+    const unknown = new MeshError('UNKNOWN_DESTINATION', { address });
+    if (pod !== null && pod.node === config.nodeName && pod.tunnelProtocol === 'HBONE') this.#certify(pod);
+    else if (pod !== null || !isIn(podCidrs, address)) this.#refuse(unknown);
+    else {
+      try {
+        holds.hold(address, (known) => (known ? this.identify() : this.#refuse(unknown)));
+      } catch (error) {
+        this.#refuse(MeshError.from(error));
+      }
+    }
+  }
+
+  #certify(pod: Workload): void {
+    this.#context.credentials.want(identityOf(pod), (error, credentials) => {
+      if (credentials === null) {
+        this.#refuse(MeshError.from(error));
+        return;
+      }
+      if (this.#socket.destroyed) return;
+      this.#socket.off('error', ignore);
+      this.#server.accept(this.#socket, credentials, (tunnel) => acceptTunnel(this.#context, credentials, tunnel));
+    });
+  }
+
+  #refuse(error: MeshError): void {
+    this.#socket.resetAndDestroy();
+    recordRefused(this.#context, error, this.#remote, this.#local);
+  }
+}
+
+/** One record for a peer that did not get as far as a CONNECT, so that somebody sees why. */
+export function recordRefused(context: ForwardContext, error: MeshError, remote: string, local: string): void {
+  const { index, tracker, config } = context;
+  const connection = new Connection(
+    context.nextId(),
+    'inbound',
+    // Unproven: named for the log, without identity.
+    { address: remote, port: 0, workload: index.workloadByAddress(remote), identity: null },
+    { address: local, port: config.ports.hbone, workload: index.workloadByAddress(local), identity: null },
+  );
+  connection.transport = 'mtls';
+  tracker.finish(connection, error);
 }
 
 /** One CONNECT on a session whose certificate is that of `credentials`. */

@@ -17,6 +17,8 @@ import { rfc3339 } from './store.ts';
 export interface ContainerRunnerOptions {
   readonly container: Container;
   readonly restartPolicy: string;
+  /** Between SIGTERM and SIGKILL. */
+  readonly graceMs: number;
   readonly agent: NodeAgent;
   readonly clock: Clock;
   readonly random: () => number;
@@ -119,7 +121,7 @@ export class ContainerRunner {
   }
 
   /** SIGTERM, SIGKILL after the grace period; resolves when the process has ended. Does not start again after it. */
-  async stop(graceMs: number): Promise<void> {
+  async stop(): Promise<void> {
     this.#stopping = true;
     this.#cancel?.();
     this.#unwatch();
@@ -128,7 +130,7 @@ export class ContainerRunner {
     await new Promise<void>((resolve) => {
       this.#waiters.add(resolve);
       process.signal('SIGTERM');
-      const cancel = this.#options.clock.after(graceMs, () => process.signal('SIGKILL'));
+      const cancel = this.#options.clock.after(this.#options.graceMs, () => process.signal('SIGKILL'));
       this.#waiters.add(cancel);
     });
   }
@@ -193,10 +195,9 @@ export class ContainerRunner {
   #restartFor(kind: ProbeKind): void {
     this.#unwatch();
     if (this.#failing === '') this.#failing = `the ${kind} probe failed`;
-    this.#process?.signal('SIGTERM');
     const process = this.#process;
-    const killAfterMs = 5_000;
-    this.#cancel = this.#options.clock.after(killAfterMs, () => process?.signal('SIGKILL'));
+    process?.signal('SIGTERM');
+    this.#cancel = this.#options.clock.after(this.#options.graceMs, () => process?.signal('SIGKILL'));
   }
 
   #exited(process: ContainerProcess, exit: ContainerExit): void {

@@ -1,6 +1,8 @@
 // One container: a process in the pod's network namespace, with mount, hostname and process namespaces of its own.
 //
-//   nsenter (network) ─▶ unshare (mount, uts, pid) ─▶ sh: hostname, bind mounts, cd ─▶ exec the command, as process 1
+//   nsenter (network) ─▶ unshare (mount, uts, pid) ─▶ sh, which waits
+//                                                   └▶ sh: /proc, hostname, bind mounts, cd ─▶ exec the command, as
+// process 1
 //
 // Having a process namespace of its own, a container takes everything it has started with it when it ends.
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -40,7 +42,7 @@ export class ContainerProcess {
     const log = openSync(plan.logFile, 'a');
     const [command = '', ...args] = [
       ...inNetns(plan.netns),
-      ...['unshare', '--mount', '--uts', '--pid', '--fork', '--kill-child', '--mount-proc', '--'],
+      ...['unshare', '--mount', '--uts', '--pid', '--', 'sh', '-c', waitScript],
       ...['sh', '-c', setupScript(plan), 'lab', ...plan.argv],
     ];
     this.#child = spawn(command, args, { stdio: ['ignore', log, log], env: { ...plan.env }, detached: true, cwd: '/' });
@@ -68,16 +70,22 @@ export class ContainerProcess {
     const { pid } = this;
     try {
       if (pid !== null) process.kill(pid, signal);
-      else if (!this.#exited && signal === 'SIGKILL') this.#child.kill('SIGKILL');
     } catch {
       // It ended in this very moment.
     }
   }
 }
 
+/**
+ * Its one child is the first process of the new namespace; it ends with that one's code. (`unshare --fork` may lose
+ * it.)
+ */
+const waitScript = '"$0" "$@" & exec 2>/dev/null; wait $!; exit $?';
+
 function setupScript(plan: ContainerPlan): string {
   const bind = plan.mounts.map(({ source, target }) => `mount --bind ${shellQuote(source)} ${shellQuote(target)}`);
   const steps = [
+    'mount -t proc proc /proc',
     `hostname ${shellQuote(plan.hostname)}`,
     ...bind,
     // Last, since the sources of the mounts above lie below the lab's own /run.

@@ -1,5 +1,5 @@
 // Faults on the links between nodes: cut, loss, delay, partition, and healing them.
-import { MeshError, messageOf } from '../base/errors.ts';
+import { isMeshError, MeshError, messageOf } from '../base/errors.ts';
 import type { NodePlan } from './addresses.ts';
 import type { LabFault } from './control-types.ts';
 import { nodeLink } from './network.ts';
@@ -61,7 +61,7 @@ export class LinkFaults {
       await run(['tc', 'qdisc', 'replace', 'dev', link, 'root', 'netem', 'delay', `${delayMs}ms`]);
       this.#delayed.add(link);
     } catch (error) {
-      const reason = `this kernel has no netem, which delays packets: ${messageOf(error)}`;
+      const reason = `delays need the netem of the kernel: ${reasonOf(error)}`;
       throw new MeshError('CONFIG_INVALID', { place: 'fault delay', reason }, { cause: error });
     }
   }
@@ -98,7 +98,7 @@ export class LinkFaults {
     try {
       await run(['nft', '-f', '-'], text.join('\n'));
     } catch (error) {
-      throw new MeshError('CONFIG_INVALID', { place: 'fault', reason: messageOf(error) }, { cause: error });
+      throw new MeshError('CONFIG_INVALID', { place: 'fault', reason: reasonOf(error) }, { cause: error });
     }
   }
 
@@ -108,4 +108,8 @@ export class LinkFaults {
     const names = this.#nodes().map((each) => each.name);
     throw new MeshError('NOT_FOUND', { what: `node ${nodeName}`, hint: `there are: ${names.join(', ')}` });
   }
+}
+
+function reasonOf(error: unknown): string {
+  return isMeshError(error) && typeof error.details.reason === 'string' ? error.details.reason : messageOf(error);
 }

@@ -20,6 +20,8 @@ export interface KubeletOptions {
   readonly logsDir: string;
   readonly podsDir: string;
   readonly admitted: (nodeName: string) => Promise<void>;
+  /** Resolves when the Service path of every node has caught up with the endpoints. */
+  readonly servicesSettled: () => Promise<void>;
   readonly volumes: (pod: Pod) => Pick<VolumeInput, 'token' | 'clusterRoots' | 'dns'>;
 }
 
@@ -32,6 +34,7 @@ interface KubeletNode {
   readonly pools: readonly AddressPool[];
 }
 
+const servicesSettleMaxMs = 1_000;
 const tokenRefreshMs = 10 * 60_000;
 /** The first two addresses of a range are the network's and, by custom, the gateway's. */
 const addressesSkipped = 2;
@@ -76,7 +79,7 @@ export class Kubelet {
     const runner = this.#runners.get(uid);
     if (isTerminating(pod)) {
       if (runner === undefined) this.#options.store.remove(pod);
-      else void runner.stop().then(() => this.#gone(uid, pod));
+      else void this.#end(runner, uid, pod);
       return;
     }
     const node = pod.spec.nodeName === undefined ? undefined : this.#nodes.get(pod.spec.nodeName);
@@ -84,6 +87,14 @@ export class Kubelet {
     const created = new PodRunner(pod, this.#hostOf(node, pod));
     this.#runners.set(uid, created);
     void created.start();
+  }
+
+  /** Services let go of a pod before it is asked to end: nobody is sent to one that has just gone. */
+  async #end(runner: PodRunner, uid: string, pod: Pod): Promise<void> {
+    const late = new Promise<void>((resolve) => this.#options.clock.after(servicesSettleMaxMs, resolve));
+    await Promise.race([this.#options.servicesSettled(), late]);
+    await runner.stop();
+    this.#gone(uid, pod);
   }
 
   #gone(uid: string, pod: Pod): void {

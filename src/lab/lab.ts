@@ -81,6 +81,7 @@ export class Lab {
       logsDir: paths.logs,
       podsDir: paths.pods,
       admitted: (nodeName) => this.system.captured(nodeName),
+      servicesSettled: () => this.#cluster.settled(),
       volumes: (pod) => this.#volumesOf(pod),
     });
   }

@@ -8,6 +8,7 @@ import { isMeshError, messageOf } from '../base/errors.ts';
 import { readDocuments } from './control-client.ts';
 import { ControlServer } from './control-server.ts';
 import type { LabProgress } from './control-types.ts';
+import { unmanagedAnnotation } from './kubelet.ts';
 import { Lab } from './lab.ts';
 import type { LabOptions } from './launch.ts';
 import { LabOperations } from './operations.ts';
@@ -53,7 +54,8 @@ async function main(): Promise<void> {
   await server.start();
   say({ type: 'step', message: `${lab.nodes.length} nodes are up; pods are starting` });
   await operations.waitInStep(options.timeoutMs);
-  say({ type: 'ready', message: `lab ${name}: ${lab.pods().length} pods on ${lab.nodes.length} nodes are ready` });
+  const podCount = lab.pods().filter((pod) => pod.metadata.annotations?.[unmanagedAnnotation] === undefined).length;
+  say({ type: 'ready', message: `lab ${name}: ${podCount} pods on ${lab.nodes.length} nodes are ready` });
 }
 
 process.on('uncaughtException', (error) => {

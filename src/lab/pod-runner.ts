@@ -111,9 +111,8 @@ export class PodRunner {
   }
 
   async #end(): Promise<void> {
-    const graceMs = (this.#pod.spec.terminationGracePeriodSeconds ?? 30) * 1000;
     const all = [...this.#containers, ...(this.#init === null ? [] : [this.#init])];
-    await Promise.all(all.map((each) => each.stop(graceMs)));
+    await Promise.all(all.map((each) => each.stop()));
     // Its namespace may never have come up.
     if (this.#link !== null) await this.#host.disconnect(this.#link).catch(() => {});
     this.#files?.remove();
@@ -162,9 +161,11 @@ export class PodRunner {
     const { agent, clock, random } = this.#host;
     const id = `${this.uid}/${container.name}`;
     const plan = () => this.#plan(container);
+    const graceMs = (this.#pod.spec.terminationGracePeriodSeconds ?? 30) * 1000;
     return new ContainerRunner({
       container,
       restartPolicy,
+      graceMs,
       agent,
       clock,
       random,

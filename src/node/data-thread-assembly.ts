@@ -1,11 +1,11 @@
 // Assembles the data path of one thread: the tables, what connections share, and how a change of the mesh reaches each.
 import { MeshError } from '../base/errors.ts';
-import { parseCidr } from '../base/ip.ts';
-import { Connection } from '../forward/connection.ts';
+import { canonicalIp, parseCidr } from '../base/ip.ts';
 import { ConnectionTracker } from '../forward/connection-tracker.ts';
 import type { ConnectTcp, ForwardConfig, ForwardContext } from '../forward/context.ts';
 import { EdgeRecorder } from '../forward/edge-recorder.ts';
 import { HoldQueue } from '../forward/hold-queue.ts';
+import { recordRefused } from '../forward/inbound-hbone.ts';
 import { judgeOf } from '../forward/judge.ts';
 import { Sweep, tickFor } from '../forward/sweep.ts';
 import { identityOf } from '../forward/workload-names.ts';
@@ -58,7 +58,7 @@ export class DataPath {
       nextId: () => `${threadId}-${++ids}`,
     };
     this.tunnelServer = createTunnelServer({
-      onHandshakeError: (error, remote, local) => recordHandshakeError(this.context, error, remote, local),
+      onHandshakeError: (error, remote, local) => recordRefused(this.context, error, plain(remote), plain(local)),
     });
     this.context.sweep.start();
   }
@@ -140,24 +140,15 @@ function isReplaced(before: Workload | null, now: Workload): boolean {
   return identityOf(before) !== identityOf(now) || before.addresses.some((address) => !now.addresses.includes(address));
 }
 
-/** A peer that did not get as far as a CONNECT: one record, so that somebody sees why. */
-function recordHandshakeError(context: ForwardContext, error: MeshError, remote: string, local: string): void {
-  const { index, tracker, config } = context;
-  const connection = new Connection(
-    context.nextId(),
-    'inbound',
-    // Unproven: named for the log, without identity.
-    { address: remote, port: 0, workload: index.workloadByAddress(remote), identity: null },
-    { address: local, port: config.ports.hbone, workload: index.workloadByAddress(local), identity: null },
-  );
-  connection.transport = 'mtls';
-  tracker.finish(connection, error);
-}
-
 function cidrsOf(texts: readonly string[]) {
   return texts.map((text) => {
     const cidr = parseCidr(text);
     if (cidr === null) throw new MeshError('CONFIG_INVALID', { place: 'podCidrs', reason: `${text} is no network` });
     return cidr;
   });
+}
+
+/** Sockets show IPv4 peers in IPv6 form. */
+function plain(address: string): string {
+  return canonicalIp(address) ?? address;
 }

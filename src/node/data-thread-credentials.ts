@@ -1,8 +1,8 @@
 // The certificates of a data thread: one ready TLS context per identity. The main thread holds and renews them; a data
 // thread asks for one it has not seen, once, and lets the connections that need it wait, bounded in number and time.
-import { createSecureContext } from 'node:tls';
 import { MeshError, messageOf } from '../base/errors.ts';
 import type { CredentialSource } from '../forward/context.ts';
+import { tunnelSecureContext } from '../io/tls-context.ts';
 import type { SpiffeId } from '../model/types.ts';
 import type { TunnelCredentials } from '../tunnel/types.ts';
 import type { ToDataThread } from './messages.ts';
@@ -23,9 +23,6 @@ interface Waiter {
   readonly callback: Callback;
   readonly timer: NodeJS.Timeout;
 }
-
-/** What peers and we speak: TLS 1.3, the cipher that is cheapest with AES instructions first. */
-const cipherSuites = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384';
 
 /** Credentials by identity. */
 export class CredentialStore implements CredentialSource {
@@ -99,13 +96,8 @@ export class CredentialStore implements CredentialSource {
     const { identity, notAfterMs } = message;
     let credentials: TunnelCredentials;
     try {
-      const secureContext = createSecureContext({
-        key: message.keyPem,
-        cert: message.chainPem.join('\n'),
-        ca: [...message.rootsPem],
-        minVersion: 'TLSv1.3',
-        ciphers: cipherSuites,
-      });
+      const { keyPem, rootsPem } = message;
+      const secureContext = tunnelSecureContext({ keyPem, chainPem: message.chainPem.join('\n'), rootsPem });
       const { trustDomain } = this.#options;
       credentials = { identity, trustDomain, secureContext, generation: ++this.#generation, notAfterMs };
     } catch (error) {

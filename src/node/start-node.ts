@@ -23,6 +23,7 @@ import type { Listeners } from './listeners.ts';
 import { canonicalNames, captureFor, localIdentities, wholeMesh } from './local-pods.ts';
 import { MeshKeeper } from './mesh-keeper.ts';
 import type { DataThreadStart } from './messages.ts';
+import { Readiness } from './readiness.ts';
 import { StateStore } from './state-store.ts';
 import { ThreadPool } from './thread-pool.ts';
 
@@ -65,8 +66,13 @@ const drainGraceMs = 1_000;
  */
 export async function startNode(config: NodeConfig, options: NodeOptions): Promise<RunningNode> {
   const node = new NodeProxy(config, options);
-  await node.start();
-  return node;
+  try {
+    await node.start();
+    return node;
+  } catch (error) {
+    await node.close();
+    throw error;
+  }
 }
 
 class NodeProxy implements RunningNode {
@@ -81,19 +87,15 @@ class NodeProxy implements RunningNode {
   readonly #capture: CaptureKeeper;
   readonly #certificates: CertificateKeeper;
   readonly #client: CertificateClient | null;
+  readonly #readiness: Readiness;
   readonly #metrics: NodeMetrics;
   readonly #admin: AdminServers;
   readonly #savedAt: string | null;
   readonly #listeners: NodeOptions['listeners'];
   readonly #onEnd: () => void;
-  #knowsPods = false;
-  /** Every local identity has had its certificate once: a pod that comes later does not make the node unready. */
-  #wasCertified = false;
-  #isDraining = false;
   #draining: Promise<void> | null = null;
   #closing: Promise<void> | null = null;
   #cancelSnapshot: (() => void) | null = null;
-  #lastPending = '';
 
   constructor(config: NodeConfig, options: NodeOptions) {
     const { clock = systemClock, random = Math.random } = options;
@@ -107,7 +109,8 @@ class NodeProxy implements RunningNode {
     const shared = { clock, random, log: this.#log };
     this.#store = this.#openStore();
     const saved = this.#store?.loadMesh() ?? null;
-    this.#savedAt = saved?.savedAt ?? null;
+    const savedAt = saved?.savedAt ?? null;
+    this.#savedAt = savedAt;
     this.#threads = new ThreadPool({ ...shared, ...this.#threadOptions(options) });
     this.#client = config.controllerUrl === '' ? null : this.#certificateClient();
     this.#certificates = new CertificateKeeper({
@@ -135,14 +138,21 @@ class NodeProxy implements RunningNode {
         this.#onProgress();
       },
     });
+    const parts = {
+      mesh: this.#mesh,
+      certificates: this.#certificates,
+      threads: this.#threads,
+      capture: this.#capture,
+    };
+    this.#readiness = new Readiness({ ...parts, log: this.#log, savedAt });
     this.#metrics = new NodeMetrics(() => this.#reading(), { version, node: config.nodeName });
     this.#admin = new AdminServers(config, {
       dump: () => this.dump(),
       scrape: () => this.#metrics.scrape(),
-      readiness: () => ({ pending: this.pending(), note: this.#note() }),
+      readiness: () => ({ pending: this.pending(), note: this.#readiness.note() }),
       setLogLevel: (level) => this.#setLogLevel(level),
       drain: () => void this.drain(),
-      killThread: (id) => this.#threads.kill(id),
+      killThread: (id) => this.#threads.crash(id),
     });
   }
 
@@ -161,18 +171,7 @@ class NodeProxy implements RunningNode {
   }
 
   pending(): string[] {
-    const pending: string[] = [];
-    if (this.#isDraining) pending.push('draining');
-    if (!this.#mesh.isKnown) {
-      pending.push(`discovery (${this.#mesh.view().lastError ?? 'waiting for the whole mesh'})`);
-    }
-    const missing = this.#certificates.missing();
-    if (missing.length > 0 && !this.#wasCertified) pending.push(`certificates (${missing.join(', ')})`);
-    const threads = this.#threads.views();
-    const serving = threads.filter(({ state }) => state === 'serving').length;
-    if (serving < threads.length) pending.push(`data threads (${serving} of ${threads.length} serve)`);
-    if (!this.#capture.isReady) pending.push(`capture (${this.#capture.view.reason ?? 'not applied yet'})`);
-    return pending;
+    return this.#readiness.pending();
   }
 
   async dump(): Promise<NodeDump> {
@@ -209,7 +208,7 @@ class NodeProxy implements RunningNode {
   }
 
   async #drain(): Promise<void> {
-    this.#isDraining = true;
+    this.#readiness.isDraining = true;
     const { drainMs } = this.#config.timeouts;
     this.#log.info({ drainMs }, 'draining');
     await this.#capture.close(); // a proxy that replaces this one decides about the rules from now on
@@ -222,7 +221,7 @@ class NodeProxy implements RunningNode {
   }
 
   async #close(): Promise<void> {
-    this.#isDraining = true;
+    this.#readiness.isDraining = true;
     this.#cancelSnapshot?.();
     await Promise.all([this.#admin.close(), this.#mesh.close(), this.#capture.close()]);
     await this.#store?.close(); // before the certificates go: it writes those in service
@@ -294,7 +293,7 @@ class NodeProxy implements RunningNode {
 
   async #onLocalPods(pods: readonly Workload[]): Promise<void> {
     this.#certificates.setLocal(localIdentities(pods));
-    this.#knowsPods = true;
+    this.#readiness.knowsPods = true;
     this.#onProgress();
     await this.#capture.want(captureFor(this.#config, pods));
   }
@@ -304,20 +303,8 @@ class NodeProxy implements RunningNode {
     this.#onProgress();
   }
 
-  /** Something that readiness looks at has changed. */
   #onProgress(): void {
-    if (!this.#mesh?.isKnown) return;
-    if (this.#knowsPods && this.#certificates.missing().length === 0) this.#wasCertified = true;
-    const pending = this.pending().join('; ');
-    if (pending === this.#lastPending) return;
-    this.#lastPending = pending;
-    if (pending === '') this.#log.info({ note: this.#note() || undefined }, 'ready');
-    else this.#log.info({ pending }, 'not ready');
-  }
-
-  #note(): string {
-    if (!this.#mesh.view().fromDisk) return '';
-    return `serving the state saved at ${this.#savedAt}; the controller has not been reached yet`;
+    if (this.#mesh?.isKnown) this.#readiness.changed(); // parts report while the others are still being built
   }
 
   #setLogLevel(level: string): void {

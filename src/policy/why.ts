@@ -160,7 +160,11 @@ function serviceTarget(index: MeshIndex, service: Service, port: number, source:
 function whyNoEndpoint(index: MeshIndex, service: Service, port: number, source: Source): string {
   const endpoints = index.endpointsOf(serviceKey(service));
   const title = serviceTitle(service);
-  if (endpoints.length === 0) return `service ${title} has no endpoint: no pod matches its selector`;
+  if (endpoints.length === 0) {
+    const isNamed = service.ports.some((one) => one.servicePort === port && one.targetPort === 0);
+    const rest = isNamed ? ' and has a port of the name that it targets' : '';
+    return `service ${title} has no endpoint: no pod matches its selector${rest}`;
+  }
   const ready = endpoints.filter((one) => one.workload.healthy || service.loadBalancing?.healthPolicy === 'allowAll');
   if (ready.length === 0)
     return `service ${title} has no ready endpoint: none of its ${endpoints.length} pods is ready`;

@@ -15,6 +15,7 @@ import {
   readAll,
   refused,
   resetOf,
+  type TestNode,
   until,
 } from './support/mesh.ts';
 import { startPair } from './support/pair.ts';
@@ -93,6 +94,29 @@ test('STRICT does not refuse what comes through the tunnel', async (context) => 
   const socket = await client(context, web, vip, 80);
   socket.end('x');
   assert.equal((await readAll(socket)).toString(), 'x');
+});
+
+test('sameNode: tunnel takes the tunnel between two pods of one node, policy asked once', async (context) => {
+  const cart = `127.${net}.2.3`;
+  const only = policy('only-web', {
+    action: 'allow',
+    rules: [rule({ principals: [{ kind: 'exact', value: 'cluster.local/ns/shop/sa/web' }] })],
+  });
+  const { n1, web, vip } = await startPair(context, net, {
+    cartNode: 'n1',
+    mesh: { policies: [only] },
+    n1: { hbone: [{ host: cart, port: hbonePort }], config: { sameNode: 'tunnel' } },
+    n2: { hbone: [] },
+  });
+  await app(context, cart, 8080, echo);
+  const socket = await client(context, web, vip, 80);
+  socket.end('x');
+  assert.equal((await readAll(socket)).toString(), 'x');
+  const records = await n1.recorded(2);
+  assert.deepEqual(records.map(({ direction, transport, decidedBy }) => [direction, transport, decidedBy]).sort(), [
+    ['inbound', 'mtls', 'shop/only-web'],
+    ['outbound', 'mtls', null],
+  ]);
 });
 
 test('a policy that comes later cuts the live connection within a second, on both sides', async (context) => {
@@ -256,6 +280,23 @@ test('a destination inside the mesh that is not known yet is waited for, not sen
   await apply({ workloads: [pod('fresh', 'n2', fresh)] });
   assert.equal((await answer).toString(), 'first');
   assert.equal((await n1.recorded(2))[1]?.transport, 'mtls');
+});
+
+test('a tunnel port without an enrolled pod or a certificate behind it: reset, recorded', async (context) => {
+  const fail = 'certificateFailed' as const;
+  const without = (identity: string, to: TestNode): void => to.send({ type: fail, identity, reason: 'away' });
+  for (const [title, node, more, flag] of [
+    ['a pod of another node', 'n3', {}, 'UNKNOWN_DESTINATION'],
+    ['no certificate', 'n2', { onCertificateWanted: without }, 'IDENTITY_ERROR'],
+  ] as const) {
+    await context.test(title, async (inner) => {
+      const { n1, n2, web, vip, cartPod } = await startPair(inner, net, { n2: more });
+      await n2.apply(update({ workloads: [{ ...cartPod, node }] }));
+      await refused(inner, web, vip, 80);
+      assert.equal((await n2.recorded(1))[0]?.flag, flag);
+      assert.notEqual((await n1.recorded(1))[0]?.flag, '-');
+    });
+  }
 });
 
 test('sessions to a pod that was replaced are not used again', async (context) => {

@@ -72,7 +72,7 @@ function problemOutside(from: string, to: string, target: string, filePath: stri
 }
 
 /** Entry files, and doubles that stand beside what they replace in tests. */
-const unusedOnPurpose = /^src\/bin\/[\w-]+\.mjs$|\/(?:manual|fake|testing)(?:-[\w-]+)?\.ts$/;
+const unusedOnPurpose = /^src\/bin\/[\w-]+\.mjs$|\/(?:manual|fake|test|testing|fixtures)(?:-[\w-]+)?\.ts$/;
 
 /** Files under src that no other file imports or names; they are dead, or somebody forgot to wire them. */
 export function everyFileIsUsed(files: readonly SourceFile[]): Finding[] {
@@ -95,6 +95,6 @@ export function everyFileIsUsed(files: readonly SourceFile[]): Finding[] {
       path: file.path,
       line: 1,
       message:
-        'nothing but tests uses this file; delete it, wire it in, or call it fake-… (testing-…) if it only serves tests',
+        'nothing but tests uses this file; delete it, wire it in, or call it test-… (fake-…) if it only serves tests',
     }));
 }

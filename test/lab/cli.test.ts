@@ -1,4 +1,5 @@
-// `ambientctl` against a real lab: the sample shop is brought up, looked into, changed, broken and ended by command lines alone.
+// `ambientctl` against a real lab: the sample shop is brought up, looked into, changed, broken and ended by command
+// lines alone.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -71,7 +72,7 @@ test('lab list and lab status', async () => {
   assert.match((await ctl('lab', 'list')).out, new RegExp(`^${lab} `, 'm'));
   const { code, data } = await json('lab', 'status');
   assert.equal(code, 0);
-  assert.equal(data.pods.length, 7);
+  assert.equal(data.pods.length, 7 + 2, 'the pods of the shop, and the two of the mesh');
   assert.ok(data.pods.every((pod: { ready: boolean }) => pod.ready));
   const legacy = data.pods.find((pod: { namespace: string }) => pod.namespace === 'legacy');
   assert.equal(legacy.enrolled, false);
@@ -109,6 +110,10 @@ test('why: exit 0 for allow, 1 for deny, live and offline alike', async () => {
     const deny = await json('why', '-n', 'shop', 'deploy/web', 'svc/payments.shop', ...where);
     assert.deepEqual([deny.code, deny.data.verdict, deny.data.layer], [1, 'deny', 'L4']);
     assert.equal(deny.data.decidedBy.name, 'payments-never-from-web');
+  }
+  for (const where of [[], ['-f', shop]]) {
+    const { data } = await json('why', '-n', 'legacy', 'deploy/legacy', 'svc/payments.shop', ...where);
+    assert.deepEqual(data.decidedBy, { kind: 'PeerAuthentication', namespace: 'shop', name: 'payments', rule: null });
   }
   const words = await ctl('why', '-n', 'shop', 'deploy/web', 'svc/payments.shop');
   assert.match(
