@@ -2,12 +2,9 @@
 import { type ConnectionOptions, connect, type SecureContext, type TLSSocket } from 'node:tls';
 import { MeshError, messageOf } from '../base/errors.ts';
 import { hostPort } from './connect-tcp.ts';
-import { ReadMemory } from './read-memory.ts';
+import { ReadMemory, tlsReadBytes } from './read-memory.ts';
 import { peerUris, sessionFault } from './tls-peer.ts';
 import { TlsStream } from './tls-stream.ts';
-
-/** One TLS record and what Node hands over at a time. */
-const tlsReadBytes = 16 * 1024;
 
 export interface ConnectTlsOptions {
   /** An address. */

@@ -3,7 +3,9 @@
 import type { Socket } from 'node:net';
 import { type SecureContext, TLSSocket } from 'node:tls';
 import { MeshError, messageOf } from '../base/errors.ts';
+import { adoptTlsReads } from './adopt.ts';
 import type { TlsConnected } from './connect-tls.ts';
+import { ReadMemory, tlsReadBytes } from './read-memory.ts';
 import { clientVerifyFault, peerUris } from './tls-peer.ts';
 import { TlsStream } from './tls-stream.ts';
 
@@ -48,12 +50,20 @@ export function serveTls(
       return;
     }
     socket.pause();
-    const opened = new TlsStream(socket, raw, null);
-    stream = opened;
-    socket.on('data', (chunk: Buffer) => {
-      if (!opened.received(chunk)) socket.pause();
+    const memory = new ReadMemory('own', tlsReadBytes);
+    const adopted = adoptTlsReads(socket, {
+      buffer: () => memory.current(),
+      callback: (bytes, chunk) =>
+        stream?.received((bytes === chunk.length ? chunk : chunk.subarray(0, bytes)) as Buffer) ?? false,
     });
-    socket.pause();
+    const opened = new TlsStream(socket, raw, adopted ? memory : null);
+    stream = opened;
+    if (!adopted) {
+      socket.on('data', (chunk: Buffer) => {
+        if (!opened.received(chunk)) socket.pause();
+      });
+      socket.pause();
+    }
     callback(null, { stream: opened, uris });
   };
   const fail = (reason: string, cause?: unknown): void =>
