@@ -11,7 +11,7 @@ export interface AdminSources {
   readiness(): { readonly pending: readonly string[]; readonly note: string };
   setLogLevel(level: string): void;
   drain(): void;
-  /** Ends a data thread as a crash would; false when there is none with this id. */
+  /** Makes a data thread crash; false when there is none with this id. */
   killThread(id: number): boolean;
 }
 
@@ -25,7 +25,7 @@ const index = `ambient-node
 GET  /config_dump             what this proxy knows and does, as JSON
 POST /logging?level=LEVEL     ${logLevels.join(', ')}
 POST /drain                   stop accepting, let connections end, exit
-POST /debug/kill-thread?id=N  end a data thread as a crash would; it is replaced
+POST /debug/kill-thread?id=N  make a data thread crash; it is replaced
 `;
 
 /** The three HTTP servers of a node proxy: built, then `start`, then `close`. */
@@ -83,7 +83,7 @@ function readinessText(sources: AdminSources): SimpleResponse {
 
 function killThread(url: URL, sources: AdminSources): SimpleResponse {
   const id = Number(url.searchParams.get('id') ?? Number.NaN);
-  if (sources.killThread(id)) return text(202, `data thread ${id} ends\n`);
+  if (sources.killThread(id)) return text(202, `data thread ${id} crashes\n`);
   throw new MeshError('USAGE', { reason: 'id must be that of a data thread that serves' });
 }
 

@@ -1,6 +1,6 @@
 // A data thread: one worker with its own tables, certificates, tunnels and listeners. A connection lives and dies on
 // one of them. The main thread feeds it over a MessagePort and asks it for snapshots; see `messages.ts`.
-import { type MessagePort, threadId } from 'node:worker_threads';
+import type { MessagePort } from 'node:worker_threads';
 import { MeshError } from '../base/errors.ts';
 import type { ConnectTcp } from '../forward/context.ts';
 import type { MeshUpdate } from '../model/types.ts';
@@ -17,12 +17,25 @@ export async function serve({ start, port }: { start: DataThreadStart; port: Mes
   // Whatever ends the worker, the lines of ended connections get out.
   const flush = (): void => thread.flushLogs();
   process.once('exit', flush);
+  // A worker that dies lets the kernel close its connections in good order, as if all had been said: reset them first.
+  const crash = (error: unknown): void => {
+    process.off('uncaughtException', crash);
+    thread.abort(error);
+    setTimeout(() => {
+      throw error;
+    }, crashDelayMs);
+  };
+  process.on('uncaughtException', crash);
   try {
     await thread.done;
   } finally {
     process.off('exit', flush);
+    process.off('uncaughtException', crash);
   }
 }
+
+/** Time for resets to leave before the thread is gone. */
+const crashDelayMs = 20;
 
 /** Assembles the data path and obeys the messages of the main thread. Ends when the port is closed. */
 export class DataThread {
@@ -49,6 +62,13 @@ export class DataThread {
     this.#listeners = new DataThreadListeners(this.#path);
     port.on('message', (message: ToDataThread) => this.#obey(message));
     port.on('close', () => this.close());
+  }
+
+  /** Resets every connection, because of a failure that this thread does not survive. */
+  abort(error: unknown): void {
+    this.#listeners.close();
+    this.#path.tracker.abortAll(MeshError.from(error));
+    this.flushLogs();
   }
 
   counters(): Record<string, number> {
@@ -97,6 +117,11 @@ export class DataThread {
       case 'logLevel':
         accessLog.setLevel(message.level);
         break;
+      case 'crash':
+        setImmediate(() => {
+          throw new MeshError('INTERNAL', { reason: 'the thread was asked to crash' });
+        });
+        break;
       default:
         message satisfies never;
     }
@@ -108,7 +133,7 @@ export class DataThread {
     if (!update.complete || this.#listening || this.#draining) return;
     this.#listening = true;
     this.#listeners.open(this.#start).then(
-      () => this.#tell({ type: 'serving', workerId: threadId }),
+      () => this.#tell({ type: 'serving' }),
       (error: unknown) => {
         this.#reject(error);
         this.close();

@@ -46,13 +46,13 @@ export type ToDataThread =
   | { readonly type: 'snapshot'; readonly id: number; readonly connections: boolean }
   /** Stop accepting, end pooled sessions gracefully, close what remains at the deadline, then answer `drained`. */
   | { readonly type: 'drain'; readonly deadlineMs: number }
-  | { readonly type: 'logLevel'; readonly level: string };
+  | { readonly type: 'logLevel'; readonly level: string }
+  /** Die of an exception that nobody caught: for tests of what follows. */
+  | { readonly type: 'crash' };
 
 export type FromDataThread =
-  /**
-   * Listeners are open and the first complete mesh has been applied. `workerId` is `threadId` of `node:worker_threads`.
-   */
-  | { readonly type: 'serving'; readonly workerId: number }
+  /** Listeners are open and the first complete mesh has been applied. */
+  | { readonly type: 'serving' }
   | { readonly type: 'certificateWanted'; readonly identity: SpiffeId }
   | {
       readonly type: 'snapshot';

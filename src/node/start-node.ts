@@ -152,7 +152,7 @@ class NodeProxy implements RunningNode {
       readiness: () => ({ pending: this.pending(), note: this.#readiness.note() }),
       setLogLevel: (level) => this.#setLogLevel(level),
       drain: () => void this.drain(),
-      killThread: (id) => this.#threads.kill(id),
+      killThread: (id) => this.#threads.crash(id),
     });
   }
 

@@ -1,5 +1,5 @@
 // A data thread without a data path, for the tests of the pool: it speaks the protocol of `messages.ts` and dies on demand.
-import { type MessagePort, threadId } from 'node:worker_threads';
+import type { MessagePort } from 'node:worker_threads';
 import type { DataThreadStart, FromDataThread, ToDataThread } from './messages.ts';
 
 /** Serves like the real one; the log level `die` throws outside of any task, `exit` ends the worker, `mute` answers no more. */
@@ -10,13 +10,14 @@ export function serve({ start, port }: { start: DataThreadStart; port: MessagePo
   return new Promise((resolve) => {
     port.on('close', () => resolve());
     port.on('message', (message: ToDataThread) => {
-      if (message.type === 'mesh' && message.update.complete) tell({ type: 'serving', workerId: threadId });
+      if (message.type === 'mesh' && message.update.complete) tell({ type: 'serving' });
       if (message.type === 'certificate') opened += 1;
       if (message.type === 'drain') tell({ type: 'drained', closedByDeadline: 0 });
       if (message.type === 'snapshot' && !isMute) {
         const counters = { ambient_lives_total: start.listeners.outbound[0] ?? 0, ambient_certificates: opened };
         tell({ type: 'snapshot', id: message.id, connections: [], edges: [], counters });
       }
+      if (message.type === 'crash') process.exit(3);
       if (message.type !== 'logLevel') return;
       if (message.level === `die ${start.threadId}`) setImmediate(() => Reflect.apply(null as never, null, []));
       if (message.level === `exit ${start.threadId}`) process.exit(3);

@@ -42,8 +42,6 @@ interface Thread {
   port: MessagePort | null;
   readonly backoff: Backoff;
   servingSinceMs: number;
-  /** Of `node:worker_threads`; 0 while the thread does not serve. */
-  workerId: number;
 }
 
 type RunOptions = Parameters<Piscina['run']>[1];
@@ -89,7 +87,7 @@ export class ThreadPool {
     );
     this.#threads = Array.from({ length: threads }, (_, id) => {
       const backoff = new Backoff({ firstMs: restartFirstMs, capMs: restartCapMs, jitter: restartJitter, random });
-      return { id, state: 'starting', life: 0, port: null, backoff, servingSinceMs: 0, workerId: 0 };
+      return { id, state: 'starting', life: 0, port: null, backoff, servingSinceMs: 0 };
     });
   }
 
@@ -125,12 +123,12 @@ export class ThreadPool {
     });
   }
 
-  /** Ends a thread that serves, as a crash would; false when there is none with this id. For tests of what follows. */
-  kill(threadId: number): boolean {
-    const workerId = this.#threads[threadId]?.workerId ?? 0;
-    const worker = workerId === 0 ? undefined : this.#pool.threads.find((one) => one.threadId === workerId);
-    void worker?.terminate();
-    return worker !== undefined;
+  /** Makes a thread that serves crash; false when there is none with this id. For tests of what follows. */
+  crash(threadId: number): boolean {
+    const thread = this.#threads[threadId];
+    if (thread?.state !== 'serving') return false;
+    thread.port?.postMessage({ type: 'crash' } satisfies ToDataThread);
+    return true;
   }
 
   /**
@@ -193,7 +191,6 @@ export class ThreadPool {
     if (thread.servingSinceMs > 0 && clock.now() - thread.servingSinceMs > healthyAfterMs) thread.backoff.reset();
     thread.life += 1;
     thread.servingSinceMs = 0;
-    thread.workerId = 0;
     const delayMs = thread.backoff.next();
     log.error({ thread: thread.id, life: thread.life, delayMs, error }, 'data thread died and is replaced');
     onChange();
@@ -206,7 +203,6 @@ export class ThreadPool {
     switch (message.type) {
       case 'serving':
         thread.state = 'serving';
-        thread.workerId = message.workerId;
         thread.servingSinceMs = this.#options.clock.now();
         this.#options.onChange();
         break;

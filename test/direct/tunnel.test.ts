@@ -96,6 +96,29 @@ test('STRICT does not refuse what comes through the tunnel', async (context) => 
   assert.equal((await readAll(socket)).toString(), 'x');
 });
 
+test('sameNode: tunnel takes the tunnel between two pods of one node, policy asked once', async (context) => {
+  const cart = `127.${net}.2.3`;
+  const only = policy('only-web', {
+    action: 'allow',
+    rules: [rule({ principals: [{ kind: 'exact', value: 'cluster.local/ns/shop/sa/web' }] })],
+  });
+  const { n1, web, vip } = await startPair(context, net, {
+    cartNode: 'n1',
+    mesh: { policies: [only] },
+    n1: { hbone: [{ host: cart, port: hbonePort }], config: { sameNode: 'tunnel' } },
+    n2: { hbone: [] },
+  });
+  await app(context, cart, 8080, echo);
+  const socket = await client(context, web, vip, 80);
+  socket.end('x');
+  assert.equal((await readAll(socket)).toString(), 'x');
+  const records = await n1.recorded(2);
+  assert.deepEqual(records.map(({ direction, transport, decidedBy }) => [direction, transport, decidedBy]).sort(), [
+    ['inbound', 'mtls', 'shop/only-web'],
+    ['outbound', 'mtls', null],
+  ]);
+});
+
 test('a policy that comes later cuts the live connection within a second, on both sides', async (context) => {
   const { n1, n2, web, cart, vip, apply } = await startPair(context, net);
   const atApp = Promise.withResolvers<string>();
