@@ -1,7 +1,8 @@
 // `onread` for sockets that cannot be given it by any documented means: accepted ones, which `net.Server` makes, and
-// server-side TLS over them. An accepted socket's handle is moved into a new socket (`handle` is an option of `net.Socket`
-// that Node itself uses and does not document); a TLSSocket gets the very properties that its own `onread` would set.
-// Everything undocumented about reading is in here; where Node is not as expected, the caller reads by 'data' events.
+// server-side TLS over them. An accepted socket's handle is moved into a new socket (`handle` is an option of
+// `net.Socket` that Node itself uses and does not document); a TLSSocket gets the very properties that its own `onread`
+// would set. Everything undocumented about reading is in here; where Node is not as expected, the caller reads by
+// 'data' events.
 import { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { OnRead } from './read-memory.ts';
@@ -57,7 +58,8 @@ function isHandle(handle: unknown): handle is HandleLike {
 }
 
 /**
- * Makes a TLSSocket of which nothing was read yet read by `onread`. False when that cannot be done, and then nothing is changed.
+ * Makes a TLSSocket of which nothing was read yet read by `onread`. False when that cannot be done, and then nothing is
+ * changed.
  */
 export function adoptTlsReads(socket: TLSSocket, onread: OnRead): boolean {
   if (!usable || socket.readableLength > 0) return false;
