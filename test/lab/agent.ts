@@ -70,12 +70,13 @@ export class PodAgent {
     this.#accepted.set(port, []);
   }
 
-  /** The next connection accepted on `port`; each is handed out once. */
-  async accepted(port: number, timeoutMs = ordinaryTimeoutMs): Promise<PodConnection> {
+  /** The next connection accepted on `port`; each is handed out once. Rejects after `timeoutMs` or when `signal` aborts. */
+  async accepted(port: number, timeoutMs = ordinaryTimeoutMs, signal?: AbortSignal): Promise<PodConnection> {
     const queue = this.#accepted.get(port);
     assert(queue !== undefined, `listen on ${port} first`);
-    const signal = AbortSignal.timeout(timeoutMs);
-    while (queue.length === 0) await once(this.#events, 'accepted', { signal });
+    const timeout = AbortSignal.timeout(timeoutMs);
+    const ends = signal === undefined ? timeout : AbortSignal.any([timeout, signal]);
+    while (queue.length === 0) await once(this.#events, 'accepted', { signal: ends });
     return queue.shift()!;
   }
 

@@ -31,13 +31,15 @@ describe('configuration', () => {
   async function works(): Promise<boolean> {
     const near = await client.connect(await lab.addressOf('server'), port);
     await near.write('hello;');
+    const decided = new AbortController();
     const far = await Promise.race([
-      server.accepted(port, 3000).catch(() => null),
+      server.accepted(port, 3000, decided.signal).catch(() => null),
       near.untilClosed(3000).then(
         () => null,
         () => null,
       ),
     ]);
+    decided.abort();
     await near.reset();
     return far !== null;
   }

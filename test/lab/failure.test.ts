@@ -49,12 +49,14 @@ describe('failure', () => {
   async function attemptOnce(): Promise<boolean> {
     const near = await client.connect('server', 80);
     await near.write('back;');
-    const accepted = server.accepted(port, 1000).catch(() => null);
+    const decided = new AbortController();
+    const accepted = server.accepted(port, 1000, decided.signal).catch(() => null);
     const cut = near.untilClosed(1000).then(
       () => null,
       () => null,
     );
     const far = await Promise.race([accepted, cut]);
+    decided.abort();
     if (far === null) return false;
     await far.untilRead('back;', 1000);
     await near.reset();
