@@ -1,6 +1,7 @@
 // `ambientctl lab apply | delete | get`: the objects of a lab's API server.
 import { MeshError } from '../base/errors.ts';
 import type { ApplyResult } from '../lab/control-types.ts';
+import { kindOf } from '../lab/kinds.ts';
 import { type Command, type CommandResult, durationOption, listOption, textOption } from './command.ts';
 import { exitCodes } from './exit-codes.ts';
 import { issueText } from './status.ts';
@@ -49,6 +50,13 @@ type KubeObject = Record<string, unknown>;
 export const labGet: Command = async (context) => {
   const [kind = '', name] = context.args;
   const objects = await labOf(context).get(kind, name, textOption(context, 'namespace'));
+  // A kind that has a name of its own in Kubernetes may well have no objects; any other word is more likely a slip.
+  if (objects.length === 0 && kindOf(kind, []) === kind) {
+    throw new MeshError('NOT_FOUND', {
+      what: `an object of kind '${kind}'`,
+      hint: 'write it as in: ambientctl lab get pods',
+    });
+  }
   return getResult(objects, name !== undefined, Date.now());
 };
 

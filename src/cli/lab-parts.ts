@@ -9,7 +9,9 @@ import { labOf, parsePart } from './which-mesh.ts';
 export const labLogs: Command = async (context) => {
   const part = partOf(context, context.args[0] ?? '');
   const options = { follow: flagOption(context, 'follow'), access: flagOption(context, 'access') };
-  const lines = labOf(context).logs(part, options)[Symbol.asyncIterator]();
+  const lab = labOf(context);
+  await checkPart(lab, part);
+  const lines = lab.logs(part, options)[Symbol.asyncIterator]();
   const stopped = new Promise<'stopped'>((resolve) => {
     context.io.interruption().addEventListener('abort', () => resolve('stopped'), { once: true });
   });
@@ -42,6 +44,15 @@ export function labFault(type: LabFault['type']): Command {
     await lab.fault(fault);
     return { data: fault, text: () => `done: ${[type, ...context.args].join(' ')}\n` };
   };
+}
+
+/** A log that is streamed can no longer say that there is none, so this is asked before. */
+async function checkPart(lab: LabClient, part: LabPart): Promise<void> {
+  if (part.kind === 'node') await checkNodes(lab, [part.name]);
+  if (part.kind !== 'pod') return;
+  const deployment = /^deploy\/(.+)$/.exec(part.name)?.[1];
+  if (deployment === undefined) await lab.get('Pod', part.name, part.namespace);
+  else await lab.get('Deployment', deployment, part.namespace);
 }
 
 async function checkNodes(lab: LabClient, names: readonly string[]): Promise<void> {

@@ -180,7 +180,7 @@ function addFaults(lab: Commander, act: Act): void {
         ['ambientctl lab fault delay node-2 50ms', ''],
         ['ambientctl lab fault partition node-1 node-2', 'both still reach the controller'],
         ['ambientctl lab fault heal node-2', 'undo link faults'],
-        ['ambientctl lab fault kill node/node-1', 'its pods go silent, nothing is sent in the clear'],
+        ['ambientctl lab fault kill node/node-1', 'SIGKILL: nothing is sent in the clear, and it comes back'],
       ]),
     );
   for (const { type, args, summary } of faults) {

@@ -1,5 +1,5 @@
-// Limits on what costs a peer little and us more: streams opened and reset at once (CVE-2023-44487), resets that the peer
-// provokes (CVE-2025-8671), PING, SETTINGS and empty frames. Token buckets: a burst, then a rate.
+// Limits on what costs a peer little and us more: streams opened and reset at once (CVE-2023-44487), resets that the
+// peer provokes (CVE-2025-8671), PING, SETTINGS and empty frames. Token buckets: a burst, then a rate.
 
 export interface FloodRate {
   readonly burst: number;
@@ -18,6 +18,7 @@ export const floodRates = {
 
 export type FloodKind = keyof typeof floodRates;
 
+/** Counts, per kind, what a peer does; `nowMs` is a monotonic clock. One per session. */
 export class FloodGuard {
   readonly #rates: Readonly<Record<FloodKind, FloodRate>>;
   readonly #nowMs: () => number;

@@ -45,7 +45,9 @@ export class ReceiveWindow {
     return increment;
   }
 
-  /** The peer counts with `size` from now on (it has acknowledged our SETTINGS). Returns the increment to announce now. */
+  /**
+   * The peer counts with `size` from now on (it has acknowledged our SETTINGS). Returns the increment to announce now.
+   */
   resize(size: number): number {
     this.available += size - this.size;
     this.size = size;

@@ -36,6 +36,7 @@ const controlFrameBytes = defaultMaxFrameBytes;
 
 const State = { Header: 0, PadLength: 1, Data: 2, Padding: 3, Payload: 4, Skip: 5 } as const;
 
+/** The parser of one connection (RFC 9113 §4, §6), in either role: what is wrong there is wrong in both. */
 export class FrameParser {
   readonly #sink: FrameSink;
   readonly #limits: ParserLimits;

@@ -10,7 +10,10 @@ export const largestPayloadBytes = slabBytes - frameHeaderBytes;
 /** A DATA frame smaller than this is not squeezed into the rest of a slab: the next slab takes it. */
 const worthwhileBytes = 1024;
 
-/** Appends one DATA frame with as much of `chunk[start, end)` as fits well, at most `maxBytes`; returns how much that was. */
+/**
+ * Appends one DATA frame with as much of `chunk[start, end)` as fits well, at most `maxBytes`; returns how much that
+ * was.
+ */
 export function writeData(
   out: OutQueue,
   streamId: number,
@@ -60,6 +63,7 @@ export function writeHeaders(
   } while (at < block.length);
 }
 
+/** Appends RST_STREAM with an error code (RFC 9113 §6.4). */
 export function writeRstStream(out: OutQueue, streamId: number, code: number): void {
   const slab = out.reserve(frameHeaderBytes + 4);
   putHeader(slab, out.position, 4, FrameType.RstStream, 0, streamId);
@@ -67,6 +71,7 @@ export function writeRstStream(out: OutQueue, streamId: number, code: number): v
   out.advance(frameHeaderBytes + 4);
 }
 
+/** Appends WINDOW_UPDATE; stream 0 is the connection (§6.9). */
 export function writeWindowUpdate(out: OutQueue, streamId: number, increment: number): void {
   const slab = out.reserve(frameHeaderBytes + 4);
   putHeader(slab, out.position, 4, FrameType.WindowUpdate, 0, streamId);
@@ -74,6 +79,7 @@ export function writeWindowUpdate(out: OutQueue, streamId: number, increment: nu
   out.advance(frameHeaderBytes + 4);
 }
 
+/** Appends SETTINGS, or its acknowledgement when `payload` is null (§6.5). */
 export function writeSettings(out: OutQueue, payload: Buffer | null): void {
   const length = payload?.length ?? 0;
   const slab = out.reserve(frameHeaderBytes + length);
@@ -90,6 +96,7 @@ export function writePing(out: OutQueue, opaque: Buffer, ack: boolean): void {
   out.advance(frameHeaderBytes + 8);
 }
 
+/** Appends GOAWAY: streams above `lastStreamId` were not processed (§6.8). */
 export function writeGoaway(out: OutQueue, lastStreamId: number, code: number): void {
   const slab = out.reserve(frameHeaderBytes + 8);
   const at = out.position;

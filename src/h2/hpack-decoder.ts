@@ -11,6 +11,7 @@ export const entryOverheadBytes = 32;
 /** Longest integer: five bytes after the prefix, so that it stays below 2^35 and exact. */
 const integerBytes = 5;
 
+/** The decoder of one connection, with its dynamic table. */
 export class HpackDecoder {
   readonly #tableLimit: number;
   readonly #listLimit: number;

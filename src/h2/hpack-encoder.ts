@@ -2,6 +2,7 @@
 // are not to be indexed. The caller's order is kept.
 import { staticEntries, staticNames } from './hpack-static.ts';
 
+/** The encoder of one connection. */
 export class HpackEncoder {
   #scratch = Buffer.allocUnsafeSlow(512);
   #at = 0;

@@ -8,6 +8,7 @@ export interface KeepaliveOptions {
   readonly lost: () => void;
 }
 
+/** The keepalive of one session (ambient-l4 §1.5: every 10 s, lost after 20 s); an interval of 0 sends none. */
 export class Keepalive {
   readonly #options: KeepaliveOptions;
   #timer: NodeJS.Timeout | null = null;

@@ -3,6 +3,7 @@
 import { type ByteStream, Took } from '../io/byte-stream.ts';
 import { OutQueue } from '../io/out-queue.ts';
 
+/** The sending side of one session. */
 export class Outbox {
   readonly queue: OutQueue = new OutQueue();
   readonly #transport: ByteStream;

@@ -2,6 +2,7 @@
 // the session catches it, sends GOAWAY and ends.
 import { MeshError } from '../base/errors.ts';
 
+/** `H2_PROTOCOL` with the error code that goes into GOAWAY or RST_STREAM. */
 export class ProtocolError extends MeshError {
   /** One of `ErrorCode`. */
   readonly h2Code: number;

@@ -45,6 +45,7 @@ export interface SessionCore {
   credit(stream: H2Stream, bytes: number): void;
 }
 
+/** The receiving side of one session. Its methods throw ProtocolError for what ends the connection. */
 export class SessionFrames implements FrameSink {
   /** Highest stream id of the peer. */
   lastPeerStreamId = 0;

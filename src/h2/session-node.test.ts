@@ -8,7 +8,7 @@ import { after, afterEach, describe, it } from 'node:test';
 import { type ByteStream, Took } from '../io/byte-stream.ts';
 import { connectTcp } from '../io/connect-tcp.ts';
 import { acceptedTcp } from '../io/tcp-stream.ts';
-import { Recorder } from '../io/test-recorder.ts';
+import { Recorder } from '../io/testing-recorder.ts';
 import { headerOf } from './header-check.ts';
 import { H2Session } from './session.ts';
 import type { SessionEvents, SessionOptions } from './session-options.ts';

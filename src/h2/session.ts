@@ -49,6 +49,7 @@ const lingerMs = 1000;
 /** A peer that does not answer the PING of a drain gets the final GOAWAY after this. */
 const drainNoticeMs = 1000;
 
+/** One connection. `start` begins; `drain`, `close` or `destroy` end; `events.onClose` comes exactly once. */
 export class H2Session implements StreamHost, SessionCore {
   readonly peer: string;
   readonly client: boolean;

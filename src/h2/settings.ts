@@ -71,7 +71,9 @@ export function encodeSettings(settings: LocalSettings, client: boolean): Buffer
   return payload;
 }
 
-/** Puts what the peer announced into `peer`, in the order sent. Throws ProtocolError for values that RFC 9113 forbids. */
+/**
+ * Puts what the peer announced into `peer`, in the order sent. Throws ProtocolError for values that RFC 9113 forbids.
+ */
 export function applySettings(payload: Buffer, peer: PeerSettings, peerIsClient: boolean): void {
   for (let at = 0; at + 6 <= payload.length; at += 6) {
     const value = payload.readUInt32BE(at + 2);

@@ -1,5 +1,5 @@
-// One HTTP/2 stream as a ByteStream: FIN ↔ END_STREAM, reset ↔ RST_STREAM. Back-pressure is the stream's window: credit is
-// given back for what the handler has taken, so an unread stream costs at most its window. The session drives it.
+// One HTTP/2 stream as a ByteStream: FIN ↔ END_STREAM, reset ↔ RST_STREAM. Back-pressure is the stream's window: credit
+// is given back for what the handler has taken, so an unread stream costs at most its window. The session drives it.
 import { MeshError } from '../base/errors.ts';
 import { ByteQueue } from '../io/byte-queue.ts';
 import { type ByteStream, type ByteStreamHandler, Took } from '../io/byte-stream.ts';
@@ -40,6 +40,7 @@ export interface StreamHost {
   forget(stream: H2Stream): void;
 }
 
+/** One stream, made by its session: `H2Session.open` on the client, `events.onStream` on the server. */
 export class H2Stream implements ByteStream {
   readonly id: number;
   readonly sendWindow: SendWindow;
@@ -197,8 +198,9 @@ export class H2Stream implements ByteStream {
       this.fail(error, code === ErrorCode.RefusedStream);
       return;
     }
-    // A peer that has sent everything and wants nothing more says so with NO_ERROR (RFC 9113 §8.1), ztunnel with CANCEL:
-    // what it sent is still good. Before END_STREAM any code cuts the bytes short, which must not look like an end.
+    // A peer that has sent everything and wants nothing more says so with NO_ERROR (RFC 9113 §8.1), ztunnel with
+    // CANCEL: what it sent is still good. Before END_STREAM any code cuts the bytes short, which must not look like an
+    // end.
     const gentle = code === ErrorCode.NoError || code === ErrorCode.Cancel || code === ErrorCode.StreamClosed;
     if (!this.remoteEnded || !gentle) {
       this.#finish(error, true);

@@ -1,8 +1,10 @@
-// An accepted socket cannot be given `onread` by any documented means, since `net.Server` makes it. This file takes the
-// handle out of the accepted socket and puts it into a new one that has `onread`: `handle` is an option of `net.Socket`
-// that Node itself uses and does not document. Everything undocumented about plain sockets is in here; where it does not
-// work as expected, `adopt` returns null and the caller reads by 'data' events.
+// `onread` for sockets that cannot be given it by any documented means: accepted ones, which `net.Server` makes, and
+// server-side TLS over them. An accepted socket's handle is moved into a new socket (`handle` is an option of
+// `net.Socket` that Node itself uses and does not document); a TLSSocket gets the very properties that its own `onread`
+// would set. Everything undocumented about reading is in here; where Node is not as expected, the caller reads by
+// 'data' events.
 import { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import type { OnRead } from './read-memory.ts';
 
 interface WithHandle {
@@ -53,4 +55,24 @@ function isHandle(handle: unknown): handle is HandleLike {
   if (typeof handle !== 'object' || handle === null) return false;
   const names = ['readStart', 'readStop', 'useUserBuffer', 'reset'] as const;
   return names.every((name) => typeof (handle as HandleLike)[name] === 'function');
+}
+
+/**
+ * Makes a TLSSocket of which nothing was read yet read by `onread`. False when that cannot be done, and then nothing is
+ * changed.
+ */
+export function adoptTlsReads(socket: TLSSocket, onread: OnRead): boolean {
+  if (!usable || socket.readableLength > 0) return false;
+  const handle = (socket as unknown as WithHandle)._handle as { useUserBuffer?: (memory: Buffer) => void } | null;
+  if (typeof handle?.useUserBuffer !== 'function') return false;
+  const symbols = new Map(Object.getOwnPropertySymbols(socket).map((symbol) => [symbol.description, symbol]));
+  const [buffer, callback, generator] = ['kBuffer', 'kBufferCb', 'kBufferGen'].map((name) => symbols.get(name));
+  if (buffer === undefined || callback === undefined || generator === undefined) return false;
+  const fields = socket as unknown as Record<symbol, unknown>;
+  const memory = onread.buffer();
+  fields[buffer] = memory;
+  fields[callback] = onread.callback;
+  fields[generator] = onread.buffer;
+  handle.useUserBuffer(memory);
+  return true;
 }

@@ -1,9 +1,10 @@
-// Bytes that wait in order, copied into blocks of their own: what a peer has sent and nobody has read yet, or what waits
-// for a window. Many small pieces share a block, so the memory held is close to the bytes held.
+// Bytes that wait in order, copied into blocks of their own: what a peer has sent and nobody has read yet, or what
+// waits for a window. Many small pieces share a block, so the memory held is close to the bytes held.
 
 const smallestBlockBytes = 4 * 1024;
 const largestBlockBytes = 64 * 1024;
 
+/** A first-in-first-out queue of bytes that owns its memory. */
 export class ByteQueue {
   readonly #blocks: Buffer[] = [];
   /** Bytes of the first block that are taken already. */

@@ -2,12 +2,9 @@
 import { type ConnectionOptions, connect, type SecureContext, type TLSSocket } from 'node:tls';
 import { MeshError, messageOf } from '../base/errors.ts';
 import { hostPort } from './connect-tcp.ts';
-import { ReadMemory } from './read-memory.ts';
+import { type OnRead, ReadMemory, tlsReadBytes } from './read-memory.ts';
 import { peerUris, sessionFault } from './tls-peer.ts';
 import { TlsStream } from './tls-stream.ts';
-
-/** One TLS record and what Node hands over at a time. */
-const tlsReadBytes = 16 * 1024;
 
 export interface ConnectTlsOptions {
   /** An address. */
@@ -29,8 +26,8 @@ export interface TlsConnected {
 }
 
 /**
- * Calls back exactly once: with a stream over verified TLS 1.3 (chain and dates; whose certificate it is says `uris`, for
- * the caller to judge), or with CONNECT_FAILED, CONNECT_TIMEOUT or TLS_FAILED. Returns a function that gives up.
+ * Calls back exactly once: with a stream over verified TLS 1.3 (chain and dates; whose certificate it is says `uris`,
+ * for the caller to judge), or with CONNECT_FAILED, CONNECT_TIMEOUT or TLS_FAILED. Returns a function that gives up.
  */
 export function connectTls(
   options: ConnectTlsOptions,
@@ -39,26 +36,11 @@ export function connectTls(
   const address = hostPort(options.host, options.port);
   const memory = new ReadMemory('own', tlsReadBytes);
   let stream: TlsStream | null = null;
-  const settings: ConnectionOptions & { onread: unknown } = {
-    host: options.host,
-    port: options.port,
-    secureContext: options.secureContext,
-    servername: '',
-    ALPNProtocols: ['h2'],
-    rejectUnauthorized: true,
-    // The identity is in the URI SAN, not in a host name: the caller compares it.
-    checkServerIdentity: () => undefined,
-    onread: {
-      buffer: () => memory.current(),
-      callback: (bytes: number, chunk: Buffer) =>
-        stream?.received(bytes === chunk.length ? chunk : chunk.subarray(0, bytes)) ?? false,
-    },
-  };
-  const socket: TLSSocket = connect(
-    options.localAddress === undefined
-      ? settings
-      : ({ ...settings, localAddress: options.localAddress } as ConnectionOptions),
-  );
+  const socket = tlsSocket(options, {
+    buffer: () => memory.current(),
+    callback: (bytes, chunk) =>
+      stream?.received((bytes === chunk.length ? chunk : chunk.subarray(0, bytes)) as Buffer) ?? false,
+  });
   let settled = false;
   let connected = false;
   const settle = (error: MeshError | null, uris: readonly string[]): void => {
@@ -102,4 +84,20 @@ export function connectTls(
     clearTimeout(timer);
     socket.destroy();
   };
+}
+
+function tlsSocket(options: ConnectTlsOptions, onread: OnRead): TLSSocket {
+  const settings: ConnectionOptions & { onread: OnRead; localAddress?: string } = {
+    host: options.host,
+    port: options.port,
+    secureContext: options.secureContext,
+    servername: '',
+    ALPNProtocols: ['h2'],
+    rejectUnauthorized: true,
+    // The identity is in the URI SAN, not in a host name: the caller compares it.
+    checkServerIdentity: () => undefined,
+    onread,
+  };
+  if (options.localAddress !== undefined) settings.localAddress = options.localAddress;
+  return connect(settings);
 }

@@ -10,6 +10,7 @@ export abstract class DeadlineEntry {
   abstract onDeadline(): void;
 }
 
+/** A list of deadlines of one duration. `nowMs` is a monotonic clock. The timer does not keep the process alive. */
 export class Deadlines {
   readonly durationMs: number;
   readonly #nowMs: () => number;

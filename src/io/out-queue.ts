@@ -2,6 +2,7 @@
 // writes one slab at a time and gives it back when the write has finished; frames gather behind it meanwhile.
 import { giveSlab, slabBytes, takeSlab } from './slabs.ts';
 
+/** The queue of one transport: `reserve`/`advance` or `append` on one side, `next`/`settle` on the other. */
 export class OutQueue {
   /** Slabs that are full (or closed because the next frame did not fit), oldest first. */
   readonly #full: { slab: Buffer; used: number }[] = [];
@@ -30,7 +31,10 @@ export class OutQueue {
     return this.#current === null ? slabBytes : slabBytes - this.#used;
   }
 
-  /** Makes sure that `bytes` (≤ `slabBytes`) fit behind each other, and returns the slab; write at `position`, then `advance`. */
+  /**
+   * Makes sure that `bytes` (≤ `slabBytes`) fit behind each other, and returns the slab; write at `position`, then
+   * `advance`.
+   */
   reserve(bytes: number): Buffer {
     if (this.#current !== null && slabBytes - this.#used < bytes) this.#closeCurrent();
     this.#current ??= takeSlab();
@@ -58,7 +62,9 @@ export class OutQueue {
     }
   }
 
-  /** The next bytes to write, which count as in flight until `settle`; null when there are none or a write is in flight. */
+  /**
+   * The next bytes to write, which count as in flight until `settle`; null when there are none or a write is in flight.
+   */
   next(): Buffer | null {
     if (this.#inFlight !== null || this.#queuedBytes === 0) return null;
     const first = this.#full.shift();

@@ -5,6 +5,9 @@ import { slabBytes } from './slabs.ts';
 /** One read of a plain socket: a little less than a slab, so that it fits into one with a frame header before it. */
 const sharedReadBytes = slabBytes - 64;
 
+/** One read of a TLS socket: a whole record, which is what Node hands over at a time. */
+export const tlsReadBytes: number = 16 * 1024;
+
 const shared = Buffer.allocUnsafeSlow(sharedReadBytes);
 
 /** The shape that `net.Socket` and `tls.connect` take as `onread`. */

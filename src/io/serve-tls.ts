@@ -3,7 +3,9 @@
 import type { Socket } from 'node:net';
 import { type SecureContext, TLSSocket } from 'node:tls';
 import { MeshError, messageOf } from '../base/errors.ts';
+import { adoptTlsReads } from './adopt.ts';
 import type { TlsConnected } from './connect-tls.ts';
+import { ReadMemory, tlsReadBytes } from './read-memory.ts';
 import { clientVerifyFault, peerUris } from './tls-peer.ts';
 import { TlsStream } from './tls-stream.ts';
 
@@ -48,13 +50,8 @@ export function serveTls(
       return;
     }
     socket.pause();
-    const opened = new TlsStream(socket, raw, null);
-    stream = opened;
-    socket.on('data', (chunk: Buffer) => {
-      if (!opened.received(chunk)) socket.pause();
-    });
-    socket.pause();
-    callback(null, { stream: opened, uris });
+    stream = serverStream(socket, raw);
+    callback(null, { stream, uris });
   };
   const fail = (reason: string, cause?: unknown): void =>
     settle(new MeshError('TLS_FAILED', { address: options.address, reason }, { cause }), []);
@@ -85,3 +82,22 @@ export function serveTls(
 }
 
 const keepAliveMs = 180_000;
+
+/** The stream over a socket whose handshake is done: it reads by `onread`, or by 'data' events. */
+function serverStream(socket: TLSSocket, raw: Socket): TlsStream {
+  let stream: TlsStream | null = null;
+  const memory = new ReadMemory('own', tlsReadBytes);
+  const adopted = adoptTlsReads(socket, {
+    buffer: () => memory.current(),
+    callback: (bytes, chunk) =>
+      stream?.received((bytes === chunk.length ? chunk : chunk.subarray(0, bytes)) as Buffer) ?? false,
+  });
+  const opened = new TlsStream(socket, raw, adopted ? memory : null);
+  stream = opened;
+  if (adopted) return opened;
+  socket.on('data', (chunk: Buffer) => {
+    if (!opened.received(chunk)) socket.pause();
+  });
+  socket.pause();
+  return opened;
+}

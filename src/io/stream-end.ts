@@ -9,7 +9,10 @@ export function isReset(error: Error | null): boolean {
   return code === 'ECONNRESET' || code === 'EPIPE';
 }
 
-/** The error that `onClose` reports for what a socket raised: ours as it is, a reset as `PEER_RESET`, others as `CONNECTION_LOST`. */
+/**
+ * The error that `onClose` reports for what a socket raised: ours as it is, a reset as `PEER_RESET`, others as
+ * `CONNECTION_LOST`.
+ */
 export function closeErrorOf(error: Error | null): MeshError | null {
   if (error === null || isMeshError(error)) return error;
   const code = isReset(error) ? 'PEER_RESET' : 'CONNECTION_LOST';

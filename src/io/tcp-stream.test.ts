@@ -7,7 +7,7 @@ import { isMeshError } from '../base/errors.ts';
 import { Took } from './byte-stream.ts';
 import { connectTcp } from './connect-tcp.ts';
 import { acceptedTcp, type TcpStream } from './tcp-stream.ts';
-import { Recorder } from './test-recorder.ts';
+import { Recorder } from './testing-recorder.ts';
 
 async function listen(onSocket: (socket: Socket) => void): Promise<{ server: Server; port: number }> {
   const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, onSocket);

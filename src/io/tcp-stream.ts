@@ -27,6 +27,7 @@ export interface TcpStreamOptions {
 const defaultHighWaterMarkBytes = 64 * 1024;
 const defaultKeepAliveMs = 180_000;
 
+/** A connected socket as a stream; `acceptedTcp` and `connectTcp` make it. Addresses are the socket's own words. */
 export class TcpStream implements ByteStream {
   bytesRead = 0;
   bytesWritten = 0;

@@ -10,7 +10,10 @@ export interface TunnelKeyMaterial {
   readonly rootsPem: readonly string[];
 }
 
-/** Returns the context that both roles of the tunnel use. Throws what OpenSSL throws for material that does not fit together. */
+/**
+ * Returns the context that both roles of the tunnel use. Throws what OpenSSL throws for material that does not fit
+ * together.
+ */
 export function tunnelSecureContext(material: TunnelKeyMaterial): SecureContext {
   return createSecureContext({
     key: material.keyPem,

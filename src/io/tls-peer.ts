@@ -2,10 +2,10 @@
 import type { TLSSocket } from 'node:tls';
 
 /**
- * Returns '' when the handshake of a server-side TLSSocket verified the client's certificate against our roots, otherwise
- * why not. A TLSSocket that wraps a raw socket does not do so itself: its `authorized` stays false and `rejectUnauthorized`
- * only demands that there is a certificate. The verdict is had from `ssl.verifyError()`, which Node does not document:
- * where it is missing, nobody is let in.
+ * Returns '' when the handshake of a server-side TLSSocket verified the client's certificate against our roots,
+ * otherwise why not. A TLSSocket that wraps a raw socket does not do so itself: its `authorized` stays false and
+ * `rejectUnauthorized` only demands that there is a certificate. The verdict is had from `ssl.verifyError()`, which
+ * Node does not document: where it is missing, nobody is let in.
  */
 export function clientVerifyFault(socket: TLSSocket): string {
   const { ssl } = socket as unknown as { ssl?: { verifyError?: () => Error | null } | null };
@@ -16,7 +16,9 @@ export function clientVerifyFault(socket: TLSSocket): string {
   return sessionFault(socket);
 }
 
-/** Returns '' when protocol and ALPN are those of the tunnel and the session is a fresh one, otherwise what is wrong. */
+/**
+ * Returns '' when protocol and ALPN are those of the tunnel and the session is a fresh one, otherwise what is wrong.
+ */
 export function sessionFault(socket: TLSSocket): string {
   if (socket.getProtocol() !== 'TLSv1.3') return `protocol ${socket.getProtocol()}`;
   if (socket.alpnProtocol !== 'h2') return 'ALPN did not agree on h2';
@@ -29,8 +31,8 @@ export function peerUris(socket: TLSSocket): string[] {
 }
 
 /**
- * Reads the URIs from Node's text form of the extension, `URI:a, DNS:b`. Names with characters that could be mistaken for
- * the list's own are in double quotes there: no SPIFFE id has any, so those are skipped.
+ * Reads the URIs from Node's text form of the extension, `URI:a, DNS:b`. Names with characters that could be mistaken
+ * for the list's own are in double quotes there: no SPIFFE id has any, so those are skipped.
  */
 export function urisOf(subjectAltName: string): string[] {
   const uris: string[] = [];

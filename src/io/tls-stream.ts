@@ -6,6 +6,7 @@ import { type ByteStream, type ByteStreamHandler, Took } from './byte-stream.ts'
 import type { ReadMemory } from './read-memory.ts';
 import { closeErrorOf, idleHandler, isReset } from './stream-end.ts';
 
+/** A TLS connection after its handshake; `connectTls` and `serveTls` make it. */
 export class TlsStream implements ByteStream {
   bytesRead = 0;
   bytesWritten = 0;

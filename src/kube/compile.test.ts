@@ -332,11 +332,13 @@ test('a change of one pod in a mesh of ten thousand is one workload, in a millis
   for (let at = 0; at < 10_000; at++) upsert(at, 'True');
   assert.equal(compiler.flush().update.workloads.length, 10_000);
   const rounds = 200;
-  const startMs = performance.now();
+  // Time on the processor: what else the machine does must not count.
+  const start = process.cpuUsage();
   for (let round = 0; round < rounds; round++) {
     upsert(round * 7, 'False');
     assert.equal(compiler.flush().update.workloads.length, 1);
   }
-  const perChangeMs = (performance.now() - startMs) / rounds;
+  const { user, system } = process.cpuUsage(start);
+  const perChangeMs = (user + system) / 1000 / rounds;
   assert.ok(perChangeMs < 2, `${perChangeMs} ms per change`);
 });

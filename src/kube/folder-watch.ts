@@ -27,7 +27,9 @@ export class FolderWatch extends EventEmitter<FolderWatchEvents> {
   #reportTimer: NodeJS.Timeout | null = null;
   #firstEventAtMs = 0;
   #resyncTimer: NodeJS.Timeout | null = null;
-  #mustPoll = false;
+  /** A path is missing, or a folder cannot be watched (inotify has limits): look often instead. */
+  #isPathMissing = false;
+  #isWatchLost = false;
   #isClosed = false;
 
   constructor(roots: readonly string[]) {
@@ -54,11 +56,11 @@ export class FolderWatch extends EventEmitter<FolderWatchEvents> {
       watcher.on('error', () => {
         watcher.close();
         this.#folders.delete(key);
-        this.#mustPoll = true;
+        this.#loseWatch();
       });
       this.#folders.set(key, { watcher, real });
     } catch {
-      this.#mustPoll = true;
+      this.#loseWatch();
     }
   }
 
@@ -73,8 +75,8 @@ export class FolderWatch extends EventEmitter<FolderWatchEvents> {
 
   /** While true, everything is looked at several times a second. */
   poll(isNeeded: boolean): void {
-    if (this.#mustPoll === isNeeded) return;
-    this.#mustPoll = isNeeded;
+    if (this.#isPathMissing === isNeeded) return;
+    this.#isPathMissing = isNeeded;
     this.#scheduleResync();
   }
 
@@ -84,6 +86,12 @@ export class FolderWatch extends EventEmitter<FolderWatchEvents> {
     this.#folders.clear();
     if (this.#reportTimer !== null) clearTimeout(this.#reportTimer);
     if (this.#resyncTimer !== null) clearTimeout(this.#resyncTimer);
+  }
+
+  #loseWatch(): void {
+    if (this.#isWatchLost) return;
+    this.#isWatchLost = true;
+    this.#scheduleResync();
   }
 
   async #watchParents(): Promise<void> {
@@ -125,6 +133,6 @@ export class FolderWatch extends EventEmitter<FolderWatchEvents> {
       this.#report();
       this.#scheduleResync();
     };
-    this.#resyncTimer = setTimeout(resync, this.#mustPoll ? pollMs : resyncMs);
+    this.#resyncTimer = setTimeout(resync, this.#isPathMissing || this.#isWatchLost ? pollMs : resyncMs);
   }
 }

@@ -126,9 +126,8 @@ export class ManifestFiles {
         const isHeld = owner !== undefined && owner !== path && !moving.has(owner);
         const other = claimed.get(key) ?? (isHeld ? this.#files.get(owner)?.resources.get(key) : undefined);
         if (other !== undefined) {
-          const place = resource.places.object ?? { file: path, line: 1, column: 1 };
           const file = this.#files.get(path)!;
-          file.error = errorOf(duplicateError(resource, place, other), path);
+          file.error = errorOf(duplicateError(resource, other), path);
           file.isWaiting = true;
           return path;
         }

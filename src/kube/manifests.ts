@@ -71,7 +71,7 @@ export function readManifests(texts: readonly ManifestText[]): ManifestSet {
       for (const object of objectsOf(new ObjectReader(document, [], document.value), 0)) {
         const resource = readResource(object);
         if (typeof resource === 'string') ignored.set(resource, (ignored.get(resource) ?? 0) + 1);
-        else addOnce(resources, resource, document.place(object.path));
+        else addOnce(resources, resource);
       }
     }
   }
@@ -85,15 +85,16 @@ export function titleOf(resource: { kind: string; namespace: string; name: strin
   return namespace === '' ? `${kind} ${name}` : `${kind} ${namespace}/${name}`;
 }
 
-function addOnce(resources: Map<string, Resource>, resource: Resource, place: SourcePlace): void {
+function addOnce(resources: Map<string, Resource>, resource: Resource): void {
   const key = resourceKey(resource);
   const other = resources.get(key);
   if (other === undefined) resources.set(key, resource);
-  else throw duplicateError(resource, place, other);
+  else throw duplicateError(resource, other);
 }
 
-/** The error for an object that was read at `place` and is at `other` already. */
-export function duplicateError(resource: Resource, place: SourcePlace, other: Resource): MeshError {
+/** The error for an object that another one, read before, has the name of. It stands at the place of the object. */
+export function duplicateError(resource: Resource, other: Resource): MeshError {
+  const place = resource.places.object ?? { file: 'unknown', line: 1, column: 1 };
   const first = other.places.object === null ? 'elsewhere' : formatPlace(other.places.object);
   return placedError('CONFIG_INVALID', place, `${titleOf(resource)} is there twice; the other one is at ${first}`);
 }

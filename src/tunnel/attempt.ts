@@ -17,6 +17,7 @@ export interface AttemptOwner {
   settled(attempt: Attempt): void;
 }
 
+/** One request for a stream. Its callback is called once, unless `cancel` comes first. */
 export class Attempt extends DeadlineEntry implements StreamEvents {
   readonly request: TunnelRequest;
   /** The session it waits for, or has a stream on. */

@@ -14,6 +14,7 @@ export interface IncomingPeer {
   readonly localAddress: string;
 }
 
+/** The server's side of a CONNECT; a request with another method is one too, for the server to refuse. */
 export class Incoming implements IncomingTunnel {
   onAbort: (() => void) | null = null;
   readonly authority: string;

@@ -170,7 +170,9 @@ class HbonePool implements TunnelPool, PooledSessionOwner, AttemptOwner {
 
   // ---- inside ----
 
-  /** Finds a session for `attempt`: one that has room, one that is connecting, a new one. `avoid` has just refused it. */
+  /**
+   * Finds a session for `attempt`: one that has room, one that is connecting, a new one. `avoid` has just refused it.
+   */
   #dispatch(attempt: Attempt, avoid: PooledSession | null): void {
     if (this.#draining) {
       attempt.fail(new MeshError('DRAINED'));

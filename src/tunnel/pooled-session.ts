@@ -22,6 +22,7 @@ export interface PooledSessionOwner {
   onIdle(entry: PooledSession): void;
 }
 
+/** One TLS connection to one peer address under one source identity, with its HTTP/2 session once it is up. */
 export class PooledSession extends DeadlineEntry {
   readonly key: string;
   readonly address: string;

@@ -16,6 +16,8 @@ export interface TunnelServerOptions {
   readonly streamsPerSession?: number;
   /** TLS handshakes at once; a connection above it is reset. Default 1024. */
   readonly handshakesLimit?: number;
+  /** Sessions at once; a connection above it is reset. Default 16,384. */
+  readonly sessionsLimit?: number;
   /** What a stream that nobody reads may hold. Default 1 MiB. */
   readonly streamWindowBytes?: number;
   /** Keepalive PING and how long its answer may take; defaults 10 s and 20 s. 0 sends none. */
@@ -54,7 +56,12 @@ export function createTunnelServer(options: TunnelServerOptions = {}): TunnelSer
   return new HboneServer(options);
 }
 
-const defaults = { handshakeTimeoutMs: 10_000, streamsPerSession: 256, handshakesLimit: 1024 } as const;
+const defaults = {
+  handshakeTimeoutMs: 10_000,
+  streamsPerSession: 256,
+  handshakesLimit: 1024,
+  sessionsLimit: 16_384,
+} as const;
 const serverHeaderListBytes = 64 * 1024;
 
 class HboneServer implements TunnelServer {
@@ -75,13 +82,11 @@ class HboneServer implements TunnelServer {
     const remoteAddress = rawSocket.remoteAddress ?? '';
     const localAddress = rawSocket.localAddress ?? '';
     const peer: Omit<IncomingPeer, 'identity'> = { remoteAddress, remotePort: rawSocket.remotePort ?? 0, localAddress };
-    const limit = this.#options.handshakesLimit ?? defaults.handshakesLimit;
-    if (this.#draining || this.#handshakes.size >= limit) {
+    const refusal = this.#refusal(remoteAddress);
+    if (this.#draining || refusal !== null) {
       rawSocket.on('error', () => undefined);
       rawSocket.resetAndDestroy();
-      if (this.#draining) return;
-      const error = new MeshError('LIMIT_REACHED', { limit: 'handshakes', value: limit, what: remoteAddress });
-      this.#options.onHandshakeError?.(error, remoteAddress, localAddress);
+      if (refusal !== null) this.#options.onHandshakeError?.(refusal, remoteAddress, localAddress);
       return;
     }
     const handshakeTimeoutMs = this.#options.handshakeTimeoutMs ?? defaults.handshakeTimeoutMs;
@@ -133,6 +138,16 @@ class HboneServer implements TunnelServer {
     for (const cancel of [...this.#handshakes]) cancel();
     this.#handshakes.clear();
     for (const session of [...this.#sessions]) session.close();
+  }
+
+  #refusal(what: string): MeshError | null {
+    const handshakes = this.#options.handshakesLimit ?? defaults.handshakesLimit;
+    const sessions = this.#options.sessionsLimit ?? defaults.sessionsLimit;
+    if (this.#handshakes.size >= handshakes) {
+      return new MeshError('LIMIT_REACHED', { limit: 'tunnel handshakes', value: handshakes, what });
+    }
+    if (this.#sessions.size < sessions) return null;
+    return new MeshError('LIMIT_REACHED', { limit: 'tunnel sessions', value: sessions, what });
   }
 
   #serve(connected: TlsConnected, peer: IncomingPeer, onTunnel: (tunnel: IncomingTunnel) => void): void {

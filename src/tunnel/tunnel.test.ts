@@ -10,10 +10,10 @@ import { ErrorCode } from '../h2/constants.ts';
 import { H2Session } from '../h2/session.ts';
 import { type ByteStream, Took } from '../io/byte-stream.ts';
 import { serveTls } from '../io/serve-tls.ts';
-import { Recorder } from '../io/test-recorder.ts';
+import { Recorder } from '../io/testing-recorder.ts';
 import { createTunnelPool, type TunnelPoolOptions } from './pool.ts';
 import type { TunnelServerOptions } from './server.ts';
-import { listenTunnels, requestTo, TestAuthority, type TestServer } from './test-mesh.ts';
+import { listenTunnels, requestTo, TestAuthority, type TestServer } from './testing-mesh.ts';
 import type { IncomingTunnel, TunnelCredentials, TunnelOpened, TunnelPool, TunnelRequest } from './types.ts';
 
 const authority = new TestAuthority();

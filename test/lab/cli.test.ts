@@ -187,6 +187,8 @@ test('lab get and lab token', async () => {
     (await ctl('lab', 'get', 'pods', '-n', 'shop')).out,
     /^shop +web-\S+ +yes +Running +10\.244\.1\.\d+ +node-1 /m,
   );
+  assert.equal((await ctl('lab', 'get', 'frobs')).code, 1);
+  assert.equal((await ctl('lab', 'get', 'pods', 'nosuch', '-n', 'shop')).code, 1);
   const { out } = await ctl('lab', 'token', 'shop/web', '--audience', 'somebody');
   const claims = JSON.parse(Buffer.from(out.split('.')[1] ?? '', 'base64url').toString());
   assert.equal(claims.sub, 'system:serviceaccount:shop:web');
@@ -196,6 +198,10 @@ test('lab get and lab token', async () => {
 test('lab logs: of a pod, of a proxy, and followed until Ctrl-C', async () => {
   assert.match((await ctl('lab', 'logs', '-n', 'shop', 'deploy/web')).out, /echo: shop\/web-\S+ serves 8080/);
   assert.match((await ctl('lab', 'logs', '--access', 'node/node-1')).out, /catalog/);
+  for (const nobody of ['shop/nosuch', 'shop/deploy/nosuch', 'node/nosuch']) {
+    const absent = await ctl('lab', 'logs', nobody);
+    assert.deepEqual([absent.code, /nosuch is not there/.test(absent.err)], [1, true], absent.err);
+  }
   const child = start('lab', 'logs', '-f', '--access', 'node/node-1');
   const result = finish(child);
   await once(child.stdout!, 'data');

@@ -80,6 +80,7 @@ export async function listenTunnels(
   return { port: (listener.address() as AddressInfo).port, tunnels, listener, connections: () => connections, close };
 }
 
+/** A request for a stream to `accept` at 127.0.0.1:`port`, with everything that does not matter filled in. */
 export function requestTo(
   port: number,
   credentials: TunnelCredentials,
