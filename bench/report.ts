@@ -61,7 +61,12 @@ export function describeMachine(): Report['machine'] {
  */
 export function renderReport(report: Report, reference: string): string {
   const parts = [
-    `${report.name}, ${report.rounds} round(s), ${report.machine.cpus} CPUs, Linux ${report.machine.kernel}, Node ${report.node}`,
+    [
+      `${report.name}, ${report.rounds} round(s)`,
+      `${report.machine.cpus} CPUs (${report.machine.cpuModel})`,
+      `Linux ${report.machine.kernel}`,
+      `Node ${report.node}`,
+    ].join(', '),
     renderTable(medianCells(report.rows)),
   ];
   const base = report.rows.find((row) => row.path === reference);
@@ -103,8 +108,12 @@ function cell(value: number | undefined): string {
 /** A table in Markdown, with columns as wide as their widest cell. */
 function renderTable(rows: readonly string[][]): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  const line = (row: readonly string[]): string =>
-    `| ${row.map((text, at) => (at === 0 ? text.padEnd(widths[at] ?? 0) : text.padStart(widths[at] ?? 0))).join(' | ')} |`;
-  const rule = `|${widths.map((width, at) => (at === 0 ? '-'.repeat(width + 2) : `${'-'.repeat(width + 1)}:`)).join('|')}|`;
+  const pad = (text: string, at: number): string => {
+    const width = widths[at] ?? 0;
+    return at === 0 ? text.padEnd(width) : text.padStart(width);
+  };
+  const line = (row: readonly string[]): string => `| ${row.map(pad).join(' | ')} |`;
+  const dashes = (width: number, at: number): string => '-'.repeat(width + 1) + (at === 0 ? '-' : ':');
+  const rule = `|${widths.map(dashes).join('|')}|`;
   return [line(rows[0] ?? []), rule, ...rows.slice(1).map(line)].join('\n');
 }

@@ -63,7 +63,11 @@ export class CertificateClient {
   async #connected(): Promise<Channel> {
     const roots = await readSmallFile(this.#options.rootsFile);
     if (this.#isClosed) throw this.#unreachable('closed');
-    if (this.#channel !== null && roots !== this.#channelRoots) this.#drop();
+    const isOpen = await this.#channel?.then(
+      (channel) => channel.isOpen(),
+      () => false,
+    );
+    if (isOpen === false || roots !== this.#channelRoots) this.#drop();
     if (this.#channel === null) {
       this.#channelRoots = roots;
       const channel = openChannel(this.#options.url, roots);

@@ -1,8 +1,9 @@
 // One HTTP/2 connection over TLS from a proxy to its controller, and what is read from disk for it: roots, token.
 import { readFile } from 'node:fs/promises';
 import type { Transport } from '@connectrpc/connect';
-import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
+import { createGrpcTransport } from '@connectrpc/connect-node';
 import { MeshError, messageOf } from '../base/errors.ts';
+import { Http2Connection } from './http2-connection.ts';
 
 export interface ControllerAccess {
   /** `https://HOST:15012`. */
@@ -15,6 +16,8 @@ export interface ControllerAccess {
 
 export interface Channel {
   readonly transport: Transport;
+  /** False when no further call can be made on it. */
+  isOpen(): boolean;
   /** Closes the connection and every call on it. Idempotent. */
   close(): void;
 }
@@ -33,31 +36,14 @@ export async function openChannel(
   rootsPem: string,
   pings = { pingIntervalMs: 30_000, pingTimeoutMs: 10_000 },
 ): Promise<Channel> {
-  const manager = new Http2SessionManager(url, { ...pings, idleConnectionTimeoutMs: 60_000 }, { ca: rootsPem });
-  const close = (): void =>
-    manager.abort(new MeshError('NOT_REACHABLE', { what: url, reason: 'closed', hint: 'it was closed here' }));
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<'timeout'>((resolve) => {
-    timer = setTimeout(() => resolve('timeout'), connectTimeoutMs);
-  });
-  const outcome = await Promise.race([manager.connect(), timeout]);
-  clearTimeout(timer);
-  if (outcome === 'timeout' || outcome === 'error') {
-    const reason = outcome === 'timeout' ? `no answer in ${connectTimeoutMs} ms` : rootCauseOf(manager.error());
-    close();
-    throw new MeshError('NOT_REACHABLE', {
-      what: url,
-      reason,
-      hint: 'is the controller running and the address right?',
-    });
-  }
+  const connection = await Http2Connection.open({ url, rootsPem, connectTimeoutMs, ...pings });
   const transport = createGrpcTransport({
     baseUrl: url,
-    sessionManager: manager,
+    sessionManager: connection,
     readMaxBytes: messageBytesMax,
     acceptCompression: [],
   });
-  return { transport, close };
+  return { transport, isOpen: () => connection.isOpen, close: () => connection.close() };
 }
 
 /** The text of a small file. Throws INPUT_UNREADABLE with its name. */

@@ -44,7 +44,7 @@ export function connectTcp(
       return;
     }
     socket.off('error', onError);
-    port.stream = new TcpStream(socket, port.memory, options);
+    port.stream = new TcpStream(socket, port.memory, options, null);
     callback(null, port.stream);
   };
   const onConnect = (): void => settle(null);

@@ -24,6 +24,13 @@ export interface TcpStreamOptions {
   readonly keepAliveMs?: number;
 }
 
+interface TcpAddresses {
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+}
+
 const defaultHighWaterMarkBytes = 64 * 1024;
 const defaultKeepAliveMs = 180_000;
 
@@ -31,13 +38,9 @@ const defaultKeepAliveMs = 180_000;
 export class TcpStream implements ByteStream {
   bytesRead = 0;
   bytesWritten = 0;
-  readonly remoteAddress: string;
-  readonly remotePort: number;
-  readonly localAddress: string;
-  readonly localPort: number;
-
   readonly #socket: Socket;
   readonly #memory: ReadMemory;
+  #addresses: TcpAddresses | null;
   readonly #highWaterMarkBytes: number;
   readonly #out = new OutQueue();
   #handler: ByteStreamHandler = idleHandler;
@@ -53,15 +56,15 @@ export class TcpStream implements ByteStream {
   #endReported = false;
   #error: Error | null = null;
 
-  /** Use `acceptedTcp` or `connectTcp`; `attach` says how `socket` delivers what it reads. */
-  constructor(socket: Socket, memory: ReadMemory, options: TcpStreamOptions) {
+  /**
+   * Use `acceptedTcp` or `connectTcp`. `addresses` are those of an accepted connection, null to ask the kernel when
+   * asked.
+   */
+  constructor(socket: Socket, memory: ReadMemory, options: TcpStreamOptions, addresses: TcpAddresses | null) {
     this.#socket = socket;
+    this.#addresses = addresses;
     this.#memory = memory;
     this.#highWaterMarkBytes = options.highWaterMarkBytes ?? defaultHighWaterMarkBytes;
-    this.remoteAddress = socket.remoteAddress ?? '';
-    this.remotePort = socket.remotePort ?? 0;
-    this.localAddress = socket.localAddress ?? '';
-    this.localPort = socket.localPort ?? 0;
     socket.setNoDelay(true);
     const keepAliveMs = options.keepAliveMs ?? defaultKeepAliveMs;
     if (keepAliveMs > 0) socket.setKeepAlive(true, keepAliveMs);
@@ -74,6 +77,22 @@ export class TcpStream implements ByteStream {
 
   get bufferedBytes(): number {
     return this.#out.bytes;
+  }
+
+  get remoteAddress(): string {
+    return this.#known().remoteAddress;
+  }
+
+  get remotePort(): number {
+    return this.#known().remotePort;
+  }
+
+  get localAddress(): string {
+    return this.#known().localAddress;
+  }
+
+  get localPort(): number {
+    return this.#known().localPort;
   }
 
   start(handler: ByteStreamHandler): void {
@@ -147,6 +166,11 @@ export class TcpStream implements ByteStream {
     }
     if (took & Took.Pause) this.#userPaused = true;
     return !this.#userPaused;
+  }
+
+  #known(): TcpAddresses {
+    this.#addresses ??= addressesOf(this.#socket);
+    return this.#addresses;
   }
 
   #armFlush(): void {
@@ -252,19 +276,30 @@ export class ReadPort {
  * The caller must not use `socket` afterwards; its addresses are on the stream.
  */
 export function acceptedTcp(socket: Socket, options: TcpStreamOptions = {}): TcpStream {
+  // Asked before the handle moves: whoever accepted the socket has asked already, and Node remembers the answer.
+  const addresses = addressesOf(socket);
   const port = new ReadPort(new ReadMemory(options.memory ?? 'shared'));
   const adopted = adopt(socket, port.onread);
   if (adopted !== null) {
-    port.stream = new TcpStream(adopted, port.memory, options);
+    port.stream = new TcpStream(adopted, port.memory, options, addresses);
     return port.stream;
   }
   socket.pause();
   socket.allowHalfOpen = true;
   // 'data' chunks are fresh memory: whoever keeps one harms nobody.
-  const stream = new TcpStream(socket, new ReadMemory('own', 1), options);
+  const stream = new TcpStream(socket, new ReadMemory('own', 1), options, addresses);
   socket.on('data', (chunk: Buffer) => {
     if (!stream.received(chunk)) socket.pause();
   });
   socket.pause();
   return stream;
+}
+
+function addressesOf(socket: Socket): TcpAddresses {
+  return {
+    remoteAddress: socket.remoteAddress ?? '',
+    remotePort: socket.remotePort ?? 0,
+    localAddress: socket.localAddress ?? '',
+    localPort: socket.localPort ?? 0,
+  };
 }
