@@ -184,7 +184,7 @@ export class LabClient {
 
 function partQuery(part: LabPart): URLSearchParams {
   const query = new URLSearchParams({ kind: part.kind });
-  if (part.kind !== 'controller') query.set('name', part.name);
+  if (part.kind === 'node' || part.kind === 'pod') query.set('name', part.name);
   if (part.kind === 'pod') query.set('namespace', part.namespace);
   if (part.kind === 'pod' && part.container !== undefined) query.set('container', part.container);
   return query;

@@ -143,7 +143,7 @@ function routesOf(operations: LabOperations): Readonly<Record<string, Handler>> 
 function partOf(query: URLSearchParams): LabPart {
   const kind = query.get('kind');
   const name = query.get('name') ?? '';
-  if (kind === 'controller') return { kind };
+  if (kind === 'controller' || kind === 'lab') return { kind };
   if (kind === 'node') return { kind, name };
   const container = query.get('container');
   return { kind: 'pod', namespace: query.get('namespace') ?? '', name, ...(container === null ? {} : { container }) };

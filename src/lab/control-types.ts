@@ -53,8 +53,12 @@ export interface ApplyResult {
   readonly warnings: readonly ResourceIssue[];
 }
 
-/** What `lab restart`, `lab logs` and the process faults name: a node's proxy, the controller, a pod. */
+/**
+ * What `lab restart`, `lab logs` and the process faults name: a node's proxy, the controller, a pod; of `lab` itself
+ * there is a log.
+ */
 export type LabPart =
+  | { readonly kind: 'lab' }
   | { readonly kind: 'node'; readonly name: string }
   | { readonly kind: 'controller' }
   | { readonly kind: 'pod'; readonly namespace: string; readonly name: string; readonly container?: string };

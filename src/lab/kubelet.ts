@@ -28,6 +28,11 @@ export interface KubeletOptions {
 /** Pods with this annotation are run by someone else (the mesh's own programs). */
 export const unmanagedAnnotation = 'lab.ambient.mesh/unmanaged';
 
+/** True for a pod that no kubelet of the lab runs. */
+export function isUnmanaged(pod: KubeObject): boolean {
+  return pod.metadata.annotations?.[unmanagedAnnotation] !== undefined;
+}
+
 interface KubeletNode {
   readonly plan: NodePlan;
   readonly agent: NodeAgent;

@@ -1,5 +1,6 @@
 // The whole lab, put together: network, objects, control loops, kubelets, DNS, and the mesh's own programs.
 import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 import { systemClock } from '../base/clock.ts';
 import { MeshError } from '../base/errors.ts';
 import { placedError } from '../config/yaml.ts';
@@ -14,13 +15,14 @@ import type { ApplyResult, LabDocument, LabPod, LabStatus } from './control-type
 import { DnsServer } from './dns.ts';
 import { DnsZone } from './dns-zone.ts';
 import { TokenIssuer } from './issuer.ts';
-import { Kubelet, unmanagedAnnotation } from './kubelet.ts';
+import { isUnmanaged, Kubelet } from './kubelet.ts';
 import type { LabOptions } from './launch.ts';
 import { LiveSources, objectOf, type ResourceName } from './live-sources.ts';
-import { LogKeeper } from './log-files.ts';
+import { LogKeeper, lastLines } from './log-files.ts';
 import { issueOf, type PlacedObject, readLabManifests } from './manifests.ts';
 import { createTopology } from './network.ts';
 import { isReady, type KubeObject, type NodeObject, type Pod, podIps } from './objects.ts';
+import { podLogDir } from './pod-runner.ts';
 import { controllerOf, isTerminating } from './pods.ts';
 import { paths } from './private-files.ts';
 import { ServiceAllocator } from './services.ts';
@@ -195,10 +197,23 @@ export class Lab {
   pending(): string[] {
     const pods = this.pods().filter((pod) => {
       // The mesh's own programs speak for themselves.
-      if (pod.metadata.annotations?.[unmanagedAnnotation] !== undefined) return false;
+      if (isUnmanaged(pod)) return false;
       return pod.status.phase !== 'Succeeded' && (!isReady(pod) || isTerminating(pod));
     });
     return [...this.#cluster.problems(), ...this.system.pending(), ...pods.map((pod) => this.describe(pod))];
+  }
+
+  /** `pending` as lines, with the last words of the pods that are not ready. */
+  explained(pending: readonly string[]): string {
+    const linesShown = 3;
+    const words = this.pods()
+      .filter((pod) => !isReady(pod) && !isUnmanaged(pod))
+      .flatMap((pod) => pod.spec.containers.map((container) => ({ pod, container })))
+      .flatMap(({ pod, container }) => {
+        const lines = lastLines(path.join(podLogDir(paths.logs, pod), `${container.name}.log`), linesShown);
+        return lines.map((line) => `${pod.metadata.namespace}/${pod.metadata.name} said: ${line}`);
+      });
+    return [...pending, ...words].join('\n  ');
   }
 
   /** Why a pod is not ready: which pod, and the container's or the probe's own words. */

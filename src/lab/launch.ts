@@ -4,6 +4,7 @@
 // Nothing of the host is touched, and nothing outlives the lab: its files live on a tmpfs of its own mount namespace,
 // and the kernel ends every process and namespace of it when its first process ends, however that happens.
 import { spawn } from 'node:child_process';
+import type { Socket } from 'node:net';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { MeshError, messageOf } from '../base/errors.ts';
@@ -130,10 +131,12 @@ function startAndWatch(name: string, labOptions: LabOptions, options: LaunchOpti
     });
     child.on('close', () => fail(startFailure(errors, root)));
   }).finally(() => {
-    child.stdout.destroy();
-    child.stderr.destroy();
-    if (!labOptions.foreground) child.stdin.destroy();
-    else (child.stdin as unknown as { unref?: () => void }).unref?.();
+    if (labOptions.foreground) {
+      // Goes on telling what happens, without keeping this process alive by itself.
+      for (const stream of [child.stdin, child.stdout, child.stderr]) (stream as unknown as Socket).unref();
+    } else {
+      for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy();
+    }
     child.unref();
   });
 }

@@ -3,24 +3,26 @@
 // It says how its start goes as JSON lines on standard output. When it ends, however it does, the kernel ends the rest
 // of the lab.
 import { appendFileSync } from 'node:fs';
-import path from 'node:path';
 import { isMeshError, messageOf } from '../base/errors.ts';
 import { readDocuments } from './control-client.ts';
 import { ControlServer } from './control-server.ts';
 import type { LabProgress } from './control-types.ts';
-import { unmanagedAnnotation } from './kubelet.ts';
+import { isUnmanaged } from './kubelet.ts';
 import { Lab } from './lab.ts';
 import type { LabOptions } from './launch.ts';
 import { LabOperations } from './operations.ts';
-import { makePrivateFiles, paths } from './private-files.ts';
+import { labLog, makePrivateFiles } from './private-files.ts';
 import { systemPath } from './tools.ts';
 
 const say = (progress: LabProgress) => process.stdout.write(`${JSON.stringify(progress)}\n`);
 
+/** True from the lab's last word about its start. */
+let isUp = false;
+
 function log(line: string): void {
   const stamped = `${new Date().toISOString()} ${line}\n`;
   try {
-    appendFileSync(path.join(paths.logs, 'lab.log'), stamped);
+    appendFileSync(labLog, stamped);
   } catch {
     // Before the lab has a file system of its own.
   }
@@ -37,24 +39,28 @@ async function main(): Promise<void> {
   const end = () => process.exit(0);
   process.on('SIGTERM', end);
   process.on('SIGINT', end);
-  process.on('SIGHUP', () => {
-    if (options.foreground) end();
-  });
+  process.on('SIGHUP', () => {});
   process.stdin.on('error', () => {});
+  // Whoever starts a lab holds this pipe: until the lab is up, and in the foreground for as long as it is wanted.
   process.stdin.on('close', () => {
-    if (options.foreground) end();
+    if (options.foreground || !isUp) end();
   });
   process.stdin.resume();
   const documents = readDocuments(options.paths); // Before the lab's own /run hides what may lie on the host's.
   await makePrivateFiles();
-  const lab = new Lab({ name, options, log });
+  const complain = (message: string) => {
+    log(message);
+    say({ type: 'warning', message });
+  };
+  const lab = new Lab({ name, options, log: complain });
   const operations = new LabOperations({ lab, end });
   await lab.start(documents);
   const server = new ControlServer(operations);
   await server.start();
   say({ type: 'step', message: `${lab.nodes.length} nodes are up; pods are starting` });
   await operations.waitInStep(options.timeoutMs);
-  const podCount = lab.pods().filter((pod) => pod.metadata.annotations?.[unmanagedAnnotation] === undefined).length;
+  const podCount = lab.pods().filter((pod) => !isUnmanaged(pod)).length;
+  isUp = true;
   say({ type: 'ready', message: `lab ${name}: ${podCount} pods on ${lab.nodes.length} nodes are ready` });
 }
 
@@ -74,6 +80,7 @@ main().catch((error: unknown) => {
     : error instanceof Error
       ? (error.stack ?? error.message)
       : String(error);
+  isUp = isLate;
   say({ type: 'failed', code, message: detail });
   log(detail);
   // A lab that is up but not ready stays, so that it can be looked at; who started it decides.

@@ -14,7 +14,7 @@ import { nodeNetns, podNetns } from './network.ts';
 import { isReady, type KubeObject, type Pod } from './objects.ts';
 import { podLogDir } from './pod-runner.ts';
 import { controllerOf, isTerminating } from './pods.ts';
-import { paths } from './private-files.ts';
+import { labLog, paths } from './private-files.ts';
 import { netnsPath } from './run.ts';
 import { systemPath } from './tools.ts';
 
@@ -100,6 +100,10 @@ export class LabOperations {
       yield* readLogs([path.join(podLogDir(paths.logs, pod), `${container}.log`)], follow, signal);
       return;
     }
+    if (part.kind === 'lab') {
+      yield* readLogs([labLog], follow, signal);
+      return;
+    }
     yield* readLogs(this.#lab.system.logFiles(part.kind === 'node' ? part.name : null, access), follow, signal);
   }
 
@@ -110,6 +114,7 @@ export class LabOperations {
   async fault(fault: LabFault): Promise<void> {
     if (!('part' in fault)) return await this.#faults.apply(fault);
     const signal = signals[fault.type];
+    if (fault.part.kind === 'lab') throw new MeshError('USAGE', { reason: 'end a lab with: ambientctl lab down' });
     if (fault.part.kind !== 'pod') {
       this.#lab.system.signal(fault.part, signal);
       return;
@@ -152,7 +157,7 @@ export class LabOperations {
         missing.push(...behind);
       }
       if (Date.now() > deadline)
-        throw new MeshError('TIMED_OUT', { what: 'the lab', timeoutMs, hint: missing.join('; ') });
+        throw new MeshError('TIMED_OUT', { what: 'the lab', timeoutMs, hint: this.#lab.explained(missing) });
       await new Promise((resolve) => setTimeout(resolve, waitPollMs));
     }
   }

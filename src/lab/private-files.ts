@@ -15,6 +15,9 @@ export const paths = {
   system: path.join(labDir, 'system'),
 } as const;
 
+/** What the lab itself has to say. */
+export const labLog = path.join(paths.logs, 'lab.log');
+
 /** Files of /etc that every pod has its own of. */
 const perPod = ['resolv.conf', 'hosts', 'hostname'];
 

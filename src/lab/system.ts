@@ -198,8 +198,10 @@ export class MeshSystem {
 
   /** Restarts a part and resolves when the new one is ready. Throws `TIMED_OUT`, `NOT_FOUND`. */
   async restart(part: LabPart, rolling: boolean, kill: boolean, timeoutMs: number): Promise<void> {
-    if (part.kind === 'pod')
-      throw new MeshError('USAGE', { reason: 'a pod is restarted by deleting it: its workload makes a new one' });
+    if (part.kind === 'pod' || part.kind === 'lab')
+      throw new MeshError('USAGE', {
+        reason: 'node proxies and the controller can be restarted; delete a pod, and its workload makes a new one',
+      });
     const deadline = Date.now() + timeoutMs;
     const signal = kill ? 'SIGKILL' : 'SIGTERM';
     if (part.kind === 'controller') {
@@ -236,7 +238,7 @@ export class MeshSystem {
   }
 
   /** Sends a signal to a part. Throws `NOT_FOUND` when it has no process. */
-  signal(part: Exclude<LabPart, { kind: 'pod' }>, signal: NodeJS.Signals): void {
+  signal(part: Exclude<LabPart, { kind: 'pod' | 'lab' }>, signal: NodeJS.Signals): void {
     const process = part.kind === 'controller' ? this.#controller : this.#proxy(part.name).process;
     if (part.kind === 'node' && signal === 'SIGKILL') this.#proxy(part.name).ready = false;
     if (process?.signal(signal) !== true) {

@@ -1,4 +1,4 @@
-// What the lab gives to pods as a cluster would, without any mesh: names, files, services, probes, restarts, replacement.
+// What the lab gives to pods as a cluster would, without a mesh: names, files, services, probes, restarts, rollouts.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
