@@ -21,7 +21,7 @@ function chain(text: string, name: string): string[] {
 test('every tproxy rule is followed by a reset with the same match', () => {
   const lines = rulesetText(desired, 1).split('\n');
   const tproxies = lines.filter((line) => line.includes(' tproxy '));
-  assert.equal(tproxies.length, 6);
+  assert.equal(tproxies.length, 8);
   for (const line of tproxies) {
     const match = line.slice(0, line.indexOf(' meta l4proto tcp tproxy'));
     assert.equal(lines[lines.indexOf(line) + 1], `${match} counter reject with tcp reset`);

@@ -5,6 +5,7 @@
 //   mangle (-150)      before kube-proxy's DNAT: what is the proxy's already, tunnels to local pods, traffic from pods
 //   dstnat - 1 (-101)  keeps what was captured out of kube-proxy's DNAT
 //   dstnat + 1 (-99)   after DNAT: traffic to local pods, also what came through a ClusterIP or NodePort
+// and in output what this machine sends to its own pods by way of a ClusterIP or NodePort.
 // Behind each `tproxy` stands a reset: `tproxy` does nothing when no socket listens, and evaluation goes on.
 import { isIPv6 } from 'node:net';
 import type { DesiredCapture } from './desired.ts';
@@ -29,7 +30,11 @@ const neverCaptured = {
 } as const;
 
 const ownerPrefix = 'owner_';
-const mark = `meta mark set 0x${fwmark.toString(16)} accept`;
+const ourMark = `meta mark 0x${fwmark.toString(16)}`;
+const setMark = `meta mark set 0x${fwmark.toString(16)}`;
+const mark = `${setMark} accept`;
+/** A packet towards the destination that kube-proxy chose for it. */
+const dnatted = 'ct direction original ct status dnat';
 
 /**
  * The name of the empty chain that says which proxy made the rules: the one that started last wins when two overlap.
@@ -111,17 +116,19 @@ function withoutDnat(): string[] {
   return [
     '  chain without_dnat {',
     '    type nat hook prerouting priority dstnat - 1; policy accept;',
-    ...families.map((ip) => `    meta mark 0x${fwmark.toString(16)} dnat ${ip.name} to ${ip.name} daddr`),
+    ...families.map((ip) => `    ${ourMark} dnat ${ip.name} to ${ip.name} daddr`),
     '  }',
   ];
 }
 
 function afterDnat(desired: DesiredCapture): string[] {
+  const fromHere = (ip: Family) => `iif lo ${ourMark} ${dnatted} ${toPods(ip)}`;
   return [
     '  chain after_dnat {',
     '    type filter hook prerouting priority dstnat + 1; policy accept;',
-    `    meta mark 0x${fwmark.toString(16)} accept`,
     ...alreadyOurs(),
+    ...capture(desired, fromHere, desired.ports.inbound),
+    `    ${ourMark} accept`,
     '    iif lo accept',
     '    fib daddr type local accept', // the node's own addresses may lie in the pod range (a bridge)
     ...capture(desired, toPods, desired.ports.inbound),
@@ -129,14 +136,22 @@ function afterDnat(desired: DesiredCapture): string[] {
   ];
 }
 
-/** Tunnels from this machine itself to a pod on it: nothing in the pod listens on that port, the proxy does. */
+/**
+ * What this machine itself sends to a pod on it is not captured (the kubelet's probes), with two exceptions: the tunnel
+ * port, where nothing in the pod listens but the proxy does; and what kube-proxy turned into the pod's address. That
+ * would be a way around the pod's policy: a pod that asks for a NodePort of its own node is passed through by the
+ * proxy, and goes on from this machine.
+ */
 function output(desired: DesiredCapture): string[] {
-  const match = (ip: Family) =>
-    `    ${toPods(ip)} tcp dport ${desired.ports.hbone} meta mark set 0x${fwmark.toString(16)}`;
+  const { hbone } = desired.ports;
   return [
     '  chain output {',
     '    type route hook output priority mangle; policy accept;',
-    ...families.map(match),
+    ...families.map((ip) => `    ${toPods(ip)} tcp dport ${hbone} ${setMark}`),
+    '  }',
+    '  chain output_after_dnat {',
+    '    type route hook output priority -99; policy accept;',
+    ...families.map((ip) => `    meta l4proto tcp ${dnatted} ${toPods(ip)} ${setMark}`),
     '  }',
   ];
 }

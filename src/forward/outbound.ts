@@ -96,6 +96,7 @@ class Outbound {
       random,
     });
     // After a failed attempt, what could not be reached says more than that nothing is left.
+    if (way instanceof MeshError) this.#connection.service = index.serviceByVip(destinationAddress, source.namespace);
     if (way instanceof MeshError) throw this.#lastError ?? way;
     this.#take(source, way);
   }

@@ -14,6 +14,7 @@ type Found = readonly DnsRecord[] | null;
 export class DnsZone {
   readonly #store: ObjectStore;
   readonly #domain: string;
+  #turn = 0;
 
   constructor(store: ObjectStore, domain: string) {
     this.#store = store;
@@ -33,7 +34,15 @@ export class DnsZone {
     );
     const targets = new Set(answers.flatMap((record) => (record.type === 'SRV' ? [record.target] : [])));
     const additional = [...targets].flatMap((target) => this.#find(target) ?? []).filter((each) => 'address' in each);
-    return { code: 'NOERROR', answers, additional, zone };
+    return { code: 'NOERROR', answers: this.#rotated(answers), additional, zone };
+  }
+
+  /** Clients take the first address of a headless service: each answer begins with another one. */
+  #rotated(records: readonly DnsRecord[]): readonly DnsRecord[] {
+    const isSet = records.length > 1 && records.every((record) => record.type === 'A' || record.type === 'AAAA');
+    if (!isSet) return records;
+    const first = this.#turn++ % records.length;
+    return [...records.slice(first), ...records.slice(0, first)];
   }
 
   /** Every record of a name; null when there is no such name, empty when there is but it has no records. */

@@ -30,7 +30,7 @@ interface Frontend {
 export function serviceRules(input: ServiceRulesInput): string {
   const frontends = input.services.flatMap((service) => frontendsOf(service, input));
   const nat = frontends.filter((each) => each.backends.length > 0).map(natRule);
-  const refused = frontends.filter((each) => each.backends.length === 0).flatMap(refuseRules);
+  const refused = frontends.filter((each) => each.backends.length === 0);
   const hairpins = (family: 4 | 6) =>
     input.localPods
       .flatMap(podIps)
@@ -47,13 +47,20 @@ export function serviceRules(input: ServiceRulesInput): string {
     ...nat.map((rule) => `    ${rule}`),
     '  }',
     '  chain refused {',
-    ...refused.map((rule) => `    ${rule}`),
+    ...refused.flatMap(refuseRules).map((rule) => `    ${rule}`),
+    '  }',
+    '  chain refused_here {',
+    ...refused
+      .filter((each) => isNodePort(each.port))
+      .flatMap(refuseRules)
+      .map((rule) => `    ${rule}`),
     '  }',
     '  chain prerouting { type nat hook prerouting priority dstnat; policy accept; jump services; }',
     '  chain output { type nat hook output priority -100; policy accept; jump services; }',
-    '  chain forward { type filter hook forward priority filter; policy accept; jump refused; }',
-    '  chain local_input { type filter hook input priority filter; policy accept; jump refused; }',
-    '  chain local_output { type filter hook output priority filter; policy accept; jump refused; }',
+    '  chain forward { type filter hook forward priority filter; policy accept; ct state new jump refused; }',
+    // What comes in here for a service's own address was captured, and the node proxy knows better why it refuses.
+    '  chain local_input { type filter hook input priority filter; policy accept; ct state new jump refused_here; }',
+    '  chain local_output { type filter hook output priority filter; policy accept; ct state new jump refused; }',
     '  chain postrouting {',
     '    type nat hook postrouting priority srcnat; policy accept;',
     '    ct status & dnat != dnat accept',

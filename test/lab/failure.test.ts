@@ -1,4 +1,5 @@
-// What breaks: a node proxy killed, a data thread dead, the controller away. Nothing leaks, nothing that worked stops needlessly.
+// What breaks: a node proxy killed, a data thread dead, the controller away. Nothing leaks, nothing that worked stops
+// needlessly.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { PodAgent, PodConnection } from './agent.ts';
@@ -52,12 +53,14 @@ describe('failure', () => {
   async function attemptOnce(): Promise<boolean> {
     const near = await client.connect('server', 80);
     await near.write('back;');
-    const accepted = server.accepted(port, 1000).catch(() => null);
+    const decided = new AbortController();
+    const accepted = server.accepted(port, 1000, decided.signal).catch(() => null);
     const cut = near.untilClosed(1000).then(
       () => null,
       () => null,
     );
     const far = await Promise.race([accepted, cut]);
+    decided.abort();
     if (far === null) return false;
     await far.untilRead('back;', 1000);
     await near.reset();

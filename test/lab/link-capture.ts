@@ -1,4 +1,5 @@
-// Records what crosses the link between the nodes: tcpdump in the lab's fabric, so that a test can look for what must not be there.
+// Records what crosses the link between the nodes: tcpdump in the lab's fabric, so that a test can look for what must
+// not be there.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -25,7 +26,8 @@ export class LinkCapture {
   static async start(lab: TestLab): Promise<LinkCapture> {
     const inside = ['-t', String(lab.client.lab.hostPid), '--net', '--user', '--preserve-credentials'];
     const args = process.getuid?.() === 0 ? inside.slice(0, 3) : inside;
-    const dump = ['tcpdump', '-i', 'any', '-U', '-s', '0', '-w', '-', 'tcp'];
+    // Immediate mode: a packet that still sat in the kernel's block when the recording ends would be lost.
+    const dump = ['tcpdump', '-i', 'any', '--immediate-mode', '-U', '-s', '0', '-w', '-', 'tcp'];
     const child = spawn('nsenter', [...args, '--', ...dump], { stdio: ['ignore', 'pipe', 'pipe'] });
     const capture = new LinkCapture(child);
     let words = '';
