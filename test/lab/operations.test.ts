@@ -106,9 +106,11 @@ describe('operations on a lab', () => {
       const { get } = require('node:http');
       const end = Date.now() + 4000;
       let fine = 0, failed = 0, last = '';
-      const one = (done) => get({ host: 'server', agent: false }, (r) => { r.resume(); r.on('end', () => { fine++; done(); }); })
+      const answered = (r, done) => { r.resume(); r.on('end', () => { fine++; done(); }); };
+      const one = (done) => get({ host: 'server', agent: false }, (r) => answered(r, done))
         .on('error', (e) => { failed++; last = e.code; done(); });
-      const loop = () => Date.now() < end ? one(loop) : --running || console.log(JSON.stringify({ fine, failed, last }));
+      const report = () => console.log(JSON.stringify({ fine, failed, last }));
+      const loop = () => Date.now() < end ? one(loop) : --running || report();
       let running = 8;
       for (let i = 0; i < 8; i++) loop();`;
     const load = inClient(`node -e "${script.replaceAll('"', '\\"')}"`);
