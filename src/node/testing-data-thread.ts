@@ -1,8 +1,12 @@
-// A data thread without a data path, for the tests of the pool: it speaks the protocol of `messages.ts` and dies on demand.
+// A data thread without a data path, for the tests of the pool: it speaks the protocol of `messages.ts` and dies on
+// demand.
 import type { MessagePort } from 'node:worker_threads';
 import type { DataThreadStart, FromDataThread, ToDataThread } from './messages.ts';
 
-/** Serves like the real one; the log level `die` throws outside of any task, `exit` ends the worker, `mute` answers no more. */
+/**
+ * Serves like the real one; the log level `die` throws outside of any task, `exit` ends the worker, `mute` answers no
+ * more.
+ */
 export function serve({ start, port }: { start: DataThreadStart; port: MessagePort }): Promise<void> {
   const tell = (message: FromDataThread): void => port.postMessage(message);
   let opened = 0;

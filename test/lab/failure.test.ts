@@ -1,4 +1,5 @@
-// What breaks: a node proxy killed, a data thread dead, the controller away. Nothing leaks, nothing that worked stops needlessly.
+// What breaks: a node proxy killed, a data thread dead, the controller away. Nothing leaks, nothing that worked stops
+// needlessly.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { PodAgent, PodConnection } from './agent.ts';
