@@ -32,7 +32,10 @@ test('what is applied already is not applied again; a pod more is one small tran
   const loads: string[] = [];
   const capture = new HostCapture(
     5,
-    runner((text) => (loads.push(text), fine), []),
+    runner((text) => {
+      loads.push(text);
+      return fine;
+    }, []),
   );
   await capture.apply(desired);
   await capture.apply({ ...desired });

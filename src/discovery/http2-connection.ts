@@ -1,6 +1,6 @@
 // One HTTP/2 connection of a client, for connect's transport to make its calls on. It is opened once and never again:
-// who needs another one opens it. Written because the session manager of connect-node stops listening for errors
-// while a session is being destroyed, and an error that nobody listens for ends the whole process.
+// who needs another one opens it. Written because the session manager of connect-node stops listening for errors while
+// a session is being destroyed, and an error that nobody listens for ends the whole process.
 import {
   type ClientHttp2Session,
   type ClientHttp2Stream,

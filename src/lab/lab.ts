@@ -20,7 +20,7 @@ import type { LabOptions } from './launch.ts';
 import { LiveSources, objectOf, type ResourceName } from './live-sources.ts';
 import { LogKeeper, lastLines } from './log-files.ts';
 import { issueOf, type PlacedObject, readLabManifests } from './manifests.ts';
-import { createTopology } from './network.ts';
+import { createTopology, hasIpv6 } from './network.ts';
 import { isReady, type KubeObject, type NodeObject, type Pod, podIps } from './objects.ts';
 import { podLogDir } from './pod-runner.ts';
 import { controllerOf, isTerminating } from './pods.ts';
@@ -114,10 +114,7 @@ export class Lab {
       this.#cluster.addNode(node, this.#log);
       this.#putNode(node);
     }
-    const dnsAddresses = fabricAddresses.slice(
-      0,
-      this.#nodes.some((node) => node.podCidrs.some((cidr) => cidr.includes(':'))) ? 2 : 1,
-    );
+    const dnsAddresses = fabricAddresses.slice(0, hasIpv6() ? 2 : 1);
     await this.#dns.start(dnsAddresses, 53);
     this.#putClusterDns();
     this.#logKeeper.start();

@@ -152,10 +152,11 @@ function progressOf(line: string): LabProgress | null {
 function startFailure(errors: readonly string[], root: boolean): string {
   const said = errors.join('\n');
   const forbidden = /unshare failed|Operation not permitted|write failed|Permission denied|cannot open/.test(said);
-  if (!root && forbidden) {
-    const hint =
-      'this system does not let an ordinary user make user namespaces; run it as root, or allow them: ' +
-      'sysctl -w kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0';
+  if (forbidden && /unshare|mount/.test(said)) {
+    const hint = root
+      ? 'this system does not let root make namespaces; in a container, start it with --privileged'
+      : 'this system does not let an ordinary user make namespaces; run it as root, or allow them: ' +
+        'sysctl -w kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0';
     return `${said.split('\n')[0] ?? ''}; ${hint}`;
   }
   return said === '' ? 'the lab ended before it was ready' : `the lab ended before it was ready:\n${said}`;

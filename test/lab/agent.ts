@@ -1,4 +1,5 @@
-// The test's end of `pod-agent.ts`: a program inside a pod whose TCP connections a test opens, accepts, feeds and watches.
+// The test's end of `pod-agent.ts`: a program inside a pod whose TCP connections a test opens, accepts, feeds and
+// watches.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
@@ -70,7 +71,9 @@ export class PodAgent {
     this.#accepted.set(port, []);
   }
 
-  /** The next connection accepted on `port`; each is handed out once. Rejects after `timeoutMs` or when `signal` aborts. */
+  /**
+   * The next connection accepted on `port`; each is handed out once. Rejects after `timeoutMs` or when `signal` aborts.
+   */
   async accepted(port: number, timeoutMs = ordinaryTimeoutMs, signal?: AbortSignal): Promise<PodConnection> {
     const queue = this.#accepted.get(port);
     assert(queue !== undefined, `listen on ${port} first`);
@@ -134,7 +137,9 @@ export class PodAgent {
   }
 }
 
-/** One connection that the agent holds. `peer` is its own address when it was opened, the peer's when it was accepted. */
+/**
+ * One connection that the agent holds. `peer` is its own address when it was opened, the peer's when it was accepted.
+ */
 export class PodConnection {
   readonly #agent: PodAgent;
   readonly id: number;

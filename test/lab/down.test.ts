@@ -18,7 +18,7 @@ async function traces(): Promise<Record<string, unknown>> {
   const processes = readdirSync('/proc')
     .filter((entry) => /^\d+$/.test(entry) && !mine.has(Number(entry)))
     .map((entry) => commandLine(entry))
-    .filter((line) => /src\/lab\/main|ambient-node|ambient-controller|src\/lab\/echo/.test(line));
+    .filter((line) => line.includes(`${root}/src/`));
   return {
     processes,
     namespaces: (await run('ip', ['netns', 'list'])).stdout,

@@ -1,4 +1,5 @@
-// Records what crosses the link between the nodes: tcpdump in the lab's fabric, so that a test can look for what must not be there.
+// Records what crosses the link between the nodes: tcpdump in the lab's fabric, so that a test can look for what must
+// not be there.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

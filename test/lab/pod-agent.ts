@@ -1,5 +1,5 @@
-// A hand inside a pod: runs in the pod's namespaces, opens and accepts plain TCP connections, and does with them what the
-// test says, so that a test can hold both ends of a connection that the mesh carries. Speaks JSON lines on stdio.
+// A hand inside a pod: runs in the pod's namespaces, opens and accepts plain TCP connections, and does with them what
+// the test says, so that a test can hold both ends of a connection that the mesh carries. Speaks JSON lines on stdio.
 import { createHash, type Hash } from 'node:crypto';
 import { createServer, connect as netConnect, type Server, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';

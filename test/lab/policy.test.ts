@@ -1,4 +1,5 @@
-// Who may call whom: PeerAuthentication and AuthorizationPolicy at L4, judged on real identities, at once and while connections live.
+// Who may call whom: PeerAuthentication and AuthorizationPolicy at L4, judged on real identities, at once and while
+// connections live.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { PodAgent, PodConnection } from './agent.ts';

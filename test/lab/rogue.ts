@@ -1,4 +1,5 @@
-// Certificates that the mesh must refuse, each wrong in one way, and the genuine one that shows that the knocking itself works.
+// Certificates that the mesh must refuse, each wrong in one way, and the genuine one that shows that the knocking
+// itself works.
 // The lab's own CA key signs all but one of them: what is refused is refused for the reason that its name says.
 import { spawn } from 'node:child_process';
 import { createPrivateKey, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';

@@ -1,4 +1,5 @@
-// Services as pods see them: spread over endpoints of both nodes, readiness, no endpoint, and neighbours outside the mesh.
+// Services as pods see them: spread over endpoints of both nodes, readiness, no endpoint, and neighbours outside the
+// mesh.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { PodAgent } from './agent.ts';

@@ -1,0 +1,216 @@
+// What can be done to a running lab: apply, restart, faults, tokens, and the ways in which it ends.
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { findLab, type LabClient, listLabs } from '../../src/lab/control-client.ts';
+import type { LabSummary } from '../../src/lab/control-types.ts';
+import { enterCommand } from '../../src/lab/enter.ts';
+import { launchLab } from '../../src/lab/launch.ts';
+import type { NodeDump, StatusView } from '../../src/model/views.ts';
+
+const timeout = 90_000;
+const fixture = path.join(import.meta.dirname, 'fixtures/enrolled.yaml');
+
+/** Ids of all processes below the lab's first one, as the host sees them. */
+function processesOf(lab: LabSummary): number[] {
+  const parents = new Map<number, number>();
+  for (const entry of readdirSync('/proc')) {
+    if (!/^\d+$/.test(entry)) continue;
+    try {
+      const status = readFileSync(`/proc/${entry}/status`, 'utf8');
+      parents.set(Number(entry), Number(/^PPid:\s+(\d+)/m.exec(status)?.[1]));
+    } catch {
+      // It ended in this moment.
+    }
+  }
+  const isBelow = (pid: number): boolean => pid === lab.hostPid || (pid > 1 && isBelow(parents.get(pid) ?? 0));
+  return [...parents.keys()].filter(isBelow);
+}
+
+async function until(what: string, check: () => boolean | Promise<boolean>, limitMs = 15_000): Promise<void> {
+  const deadline = performance.now() + limitMs;
+  while (!(await check())) {
+    assert(performance.now() < deadline, what);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+const isGone = (pid: number) => {
+  try {
+    // A process that has ended and is not yet waited for counts as gone.
+    return /^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return true;
+  }
+};
+
+describe('operations on a lab', () => {
+  let lab: LabClient;
+  before(async () => {
+    lab = await launchLab({ name: `ops-${process.pid}`, paths: [fixture], foreground: true, timeoutMs: 60_000 });
+  });
+  after(() => lab?.down());
+
+  async function inClient(script: string): Promise<string> {
+    const target = await lab.target('pod', 'ops', 'client');
+    const { command, args } = enterCommand(target, ['sh', '-c', script]);
+    const child = spawn(command, args, { env: target.env, stdio: ['ignore', 'pipe', 'inherit'] });
+    const chunks: Buffer[] = [];
+    child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
+    await new Promise((resolve) => child.on('close', resolve));
+    return Buffer.concat(chunks).toString().trim();
+  }
+
+  const ask = (limitS = 5) => inClient(`curl -s -m ${limitS} -o /dev/null -w '%{http_code}' http://server/`);
+
+  test('apply returns when every proxy has it', { timeout }, async () => {
+    const object = {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'late', namespace: 'ops' },
+      spec: { ports: [{ port: 80 }] },
+    };
+    const document = { file: 'late.json', text: JSON.stringify(object) };
+    const has = async () => {
+      const dumps = await Promise.all(['node-1', 'node-2'].map((node) => lab.admin('node', node, '/config_dump')));
+      return dumps.map((dump) => (dump as NodeDump).services.some((service) => service.name === 'late'));
+    };
+    assert.deepEqual((await lab.apply([document])).applied, [
+      { kind: 'Service', namespace: 'ops', name: 'late', action: 'created' },
+    ]);
+    assert.deepEqual(await has(), [true, true]);
+    assert.deepEqual(
+      (await lab.delete([document])).applied.map((each) => each.action),
+      ['deleted'],
+    );
+    assert.deepEqual(await has(), [false, false]);
+  });
+
+  test('status of the controller names the manifests that a person wrote', { timeout }, async () => {
+    const status = (await lab.admin('controller', '', '/status')) as StatusView;
+    assert.deepEqual(
+      status.sources.map(({ path: source, ok }) => [source, ok]),
+      [[fixture, true]],
+    );
+    assert.deepEqual(status.proxies.map((proxy) => [proxy.node, proxy.inStep]).sort(), [
+      ['node-1', true],
+      ['node-2', true],
+    ]);
+  });
+
+  test('a rolling restart of a node proxy loses no connection', { timeout }, async () => {
+    const old = ((await lab.admin('node', 'node-1', '/config_dump')) as NodeDump).pid;
+    const script = `
+      const { get } = require('node:http');
+      const end = Date.now() + 4000;
+      let fine = 0, failed = 0, last = '';
+      const answered = (r, done) => { r.resume(); r.on('end', () => { fine++; done(); }); };
+      const one = (done) => get({ host: 'server', agent: false }, (r) => answered(r, done))
+        .on('error', (e) => { failed++; last = e.code; done(); });
+      const report = () => console.log(JSON.stringify({ fine, failed, last }));
+      const loop = () => Date.now() < end ? one(loop) : --running || report();
+      let running = 8;
+      for (let i = 0; i < 8; i++) loop();`;
+    const load = inClient(`node -e "${script.replaceAll('"', '\\"')}"`);
+    await lab.restart({ kind: 'node', name: 'node-1' }, { rolling: true });
+    assert.notEqual(((await lab.admin('node', 'node-1', '/config_dump')) as NodeDump).pid, old);
+    const { fine, failed, last } = JSON.parse(await load) as { fine: number; failed: number; last: string };
+    assert(fine > 100, `${fine} connections`);
+    assert.equal(failed, 0, last);
+  });
+
+  test('a killed node proxy and a killed controller come back', { timeout }, async () => {
+    await lab.restart({ kind: 'node', name: 'node-2' }, { kill: true });
+    await lab.restart({ kind: 'controller' }, { kill: true });
+    await lab.waitInStep(20_000);
+    assert.equal(await ask(), '200');
+  });
+
+  test('a cut link, a partition and loss of everything stop traffic between nodes until they are healed', {
+    timeout,
+  }, async () => {
+    const faults = [
+      { type: 'cut', node: 'node-2' },
+      { type: 'partition', node: 'node-1', peer: 'node-2' },
+      { type: 'loss', node: 'node-2', ratio: 1 },
+    ] as const;
+    for (const fault of faults) {
+      await lab.fault(fault);
+      assert.equal(await ask(1), '000', fault.type);
+      await lab.fault({ type: 'heal', node: 'node-2' });
+      await until(`healed after ${fault.type}`, async () => (await ask(1)) === '200');
+    }
+    await assert.rejects(
+      lab.fault({ type: 'cut', node: 'nobody' }),
+      /node nobody is not there; there are: node-1, node-2/,
+    );
+  });
+
+  test('a stopped controller does not answer, and goes on where it was', { timeout }, async () => {
+    await lab.fault({ type: 'stop', part: { kind: 'controller' } });
+    assert.equal(await ask(), '200', 'traffic does not need it');
+    await lab.fault({ type: 'cont', part: { kind: 'controller' } });
+    await lab.waitInStep(20_000);
+  });
+
+  test('a token is that of the account, bound to the pod that is named', { timeout }, async () => {
+    const token = await lab.token('ops', 'default', { pod: 'client', audience: 'somebody' });
+    const claims = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
+    assert.deepEqual([claims.aud, claims.sub], [['somebody'], 'system:serviceaccount:ops:default']);
+    assert.equal(claims['kubernetes.io'].pod.name, 'client');
+    await assert.rejects(lab.token('ops', 'nobody'), /service account ops\/nobody is not there/);
+  });
+});
+
+describe('a lab ends', () => {
+  const bare = path.join(import.meta.dirname, 'fixtures/plain.yaml');
+
+  /** Starts a lab in a process of its own, which holds it in the foreground. */
+  async function startedElsewhere(name: string): Promise<{ starter: ChildProcess; lab: LabSummary }> {
+    const launch = path.join(import.meta.dirname, '../../src/lab/launch.ts');
+    const script = `import { launchLab } from '${launch}';
+      await launchLab({ name: '${name}', paths: ['${bare}'], mesh: false, foreground: true });
+      console.log('up'); setInterval(() => {}, 1000);`;
+    const starter = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    await new Promise((resolve) => starter.stdout.once('data', resolve));
+    return { starter, lab: findLab(name).lab };
+  }
+
+  const ways: [string, (starter: ChildProcess, lab: LabSummary) => void][] = [
+    ['when its starter in the foreground is killed', (starter) => starter.kill('SIGKILL')],
+    ['by SIGTERM', (_, lab) => process.kill(lab.hostPid, 'SIGTERM')],
+    ['by SIGINT', (_, lab) => process.kill(lab.hostPid, 'SIGINT')],
+    ['by SIGKILL', (_, lab) => process.kill(lab.hostPid, 'SIGKILL')],
+  ];
+  for (const [title, end] of ways) {
+    test(`${title}: every process of it is gone`, { timeout }, async () => {
+      const { starter, lab } = await startedElsewhere(`end-${process.pid}`);
+      const pids = processesOf(lab);
+      assert(pids.length > 6, `${pids.length} processes`);
+      end(starter, lab);
+      await until('all gone', () => pids.every(isGone));
+      assert.equal(
+        listLabs().some((each) => each.name === lab.name),
+        false,
+      );
+      starter.kill('SIGKILL');
+    });
+  }
+
+  test('a second lab of the same name is refused; one of another name stands beside it', { timeout }, async () => {
+    const name = `two-${process.pid}`;
+    const options = { paths: [bare], mesh: false, foreground: true };
+    const first = await launchLab({ ...options, name });
+    await assert.rejects(launchLab({ ...options, name }), /runs already; end it with: ambientctl lab down/);
+    const second = await launchLab({ ...options, name: `${name}-b` });
+    assert.deepEqual(
+      (await first.status()).nodes.map((node) => node.addresses[0]),
+      (await second.status()).nodes.map((node) => node.addresses[0]),
+    );
+    await Promise.all([first.down(), second.down()]);
+  });
+});
