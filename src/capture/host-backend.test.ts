@@ -1,5 +1,5 @@
 // The backend against a pretended kernel: what it runs, and what it makes of the answers. The real kernel:
-// test/namespaces.
+// test/lab/namespaces.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MeshError } from '../base/errors.ts';

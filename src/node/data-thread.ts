@@ -1,5 +1,6 @@
 // A data thread: one worker with its own tables, certificates, tunnels and listeners. A connection lives and dies on
 // one of them. The main thread feeds it over a MessagePort and asks it for snapshots; see `messages.ts`.
+import { flushCompileCache } from 'node:module';
 import type { MessagePort } from 'node:worker_threads';
 import { MeshError } from '../base/errors.ts';
 import type { ConnectTcp } from '../forward/context.ts';
@@ -26,6 +27,7 @@ export async function serve({ start, port }: { start: DataThreadStart; port: Mes
     }, crashDelayMs);
   };
   process.on('uncaughtException', crash);
+  setTimeout(flushCompileCache, compileCacheAfterMs).unref();
   try {
     await thread.done;
   } finally {
@@ -36,6 +38,8 @@ export async function serve({ start, port }: { start: DataThreadStart; port: Mes
 
 /** Time for resets to leave before the thread is gone. */
 const crashDelayMs = 20;
+/** Each thread has a compile cache of its own, which Node writes at its exit only, and one that is killed has none. */
+const compileCacheAfterMs = 2_000;
 
 /** Assembles the data path and obeys the messages of the main thread. Ends when the port is closed. */
 export class DataThread {

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { runScenario } from './run-scenario.ts';
 
-const program = new URL('../../src/bin/ambient-node.ts', import.meta.url).pathname;
+const program = new URL('../../../src/bin/ambient-node.ts', import.meta.url).pathname;
 
 runScenario('the node proxy', 'node-scenario.ts');
 

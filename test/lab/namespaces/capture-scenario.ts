@@ -1,8 +1,8 @@
 // What the capture tests look at, run inside fresh namespaces by `capture.test.ts`. Prints one JSON line per row:
 // {"row", "actual", "expected"}; a row is right when both are equal.
-import type { CaptureVerdict } from '../../src/capture/backend.ts';
-import type { DesiredCapture } from '../../src/capture/desired.ts';
-import { HostCapture } from '../../src/capture/host-backend.ts';
+import type { CaptureVerdict } from '../../../src/capture/backend.ts';
+import type { DesiredCapture } from '../../../src/capture/desired.ts';
+import { HostCapture } from '../../../src/capture/host-backend.ts';
 import {
   Agent,
   gateway,

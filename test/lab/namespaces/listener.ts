@@ -4,7 +4,7 @@
 import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { takeListeners } from '../../src/node/listeners.ts';
+import { takeListeners } from '../../../src/node/listeners.ts';
 
 if (isMainThread) {
   const listeners = takeListeners(process.env);

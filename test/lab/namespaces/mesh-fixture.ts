@@ -2,10 +2,10 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import type { ControllerConfig } from '../../src/config/controller.ts';
-import { type RunningController, startController } from '../../src/controller/controller.ts';
-import { jwksOf, signJwt } from '../../src/identity/jwt.ts';
-import { createLogger } from '../../src/telemetry/logger.ts';
+import type { ControllerConfig } from '../../../src/config/controller.ts';
+import { type RunningController, startController } from '../../../src/controller/controller.ts';
+import { jwksOf, signJwt } from '../../../src/identity/jwt.ts';
+import { createLogger } from '../../../src/telemetry/logger.ts';
 import { nodeAddress, podCidrs } from './topology.ts';
 
 const issuer = 'https://test.ambient';

@@ -126,7 +126,7 @@ export class TestProxy {
   readonly #changed = new EventEmitter();
 
   constructor() {
-    const launcher = new URL('../../native-free/launcher.pl', import.meta.url).pathname;
+    const launcher = new URL('../../../native-free/launcher.pl', import.meta.url).pathname;
     const listener = new URL('./listener.ts', import.meta.url).pathname;
     const listen = ['outbound=15001', 'inbound=15006', 'hbone=15008'].flatMap((pair) => ['--listen', pair]);
     const args = [launcher, '--threads', '2', '--spares', '2', ...listen, '--', process.execPath, listener];
