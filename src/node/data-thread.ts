@@ -7,6 +7,7 @@ import type { ConnectTcp } from '../forward/context.ts';
 import type { MeshUpdate } from '../model/types.ts';
 import { DataPath } from './data-thread-assembly.ts';
 import { DataThreadListeners } from './data-thread-listeners.ts';
+import { HeapKeeper } from './heap-keeper.ts';
 import type { DataThreadStart, FromDataThread, ToDataThread } from './messages.ts';
 
 /**
@@ -49,6 +50,7 @@ export class DataThread {
   readonly #port: MessagePort;
   readonly #path: DataPath;
   readonly #listeners: DataThreadListeners;
+  readonly #heap: HeapKeeper;
   readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;
   #listening = false;
@@ -64,6 +66,7 @@ export class DataThread {
     this.#reject = reject;
     this.#path = new DataPath(start, (identity) => this.#tell({ type: 'certificateWanted', identity }), connect);
     this.#listeners = new DataThreadListeners(this.#path);
+    this.#heap = new HeapKeeper({ connections: () => this.#path.tracker.size });
     port.on('message', (message: ToDataThread) => this.#obey(message));
     port.on('close', () => this.close());
   }
@@ -88,6 +91,7 @@ export class DataThread {
     if (this.#closed) return;
     this.#closed = true;
     this.#listeners.close();
+    this.#heap.close();
     this.#path.close();
     this.#port.close();
     this.#resolve();
@@ -137,7 +141,10 @@ export class DataThread {
     if (!update.complete || this.#listening || this.#draining) return;
     this.#listening = true;
     this.#listeners.open(this.#start).then(
-      () => this.#tell({ type: 'serving' }),
+      () => {
+        this.#tell({ type: 'serving' });
+        if (!this.#closed) this.#heap.start();
+      },
       (error: unknown) => {
         this.#reject(error);
         this.close();
