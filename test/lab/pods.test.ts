@@ -54,6 +54,7 @@ describe('pods of a lab without a mesh', () => {
     const chunks: Buffer[] = [];
     child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
     child.stderr.on('data', (chunk: Buffer) => chunks.push(chunk));
+    child.stdin.on('error', () => {}); // The program may end before it has read its input.
     child.stdin.end(input);
     const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
     return { code, out: Buffer.concat(chunks).toString() };
