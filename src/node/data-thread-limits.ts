@@ -6,6 +6,7 @@ import type { TunnelPoolOptions } from '../tunnel/pool.ts';
 import type { TunnelServerOptions } from '../tunnel/server.ts';
 import type { CredentialStoreOptions } from './data-thread-credentials.ts';
 
+/** Options of the certificates of a thread. */
 export function credentialOptions(
   { trustDomain, limits, timeouts }: ForwardConfig,
   ask: CredentialStoreOptions['ask'],
@@ -22,6 +23,7 @@ export function credentialOptions(
   };
 }
 
+/** Limits of what is held. */
 export function holdLimits({ limits, timeouts }: ForwardConfig): HoldLimits {
   return {
     get heldConnectionsMax() {
@@ -33,6 +35,7 @@ export function holdLimits({ limits, timeouts }: ForwardConfig): HoldLimits {
   };
 }
 
+/** Options of the tunnels that are opened. */
 export function poolOptions({ limits }: ForwardConfig): TunnelPoolOptions {
   return {
     get streamsPerSession() {
@@ -44,6 +47,7 @@ export function poolOptions({ limits }: ForwardConfig): TunnelPoolOptions {
   };
 }
 
+/** Options of the tunnels that are accepted. */
 export function serverOptions(
   { limits, timeouts }: ForwardConfig,
   onHandshakeError: NonNullable<TunnelServerOptions['onHandshakeError']>,
