@@ -56,7 +56,12 @@ export function encodeService(service: Service): EncodedResource {
 
 /** The resource of a policy, named `NAMESPACE/NAME`. Throws RESOURCE_REFUSED. */
 export function encodePolicy(policy: Policy): EncodedResource {
-  return encoded(`${policy.namespace}/${policy.name}`, toBinary(AuthorizationSchema, policyMessage(policy)), [], policy.scope);
+  return encoded(
+    `${policy.namespace}/${policy.name}`,
+    toBinary(AuthorizationSchema, policyMessage(policy)),
+    [],
+    policy.scope,
+  );
 }
 
 /**
