@@ -1,6 +1,7 @@
 // The HTTP side of a node proxy: administration on loopback, metrics and readiness for the cluster.
 import { MeshError } from '../base/errors.ts';
-import { logLevels, type NodeConfig } from '../config/node.ts';
+import { logLevels } from '../config/log-levels.ts';
+import type { NodeConfig } from '../config/node.ts';
 import type { NodeDump } from '../model/views.ts';
 import { json, type SimpleResponse, SimpleServer, text } from '../telemetry/metrics-server.ts';
 
@@ -13,6 +14,8 @@ export interface AdminSources {
   drain(): void;
   /** Makes a data thread crash; false when there is none with this id. */
   killThread(id: number): boolean;
+  /** Keeps the main thread busy for so long. */
+  blockMain(durationMs: number): void;
 }
 
 export interface AdminPorts {
@@ -26,6 +29,7 @@ GET  /config_dump             what this proxy knows and does, as JSON
 POST /logging?level=LEVEL     ${logLevels.join(', ')}
 POST /drain                   stop accepting, let connections end, exit
 POST /debug/kill-thread?id=N  make a data thread crash; it is replaced
+POST /debug/block-main?ms=N   keep the main thread busy; data threads go on
 `;
 
 /** The three HTTP servers of a node proxy: built, then `start`, then `close`. */
@@ -52,6 +56,7 @@ export class AdminServers {
           return text(202, 'draining\n');
         },
         'POST /debug/kill-thread': (url) => killThread(url, sources),
+        'POST /debug/block-main': (url) => blockMain(url, sources),
       },
     });
     const metrics = { 'GET /metrics': scrape, 'GET /stats/prometheus': scrape };
@@ -85,6 +90,17 @@ function killThread(url: URL, sources: AdminSources): SimpleResponse {
   const id = Number(url.searchParams.get('id') ?? Number.NaN);
   if (sources.killThread(id)) return text(202, `data thread ${id} crashes\n`);
   throw new MeshError('USAGE', { reason: 'id must be that of a data thread that serves' });
+}
+
+const blockMaxMs = 10_000;
+
+function blockMain(url: URL, sources: AdminSources): SimpleResponse {
+  const durationMs = Number(url.searchParams.get('ms') ?? Number.NaN);
+  if (!(durationMs > 0 && durationMs <= blockMaxMs)) {
+    throw new MeshError('USAGE', { reason: `ms must be more than 0 and at most ${blockMaxMs}` });
+  }
+  setImmediate(() => sources.blockMain(durationMs));
+  return text(202, `the main thread is busy for ${durationMs} ms\n`);
 }
 
 function setLevel(url: URL, sources: AdminSources): SimpleResponse {

@@ -18,11 +18,18 @@ const netAdminBit = 12n;
  */
 const leanMemory = { MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072', MALLOC_MMAP_THRESHOLD_: '131072' };
 
+export interface ReadConfig {
+  readonly config: NodeConfig;
+  /** SHA-256 of the file that it was read from. */
+  readonly digest: string;
+}
+
 /**
  * Does not return: the process becomes the launcher, and then Node again with its own arguments.
  * Throws `TOOL_MISSING` without perl, `CAPTURE_FAILED` without the privilege to capture.
  */
-export function becomeLauncher(config: NodeConfig, command: readonly string[]): never {
+export function becomeLauncher(read: ReadConfig, command: readonly string[]): never {
+  const { config } = read;
   const perl = findPerl(process.env.PATH);
   if (perl === null) throw new MeshError('TOOL_MISSING', { tool: 'perl', command: 'apt-get install -y perl-base' });
   const plain = config.capture.backend === 'none';
@@ -31,7 +38,7 @@ export function becomeLauncher(config: NodeConfig, command: readonly string[]): 
     throw new MeshError('CAPTURE_FAILED', { reason: 'CAP_NET_ADMIN is missing', hint });
   }
   const args = launcherArguments(config, command);
-  const env = Object.entries({ ...environmentOf(config), [configVariable]: JSON.stringify(config) }).filter(
+  const env = Object.entries({ ...environmentOf(config), [configVariable]: JSON.stringify(read) }).filter(
     (entry): entry is [string, string] => entry[1] !== undefined,
   );
   const execve = process.execve?.bind(process);
@@ -55,10 +62,10 @@ function environmentOf(config: NodeConfig): NodeJS.ProcessEnv {
 }
 
 /** The configuration that the process before this one has read and checked, or null. Removes it from `env`. */
-export function takeConfig(env: NodeJS.ProcessEnv): NodeConfig | null {
+export function takeConfig(env: NodeJS.ProcessEnv): ReadConfig | null {
   const text = env[configVariable];
   delete env[configVariable];
-  return text === undefined ? null : (JSON.parse(text, (_name, value: unknown) => Object.freeze(value)) as NodeConfig);
+  return text === undefined ? null : (JSON.parse(text, (_name, value: unknown) => Object.freeze(value)) as ReadConfig);
 }
 
 /** The launcher's own command line, without perl. */

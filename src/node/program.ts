@@ -4,8 +4,8 @@ import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import { compactHeap } from '../base/compact-heap.ts';
 import { MeshError, messageOf } from '../base/errors.ts';
-import type { NodeConfig } from '../config/node.ts';
-import { becomeLauncher, takeConfig } from './launch.ts';
+import { digestOf } from '../base/file-digest.ts';
+import { becomeLauncher, type ReadConfig, takeConfig } from './launch.ts';
 import { listenersVariable, takeListeners } from './listeners.ts';
 
 const usage = `usage: ambient-node [run] --config FILE
@@ -55,10 +55,10 @@ async function run(configFile: string): Promise<number> {
     becomeLauncher(await readConfig(configFile), [process.execPath, ...process.execArgv, ...process.argv.slice(1)]);
   }
   // The process that became the launcher has read and checked it; a reader of YAML is large, and needed once.
-  const config = takeConfig(process.env) ?? (await readConfig(configFile));
+  const { config, digest } = takeConfig(process.env) ?? (await readConfig(configFile));
   // Loaded only now: the process that becomes the launcher has no use for it, and a restart should be quick.
   const { startNode } = await import('./start-node.ts');
-  const node = await startNode(config, { listeners: takeListeners(process.env) });
+  const node = await startNode(config, { listeners: takeListeners(process.env), configFile, digest });
   setTimeout(() => {
     flushCompileCache();
     compactHeap(); // what the start needed and the proxy does not
@@ -76,9 +76,10 @@ function exitNow(): never {
   process.exit(exitCodes.failure);
 }
 
-async function readConfig(file: string): Promise<NodeConfig> {
+async function readConfig(file: string): Promise<ReadConfig> {
   const { readNodeConfig } = await import('../config/node.ts');
-  return readNodeConfig(file);
+  const digest = digestOf(file);
+  return { config: readNodeConfig(file), digest };
 }
 
 async function uninstall(configFile: string | undefined): Promise<number> {
