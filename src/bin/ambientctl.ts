@@ -1,5 +1,5 @@
-// The program `ambientctl`. Compiled code is kept beside the dependencies where that folder can be written, since most of
-// a short command's time is compiling.
+// The program `ambientctl`. Compiled code is kept beside the dependencies where that folder can be written, since most
+// of a short command's time is compiling.
 import { enableCompileCache } from 'node:module';
 import path from 'node:path';
 

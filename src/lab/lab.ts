@@ -230,7 +230,9 @@ export class Lab {
     return `${name} is not ready${problem === '' ? '' : `: ${problem}`}`;
   }
 
-  /** Folders that are watched, with what is wrong in them; and what came by `apply`, where the mesh ignores some of it. */
+  /**
+   * Folders that are watched, with what is wrong in them; and what came by `apply`, where the mesh ignores some of it.
+   */
   sources(): readonly SourceView[] {
     const counts = new Map<string, number>();
     for (const kind of this.#unused.values()) counts.set(kind, (counts.get(kind) ?? 0) + 1);
