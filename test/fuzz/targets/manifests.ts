@@ -52,10 +52,14 @@ const json = JSON.stringify({
   items: [{ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } }],
 });
 
-const words = `apiVersion kind metadata namespace name labels annotations spec status selector matchLabels rules from to
+const words = `
+apiVersion kind metadata namespace name labels annotations spec status selector matchLabels rules from to
 when source operation principals ports ports: port targetPort clusterIP clusterIPs None mtls mode STRICT
-PERMISSIVE key values podIPs ip 10.0.0.0/8 ::/0 fd00::1 True Ready Node Service List items null ~ true 1 -1 1e999 0x10 "" '' [] {} & *
-&a *a <<: - : , | > # --- ... %YAML !!binary !!set __proto__ constructor toString 2026-01-01T00:00:00Z`.split(/\s+/);
+PERMISSIVE key values podIPs ip 10.0.0.0/8 ::/0 fd00::1 True Ready Node Service List items null ~ true 1
+-1 1e999 0x10 "" '' [] {} & * &a *a <<: - : , | > # --- ... %YAML !!binary !!set __proto__ constructor
+toString 2026-01-01T00:00:00Z`
+  .trim()
+  .split(/\s+/);
 
 /** Lines are what YAML is made of: one goes, comes twice, moves, or gets another depth or value. */
 function mutateLines(input: Buffer, random: Random): Buffer {
