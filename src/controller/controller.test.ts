@@ -332,6 +332,21 @@ for (const [title, identity, requested, code] of badRequests) {
   });
 }
 
+test('a request without metadata names its identity itself, under the same rule', timeout, async (context) => {
+  const fixture = await setUp(context);
+  const channel = await openChannel(fixture.url, readFileSync(fixture.rootsFile, 'utf8'));
+  context.after(() => channel.close());
+  const client = createClient(IstioCertificateService, channel.transport);
+  const headers = { authorization: `Bearer ${token()}` };
+  const ask = (identity: string) => {
+    const csr = createCsr(identity, generateKeyPairSync('ec', { namedCurve: 'P-256' }));
+    return client.createCertificate(create(IstioCertificateRequestSchema, { csr }), { headers });
+  };
+  const response = await ask(web);
+  assert.deepEqual(uriNames(new X509Certificate(response.certChain[0] ?? '')), [web]);
+  await assert.rejects(ask('spiffe://cluster.local/ns/shop/sa/nobody'), { code: Code.Unauthenticated });
+});
+
 test('without a name the caller gets its own identity; lives are bounded', timeout, async (context) => {
   const fixture = await setUp(context);
   const channel = await openChannel(fixture.url, readFileSync(fixture.rootsFile, 'utf8'));
