@@ -19,7 +19,11 @@ const load = <T>(file: string): Promise<T> => import(path.join(options.tree, 'sr
 const { createTunnelPool } = await load<typeof import('../src/tunnel/pool.ts')>('tunnel/pool.ts');
 const { createTunnelServer } = await load<typeof import('../src/tunnel/server.ts')>('tunnel/server.ts');
 const { tunnelSecureContext } = await load<typeof import('../src/io/tls-context.ts')>('io/tls-context.ts');
-const { acceptedTcp } = await load<typeof import('../src/io/tcp-stream.ts')>('io/tcp-stream.ts');
+const { acceptedTcp } = await load<typeof import('../src/io/accept-tcp.ts')>('io/accept-tcp.ts').catch(() =>
+  load<typeof import('../src/io/accept-tcp.ts')>('io/tcp-stream.ts'),
+);
+const selfTest = await load<typeof import('../src/io/tcp-self-test.ts')>('io/tcp-self-test.ts').catch(() => null);
+process.stderr.write(`${JSON.stringify((await selfTest?.chooseTcpBackend()) ?? null)}\n`);
 const { connectTcp } = await load<typeof import('../src/io/connect-tcp.ts')>('io/connect-tcp.ts');
 const { Splice } = await load<typeof import('../src/forward/splice.ts')>('forward/splice.ts');
 const { Sweep } = await load<typeof import('../src/forward/sweep.ts')>('forward/sweep.ts');

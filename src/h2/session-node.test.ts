@@ -7,7 +7,7 @@ import { type AddressInfo, createServer, type Server } from 'node:net';
 import { after, afterEach, describe, it } from 'node:test';
 import { type ByteStream, Took } from '../io/byte-stream.ts';
 import { connectTcp } from '../io/connect-tcp.ts';
-import { acceptedTcp } from '../io/tcp-stream.ts';
+import { acceptedTcp } from '../io/accept-tcp.ts';
 import { Recorder } from '../io/testing-recorder.ts';
 import { headerOf } from './header-check.ts';
 import { H2Session } from './session.ts';
