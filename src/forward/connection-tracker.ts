@@ -38,7 +38,6 @@ export class ConnectionTracker {
   readonly #byWorkload = new Map<string, Set<Connection>>();
   readonly #waiting = new Set<Connection>();
   #judging = false;
-  #whenEmpty: (() => void)[] = [];
 
   constructor(options: TrackerOptions) {
     this.#options = options;
@@ -106,7 +105,6 @@ export class ConnectionTracker {
     const flag = error === null ? '-' : error.flag;
     this.#options.edges.finished(connection, flag);
     this.#options.accessLog.write(connection.record(error, flag));
-    if (this.#all.size === 0) for (const tell of this.#whenEmpty.splice(0)) tell();
   }
 
   /** Policies have changed: every question is asked again, up to a batch of them within this turn. */
@@ -137,12 +135,6 @@ export class ConnectionTracker {
     const all = [...this.#all];
     for (const connection of all) connection.abort(error);
     return all.length;
-  }
-
-  /** Calls `tell` once, as soon as there is no connection: at once when there is none. */
-  whenEmpty(tell: () => void): void {
-    if (this.#all.size === 0) tell();
-    else this.#whenEmpty.push(tell);
   }
 
   /** Adds what live connections have carried since the last call to the edge counters. */

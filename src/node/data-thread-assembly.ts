@@ -28,6 +28,7 @@ export class DataPath {
   readonly accessLog: AccessLog;
   readonly credentials: CredentialStore;
   readonly tunnelServer: TunnelServer;
+  #stopLooking: () => void = () => {};
 
   /** `ask` requests a certificate from the main thread; tests bring their own `connect`. */
   constructor(start: DataThreadStart, ask: (identity: SpiffeId) => void, connect: ConnectTcp = connectTcp) {
@@ -66,7 +67,7 @@ export class DataPath {
 
   /** Puts a change into the tables; live connections that it refuses end within this call, up to a batch. */
   applyMesh(update: MeshUpdate): void {
-    applyMesh(this.context, update);
+    applyMesh(this.context, this.tunnelServer, update);
   }
 
   /** Counters and gauges by name. */
@@ -91,25 +92,39 @@ export class DataPath {
     };
   }
 
-  /** Waits for connections to end; those left at the deadline end with `error`. Calls back once with their number. */
+  /**
+   * Waits for connections to end; those left at the deadline end with `error`. Calls back once with their number.
+   * What was accepted is served, however far it has got: it may still need a tunnel, so the pool is told at the end.
+   */
   drain(deadlineMs: number, error: MeshError, done: (closedByDeadline: number) => void): void {
     const { tracker, pool } = this.context;
-    void pool.drain(deadlineMs);
     void this.tunnelServer.drain(deadlineMs);
-    let settled = false;
     const settle = (closed: number): void => {
-      if (settled) return;
-      settled = true;
-      clearTimeout(timer);
+      this.#stopLooking();
+      void pool.drain(0);
       done(closed);
     };
     const timer = setTimeout(() => settle(tracker.abortAll(error)), deadlineMs);
-    tracker.whenEmpty(() => settle(0));
+    const look = setInterval(() => {
+      if (this.#isQuiet()) settle(0);
+    }, drainLookMs);
+    this.#stopLooking = () => {
+      clearTimeout(timer);
+      clearInterval(look);
+    };
+  }
+
+  /** No connection is left, none is on its way to being one, and every peer has taken its leave. */
+  #isQuiet(): boolean {
+    const { tracker, holds } = this.context;
+    const { sessions, handshakes } = this.tunnelServer.stats();
+    return tracker.size + holds.size + this.credentials.waiting + sessions + handshakes === 0;
   }
 
   /** Ends every connection at once and lets go of everything. */
   close(): void {
     const { holds, tracker, pool, sweep } = this.context;
+    this.#stopLooking();
     holds.close();
     tracker.abortAll(new MeshError('DRAINED'));
     pool.close();
@@ -120,13 +135,22 @@ export class DataPath {
   }
 }
 
-function applyMesh(context: ForwardContext, update: MeshUpdate): void {
+/** A drain is over when five things are at rest; it is rare, so it looks instead of being told. */
+const drainLookMs = 20;
+
+function applyMesh(context: ForwardContext, server: TunnelServer, update: MeshUpdate): void {
   const { index, tracker, pool, holds } = context;
-  const replaced = update.workloads.filter((workload) => isReplaced(index.workloadByUid(workload.uid), workload));
+  const replaced = update.workloads
+    .map((workload) => ({ before: index.workloadByUid(workload.uid), now: workload }))
+    .filter(({ before, now }) => isReplaced(before, now));
   const change = index.apply(update);
-  for (const workload of replaced) pool.purgeWorkload(workload.uid);
-  for (const workload of change.removedWorkloads) {
+  // Sessions from and to a pod that has gone take no new streams: its address may be another's tomorrow.
+  const gone = [...replaced.flatMap(({ before }) => before ?? []), ...change.removedWorkloads];
+  for (const workload of gone) {
     pool.purgeWorkload(workload.uid);
+    for (const address of workload.addresses) server.drainAddress(address);
+  }
+  for (const workload of change.removedWorkloads) {
     tracker.workloadChanged(workload.uid, null);
   }
   for (const workload of change.changedWorkloads) tracker.workloadChanged(workload.uid, workload);

@@ -53,6 +53,12 @@ export interface RunningNode {
   readonly ended: Promise<void>;
 }
 
+/** Keeps this thread busy, so that a test can see that the data threads do not need it. */
+function blockThisThread(durationMs: number): void {
+  const end = performance.now() + durationMs;
+  while (performance.now() < end);
+}
+
 /** A scrape or a dump waits this long for a data thread. */
 const snapshotDeadlineMs = 1_000;
 /** So often what the data threads counted is fetched, so that little is lost when one dies. */
@@ -153,6 +159,7 @@ class NodeProxy implements RunningNode {
       setLogLevel: (level) => this.#setLogLevel(level),
       drain: () => void this.drain(),
       killThread: (id) => this.#threads.crash(id),
+      blockMain: blockThisThread,
     });
   }
 
@@ -212,11 +219,15 @@ class NodeProxy implements RunningNode {
     const { drainMs } = this.#config.timeouts;
     this.#log.info({ drainMs }, 'draining');
     await this.#capture.close(); // a proxy that replaces this one decides about the rules from now on
-    const deadline = new Promise<void>((resolve) => {
-      this.#clock.after(drainMs + drainGraceMs, resolve);
+    const startedMs = this.#clock.now();
+    const deadline = new Promise<null>((resolve) => {
+      this.#clock.after(drainMs + drainGraceMs, () => resolve(null));
     });
     if ('of' in this.#listeners) this.#listeners.closeSpares();
-    await Promise.race([this.#threads.drain(drainMs), deadline]);
+    const left = await Promise.race([this.#threads.drain(drainMs), deadline]);
+    // What was left at the deadline has been reset. `lab restart --rolling` reads pid and left.
+    const { pid } = process;
+    this.#log.info({ pid, left: left ?? 'unknown', tookMs: this.#clock.now() - startedMs }, 'drained');
     await this.close();
   }
 

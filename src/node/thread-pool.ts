@@ -66,7 +66,7 @@ export class ThreadPool {
   readonly #pool: Piscina;
   readonly #threads: Thread[];
   readonly #snapshots = new Map<number, PendingSnapshot>();
-  readonly #draining = new Map<number, () => void>();
+  readonly #draining = new Map<number, (closedByDeadline: number) => void>();
   #nextSnapshot = 1;
   #isClosing = false;
 
@@ -133,14 +133,14 @@ export class ThreadPool {
 
   /**
    * No thread accepts any more; resolves when the last connection has ended, or at the deadline, which ends what is
-   * left.
+   * left, with the number of connections that it ended.
    */
-  async drain(deadlineMs: number): Promise<void> {
+  async drain(deadlineMs: number): Promise<number> {
     this.#isClosing = true;
     const living = this.#threads.filter(({ port }) => port !== null);
-    const done = living.map(({ id }) => new Promise<void>((resolve) => this.#draining.set(id, resolve)));
+    const done = living.map(({ id }) => new Promise<number>((resolve) => this.#draining.set(id, resolve)));
     this.broadcast({ type: 'drain', deadlineMs });
-    await Promise.all(done);
+    return (await Promise.all(done)).reduce((sum, closed) => sum + closed, 0);
   }
 
   /** Ends every thread at once. Idempotent. */
@@ -182,7 +182,7 @@ export class ThreadPool {
     thread.port?.close();
     thread.port = null;
     thread.state = 'dead';
-    this.#draining.get(thread.id)?.();
+    this.#draining.get(thread.id)?.(0);
     this.totals.retire(thread.id);
     for (const [id, pending] of this.#snapshots) {
       if (pending.waitingFor.delete(thread.id) && pending.waitingFor.size === 0) this.#settleSnapshot(id);
@@ -213,7 +213,7 @@ export class ThreadPool {
         this.#onSnapshot(thread, message);
         break;
       case 'drained':
-        this.#draining.get(thread.id)?.();
+        this.#draining.get(thread.id)?.(message.closedByDeadline);
         break;
       default:
         message satisfies never;

@@ -1,6 +1,7 @@
 // The HBONE server: TLS and HTTP/2 on connections that the inbound listener accepted, CONNECT streams handed on.
 import type { Socket } from 'node:net';
 import { MeshError } from '../base/errors.ts';
+import { canonicalIp } from '../base/ip.ts';
 import { H2Session } from '../h2/session.ts';
 import { tryParseSpiffeId } from '../identity/spiffe.ts';
 import type { TlsConnected } from '../io/connect-tls.ts';
@@ -46,6 +47,8 @@ export interface TunnelServer {
    */
   accept(rawSocket: Socket, credentials: TunnelCredentials, onTunnel: (tunnel: IncomingTunnel) => void): void;
   stats(): TunnelServerStats;
+  /** GOAWAY to every peer of sessions made to this address, whose pod has gone; what runs on them finishes. */
+  drainAddress(address: string): void;
   /** GOAWAY to every peer; resolves when the last session has ended or `deadlineMs` has passed, whichever is first. */
   drain(deadlineMs: number): Promise<void>;
   close(): void;
@@ -66,12 +69,14 @@ const serverHeaderListBytes = 64 * 1024;
 
 class HboneServer implements TunnelServer {
   readonly #options: TunnelServerOptions;
-  readonly #sessions = new Set<H2Session>();
+  /** With the address that each was made to. */
+  readonly #sessions = new Map<H2Session, string>();
   /** Handshakes under way: what gives each of them up. */
   readonly #handshakes = new Set<() => void>();
   #sessionsAccepted = 0;
   #streamsAccepted = 0;
   #draining = false;
+  #closed = false;
   #onEmpty: (() => void) | null = null;
 
   constructor(options: TunnelServerOptions) {
@@ -83,7 +88,8 @@ class HboneServer implements TunnelServer {
     const localAddress = rawSocket.localAddress ?? '';
     const peer: Omit<IncomingPeer, 'identity'> = { remoteAddress, remotePort: rawSocket.remotePort ?? 0, localAddress };
     const refusal = this.#refusal(remoteAddress);
-    if (this.#draining || refusal !== null) {
+    // One that was accepted before a drain is served like any other, and told of the drain when it is up.
+    if (this.#closed || refusal !== null) {
       rawSocket.on('error', () => undefined);
       rawSocket.resetAndDestroy();
       if (refusal !== null) this.#options.onHandshakeError?.(refusal, remoteAddress, localAddress);
@@ -110,7 +116,7 @@ class HboneServer implements TunnelServer {
 
   stats(): TunnelServerStats {
     let streams = 0;
-    for (const session of this.#sessions) streams += session.streamCount;
+    for (const session of this.#sessions.keys()) streams += session.streamCount;
     return {
       sessions: this.#sessions.size,
       streams,
@@ -120,9 +126,15 @@ class HboneServer implements TunnelServer {
     };
   }
 
+  drainAddress(address: string): void {
+    for (const [session, localAddress] of [...this.#sessions]) {
+      if (canonicalIp(localAddress) === address) session.drain();
+    }
+  }
+
   drain(deadlineMs: number): Promise<void> {
     this.#draining = true;
-    for (const session of [...this.#sessions]) session.drain();
+    for (const session of [...this.#sessions.keys()]) session.drain();
     if (this.#sessions.size === 0) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, deadlineMs);
@@ -135,9 +147,10 @@ class HboneServer implements TunnelServer {
 
   close(): void {
     this.#draining = true;
+    this.#closed = true;
     for (const cancel of [...this.#handshakes]) cancel();
     this.#handshakes.clear();
-    for (const session of [...this.#sessions]) session.close();
+    for (const session of [...this.#sessions.keys()]) session.close();
   }
 
   #refusal(what: string): MeshError | null {
@@ -183,7 +196,7 @@ class HboneServer implements TunnelServer {
         },
       },
     });
-    this.#sessions.add(session);
+    this.#sessions.set(session, peer.localAddress);
     this.#sessionsAccepted++;
     session.start();
     if (this.#draining) session.drain();
