@@ -1,5 +1,6 @@
-// `npm run bench -- pair --base DIR`: the tunnel alone (io, h2, tunnel, splice), this tree beside another, over loopback.
-// Minutes shorter than `l4` and without its network: for seeing what one change does. Medians of alternating rounds.
+// `npm run bench -- pair --base DIR`: the tunnel alone (io, h2, tunnel, splice), this tree beside another, over
+// loopback. Minutes shorter than `l4` and without its network: for seeing what one change does. Medians of alternating
+// rounds.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
