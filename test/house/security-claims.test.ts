@@ -7,7 +7,9 @@ import { describe, test } from 'node:test';
 const root = path.join(import.meta.dirname, '../..');
 const text = readFileSync(path.join(root, 'docs/security.md'), 'utf8');
 
-/** `| claim | tests |`, each test as [`FILE`](../FILE) "TITLE", or the beginning of a title that goes on with a value. */
+/**
+ * `| claim | tests |`, each test as [`FILE`](../FILE) "TITLE", or the beginning of a title that goes on with a value.
+ */
 const rows = section('Claims and their tests')
   .split('\n')
   .filter((line) => line.startsWith('| ') && !line.startsWith('| claim'))

@@ -1,6 +1,6 @@
-// What somebody tries who has got into a network namespace of the lab: CONNECTs with whatever names and claims, requests
-// for certificates with whatever token, connections from an address that is not theirs. Says on stdout what came of
-// it.
+// What somebody tries who has got into a network namespace of the lab: CONNECTs with whatever names and claims,
+// requests for certificates with whatever token, connections from an address that is not theirs. Says on stdout what
+// came of it.
 import { generateKeyPairSync } from 'node:crypto';
 import { connect as connectHttp2, constants } from 'node:http2';
 import { connect as connectTcp } from 'node:net';
