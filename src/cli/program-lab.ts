@@ -38,7 +38,7 @@ function addLife(lab: Commander, act: Act): void {
     .description(
       'Starts a lab and returns when every pod is ready and every proxy in step; exit 1 with the reason otherwise.',
     )
-    .option('-f, --file <path>', 'a manifest, or a folder of them (repeatable); watched while the lab runs', collect)
+    .option('-f, --file <path...>', 'manifests, or folders of them; watched while the lab runs', collect)
     .option('--nodes <n>', 'how many nodes, when the manifests have no Node')
     .option(
       '--image <image=command>',
@@ -111,7 +111,7 @@ function addObjects(lab: Commander, act: Act): void {
           ? 'Applies manifests; returns when every proxy is in step. Refused objects are named, exit 1, none applied.'
           : 'Deletes the objects that manifests name; returns when every proxy is in step.',
       )
-      .option('-f, --file <path>', 'a manifest, a folder of them, or - for standard input (repeatable)', collect)
+      .option('-f, --file <path...>', 'manifests, folders of them, or - for standard input', collect)
       .option('--timeout <duration>', 'how long the proxies may take', '60s')
       .action(
         act(async () => {
