@@ -5,10 +5,14 @@ import type { LabFault, LabLink, LabPart, RestartResult } from '../lab/control-t
 import { type Command, type CommandContext, durationOption, flagOption, textOption } from './command.ts';
 import { labOf, parsePart } from './which-mesh.ts';
 
-/** Prints the log of a pod, a node proxy or the controller; goes on with `--follow` until Ctrl-C. */
+/** Prints the log of a pod, a node proxy, the controller or the lab itself; goes on with `--follow` until Ctrl-C. */
 export const labLogs: Command = async (context) => {
   const part = partOf(context, context.args[0] ?? '');
   const options = { follow: flagOption(context, 'follow'), access: flagOption(context, 'access') };
+  if (options.access && part.kind !== 'node') {
+    const reason = 'access logs are those of node proxies; for every connection of a node: lab logs --access node/NAME';
+    throw new MeshError('USAGE', { reason });
+  }
   const lab = labOf(context);
   await checkPart(lab, part);
   const lines = lab.logs(part, options)[Symbol.asyncIterator]();
@@ -29,6 +33,7 @@ export const labLogs: Command = async (context) => {
 export const labRestart: Command = async (context) => {
   const name = context.args[0] ?? '';
   const part = partOf(context, name);
+  if (part.kind === 'lab') throw new MeshError('USAGE', { reason: 'restart wants node/NAME or controller' });
   const [rolling, kill] = [flagOption(context, 'rolling'), flagOption(context, 'kill')];
   if (rolling && kill) throw new MeshError('USAGE', { reason: '--rolling and --kill exclude each other' });
   const timeoutMs = durationOption(context, 'timeout', 60_000);

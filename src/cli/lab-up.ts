@@ -1,5 +1,5 @@
 // `ambientctl lab up | down | list | status`: the life of a lab.
-import { MeshError } from '../base/errors.ts';
+import { isMeshError, MeshError } from '../base/errors.ts';
 import { findLab, type LabClient, listLabs } from '../lab/control-client.ts';
 import type { LabPod, LabProgress, LabStatus } from '../lab/control-types.ts';
 import { launchLab } from '../lab/launch.ts';
@@ -36,6 +36,11 @@ export const labUp: Command = async ({ io, ...context }) => {
       data: status,
       text: () => `lab ${name} is ready: ${status.nodes.length} nodes, ${podCount(status)} pods, every proxy in step\n`,
     };
+  } catch (error) {
+    // Not ready in time is this command's answer, and no failure to get one.
+    if (!isMeshError(error) || error.code !== 'TIMED_OUT') throw error;
+    io.stderr.write(`${io.stderrColour ? coloured('ambientctl:', 'bad') : 'ambientctl:'} ${error.message}\n`);
+    return exitCodes.failureFound;
   } finally {
     interruption.removeEventListener('abort', abort);
   }

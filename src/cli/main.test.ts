@@ -103,6 +103,14 @@ const rows: readonly { title: string; args: string[]; code: number; err?: RegExp
     err: /did you mean svc/,
   },
   { title: 'manifests that are not there', args: ['why', '-f', '/nonexistent', 'a', 'b'], code: 2, err: /nonexistent/ },
+  { title: 'the version, as every program has it', args: ['--version'], code: 0, out: /^\d+\.\d+\.\d+\n$/ },
+  {
+    title: 'the access log of a pod',
+    args: ['lab', 'logs', '--access', 'shop/web'],
+    code: 2,
+    err: /--access node\/NAME/,
+  },
+  { title: 'a restart of the lab', args: ['lab', 'restart', 'lab'], code: 2, err: /node\/NAME or controller/ },
   { title: 'client version', args: ['version', '--client', '-o', 'json'], code: 0, out: /"version": "\d+\.\d+\.\d+"/ },
   {
     title: 'help of a sub-command',

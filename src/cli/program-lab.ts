@@ -126,16 +126,24 @@ function addObjects(lab: Commander, act: Act): void {
     .summary('objects as the lab has them')
     .description("Shows objects of the lab's API server, in every namespace unless -n names one.")
     .option('-n, --namespace <ns>', 'only this namespace')
+    .option('-A, --all-namespaces', 'every namespace, as it is without -n')
+    .addHelpText(
+      'after',
+      examples([
+        ['ambientctl lab get pods -n shop', ''],
+        ['ambientctl lab get svc catalog -n shop -o yaml', 'as the API server has it'],
+      ]),
+    )
     .action(act(async () => (await import('./lab-objects.ts')).labGet));
 }
 
 function addParts(lab: Commander, act: Act): void {
   withLab(lab.command('logs'))
-    .argument('<part>', partHelp)
-    .summary('the log of a pod, a node proxy or the controller')
-    .description('Prints the log of a pod, a node proxy or the controller.')
+    .argument('<part>', `${partHelp}, or lab for the lab's own`)
+    .summary('the log of a pod, a node proxy, the controller or the lab')
+    .description('Prints the log of a pod, a node proxy, the controller, or the lab itself.')
     .option('-f, --follow', 'go on until Ctrl-C')
-    .option('--access', 'access-log lines only')
+    .option('--access', "a node's access log only: one line per connection")
     .option('-n, --namespace <ns>', 'namespace of the pod', 'default')
     .option('-c, --container <name>', 'container; default the first')
     .addHelpText('after', examples([['ambientctl lab logs -f --access node/node-1', 'every connection as it ends']]))

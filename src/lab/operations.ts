@@ -95,8 +95,8 @@ export class LabOperations {
       };
     }
     throw new MeshError('NOT_FOUND', {
-      what: `running container ${containerName ?? ''} of ${this.#lab.describe(pod)}`,
-      hint: `see: ambientctl lab logs ${namespace}/${pod.metadata.name}`,
+      what: `a running container ${containerName === undefined ? '' : `${containerName} `}in the pod`,
+      hint: `${this.#lab.describe(pod)}; see: ambientctl lab logs ${namespace}/${pod.metadata.name}`,
     });
   }
 

@@ -6,6 +6,7 @@ import { Piscina } from 'piscina';
 import { Backoff } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
 import { MeshError } from '../base/errors.ts';
+import { SharedUse } from '../forward/shared-use.ts';
 import type { ConnectionView } from '../model/views.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { DataThreadStart, FromDataThread, ToDataThread } from './messages.ts';
@@ -62,6 +63,8 @@ const healthyAfterMs = 60_000;
 /** Runs `threads` data threads from `start` to `close`, each in an endless series of lives. */
 export class ThreadPool {
   readonly totals = new ThreadTotals();
+  /** What all threads count together. */
+  readonly use: SharedUse;
   readonly #options: ThreadPoolOptions;
   readonly #pool: Piscina;
   readonly #threads: Thread[];
@@ -73,6 +76,7 @@ export class ThreadPool {
   constructor(options: ThreadPoolOptions) {
     this.#options = options;
     const { threads, random } = options;
+    this.use = new SharedUse(threads);
     const entry = options.entry ?? new URL('./data-thread.ts', import.meta.url);
     // One endless task per thread: nothing may ever wait for a signal between tasks.
     const sizes = {
@@ -155,7 +159,7 @@ export class ThreadPool {
     const { log, onFatal, onChange, welcome, startOf } = this.#options;
     let start: DataThreadStart;
     try {
-      start = startOf(thread.id, thread.life);
+      start = { ...startOf(thread.id, thread.life), use: this.use.memory };
     } catch (error) {
       onFatal(MeshError.from(error));
       return;
@@ -184,6 +188,7 @@ export class ThreadPool {
     thread.state = 'dead';
     this.#draining.get(thread.id)?.(0);
     this.totals.retire(thread.id);
+    this.use.clear(thread.id);
     for (const [id, pending] of this.#snapshots) {
       if (pending.waitingFor.delete(thread.id) && pending.waitingFor.size === 0) this.#settleSnapshot(id);
     }
