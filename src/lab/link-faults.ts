@@ -111,7 +111,7 @@ export class LinkFaults {
     }
   }
 
-  /** Rewrites the rules of one namespace as a whole: those of nodes' links on the fabric's bridge, of pods' on nodes. */
+  /** Rewrites the rules of one namespace: of nodes' links on the bridge of the fabric, of pods' links on nodes. */
   async #applyRules(netns: string | null): Promise<void> {
     const family = netns === null ? 'bridge' : 'inet';
     const drops = [...this.#states.values()]
