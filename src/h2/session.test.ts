@@ -125,7 +125,8 @@ describe('session against a peer that breaks the protocol', () => {
   ];
   for (const [what, frames, code] of streamClosed) {
     it(`ends the connection for ${what}`, async () => {
-      const { wire, closed } = await started('server', { settings: { connectionWindowBytes: 65_535 } });
+      const options = { settings: { connectionWindowBytes: 65_535 }, nowMs: () => 0 };
+      const { wire, closed } = await started('server', options);
       wire.feed(...frames);
       const sent = await wire.sent();
       assert.equal(goawayCode(sent), code);
