@@ -148,7 +148,9 @@ function statusText(status: LabStatus, view: TableView): string {
   );
   const pods = podTable(status.pods, view);
   const pending = status.pending.map((line) => `${view.paint('waiting:', 'warn')} ${line}\n`).join('');
-  return [nodes, pods, ...(pending === '' ? [] : [pending])].join('\n');
+  const faults = status.faults.map((line) => `${view.paint('fault:', 'warn')} ${line}\n`).join('');
+  const notes = faults + pending;
+  return [nodes, pods, ...(notes === '' ? [] : [notes])].join('\n');
 }
 
 /** NAMESPACE, POD, READY, STATUS, RESTARTS, NODE, MESH. */
