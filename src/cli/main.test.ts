@@ -65,6 +65,13 @@ const rows: readonly { title: string; args: string[]; code: number; err?: RegExp
     err: /later release/,
   },
   { title: 'lab up without manifests', args: ['lab', 'up'], code: 2, err: /-f deploy\/samples\/shop/ },
+  { title: 'lab up from a pipe', args: ['lab', 'up', '-f', '-'], code: 2, err: /files or folders/ },
+  {
+    title: 'a name after the manifests is that of the lab',
+    args: ['lab', 'up', '-f', shop, path.join(shop, 'web.yaml'), 'NAME'],
+    code: 2,
+    err: /'NAME' is no lab name/,
+  },
   { title: 'a bad duration', args: ['lab', 'up', '-f', 'x', '--timeout', 'soon'], code: 2, err: /--timeout 'soon'/ },
   { title: 'a bad image', args: ['lab', 'up', '-f', 'x', '--image', 'x'], code: 2, err: /IMAGE=COMMAND/ },
   { title: 'exec without a command', args: ['lab', 'exec', 'shop/web'], code: 2, err: /-- COMMAND/ },
