@@ -107,6 +107,8 @@ test('why: a sentence, and the contract', async () => {
     ],
   };
   assert.equal(whyResult(denied).exitCode, 1);
+  const toOutside = whyResult({ ...allowed, to: { ...allowed.to, enrolled: false, identity: null } });
+  assert.match(toOutside.text({ wide: false, paint: plain }), /> shop\/catalog-5c6f8, which is outside the mesh\n/);
   await assertGoldenResult('why-deny', whyResult(denied));
   const outside: WhyResult = {
     ...allowed,

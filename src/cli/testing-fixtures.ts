@@ -285,6 +285,7 @@ export const labStatus: LabStatus = {
   ready: false,
   pending: ['pod legacy/legacy-1 is not ready: connection refused on 10.244.2.9:8080'],
   hostPid: 4711,
+  faults: ['link of node-1: delay 50ms, loss 10%'],
   nodes: [{ name: 'node-1', addresses: ['10.80.0.11', 'fd80::11'], podCidrs: ['10.244.1.0/24'], proxyReady: true }],
   pods: [
     {

@@ -194,6 +194,7 @@ export class Lab {
         proxyReady: this.system.isReady(node.name),
       })),
       pods: this.pods().map((pod) => this.#podView(pod)),
+      faults: [], // Known to whoever asks for them; see operations.
     };
   }
 
