@@ -236,6 +236,7 @@ export class H2Session implements StreamHost, SessionCore {
   }
 
   sendReset(stream: H2Stream, code: number): void {
+    this.#frames.resetByUs(stream.id);
     this.control((out) => writeRstStream(out, stream.id, code));
   }
 
