@@ -7,6 +7,7 @@ import { ensureTools } from '../native-free/tools.ts';
 import { isMeshError, MeshError, messageOf } from '../src/base/errors.ts';
 import { L4Bench, type MetricGroup, metricGroups } from './l4.ts';
 import { runMicro } from './micro.ts';
+import { runPair } from './pair.ts';
 import { installEnvoy } from './paths/envoy.ts';
 import { type Report, renderMicro, renderReport, renderScale } from './report.ts';
 import { enterSandbox, runInSandbox, sandboxDir } from './sandbox.ts';
@@ -29,7 +30,7 @@ const tools = [
 ];
 const scaleTools = ['ip', 'perl', 'unshare', 'mount'];
 const cacheDir = path.join(root, '.cache');
-const suites = ['l4', 'scale', 'micro'] as const;
+const suites = ['l4', 'scale', 'micro', 'pair'] as const;
 type Suite = (typeof suites)[number];
 const later = ['l7'];
 const reference = 'haproxy';
@@ -39,15 +40,18 @@ const say = (line: string): void => {
   process.stderr.write(`bench: ${line}\n`);
 };
 
-const usage = `usage: npm run bench -- l4|scale|micro [OPTION]…
+const usage = `usage: npm run bench -- l4|scale|micro|pair [OPTION]…
   l4             our pair of node proxies, HAProxy's, Envoy's, and none, between two pods on two nodes
   scale          one node proxy of a mesh of 50,000 workloads
   micro          the hot functions, one by one
+  pair           our tunnel alone over loopback, this tree beside another (see pair.ts)
   --rounds N     rounds over all paths; 3 unless given, 1 with --quick
   --quick        short runs; ends within 90 s
   --json FILE    the report as JSON (a relative FILE is taken from the project's root)
   --path NAME    l4: only this path (direct, haproxy, envoy-hbone, ambient); may be given again
   --metric GROUP l4: only these figures (memory, requests, latency, connections, bulk); may be given again
+  --base DIR     pair: another tree, measured in alternation with this one
+  --seconds N    pair: of each load; 3 unless given
   --node-flag F  a flag for the Node of our own proxies, such as --cpu-prof; may be given again
 `;
 
@@ -71,6 +75,8 @@ async function main(args: readonly string[]): Promise<number> {
       path: { type: 'string', multiple: true, default: [] },
       metric: { type: 'string', multiple: true, default: [] },
       'node-flag': { type: 'string', multiple: true, default: [] },
+      base: { type: 'string' },
+      seconds: { type: 'string', default: '3' },
       ztunnel: { type: 'string' },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -80,6 +86,12 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   const suite = suiteOf(positionals);
+  if (suite === 'pair') {
+    const { base = null, metric, 'node-flag': nodeFlags } = values;
+    const options = { base, metrics: metric, nodeFlags, seconds: Number(values.seconds) };
+    process.stdout.write(await runPair({ ...options, rounds: Number(values.rounds ?? 3) }));
+    return 0;
+  }
   if (values.ztunnel !== undefined) {
     throw new MeshError('USAGE', { reason: 'ztunnel as a peer (--ztunnel) comes with a later release' });
   }

@@ -13,6 +13,7 @@ import { SharedUse } from '../forward/shared-use.ts';
 import { Sweep, tickFor } from '../forward/sweep.ts';
 import { identityOf } from '../forward/workload-names.ts';
 import { connectTcp } from '../io/connect-tcp.ts';
+import { tcpBackend } from '../io/tcp-backend.ts';
 import { MeshIndex } from '../model/mesh-index.ts';
 import type { MeshUpdate, SpiffeId, Workload } from '../model/types.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
@@ -107,6 +108,7 @@ export class DataPath {
       ambient_tunnel_server_streams: server.streams,
       ambient_tunnel_server_sessions_accepted_total: server.sessionsAccepted,
       ambient_tunnel_server_streams_accepted_total: server.streamsAccepted,
+      ambient_tcp_raw_threads: tcpBackend().name === 'raw' ? 1 : 0,
       ambient_access_log_dropped_total: this.accessLog.dropped,
     };
   }

@@ -4,6 +4,7 @@ import { flushCompileCache } from 'node:module';
 import type { MessagePort } from 'node:worker_threads';
 import { MeshError } from '../base/errors.ts';
 import type { ConnectTcp } from '../forward/context.ts';
+import { tcpBackendName } from '../io/tcp-backend.ts';
 import type { MeshUpdate } from '../model/types.ts';
 import { DataPath } from './data-thread-assembly.ts';
 import { DataThreadListeners } from './data-thread-listeners.ts';
@@ -145,7 +146,7 @@ export class DataThread {
     this.#listening = true;
     this.#listeners.open(this.#start).then(
       () => {
-        this.#tell({ type: 'serving' });
+        this.#tell({ type: 'serving', tcp: tcpBackendName() });
         if (!this.#closed) this.#heap.start();
       },
       (error: unknown) => {

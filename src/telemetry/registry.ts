@@ -1,7 +1,8 @@
 // The metrics of a node proxy, in one prom-client registry on the main thread: Istio's names and labels for TCP, so
 // that its dashboards light up, and `ambient_…` for what is ours. HELP says "(unstable)" where a name may still change.
-import { Counter, collectDefaultMetrics, Gauge, type Metric, Registry } from 'prom-client';
+import { Counter, Gauge, type Metric, Registry } from 'prom-client';
 import type { EdgeView } from '../model/views.ts';
+import { collectProcessMetrics } from './process-metrics.ts';
 
 /** What a workload is called by its own labels; '' where unknown. */
 export interface CanonicalName {
@@ -83,6 +84,7 @@ const threadHelp: Readonly<Record<string, string>> = {
   ambient_tunnel_server_streams: 'Streams on sessions from other proxies',
   ambient_tunnel_server_sessions_accepted_total: 'Tunnel sessions accepted from other proxies',
   ambient_tunnel_server_streams_accepted_total: 'Streams accepted on sessions from other proxies',
+  ambient_tcp_raw_threads: 'Data threads whose TCP streams use raw handles',
   ambient_access_log_dropped_total: 'Access-log lines dropped because their reader was too slow',
 };
 
@@ -95,7 +97,7 @@ export class NodeMetrics {
 
   constructor(read: () => Promise<NodeReading>, build: { version: string; node: string }) {
     this.#read = read;
-    collectDefaultMetrics({ register: this.registry });
+    collectProcessMetrics(this.registry);
     const labels = { component: 'ambient-node', version: build.version, node: build.node };
     this.#gauge('ambient_build_info', 'Always 1; version and node as labels', Object.keys(labels)).set(labels, 1);
   }
