@@ -5,7 +5,6 @@ import type { MessagePort } from 'node:worker_threads';
 import { MeshError } from '../base/errors.ts';
 import type { ConnectTcp } from '../forward/context.ts';
 import { tcpBackendName } from '../io/tcp-backend.ts';
-import type { MeshUpdate } from '../model/types.ts';
 import { DataPath } from './data-thread-assembly.ts';
 import { DataThreadListeners } from './data-thread-listeners.ts';
 import { HeapKeeper } from './heap-keeper.ts';
@@ -106,7 +105,11 @@ export class DataThread {
     const { credentials, accessLog } = this.#path;
     switch (message.type) {
       case 'mesh':
-        this.#applyMesh(message.update);
+        this.#path.applyMesh(message.update);
+        if (message.update.complete) this.#listen();
+        break;
+      case 'meshKnown':
+        this.#listen();
         break;
       case 'certificate':
         credentials.set(message);
@@ -139,10 +142,9 @@ export class DataThread {
     }
   }
 
-  #applyMesh(update: MeshUpdate): void {
-    this.#path.applyMesh(update);
-    // Before the whole mesh is known, an enrolled pod would look like one outside: nothing is accepted until then.
-    if (!update.complete || this.#listening || this.#draining) return;
+  /** The whole mesh is known. Before, an enrolled pod would look like one outside, so that nothing is accepted. */
+  #listen(): void {
+    if (this.#listening || this.#draining) return;
     this.#listening = true;
     this.#listeners.open(this.#start).then(
       () => {

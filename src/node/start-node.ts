@@ -22,7 +22,7 @@ import { CertificateKeeper, signNothing } from './certificate-keeper.ts';
 import { ConfigKeeper } from './config-keeper.ts';
 import { limitReadings } from './limits-view.ts';
 import type { Listeners } from './listeners.ts';
-import { canonicalNames, captureFor, localIdentities, wholeMesh } from './local-pods.ts';
+import { canonicalNames, captureFor, localIdentities, meshMessages } from './local-pods.ts';
 import { MeshKeeper } from './mesh-keeper.ts';
 import type { DataThreadStart } from './messages.ts';
 import { Readiness } from './readiness.ts';
@@ -149,7 +149,9 @@ class NodeProxy implements RunningNode {
       config,
       saved,
       onMesh: (update) => {
-        this.#threads.broadcast({ type: 'mesh', update });
+        for (const message of update === null ? meshMessages(this.#mesh.index) : [{ type: 'mesh', update } as const]) {
+          this.#threads.broadcast(message);
+        }
         this.#store?.meshChanged();
         this.#onProgress();
       },
@@ -314,9 +316,7 @@ class NodeProxy implements RunningNode {
 
   #welcome() {
     const certificates = this.#certificates.messages();
-    return this.#mesh.isKnown
-      ? [...certificates, { type: 'mesh', update: wholeMesh(this.#mesh.index) } as const]
-      : certificates;
+    return this.#mesh.isKnown ? [...certificates, ...meshMessages(this.#mesh.index)] : certificates;
   }
 
   async #onLocalPods(pods: readonly Workload[]): Promise<void> {
