@@ -1,8 +1,8 @@
 // `npm run bench -- fair`: what a pod that misbehaves costs its neighbour, as a ratio within one run.
 //
-// A lab of two nodes. A neighbour asks its server on the other node, over 32 connections, while a flooding pod beside it
-// does nothing, holds 10,000 connections open, or reads nothing of what it has asked for, each to a server of its own.
-// What the two share are the node proxies, and the machine.
+// A lab of two nodes. A neighbour asks its server on the other node, over 32 connections, while a flooding pod beside
+// it does nothing, holds 10,000 connections open, or reads nothing of what it has asked for, each to a server of its
+// own. What the two share are the node proxies, and the machine.
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
