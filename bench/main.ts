@@ -5,6 +5,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { ensureTools } from '../native-free/tools.ts';
 import { isMeshError, MeshError, messageOf } from '../src/base/errors.ts';
+import { runFair } from './fair.ts';
 import { L4Bench, type MetricGroup, metricGroups } from './l4.ts';
 import { runMicro } from './micro.ts';
 import { runPair } from './pair.ts';
@@ -30,7 +31,7 @@ const tools = [
 ];
 const scaleTools = ['ip', 'perl', 'unshare', 'mount'];
 const cacheDir = path.join(root, '.cache');
-const suites = ['l4', 'scale', 'micro', 'pair'] as const;
+const suites = ['l4', 'scale', 'micro', 'pair', 'fair'] as const;
 type Suite = (typeof suites)[number];
 const later = ['l7'];
 const reference = 'haproxy';
@@ -40,10 +41,11 @@ const say = (line: string): void => {
   process.stderr.write(`bench: ${line}\n`);
 };
 
-const usage = `usage: npm run bench -- l4|scale|micro|pair [OPTION]…
+const usage = `usage: npm run bench -- l4|scale|micro|pair|fair [OPTION]…
   l4             our pair of node proxies, HAProxy's, Envoy's, and none, between two pods on two nodes
   scale          one node proxy of a mesh of 50,000 workloads
   micro          the hot functions, one by one
+  fair           what a pod that misbehaves costs its neighbour, in a lab (see fair.ts)
   pair           our tunnel alone over loopback, this tree beside another (see pair.ts)
   --rounds N     rounds over all paths; 3 unless given, 1 with --quick
   --quick        short runs; ends within 90 s
@@ -90,6 +92,11 @@ async function main(args: readonly string[]): Promise<number> {
     const { base = null, metric, 'node-flag': nodeFlags } = values;
     const options = { base, metrics: metric, nodeFlags, seconds: Number(values.seconds) };
     process.stdout.write(await runPair({ ...options, rounds: Number(values.rounds ?? 3) }));
+    return 0;
+  }
+  if (suite === 'fair') {
+    const options = { rounds: Number(values.rounds ?? 3), seconds: Number(values.seconds), say };
+    process.stdout.write(await runFair(options));
     return 0;
   }
   if (values.ztunnel !== undefined) {
