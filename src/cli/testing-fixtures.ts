@@ -54,7 +54,7 @@ export const dump: NodeDump = {
     fromDisk: false,
   },
   capture: { state: 'applied', verifiedAt: '2026-11-21T12:00:01.000Z', reason: null },
-  threads: [{ id: 0, state: 'serving', restarts: 0, connections: 2 }],
+  threads: [{ id: 0, state: 'serving', restarts: 0, connections: 2, tcp: 'raw' }],
   workloads: [
     workload('web-7d4b9', 'shop', '10.244.1.2'),
     workload('catalog-5c6f8', 'shop', '10.244.2.2', {
@@ -147,6 +147,7 @@ export const dump: NodeDump = {
   ],
   edges: [],
   config: { nodeName: 'node-1' },
+  configFile: null,
 };
 
 /** Two proxies, one of them behind; a broken file and a finding. */
@@ -284,6 +285,7 @@ export const labStatus: LabStatus = {
   ready: false,
   pending: ['pod legacy/legacy-1 is not ready: connection refused on 10.244.2.9:8080'],
   hostPid: 4711,
+  faults: ['link of node-1: delay 50ms, loss 10%'],
   nodes: [{ name: 'node-1', addresses: ['10.80.0.11', 'fd80::11'], podCidrs: ['10.244.1.0/24'], proxyReady: true }],
   pods: [
     {

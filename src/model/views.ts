@@ -105,6 +105,17 @@ export interface EdgeView {
   readonly bytesReceived: number;
 }
 
+/** A configuration file that is followed. */
+export interface ConfigFileView {
+  readonly file: string;
+  /** When it was last read without fault, RFC 3339. */
+  readonly readAt: string;
+  /** `FILE:LINE:COLUMN: REASON` while it is not used as it stands now. */
+  readonly error: string | null;
+  /** Fields that differ from what the program was started with and need a restart. */
+  readonly needsRestart: readonly string[];
+}
+
 /** `GET /config_dump` of a node proxy. */
 export interface NodeDump extends MeshView {
   readonly node: string;
@@ -131,9 +142,14 @@ export interface NodeDump extends MeshView {
     readonly state: 'starting' | 'serving' | 'dead';
     readonly restarts: number;
     readonly connections: number;
+    /** Back end of its TCP streams: `raw` or `socket (WHY)`; '' while it starts. */
+    readonly tcp: string;
   }[];
   readonly certificates: readonly CertificateView[];
   readonly connections: readonly ConnectionView[];
   readonly edges: readonly EdgeView[];
+  /** What is in force. */
   readonly config: Readonly<Record<string, unknown>>;
+  /** Null when it was started without a file. */
+  readonly configFile: ConfigFileView | null;
 }

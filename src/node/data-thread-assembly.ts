@@ -1,15 +1,19 @@
 // Assembles the data path of one thread: the tables, what connections share, and how a change of the mesh reaches each.
+import { Descriptors } from '../base/descriptors.ts';
 import { MeshError } from '../base/errors.ts';
 import { canonicalIp, parseCidr } from '../base/ip.ts';
+import { Admission } from '../forward/admission.ts';
 import { ConnectionTracker } from '../forward/connection-tracker.ts';
 import type { ConnectTcp, ForwardConfig, ForwardContext } from '../forward/context.ts';
 import { EdgeRecorder } from '../forward/edge-recorder.ts';
 import { HoldQueue } from '../forward/hold-queue.ts';
 import { recordRefused } from '../forward/inbound-hbone.ts';
 import { judgeOf } from '../forward/judge.ts';
+import { SharedUse } from '../forward/shared-use.ts';
 import { Sweep, tickFor } from '../forward/sweep.ts';
 import { identityOf } from '../forward/workload-names.ts';
 import { connectTcp } from '../io/connect-tcp.ts';
+import { tcpBackend } from '../io/tcp-backend.ts';
 import { MeshIndex } from '../model/mesh-index.ts';
 import type { MeshUpdate, SpiffeId, Workload } from '../model/types.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
@@ -17,7 +21,8 @@ import { EdgeCounters } from '../telemetry/edge-counters.ts';
 import { createTunnelPool } from '../tunnel/pool.ts';
 import { createTunnelServer, type TunnelServer } from '../tunnel/server.ts';
 import { CredentialStore } from './data-thread-credentials.ts';
-import type { DataThreadStart } from './messages.ts';
+import { credentialOptions, holdLimits, poolOptions, serverOptions } from './data-thread-limits.ts';
+import type { DataThreadStart, LiveConfig } from './messages.ts';
 
 /** Everything of one data thread but its listeners. */
 export class DataPath {
@@ -27,22 +32,26 @@ export class DataPath {
   readonly accessLog: AccessLog;
   readonly credentials: CredentialStore;
   readonly tunnelServer: TunnelServer;
+  /** Every part reads these at each use, so that a change of them is a change for all. */
+  readonly #live: Pick<ForwardConfig, 'timeouts' | 'limits'>;
   #stopLooking: () => void = () => {};
 
   /** `ask` requests a certificate from the main thread; tests bring their own `connect`. */
   constructor(start: DataThreadStart, ask: (identity: SpiffeId) => void, connect: ConnectTcp = connectTcp) {
     // The main thread has read and checked it; it arrives as a structured clone of `NodeConfig`.
-    const config = start.config as unknown as ForwardConfig;
-    const { timeouts, limits, log, trustDomain } = config;
-    const { heldConnectionsMax, connectionsMax } = limits;
-    const waitMs = timeouts.holdUnknownPodMs;
+    const given = start.config as unknown as ForwardConfig;
+    const config = { ...given, timeouts: { ...given.timeouts }, limits: { ...given.limits } };
+    const { timeouts, limits, log } = config;
+    this.#live = { timeouts, limits };
     const index = new MeshIndex();
     const { threadId } = start;
+    const use = new SharedUse(start.use ?? threadId + 1);
+    const admission = new Admission({ limits, use, descriptors: new Descriptors(), threadId });
     this.accessLog = new AccessLog({ format: log.format, file: log.accessFile, access: log.access, level: log.level });
     const { accessLog } = this;
     const edges = new EdgeRecorder(this.edges);
-    this.tracker = new ConnectionTracker({ threadId, connectionsMax, judge: judgeOf(index), accessLog, edges });
-    this.credentials = new CredentialStore({ trustDomain, ask, waitersMax: heldConnectionsMax, waitMs });
+    this.tracker = new ConnectionTracker({ threadId, admission, judge: judgeOf(index), accessLog, edges });
+    this.credentials = new CredentialStore(credentialOptions(config, ask));
     let ids = 0;
     this.context = {
       config,
@@ -51,17 +60,26 @@ export class DataPath {
       index,
       tracker: this.tracker,
       credentials: this.credentials,
-      pool: createTunnelPool({ streamsPerSession: limits.streamsPerSession }),
-      holds: new HoldQueue({ heldConnectionsMax, holdMs: waitMs }),
+      pool: createTunnelPool(poolOptions(config)),
+      holds: new HoldQueue(holdLimits(config)),
       sweep: new Sweep({ tickMs: tickFor(timeouts.idleMs, timeouts.halfCloseMs) }),
       connect,
       random: Math.random,
       nextId: () => `${threadId}-${++ids}`,
     };
-    this.tunnelServer = createTunnelServer({
-      onHandshakeError: (error, remote, local) => recordRefused(this.context, error, plain(remote), plain(local)),
-    });
+    this.tunnelServer = createTunnelServer(
+      serverOptions(config, (error, remote, local) => recordRefused(this.context, error, plain(remote), plain(local))),
+    );
     this.context.sweep.start();
+  }
+
+  /** Takes another log, other times and other limits from here on, for what runs as well. */
+  reconfigure({ log, timeouts, limits }: LiveConfig): void {
+    Object.assign(this.#live.timeouts, timeouts);
+    Object.assign(this.#live.limits, limits);
+    this.context.sweep.retune(tickFor(timeouts.idleMs, timeouts.halfCloseMs));
+    this.accessLog.setStyle(log);
+    this.accessLog.setLevel(log.level);
   }
 
   /** Puts a change into the tables; live connections that it refuses end within this call, up to a batch. */
@@ -74,7 +92,10 @@ export class DataPath {
     const { tracker, holds } = this.context;
     const pool = this.context.pool.stats();
     const server = this.tunnelServer.stats();
+    const rejections: Record<string, number> = {};
+    for (const [limit, count] of tracker.rejections) rejections[`ambient_limit_rejections_total/${limit}`] = count;
     return {
+      ...rejections,
       ambient_connections_open: tracker.size,
       ambient_connections_held: holds.size + this.credentials.waiting,
       ambient_certificates_loaded: this.credentials.size,
@@ -82,10 +103,12 @@ export class DataPath {
       ambient_tunnel_client_streams: pool.streams,
       ambient_tunnel_client_sessions_opened_total: pool.sessionsOpened,
       ambient_tunnel_client_streams_opened_total: pool.streamsOpened,
+      ambient_tunnel_server_handshakes: server.handshakes,
       ambient_tunnel_server_sessions: server.sessions,
       ambient_tunnel_server_streams: server.streams,
       ambient_tunnel_server_sessions_accepted_total: server.sessionsAccepted,
       ambient_tunnel_server_streams_accepted_total: server.streamsAccepted,
+      ambient_tcp_raw_threads: tcpBackend().name === 'raw' ? 1 : 0,
       ambient_access_log_dropped_total: this.accessLog.dropped,
     };
   }

@@ -1,4 +1,5 @@
 // What the main thread and the data threads say to each other: plain objects over one MessagePort per thread.
+import type { NodeConfig } from '../config/node.ts';
 import type { MeshUpdate, SpiffeId } from '../model/types.ts';
 import type { ConnectionView, EdgeView } from '../model/views.ts';
 
@@ -22,7 +23,12 @@ export interface DataThreadStart {
   };
   /** The part of NodeConfig that the data path reads; see `src/config/node.ts`. */
   readonly config: Readonly<Record<string, unknown>>;
+  /** What all data threads count together; see `SharedUse`. Absent: this one counts alone. */
+  readonly use?: SharedArrayBuffer;
 }
+
+/** The part of the configuration that changes without a restart. */
+export type LiveConfig = Pick<NodeConfig, 'log' | 'timeouts' | 'limits'>;
 
 export interface ListenAddress {
   readonly host: string;
@@ -47,12 +53,14 @@ export type ToDataThread =
   /** Stop accepting, end pooled sessions gracefully, close what remains at the deadline, then answer `drained`. */
   | { readonly type: 'drain'; readonly deadlineMs: number }
   | { readonly type: 'logLevel'; readonly level: string }
+  | { readonly type: 'config'; readonly config: LiveConfig }
   /** Die of an exception that nobody caught: for tests of what follows. */
   | { readonly type: 'crash' };
 
 export type FromDataThread =
   /** Listeners are open and the first complete mesh has been applied. */
-  | { readonly type: 'serving' }
+  /** `tcp`: the back end of its TCP streams, `raw` or `socket (WHY)`. */
+  | { readonly type: 'serving'; readonly tcp: string }
   | { readonly type: 'certificateWanted'; readonly identity: SpiffeId }
   | {
       readonly type: 'snapshot';

@@ -19,6 +19,8 @@ import { NodeMetrics, type NodeReading } from '../telemetry/registry.ts';
 import { type AdminPorts, AdminServers } from './admin.ts';
 import { CaptureKeeper } from './capture-keeper.ts';
 import { CertificateKeeper, signNothing } from './certificate-keeper.ts';
+import { ConfigKeeper } from './config-keeper.ts';
+import { limitReadings } from './limits-view.ts';
 import type { Listeners } from './listeners.ts';
 import { canonicalNames, captureFor, localIdentities, wholeMesh } from './local-pods.ts';
 import { MeshKeeper } from './mesh-keeper.ts';
@@ -30,6 +32,8 @@ import { ThreadPool } from './thread-pool.ts';
 export interface NodeOptions {
   /** The launcher's sockets; or how to listen without them, for tests. */
   readonly listeners: Listeners | { readonly threads: number; readonly addresses: DataThreadStart['addresses'] };
+  /** The file that `config` was read from: it is followed from then on. */
+  readonly configFile?: string;
   /** The proxy cannot go on and must be ended; default: the process ends with 1. */
   readonly onFatal?: (error: MeshError) => void;
   readonly log?: Logger;
@@ -84,9 +88,11 @@ export async function startNode(config: NodeConfig, options: NodeOptions): Promi
 class NodeProxy implements RunningNode {
   ports: AdminPorts = { admin: 0, metrics: 0, readiness: 0 };
   readonly ended: Promise<void>;
-  readonly #config: NodeConfig;
+  #config: NodeConfig;
+  readonly #configFile: ConfigKeeper | null;
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #logStyle: { readonly level: string; format: 'json' | 'text' };
   readonly #store: StateStore | null;
   readonly #mesh: MeshKeeper;
   readonly #threads: ThreadPool;
@@ -109,10 +115,14 @@ class NodeProxy implements RunningNode {
     this.ended = promise;
     this.#onEnd = resolve;
     this.#config = config;
+    this.#logStyle = { level: config.log.level, format: config.log.format };
     this.#listeners = options.listeners;
     this.#clock = clock;
-    this.#log = options.log ?? createLogger(config.log);
+    this.#log = options.log ?? createLogger(this.#logStyle);
     const shared = { clock, random, log: this.#log };
+    const { configFile: file } = options;
+    const onChange = (changed: NodeConfig): void => this.#reconfigure(changed);
+    this.#configFile = file === undefined ? null : new ConfigKeeper({ ...shared, file, config, onChange });
     this.#store = this.#openStore();
     const saved = this.#store?.loadMesh() ?? null;
     const savedAt = saved?.savedAt ?? null;
@@ -173,7 +183,7 @@ class NodeProxy implements RunningNode {
     );
     this.#certificates.restore(this.#store?.loadCertificates() ?? []);
     this.#threads.start();
-    await this.#mesh.start();
+    await Promise.all([this.#mesh.start(), this.#configFile?.start()]);
     this.#armSnapshot();
   }
 
@@ -201,6 +211,7 @@ class NodeProxy implements RunningNode {
       connections,
       edges: this.#threads.totals.edges(),
       config: { ...this.#config },
+      configFile: this.#configFile?.view() ?? null,
     };
   }
 
@@ -234,6 +245,7 @@ class NodeProxy implements RunningNode {
   async #close(): Promise<void> {
     this.#readiness.isDraining = true;
     this.#cancelSnapshot?.();
+    this.#configFile?.close();
     await Promise.all([this.#admin.close(), this.#mesh.close(), this.#capture.close()]);
     await this.#store?.close(); // before the certificates go: it writes those in service
     this.#certificates.close();
@@ -318,6 +330,17 @@ class NodeProxy implements RunningNode {
     if (this.#mesh?.isKnown) this.#readiness.changed(); // parts report while the others are still being built
   }
 
+  #reconfigure(config: NodeConfig): void {
+    const { log, timeouts, limits } = config;
+    const { log: before } = this.#config;
+    // The level that an operator has set by hand stays until the file names another.
+    const level = log.level === before.level ? this.#log.level : log.level;
+    this.#config = config;
+    this.#log.level = level;
+    this.#logStyle.format = log.format;
+    this.#threads.broadcast({ type: 'config', config: { log: { ...log, level }, timeouts, limits } });
+  }
+
   #setLogLevel(level: string): void {
     this.#log.level = level;
     this.#threads.broadcast({ type: 'logLevel', level });
@@ -334,6 +357,9 @@ class NodeProxy implements RunningNode {
   async #reading(): Promise<NodeReading> {
     await this.#threads.snapshot(false, snapshotDeadlineMs);
     const { connected, lastUpdateAt } = this.#mesh.view();
+    const threads = this.#threads.views();
+    const counters = this.#threads.totals.counters();
+    const counted = { counters, use: this.#threads.use };
     const certificates = this.#certificates.views().map(({ identity, chain }) => {
       const leaf = chain.find(({ type }) => type === 'leaf');
       return { identity, notAfterMs: leaf === undefined ? null : Date.parse(leaf.notAfter) };
@@ -341,8 +367,14 @@ class NodeProxy implements RunningNode {
     return {
       clusterId: this.#config.clusterId,
       edges: this.#threads.totals.edges(),
-      counters: this.#threads.totals.counters(),
-      threads: this.#threads.views(),
+      counters,
+      threads,
+      limits: limitReadings({
+        ...counted,
+        config: this.#config,
+        localPods: this.#mesh.localPods(),
+        threads: threads.length,
+      }),
       capture: { state: this.#capture.view.state, repairs: this.#capture.repairs },
       discovery: { connected, lastUpdateAtMs: lastUpdateAt === null ? null : Date.parse(lastUpdateAt) },
       certificates,

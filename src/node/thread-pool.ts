@@ -6,6 +6,7 @@ import { Piscina } from 'piscina';
 import { Backoff } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
 import { MeshError } from '../base/errors.ts';
+import { SharedUse } from '../forward/shared-use.ts';
 import type { ConnectionView } from '../model/views.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { DataThreadStart, FromDataThread, ToDataThread } from './messages.ts';
@@ -42,6 +43,7 @@ interface Thread {
   port: MessagePort | null;
   readonly backoff: Backoff;
   servingSinceMs: number;
+  tcp: string;
 }
 
 type RunOptions = Parameters<Piscina['run']>[1];
@@ -62,6 +64,8 @@ const healthyAfterMs = 60_000;
 /** Runs `threads` data threads from `start` to `close`, each in an endless series of lives. */
 export class ThreadPool {
   readonly totals = new ThreadTotals();
+  /** What all threads count together. */
+  readonly use: SharedUse;
   readonly #options: ThreadPoolOptions;
   readonly #pool: Piscina;
   readonly #threads: Thread[];
@@ -73,6 +77,7 @@ export class ThreadPool {
   constructor(options: ThreadPoolOptions) {
     this.#options = options;
     const { threads, random } = options;
+    this.use = new SharedUse(threads);
     const entry = options.entry ?? new URL('./data-thread.ts', import.meta.url);
     // One endless task per thread: nothing may ever wait for a signal between tasks.
     const sizes = {
@@ -87,7 +92,7 @@ export class ThreadPool {
     );
     this.#threads = Array.from({ length: threads }, (_, id) => {
       const backoff = new Backoff({ firstMs: restartFirstMs, capMs: restartCapMs, jitter: restartJitter, random });
-      return { id, state: 'starting', life: 0, port: null, backoff, servingSinceMs: 0 };
+      return { id, state: 'starting', life: 0, port: null, backoff, servingSinceMs: 0, tcp: '' };
     });
   }
 
@@ -96,9 +101,9 @@ export class ThreadPool {
     for (const thread of this.#threads) this.#run(thread);
   }
 
-  views(): { id: number; state: Thread['state']; restarts: number; connections: number }[] {
-    return this.#threads.map(({ id, state, life }) => {
-      return { id, state, restarts: life, connections: this.totals.connectionsOf(id) };
+  views(): { id: number; state: Thread['state']; restarts: number; connections: number; tcp: string }[] {
+    return this.#threads.map(({ id, state, life, tcp }) => {
+      return { id, state, restarts: life, connections: this.totals.connectionsOf(id), tcp };
     });
   }
 
@@ -155,7 +160,7 @@ export class ThreadPool {
     const { log, onFatal, onChange, welcome, startOf } = this.#options;
     let start: DataThreadStart;
     try {
-      start = startOf(thread.id, thread.life);
+      start = { ...startOf(thread.id, thread.life), use: this.use.memory };
     } catch (error) {
       onFatal(MeshError.from(error));
       return;
@@ -184,6 +189,7 @@ export class ThreadPool {
     thread.state = 'dead';
     this.#draining.get(thread.id)?.(0);
     this.totals.retire(thread.id);
+    this.use.clear(thread.id);
     for (const [id, pending] of this.#snapshots) {
       if (pending.waitingFor.delete(thread.id) && pending.waitingFor.size === 0) this.#settleSnapshot(id);
     }
@@ -204,6 +210,7 @@ export class ThreadPool {
       case 'serving':
         thread.state = 'serving';
         thread.servingSinceMs = this.#options.clock.now();
+        thread.tcp = message.tcp;
         this.#options.onChange();
         break;
       case 'certificateWanted':

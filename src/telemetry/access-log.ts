@@ -25,7 +25,7 @@ const retryMs = 10;
 
 /** Access log of one thread. `write` never blocks and never throws; `close` writes what waits. */
 export class AccessLog {
-  readonly #options: AccessLogOptions;
+  #options: AccessLogOptions;
   readonly #queueLinesMax: number;
   readonly #flushMs: number;
   readonly #fd: number;
@@ -54,6 +54,12 @@ export class AccessLog {
 
   setLevel(level: string): void {
     this.#level = level;
+  }
+
+  /** Lines from now on; the file stays. */
+  setStyle(style: Pick<AccessLogOptions, 'format' | 'access'>): void {
+    const { format, access } = style;
+    this.#options = { ...this.#options, format, access };
   }
 
   /** True when `writeOpening` would write: ask before building its record. */
@@ -156,7 +162,9 @@ export function textLine(record: AccessRecord): string {
   const service = destination.service === null ? '' : ` (${destination.service})`;
   const who = record.transport === 'plaintext' ? '' : ` as ${record.source.identity ?? '?'}`;
   const decided = record.decidedBy === null ? '' : ` by ${record.decidedBy}`;
-  const error = record.error === null ? '' : `: ${record.error}`;
+  // "DENY by x: denied by x" says it twice.
+  const isSaid = record.error === null || record.error === `denied by ${record.decidedBy}`;
+  const error = isSaid ? '' : `: ${record.error}`;
   return (
     `${record.time} ${record.direction} ${nameOf(record.source)} -> ${nameOf(destination)}${service} ` +
     `${record.transport}${who}, ${record.bytesSent} B up, ${record.bytesReceived} B down, ` +

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { EdgeView } from '../model/views.ts';
+import { ControllerMetrics, type ControllerReading } from './controller-metrics.ts';
 import { NodeMetrics, type NodeReading } from './registry.ts';
 
 const edge: EdgeView = {
@@ -23,16 +24,31 @@ const reading: NodeReading = {
   counters: new Map([
     ['ambient_connections_open', 1],
     ['ambient_tunnel_client_streams_opened_total', 9],
+    ['ambient_limit_rejections_total/connectionsMax', 4],
   ]),
   threads: [
     { id: 0, state: 'serving', restarts: 2 },
     { id: 1, state: 'dead', restarts: 0 },
+  ],
+  limits: [
+    { limit: 'connectionsMax', value: 50, use: 7 },
+    { limit: 'endpointAttempts', value: 3, use: null },
   ],
   capture: { state: 'applied', repairs: 3 },
   discovery: { connected: true, lastUpdateAtMs: 5_000 },
   certificates: [{ identity: 'spiffe://x', notAfterMs: 60_000 }],
   ready: true,
   canonicalName: (_namespace, workload) => (workload === 'web' ? { service: 'web-app', revision: 'v1' } : null),
+};
+
+const controller: ControllerReading = {
+  proxiesConnected: 2,
+  proxiesInStep: 1,
+  sourcesBroken: 0,
+  addresses: 9,
+  policies: 3,
+  ready: true,
+  issuerNotAfterMs: 60_000,
 };
 
 function metrics(): NodeMetrics {
@@ -66,6 +82,21 @@ test('TCP metrics carry the names and labels of Istio', async () => {
   assert.doesNotMatch(text, /istio_tcp_connections_failed_total\{/);
 });
 
+test('limits: what they are, how much of each is used, what they refused', async () => {
+  const all = metrics();
+  await all.scrape();
+  const { text } = await all.scrape();
+  for (const line of [
+    'ambient_limit{limit="connectionsMax"} 50',
+    'ambient_limit_use{limit="connectionsMax"} 7',
+    'ambient_limit{limit="endpointAttempts"} 3',
+    'ambient_limit_rejections_total{limit="connectionsMax"} 4',
+  ]) {
+    assert(text.includes(`${line}\n`), line);
+  }
+  assert.equal(text.includes('ambient_limit_use{limit="endpointAttempts"}'), false);
+});
+
 test('a second scrape shows the same, not the double', async () => {
   const both = metrics();
   await both.scrape();
@@ -92,5 +123,20 @@ test('what is ours is there, and said to be unstable', async () => {
   const stable = /ambient_build_info|istio_tcp_(connections_(opened|closed)|received|sent)/;
   for (const [, name = '', help = ''] of text.matchAll(/^# HELP ((?:ambient|istio)_\S+) (.*)$/gm)) {
     assert.equal(help.includes('(unstable)'), !stable.test(name), `${name}: ${help}`);
+  }
+});
+
+test('names and types are as promtool wants them', async () => {
+  const scrapes = [
+    (await metrics().scrape()).text,
+    await new ControllerMetrics(() => controller, '1.2.3').registry.metrics(),
+  ];
+  for (const text of scrapes) {
+    const types = [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)];
+    assert.ok(types.length > 20);
+    for (const [, name = '', type = ''] of types) {
+      assert.equal(name.endsWith('_total'), type === 'counter', `${name} is a ${type}`);
+      assert.match(text, new RegExp(`^# HELP ${name} \\S`, 'm'));
+    }
   }
 });

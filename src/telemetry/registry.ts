@@ -1,12 +1,20 @@
 // The metrics of a node proxy, in one prom-client registry on the main thread: Istio's names and labels for TCP, so
 // that its dashboards light up, and `ambient_…` for what is ours. HELP says "(unstable)" where a name may still change.
-import { Counter, collectDefaultMetrics, Gauge, type Metric, Registry } from 'prom-client';
+import { Counter, Gauge, type Metric, Registry } from 'prom-client';
 import type { EdgeView } from '../model/views.ts';
+import { collectProcessMetrics } from './process-metrics.ts';
 
 /** What a workload is called by its own labels; '' where unknown. */
 export interface CanonicalName {
   readonly service: string;
   readonly revision: string;
+}
+
+/** A limit of the whole proxy and how much of it is in use now; null where that is counted elsewhere. */
+export interface LimitReading {
+  readonly limit: string;
+  readonly value: number;
+  readonly use: number | null;
 }
 
 /** Everything that a scrape shows, gathered when it is asked for. */
@@ -16,6 +24,7 @@ export interface NodeReading {
   /** Sums over data threads by metric name; those that end in `_total` only grow. */
   readonly counters: ReadonlyMap<string, number>;
   readonly threads: readonly { readonly id: number; readonly state: string; readonly restarts: number }[];
+  readonly limits: readonly LimitReading[];
   readonly capture: { readonly state: string; readonly repairs: number };
   readonly discovery: { readonly connected: boolean; readonly lastUpdateAtMs: number | null };
   readonly certificates: readonly { readonly identity: string; readonly notAfterMs: number | null }[];
@@ -69,12 +78,17 @@ const threadHelp: Readonly<Record<string, string>> = {
   ambient_tunnel_client_streams: 'Streams on sessions to other proxies',
   ambient_tunnel_client_sessions_opened_total: 'Tunnel sessions opened to other proxies',
   ambient_tunnel_client_streams_opened_total: 'Streams opened on sessions to other proxies',
+  ambient_limit_rejections_total: 'Connections that a limit refused',
+  ambient_tunnel_server_handshakes: 'TLS handshakes under way with other proxies',
   ambient_tunnel_server_sessions: 'Tunnel sessions from other proxies',
   ambient_tunnel_server_streams: 'Streams on sessions from other proxies',
   ambient_tunnel_server_sessions_accepted_total: 'Tunnel sessions accepted from other proxies',
   ambient_tunnel_server_streams_accepted_total: 'Streams accepted on sessions from other proxies',
+  ambient_tcp_raw_threads: 'Data threads whose TCP streams use raw handles',
   ambient_access_log_dropped_total: 'Access-log lines dropped because their reader was too slow',
 };
+
+const rejectionsName = 'ambient_limit_rejections_total';
 
 /** Metrics of a node proxy; `read` is called once per scrape. */
 export class NodeMetrics {
@@ -83,7 +97,7 @@ export class NodeMetrics {
 
   constructor(read: () => Promise<NodeReading>, build: { version: string; node: string }) {
     this.#read = read;
-    collectDefaultMetrics({ register: this.registry });
+    collectProcessMetrics(this.registry);
     const labels = { component: 'ambient-node', version: build.version, node: build.node };
     this.#gauge('ambient_build_info', 'Always 1; version and node as labels', Object.keys(labels)).set(labels, 1);
   }
@@ -93,6 +107,7 @@ export class NodeMetrics {
     const reading = await this.#read();
     this.#fillEdges(reading);
     this.#fillThreads(reading);
+    this.#fillLimits(reading);
     this.#fillOwn(reading);
     return { contentType: this.registry.contentType, text: await this.registry.metrics() };
   }
@@ -109,9 +124,13 @@ export class NodeMetrics {
   }
 
   #fillThreads(reading: NodeReading): void {
+    const rejections = this.#counter(rejectionsName, `${threadHelp[rejectionsName]} (unstable)`, ['limit']);
+    rejections.reset();
     for (const [name, value] of reading.counters) {
       const help = `${threadHelp[name] ?? 'Counted by the data threads'} (unstable)`;
-      if (name.endsWith('_total')) {
+      if (name.startsWith(`${rejectionsName}/`)) {
+        rejections.inc({ limit: name.slice(rejectionsName.length + 1) }, value);
+      } else if (name.endsWith('_total')) {
         const counter = this.#counter(name, help, []);
         counter.reset();
         counter.inc(value);
@@ -129,6 +148,15 @@ export class NodeMetrics {
     ]);
     restarts.reset();
     for (const thread of reading.threads) restarts.inc({ thread: String(thread.id) }, thread.restarts);
+  }
+
+  #fillLimits(reading: NodeReading): void {
+    const limit = this.#gauge('ambient_limit', 'What the limits of the proxy are (unstable)', ['limit']);
+    const use = this.#gauge('ambient_limit_use', 'How much of each limit is in use (unstable)', ['limit']);
+    for (const each of reading.limits) {
+      limit.set({ limit: each.limit }, each.value);
+      if (each.use !== null) use.set({ limit: each.limit }, each.use);
+    }
   }
 
   #fillOwn(reading: NodeReading): void {

@@ -4,11 +4,12 @@
 //   node key  source identity | destination identity | node          peers of ours, which say so in their 200
 import { MeshError } from '../base/errors.ts';
 import type { SessionOptions } from '../h2/session-options.ts';
-import { Deadlines } from '../io/deadlines.ts';
+import { DeadlineLists, Deadlines } from '../io/deadlines.ts';
 import { Attempt, type AttemptOwner } from './attempt.ts';
 import { PooledSession, type PooledSessionOwner } from './pooled-session.ts';
 import type { TunnelOpened, TunnelPool, TunnelRequest } from './types.ts';
 
+/** The limits are read when they are needed: the object may change them. */
 export interface TunnelPoolOptions {
   /** Streams that one session carries at most, if the peer does not allow fewer. Default 100. */
   readonly streamsPerSession?: number;
@@ -31,12 +32,11 @@ export function createTunnelPool(options: TunnelPoolOptions = {}): TunnelPool {
 const defaults = { streamsPerSession: 100, idleReleaseMs: 300_000, sessionsLimit: 4096 } as const;
 
 class HbonePool implements TunnelPool, PooledSessionOwner, AttemptOwner {
-  readonly #streamsPerSession: number;
-  readonly #sessionsLimit: number;
+  readonly #options: TunnelPoolOptions;
   readonly #sessionOptions: Partial<SessionOptions>;
   readonly #idle: Deadlines;
-  /** Attempts by the time they have, rounded so that there are few lists. */
-  readonly #deadlines = new Map<number, Deadlines>();
+  /** Attempts by the time they have. */
+  readonly #deadlines = new DeadlineLists();
   /** Sessions that may take streams, now or once connected, by key and by node key. */
   readonly #groups = new Map<string, PooledSession[]>();
   /** All sessions, those too that only finish what they carry. */
@@ -49,23 +49,22 @@ class HbonePool implements TunnelPool, PooledSessionOwner, AttemptOwner {
   #onEmpty: (() => void) | null = null;
 
   constructor(options: TunnelPoolOptions) {
-    this.#streamsPerSession = options.streamsPerSession ?? defaults.streamsPerSession;
-    this.#sessionsLimit = options.sessionsLimit ?? defaults.sessionsLimit;
+    this.#options = options;
     this.#idle = new Deadlines(options.idleReleaseMs ?? defaults.idleReleaseMs);
     this.#sessionOptions = {
-      streamsLimit: this.#streamsPerSession,
-      ...(options.streamWindowBytes === undefined
-        ? {}
-        : { settings: { streamWindowBytes: options.streamWindowBytes } }),
       ...(options.pingIntervalMs === undefined ? {} : { pingIntervalMs: options.pingIntervalMs }),
       ...(options.pingTimeoutMs === undefined ? {} : { pingTimeoutMs: options.pingTimeoutMs }),
     };
   }
 
+  get #streamsPerSession(): number {
+    return this.#options.streamsPerSession ?? defaults.streamsPerSession;
+  }
+
   open(request: TunnelRequest, callback: (error: MeshError | null, opened: TunnelOpened | null) => void): () => void {
     const attempt = new Attempt(request, this, callback);
     this.#attempts.add(attempt);
-    this.#deadlinesOf(request.timeoutMs).set(attempt);
+    this.#deadlines.of(request.timeoutMs).set(attempt);
     this.#dispatch(attempt, null);
     return () => attempt.cancel();
   }
@@ -106,7 +105,7 @@ class HbonePool implements TunnelPool, PooledSessionOwner, AttemptOwner {
       this.onGone(entry, null);
     }
     this.#idle.close();
-    for (const deadlines of this.#deadlines.values()) deadlines.close();
+    this.#deadlines.close();
   }
 
   // ---- told by sessions ----
@@ -190,9 +189,10 @@ class HbonePool implements TunnelPool, PooledSessionOwner, AttemptOwner {
       this.#waiting.get(entry)!.add(attempt);
       return;
     }
-    if (this.#sessions.size >= this.#sessionsLimit) {
-      const what = request.credentials.identity;
-      attempt.fail(new MeshError('LIMIT_REACHED', { limit: 'tunnel sessions', value: this.#sessionsLimit, what }));
+    const sessionsLimit = this.#options.sessionsLimit ?? defaults.sessionsLimit;
+    if (this.#sessions.size >= sessionsLimit) {
+      const details = { limit: 'openedSessionsMax', value: sessionsLimit, what: request.credentials.identity };
+      attempt.fail(new MeshError('LIMIT_REACHED', details));
       return;
     }
     this.#connect(attempt, key, avoid !== null);
@@ -207,7 +207,10 @@ class HbonePool implements TunnelPool, PooledSessionOwner, AttemptOwner {
     this.#sessionsOpened++;
     this.#waiting.set(entry, new Set([attempt]));
     this.#list(key, entry);
-    entry.connect(request, request.timeoutMs, this.#sessionOptions);
+    const { streamWindowBytes } = this.#options;
+    const settings = streamWindowBytes === undefined ? {} : { settings: { streamWindowBytes } };
+    const options = { ...this.#sessionOptions, ...settings, streamsLimit: this.#streamsPerSession };
+    entry.connect(request, request.timeoutMs, options);
   }
 
   #begin(attempt: Attempt, entry: PooledSession): void {
@@ -280,18 +283,6 @@ class HbonePool implements TunnelPool, PooledSessionOwner, AttemptOwner {
       group!.splice(at, 1);
       if (group!.length === 0) this.#groups.delete(key);
     }
-  }
-
-  #deadlinesOf(exactMs: number): Deadlines {
-    // Two digits: at most 90 lists per power of ten.
-    const step = 10 ** Math.max(0, Math.floor(Math.log10(Math.max(exactMs, 1))) - 1);
-    const timeoutMs = Math.ceil(exactMs / step) * step;
-    let deadlines = this.#deadlines.get(timeoutMs);
-    if (deadlines === undefined) {
-      deadlines = new Deadlines(timeoutMs);
-      this.#deadlines.set(timeoutMs, deadlines);
-    }
-    return deadlines;
   }
 }
 

@@ -7,9 +7,11 @@ import { tryParseSpiffeId } from '../identity/spiffe.ts';
 import type { TlsConnected } from '../io/connect-tls.ts';
 import { serveTls } from '../io/serve-tls.ts';
 import type { SpiffeId } from '../model/types.ts';
+import { atExpiry, expired } from './expiry.ts';
 import { Incoming, type IncomingPeer } from './incoming.ts';
 import type { IncomingTunnel, TunnelCredentials } from './types.ts';
 
+/** Limits and times are read when they are needed: the object may change them. */
 export interface TunnelServerOptions {
   /** From accept to the end of the TLS handshake. Default 10 s. */
   readonly handshakeTimeoutMs?: number;
@@ -17,6 +19,8 @@ export interface TunnelServerOptions {
   readonly streamsPerSession?: number;
   /** TLS handshakes at once; a connection above it is reset. Default 1024. */
   readonly handshakesLimit?: number;
+  /** TLS handshakes at once with one address; a connection above it is reset. Default 128. */
+  readonly handshakesPerSourceLimit?: number;
   /** Sessions at once; a connection above it is reset. Default 16,384. */
   readonly sessionsLimit?: number;
   /** What a stream that nobody reads may hold. Default 1 MiB. */
@@ -63,6 +67,7 @@ const defaults = {
   handshakeTimeoutMs: 10_000,
   streamsPerSession: 256,
   handshakesLimit: 1024,
+  handshakesPerSourceLimit: 128,
   sessionsLimit: 16_384,
 } as const;
 const serverHeaderListBytes = 64 * 1024;
@@ -73,6 +78,8 @@ class HboneServer implements TunnelServer {
   readonly #sessions = new Map<H2Session, string>();
   /** Handshakes under way: what gives each of them up. */
   readonly #handshakes = new Set<() => void>();
+  /** How many of them by the peer's address. */
+  readonly #handshakesBySource = new Map<string, number>();
   #sessionsAccepted = 0;
   #streamsAccepted = 0;
   #draining = false;
@@ -102,6 +109,7 @@ class HboneServer implements TunnelServer {
       { secureContext, handshakeTimeoutMs, address: remoteAddress },
       (error, connected) => {
         this.#handshakes.delete(cancel);
+        this.#countHandshake(remoteAddress, -1);
         const fault = error ?? identityFault(connected!, credentials, remoteAddress);
         if (fault === null) {
           this.#serve(connected!, { ...peer, identity: firstIdentity(connected!.uris)! }, onTunnel);
@@ -112,6 +120,7 @@ class HboneServer implements TunnelServer {
       },
     );
     this.#handshakes.add(cancel);
+    this.#countHandshake(remoteAddress, 1);
   }
 
   stats(): TunnelServerStats {
@@ -153,14 +162,20 @@ class HboneServer implements TunnelServer {
     for (const session of [...this.#sessions.keys()]) session.close();
   }
 
+  #countHandshake(source: string, change: 1 | -1): void {
+    const count = (this.#handshakesBySource.get(source) ?? 0) + change;
+    if (count === 0) this.#handshakesBySource.delete(source);
+    else this.#handshakesBySource.set(source, count);
+  }
+
   #refusal(what: string): MeshError | null {
     const handshakes = this.#options.handshakesLimit ?? defaults.handshakesLimit;
+    const perSource = this.#options.handshakesPerSourceLimit ?? defaults.handshakesPerSourceLimit;
     const sessions = this.#options.sessionsLimit ?? defaults.sessionsLimit;
-    if (this.#handshakes.size >= handshakes) {
-      return new MeshError('LIMIT_REACHED', { limit: 'tunnel handshakes', value: handshakes, what });
-    }
-    if (this.#sessions.size < sessions) return null;
-    return new MeshError('LIMIT_REACHED', { limit: 'tunnel sessions', value: sessions, what });
+    const reached = (limit: string, value: number) => new MeshError('LIMIT_REACHED', { limit, value, what });
+    if (this.#handshakes.size >= handshakes) return reached('handshakesMax', handshakes);
+    if ((this.#handshakesBySource.get(what) ?? 0) >= perSource) return reached('handshakesPerSourceMax', perSource);
+    return this.#sessions.size >= sessions ? reached('acceptedSessionsMax', sessions) : null;
   }
 
   #serve(connected: TlsConnected, peer: IncomingPeer, onTunnel: (tunnel: IncomingTunnel) => void): void {
@@ -190,12 +205,14 @@ class HboneServer implements TunnelServer {
         onCapacity: () => undefined,
         onRetired: () => undefined,
         onClose: (error) => {
+          stopWaiting();
           this.#sessions.delete(session);
           if (!ready) options.onHandshakeError?.(notStarted(error, peer), peer.remoteAddress, peer.localAddress);
           if (this.#sessions.size === 0) this.#onEmpty?.();
         },
       },
     });
+    const stopWaiting = atExpiry(connected.notAfterMs, () => session.close(expired));
     this.#sessions.set(session, peer.localAddress);
     this.#sessionsAccepted++;
     session.start();
