@@ -1,5 +1,5 @@
-// What HTTP/2 allows one side to send, worked out from the bytes alone: its own reading of frames, windows, settings and
-// stream states. Shares no code with the layer that it judges but the numbers of the RFC.
+// What HTTP/2 allows one side to send, worked out from the bytes alone: its own reading of frames, windows, settings
+// and stream states. Shares no code with the layer that it judges but the numbers of the RFC.
 import { clientPreface, ErrorCode, errorName, Flag, FrameType, SettingId } from '../../src/h2/constants.ts';
 import { check } from './rules.ts';
 
