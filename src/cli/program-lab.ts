@@ -38,7 +38,7 @@ function addLife(lab: Commander, act: Act): void {
     .description(
       'Starts a lab and returns when every pod is ready and every proxy in step; exit 1 with the reason otherwise.',
     )
-    .option('-f, --file <path>', 'a manifest, or a folder of them (repeatable); watched while the lab runs', collect)
+    .option('-f, --file <path...>', 'manifests, or folders of them; watched while the lab runs', collect)
     .option('--nodes <n>', 'how many nodes, when the manifests have no Node')
     .option(
       '--image <image=command>',
@@ -111,8 +111,15 @@ function addObjects(lab: Commander, act: Act): void {
           ? 'Applies manifests; returns when every proxy is in step. Refused objects are named, exit 1, none applied.'
           : 'Deletes the objects that manifests name; returns when every proxy is in step.',
       )
-      .option('-f, --file <path>', 'a manifest, a folder of them, or - for standard input (repeatable)', collect)
+      .option('-f, --file <path...>', 'manifests, folders of them, or - for standard input', collect)
       .option('--timeout <duration>', 'how long the proxies may take', '60s')
+      .addHelpText(
+        'after',
+        examples([
+          [`ambientctl lab ${verb} -f policies/ extra.yaml`, 'folders and files'],
+          [`generate | ambientctl lab ${verb} -f -`, 'standard input'],
+        ]),
+      )
       .action(
         act(async () => {
           const module = await import('./lab-objects.ts');
@@ -158,6 +165,13 @@ function addParts(lab: Commander, act: Act): void {
     .option('--rolling', 'start the new one before the old one ends, as a DaemonSet with maxSurge 1 does')
     .option('--kill', 'end the old one with SIGKILL')
     .option('--timeout <duration>', 'how long it may take', '60s')
+    .addHelpText(
+      'after',
+      examples([
+        ['ambientctl lab restart node/node-1 --rolling', 'no connection is lost'],
+        ['ambientctl lab restart controller --kill', 'what works goes on working'],
+      ]),
+    )
     .action(act(async () => (await import('./lab-parts.ts')).labRestart));
   withMesh(lab.command('token'))
     .argument('<account>', 'NS/SERVICEACCOUNT')
@@ -165,6 +179,7 @@ function addParts(lab: Commander, act: Act): void {
     .description('Prints a service-account token, and nothing else.')
     .option('--pod <name>', 'bind it to this pod')
     .option('--audience <name>', 'for whom it is')
+    .addHelpText('after', examples([['ambientctl lab token shop/web --audience payments', 'an hour of being web']]))
     .action(act(async () => (await import('./lab-parts.ts')).labToken));
 }
 
