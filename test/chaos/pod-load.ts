@@ -37,6 +37,8 @@ export interface LoadOrder {
 
 const roundBytes = 256;
 const afterErrorMs = 20;
+/** Time for some of it to arrive: what is reset at once never leaves the kernel. */
+const beforeResetMs = 50;
 const writeBytes = 65_536;
 const tally: Record<string, number> = {};
 const running = new Set<Side>();
@@ -159,8 +161,10 @@ function open(order: LoadOrder, onEnd: (outcome: Outcome) => void): void {
     if (kind === 'long') round(side, order.roundMs ?? 100, end);
     else if (kind === 'reset') {
       side.send(Math.floor(up * 0.6), () => {
-        side.aborted = true;
-        socket.resetAndDestroy();
+        setTimeout(() => {
+          side.aborted = true;
+          socket.resetAndDestroy();
+        }, beforeResetMs);
       });
     } else if (kind === 'half' || kind === 'bulk') side.send(up, end);
     else {
