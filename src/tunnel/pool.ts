@@ -9,7 +9,7 @@ import { Attempt, type AttemptOwner } from './attempt.ts';
 import { PooledSession, type PooledSessionOwner } from './pooled-session.ts';
 import type { TunnelOpened, TunnelPool, TunnelRequest } from './types.ts';
 
-/** `streamsPerSession` and `sessionsLimit` are read when they are needed: the object may change them. */
+/** The limits are read when they are needed: the object may change them. */
 export interface TunnelPoolOptions {
   /** Streams that one session carries at most, if the peer does not allow fewer. Default 100. */
   readonly streamsPerSession?: number;
@@ -52,9 +52,6 @@ class HbonePool implements TunnelPool, PooledSessionOwner, AttemptOwner {
     this.#options = options;
     this.#idle = new Deadlines(options.idleReleaseMs ?? defaults.idleReleaseMs);
     this.#sessionOptions = {
-      ...(options.streamWindowBytes === undefined
-        ? {}
-        : { settings: { streamWindowBytes: options.streamWindowBytes } }),
       ...(options.pingIntervalMs === undefined ? {} : { pingIntervalMs: options.pingIntervalMs }),
       ...(options.pingTimeoutMs === undefined ? {} : { pingTimeoutMs: options.pingTimeoutMs }),
     };
@@ -210,7 +207,9 @@ class HbonePool implements TunnelPool, PooledSessionOwner, AttemptOwner {
     this.#sessionsOpened++;
     this.#waiting.set(entry, new Set([attempt]));
     this.#list(key, entry);
-    const options = { ...this.#sessionOptions, streamsLimit: this.#streamsPerSession };
+    const { streamWindowBytes } = this.#options;
+    const settings = streamWindowBytes === undefined ? {} : { settings: { streamWindowBytes } };
+    const options = { ...this.#sessionOptions, ...settings, streamsLimit: this.#streamsPerSession };
     entry.connect(request, request.timeoutMs, options);
   }
 
