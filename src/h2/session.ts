@@ -94,7 +94,7 @@ export class H2Session implements StreamHost, SessionCore {
     this.peer = options.peer;
     this.client = options.role === 'client';
     this.events = options.events;
-    this.settings = { ...defaultLocalSettings, ...options.settings };
+    this.settings = { ...defaultLocalSettings, ...options.settings, ...startWindow(options) };
     this.limits = { ...defaultSessionLimits, ...options.limits };
     this.nowMs = options.nowMs ?? monotonicMs;
     this.budget = options.budget ?? threadBudget;
@@ -467,6 +467,13 @@ export class H2Session implements StreamHost, SessionCore {
     for (const stream of streams) stream.fail(reason, false);
     this.events.onClose(error);
   }
+}
+
+/** A window never begins larger than it may become. */
+function startWindow({ settings, streamWindowMaxBytes }: SessionOptions): Partial<LocalSettings> {
+  if (streamWindowMaxBytes === undefined) return {};
+  const { streamWindowBytes } = { ...defaultLocalSettings, ...settings };
+  return { streamWindowBytes: Math.min(streamWindowBytes, streamWindowMaxBytes) };
 }
 
 const noEvents: StreamEvents = { onHeaders: () => undefined, onFailed: () => undefined };

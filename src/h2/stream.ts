@@ -241,8 +241,11 @@ export class H2Stream implements ByteStream, BytesHolder {
   shed(limitBytes: number): void {
     if (this.#over) return;
     this.#host.sendReset(this, ErrorCode.EnhanceYourCalm);
-    const what = 'the streams of a thread';
-    this.fail(new MeshError('LIMIT_REACHED', { limit: 'bufferedBytesMax', value: limitBytes, what }), false);
+    const what = 'the streams of a data thread';
+    const error = new MeshError('LIMIT_REACHED', { limit: 'bufferedBytesMax', value: limitBytes, what });
+    // It is our doing and no reset by the peer: the record says so.
+    if (this.#answered) this.#finish(error, false);
+    else this.fail(error, false);
   }
 
   /** Session: a window opened, or there is room again. */
