@@ -31,7 +31,7 @@ export interface PeerSettings {
 }
 
 /**
- * Istio ambient's values (ambient-l4 §1.5) but for the stream window, which begins at 256 KiB instead of 4 MiB and grows
+ * Istio ambient's values (ambient-l4 §1.5) but for the stream window, which begins at 256 KiB, not 4 MiB, and grows
  * to that where bandwidth × delay ask for it (`window-tuner.ts`). The connection window stays 16 MiB: credit for it is
  * given on receipt, so that no stalled stream takes anything from the others.
  */
