@@ -15,6 +15,7 @@ import { identityOf } from '../forward/workload-names.ts';
 import { threadBudget } from '../h2/receive-budget.ts';
 import { connectTcp } from '../io/connect-tcp.ts';
 import { tcpBackend } from '../io/tcp-backend.ts';
+import { MeshCompactor } from '../model/compact-mesh.ts';
 import { MeshIndex } from '../model/mesh-index.ts';
 import type { MeshUpdate, SpiffeId, Workload } from '../model/types.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
@@ -33,6 +34,7 @@ export class DataPath {
   readonly accessLog: AccessLog;
   readonly credentials: CredentialStore;
   readonly tunnelServer: TunnelServer;
+  readonly #compactor = new MeshCompactor();
   /** Every part reads these at each use, so that a change of them is a change for all. */
   readonly #live: Pick<ForwardConfig, 'timeouts' | 'limits'>;
   #stopLooking: () => void = () => {};
@@ -86,7 +88,7 @@ export class DataPath {
 
   /** Puts a change into the tables; live connections that it refuses end within this call, up to a batch. */
   applyMesh(update: MeshUpdate): void {
-    applyMesh(this.context, this.tunnelServer, update);
+    applyMesh(this.context, this.tunnelServer, this.#compactor.update(update));
   }
 
   /** Counters and gauges by name. */
