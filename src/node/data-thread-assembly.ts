@@ -12,6 +12,7 @@ import { judgeOf } from '../forward/judge.ts';
 import { SharedUse } from '../forward/shared-use.ts';
 import { Sweep, tickFor } from '../forward/sweep.ts';
 import { identityOf } from '../forward/workload-names.ts';
+import { threadBudget } from '../h2/receive-budget.ts';
 import { connectTcp } from '../io/connect-tcp.ts';
 import { tcpBackend } from '../io/tcp-backend.ts';
 import { MeshCompactor } from '../model/compact-mesh.ts';
@@ -69,6 +70,7 @@ export class DataPath {
       random: Math.random,
       nextId: () => `${threadId}-${++ids}`,
     };
+    threadBudget.limits = config.limits;
     this.tunnelServer = createTunnelServer(
       serverOptions(config, (error, remote, local) => recordRefused(this.context, error, plain(remote), plain(local))),
     );
@@ -110,6 +112,8 @@ export class DataPath {
       ambient_tunnel_server_streams: server.streams,
       ambient_tunnel_server_sessions_accepted_total: server.sessionsAccepted,
       ambient_tunnel_server_streams_accepted_total: server.streamsAccepted,
+      ambient_tunnel_buffered_bytes: threadBudget.usedBytes,
+      ambient_tunnel_streams_shed_total: threadBudget.shedCount,
       ambient_tcp_raw_threads: tcpBackend().name === 'raw' ? 1 : 0,
       ambient_access_log_dropped_total: this.accessLog.dropped,
     };
