@@ -5,6 +5,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { ensureTools } from '../native-free/tools.ts';
 import { isMeshError, MeshError, messageOf } from '../src/base/errors.ts';
+import { runFair } from './fair.ts';
 import { L4Bench, type MetricGroup, metricGroups } from './l4.ts';
 import { runPair } from './pair.ts';
 import { installEnvoy } from './paths/envoy.ts';
@@ -37,6 +38,7 @@ const say = (line: string): void => {
 
 const usage = `usage: npm run bench -- l4 [OPTION]…
   l4             our pair of node proxies, HAProxy's, Envoy's, and none, between two pods on two nodes
+  fair           what a pod that misbehaves costs its neighbour, in a lab (see fair.ts)
   pair           our tunnel alone over loopback, this tree beside another (see pair.ts)
   --rounds N     rounds over all paths; 3 unless given, 1 with --quick
   --quick        short runs; ends within 90 s
@@ -79,6 +81,11 @@ async function main(args: readonly string[]): Promise<number> {
     const { base = null, metric, 'node-flag': nodeFlags } = values;
     const options = { base, metrics: metric, nodeFlags, seconds: Number(values.seconds) };
     process.stdout.write(await runPair({ ...options, rounds: Number(values.rounds ?? 3) }));
+    return 0;
+  }
+  if (suite === 'fair') {
+    const options = { rounds: Number(values.rounds ?? 3), seconds: Number(values.seconds), say };
+    process.stdout.write(await runFair(options));
     return 0;
   }
   if (suite !== 'l4' || extra.length > 0) throw new MeshError('USAGE', { reason: usage.trimEnd() });
