@@ -152,8 +152,8 @@ function makeEvents(random: Random, isCalm: boolean, span: number): SessionEvent
 }
 
 /**
- * The side that seems to change its settings knows nothing of it and enforces its old ones: no change may allow more. It
- * gives credit back in halves of its window, so that a window below half of it would never move.
+ * The side that seems to change its settings knows nothing of it and enforces its old ones: no change may allow more.
+ * It gives credit back in halves of its window, so that a window below half of it would never move.
  */
 function makeChanges(
   random: Random,
