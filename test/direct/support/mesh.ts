@@ -21,7 +21,7 @@ type Changes = { -readonly [Key in keyof ForwardConfig]?: Partial<ForwardConfig[
 
 export const appPortShift = 20_000;
 export const hbonePort = 15008;
-const waitMs = 8000;
+const waitMs = 30_000;
 
 export interface NodeOptions {
   readonly podCidrs: readonly string[];
