@@ -12,8 +12,10 @@ import { judgeOf } from '../forward/judge.ts';
 import { SharedUse } from '../forward/shared-use.ts';
 import { Sweep, tickFor } from '../forward/sweep.ts';
 import { identityOf } from '../forward/workload-names.ts';
+import { threadBudget } from '../h2/receive-budget.ts';
 import { connectTcp } from '../io/connect-tcp.ts';
 import { tcpBackend } from '../io/tcp-backend.ts';
+import { MeshCompactor } from '../model/compact-mesh.ts';
 import { MeshIndex } from '../model/mesh-index.ts';
 import type { MeshUpdate, SpiffeId, Workload } from '../model/types.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
@@ -32,6 +34,7 @@ export class DataPath {
   readonly accessLog: AccessLog;
   readonly credentials: CredentialStore;
   readonly tunnelServer: TunnelServer;
+  readonly #compactor = new MeshCompactor();
   /** Every part reads these at each use, so that a change of them is a change for all. */
   readonly #live: Pick<ForwardConfig, 'timeouts' | 'limits'>;
   #stopLooking: () => void = () => {};
@@ -67,6 +70,7 @@ export class DataPath {
       random: Math.random,
       nextId: () => `${threadId}-${++ids}`,
     };
+    threadBudget.limits = config.limits;
     this.tunnelServer = createTunnelServer(
       serverOptions(config, (error, remote, local) => recordRefused(this.context, error, plain(remote), plain(local))),
     );
@@ -84,7 +88,7 @@ export class DataPath {
 
   /** Puts a change into the tables; live connections that it refuses end within this call, up to a batch. */
   applyMesh(update: MeshUpdate): void {
-    applyMesh(this.context, this.tunnelServer, update);
+    applyMesh(this.context, this.tunnelServer, this.#compactor.update(update));
   }
 
   /** Counters and gauges by name. */
@@ -108,6 +112,8 @@ export class DataPath {
       ambient_tunnel_server_streams: server.streams,
       ambient_tunnel_server_sessions_accepted_total: server.sessionsAccepted,
       ambient_tunnel_server_streams_accepted_total: server.streamsAccepted,
+      ambient_tunnel_buffered_bytes: threadBudget.usedBytes,
+      ambient_tunnel_streams_shed_total: threadBudget.shedCount,
       ambient_tcp_raw_threads: tcpBackend().name === 'raw' ? 1 : 0,
       ambient_access_log_dropped_total: this.accessLog.dropped,
     };

@@ -84,6 +84,8 @@ const threadHelp: Readonly<Record<string, string>> = {
   ambient_tunnel_server_streams: 'Streams on sessions from other proxies',
   ambient_tunnel_server_sessions_accepted_total: 'Tunnel sessions accepted from other proxies',
   ambient_tunnel_server_streams_accepted_total: 'Streams accepted on sessions from other proxies',
+  ambient_tunnel_buffered_bytes: 'Bytes that tunnelled connections hold because a reader or a window does not move',
+  ambient_tunnel_streams_shed_total: 'Tunnelled connections reset because all together held too many bytes',
   ambient_tcp_raw_threads: 'Data threads whose TCP streams use raw handles',
   ambient_access_log_dropped_total: 'Access-log lines dropped because their reader was too slow',
 };
