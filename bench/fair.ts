@@ -15,6 +15,7 @@ import { MeshError } from '../src/base/errors.ts';
 import type { LabClient } from '../src/lab/control-client.ts';
 import { enterCommand } from '../src/lab/enter.ts';
 import { launchLab } from '../src/lab/launch.ts';
+import type { NodeDump } from '../src/model/views.ts';
 import { parseLoad } from './load.ts';
 import { serverConfig } from './paths/nginx.ts';
 import { readable, spreadOf } from './statistics.ts';
@@ -30,8 +31,9 @@ const neighbourConnections = 32;
 const heldConnections = 10_000;
 const stalledConnections = 200;
 const settleMs = 500;
-/** Until what never reads has filled every buffer on its way: from then on it is a matter of memory alone. */
-const fillMs = 6_000;
+/** Buffers are full when so long no byte has moved. */
+const quietMs = 2_000;
+const quietDeadlineMs = 120_000;
 const port = 8080;
 const client = path.join(import.meta.dirname, 'client.ts');
 const script = path.join(import.meta.dirname, 'wrk.lua');
@@ -75,7 +77,7 @@ class Fair {
         // Before and after, so that a machine that gets slower or faster does not count for either.
         const before = await this.#measure();
         const stop = await this.#misbehave(situation);
-        if (situation === 'stalled') await delay(fillMs);
+        if (situation === 'stalled') await this.#untilQuiet();
         const beside = await this.#measure();
         await stop();
         const afterwards = await this.#measure();
@@ -134,6 +136,22 @@ class Fair {
       child.stdin.end();
       await closed;
     };
+  }
+
+  /** Until what never reads has filled every buffer on its way: from then on it is a matter of memory alone. */
+  async #untilQuiet(): Promise<void> {
+    const deadlineMs = performance.now() + quietDeadlineMs;
+    for (let last = -1; ; ) {
+      const { connections } = (await this.#lab.admin('node', 'node-1', '/config_dump')) as NodeDump;
+      const bytes = connections.reduce((sum, each) => sum + each.bytesReceived, 0);
+      if (bytes === last) return;
+      if (performance.now() > deadlineMs) {
+        const hint = 'is the machine busy with something else?';
+        throw new MeshError('TIMED_OUT', { what: 'filling all buffers', timeoutMs: quietDeadlineMs, hint });
+      }
+      last = bytes;
+      await delay(quietMs);
+    }
   }
 
   async #inPod(name: string, argv: readonly string[]) {

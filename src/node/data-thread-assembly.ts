@@ -148,6 +148,15 @@ export class DataPath {
     return tracker.size + holds.size + this.credentials.waiting + sessions + handshakes === 0;
   }
 
+  /** Resets every connection and takes no more, on tunnels neither: what came now would end as if all had been said. */
+  abort(error: MeshError): void {
+    const { holds, tracker, pool } = this.context;
+    holds.close();
+    tracker.abortAll(error);
+    pool.close();
+    this.tunnelServer.close();
+  }
+
   /** Ends every connection at once and lets go of everything. */
   close(): void {
     const { holds, tracker, pool, sweep } = this.context;

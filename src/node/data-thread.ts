@@ -74,7 +74,7 @@ export class DataThread {
   /** Resets every connection, because of a failure that this thread does not survive. */
   abort(error: unknown): void {
     this.#listeners.close();
-    this.#path.tracker.abortAll(MeshError.from(error));
+    this.#path.abort(MeshError.from(error));
     this.flushLogs();
   }
 

@@ -1,4 +1,5 @@
-// A short piece of chaos in every run: other faults each time, with the seed in the failure. `npm run chaos` for more.
+// A short piece of chaos in every run, of one seed so that a change is what makes the difference. `npm run chaos` for
+// more, with another seed each time.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { runChaos } from '../chaos/chaos.ts';
@@ -6,7 +7,7 @@ import { runChaos } from '../chaos/chaos.ts';
 const seconds = 30;
 
 test('chaos: what must hold holds, and nothing is left behind', { timeout: 300_000 }, async (context) => {
-  const seed = Number(process.env.CHAOS_SEED ?? Math.floor(Math.random() * 2 ** 31));
+  const seed = Number(process.env.CHAOS_SEED ?? 1);
   context.diagnostic(`seed ${seed}`);
   const { failures, timeline, tally } = await runChaos(seed, seconds, () => undefined);
   const story = [...failures, `npm run chaos -- --seed ${seed} --minutes ${seconds / 60}`, ...timeline.slice(-40)];
