@@ -36,7 +36,7 @@ const small: MeshSize = { workloads: 500, services: 50, policies: 20 };
 const root = path.dirname(import.meta.dirname);
 const threads = 2;
 const ports = { outbound: 15001, inbound: 15006, hbone: 15008, admin: 15000, metrics: 15020, readiness: 15021 };
-const readyTimeoutMs = 60_000;
+const readyTimeoutMs = 180_000;
 const pollMs = 20;
 
 export interface ScaleOptions {

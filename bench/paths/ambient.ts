@@ -1,6 +1,6 @@
 // Our own pair: two `ambient-node` processes that capture by nftables, and an `ambient-controller` that feeds them.
 //
-// The real programs with what users have switched on: STRICT mutual TLS, a policy that names the client, metrics, and
+// The real programs with what users have switched on: STRICT mutual TLS, a policy of 100 rules, metrics, and
 // an access log in a file. One data thread each, as every peer has one.
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -25,6 +25,8 @@ const account = 'ambient-node';
 const systemNamespace = 'ambient-system';
 const tokenLifetimeS = 3_600;
 const readyTimeoutMs = 20_000;
+/** Of the policy that admits the client. */
+const rules = 100;
 const nodes = ['a', 'b'] as const;
 type NodeName = (typeof nodes)[number];
 
@@ -163,12 +165,14 @@ function manifests(): unknown[] {
       spec: {
         selector: { matchLabels: { app: 'server' } },
         action: 'ALLOW',
-        rules: [
-          {
-            from: [{ source: { principals: [`cluster.local/ns/${namespace}/sa/client`] } }],
+        // The one that matches is the last: every connection is held against all.
+        rules: Array.from({ length: rules }, (_, at) => {
+          const account = at === rules - 1 ? 'client' : `other-${at}`;
+          return {
+            from: [{ source: { principals: [`cluster.local/ns/${namespace}/sa/${account}`] } }],
             to: [{ operation: { ports: [String(serverPort)] } }],
-          },
-        ],
+          };
+        }),
       },
     },
   ];

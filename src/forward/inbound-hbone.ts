@@ -55,9 +55,12 @@ class Arrival {
     const { index, config, podCidrs, holds } = this.#context;
     const address = this.#local;
     const pod = index.workloadByAddress(address);
+    if (pod !== null && pod.node === config.nodeName && pod.tunnelProtocol === 'HBONE') {
+      this.#certify(pod);
+      return;
+    }
     const unknown = new MeshError('UNKNOWN_DESTINATION', { address });
-    if (pod !== null && pod.node === config.nodeName && pod.tunnelProtocol === 'HBONE') this.#certify(pod);
-    else if (pod !== null || !isIn(podCidrs, address)) this.#refuse(unknown);
+    if (pod !== null || !isIn(podCidrs, address)) this.#refuse(unknown);
     else {
       try {
         holds.hold(address, this.#remote, (known) => (known ? this.identify() : this.#refuse(unknown)));

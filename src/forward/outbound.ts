@@ -56,14 +56,14 @@ class Outbound {
     const { index, podCidrs, tracker, config } = this.#context;
     const { sourceAddress: address, sourcePort: port } = this.#from;
     const source = index.workloadByAddress(address);
-    const unknown = new MeshError('UNKNOWN_SOURCE', { address });
     if (source === null) {
+      const unknown = new MeshError('UNKNOWN_SOURCE', { address });
       if (!isIn(podCidrs, address)) throw unknown;
       this.#pending.hold(address, unknown, () => this.#identify());
       return;
     }
     // Capture delivers pods of this node alone: an address of another node is a lie.
-    if (source.node !== config.nodeName) throw unknown;
+    if (source.node !== config.nodeName) throw new MeshError('UNKNOWN_SOURCE', { address });
     const identity = source.tunnelProtocol === 'HBONE' ? identityOf(source) : null;
     this.#connection.source = { address, port, workload: source, identity };
     tracker.bind(this.#connection, source, 'source');
