@@ -19,7 +19,7 @@ type Action = (stage: Stage) => Promise<void>;
 const nodes = [node1, node2] as const;
 const restartMs = 40_000;
 
-/** Any link: for faults that lose nothing. */
+/** Any link: for faults that lose nothing; one that puts a program into the link does, for a moment. */
 const linkOf = (random: () => number): LabLink =>
   oneOf<LabLink>(random, [
     { node: node1 },
@@ -43,11 +43,16 @@ async function fault({ scene, say }: Stage, what: LabFault): Promise<void> {
 /** What a mesh must live with while other things happen to it. */
 const mild: readonly Action[] = [
   async () => undefined,
-  async (stage) => fault(stage, { type: 'delay', ...linkOf(stage.random), delayMs: between(stage.random, 2, 40) }),
+  async (stage) => fault(stage, { type: 'delay', ...nodeLinkOf(stage.random), delayMs: between(stage.random, 2, 40) }),
   async (stage) =>
     fault(stage, { type: 'loss', ...nodeLinkOf(stage.random), ratio: between(stage.random, 1, 5) / 100 }),
   async (stage) =>
-    fault(stage, { type: 'reorder', ...linkOf(stage.random), ratio: between(stage.random, 5, 40) / 100, delayMs: 5 }),
+    fault(stage, {
+      type: 'reorder',
+      ...nodeLinkOf(stage.random),
+      ratio: between(stage.random, 5, 40) / 100,
+      delayMs: 5,
+    }),
   async (stage) =>
     fault(stage, { type: 'rate', ...linkOf(stage.random), bitsPerSecond: between(stage.random, 5, 50) * 1_000_000 }),
   async (stage) => fault(stage, { type: 'disk-full', node: oneOf(stage.random, nodes) }),
