@@ -14,6 +14,8 @@ export const tableName = 'ambient';
 /** On packets that the routing table below delivers to this machine whatever their destination. */
 export const fwmark = 0x539;
 export const routeTable = 539;
+/** On packets of connections that the proxy makes from the address of a client. */
+export const clientAddressMark = 0x53a;
 
 /** Destinations that are left alone: they answer for the link or the machine, and some trust whoever can reach them. */
 const neverCaptured = {
@@ -33,6 +35,11 @@ const ownerPrefix = 'owner_';
 const ourMark = `meta mark 0x${fwmark.toString(16)}`;
 const setMark = `meta mark set 0x${fwmark.toString(16)}`;
 const mark = `${setMark} accept`;
+/**
+ * A reply to a connection that the proxy made from a client's address. It comes to this machine also when no socket is
+ * left: what the pod still sends is answered by a reset, and never goes on to the client past the tunnel.
+ */
+const replyToUs = `ct direction reply ct mark 0x${fwmark.toString(16)}`;
 /** A packet towards the destination that kube-proxy chose for it. */
 const dnatted = 'ct direction original ct status dnat';
 
@@ -141,12 +148,18 @@ function afterDnat(desired: DesiredCapture): string[] {
  * port, where nothing in the pod listens but the proxy does; and what kube-proxy turned into the pod's address. That
  * would be a way around the pod's policy: a pod that asks for a NodePort of its own node is passed through by the
  * proxy, and goes on from this machine.
+ *
+ * What the proxy connects from a client's address is remembered, so that it gets its replies: those that arrive, and
+ * those that this machine itself gives.
  */
 function output(desired: DesiredCapture): string[] {
   const { hbone } = desired.ports;
+  const fromClientAddress = `meta mark 0x${clientAddressMark.toString(16)} ct direction original`;
   return [
     '  chain output {',
     '    type route hook output priority mangle; policy accept;',
+    `    ${fromClientAddress} ct mark set 0x${fwmark.toString(16)}`,
+    `    ${replyToUs} ${setMark}`,
     ...families.map((ip) => `    ${toPods(ip)} tcp dport ${hbone} ${setMark}`),
     '  }',
     '  chain output_after_dnat {',
@@ -165,6 +178,7 @@ function output(desired: DesiredCapture): string[] {
 function alreadyOurs(): string[] {
   return [
     '    meta l4proto != tcp accept',
+    `    ${replyToUs} ${mark}`,
     `    socket transparent 1 socket wildcard 0 ${mark}`,
     '    ct direction reply accept',
   ];

@@ -1,5 +1,5 @@
 // Opens a plain TCP connection as a ByteStream, with a deadline of its own.
-import { connect, type NetConnectOpts } from 'node:net';
+import { connect, type NetConnectOpts, type TcpNetConnectOpts } from 'node:net';
 import { MeshError, messageOf } from '../base/errors.ts';
 import { ReadMemory } from './read-memory.ts';
 import { ReadPort, TcpStream, type TcpStreamOptions } from './tcp-stream.ts';
@@ -9,6 +9,10 @@ export interface ConnectTcpOptions extends TcpStreamOptions {
   readonly host: string;
   readonly port: number;
   readonly localAddress?: string;
+  /** With `localAddress`; several connections may share a port as long as they go to different places. */
+  readonly localPort?: number;
+  /** A socket that was made elsewhere, neither bound nor connected; it is closed whatever happens. */
+  readonly fd?: number;
   readonly timeoutMs: number;
 }
 
@@ -22,7 +26,7 @@ export function connectTcp(
 ): () => void {
   const address = hostPort(options.host, options.port);
   const port = new ReadPort(new ReadMemory(options.memory ?? 'shared'));
-  const target: NetConnectOpts & { onread: unknown } = {
+  const target: TcpNetConnectOpts & { onread: unknown } = {
     host: options.host,
     port: options.port,
     allowHalfOpen: true,
@@ -30,6 +34,9 @@ export function connectTcp(
     onread: port.onread,
   };
   if (options.localAddress !== undefined) target.localAddress = options.localAddress;
+  if (options.localPort !== undefined) target.localPort = options.localPort;
+  // Without `pauseOnCreate` Node would read at once from what is not connected yet.
+  if (options.fd !== undefined) Object.assign(target, { fd: options.fd, pauseOnCreate: true });
   const socket = connect(target as NetConnectOpts);
   socket.pause();
   let settled = false;

@@ -1,6 +1,7 @@
 // Assembles the data path of one thread: the tables, what connections share, and how a change of the mesh reaches each.
 import { MeshError } from '../base/errors.ts';
 import { canonicalIp, parseCidr } from '../base/ip.ts';
+import { ClientAddresses } from '../forward/client-address.ts';
 import { ConnectionTracker } from '../forward/connection-tracker.ts';
 import type { ConnectTcp, ForwardConfig, ForwardContext } from '../forward/context.ts';
 import { EdgeRecorder } from '../forward/edge-recorder.ts';
@@ -10,6 +11,7 @@ import { judgeOf } from '../forward/judge.ts';
 import { Sweep, tickFor } from '../forward/sweep.ts';
 import { identityOf } from '../forward/workload-names.ts';
 import { connectTcp } from '../io/connect-tcp.ts';
+import { TransparentSockets } from '../io/transparent-socket.ts';
 import { MeshIndex } from '../model/mesh-index.ts';
 import type { MeshUpdate, SpiffeId, Workload } from '../model/types.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
@@ -27,6 +29,7 @@ export class DataPath {
   readonly accessLog: AccessLog;
   readonly credentials: CredentialStore;
   readonly tunnelServer: TunnelServer;
+  readonly clientAddresses: ClientAddresses;
 
   /** `ask` requests a certificate from the main thread; tests bring their own `connect`. */
   constructor(start: DataThreadStart, ask: (identity: SpiffeId) => void, connect: ConnectTcp = connectTcp) {
@@ -42,6 +45,8 @@ export class DataPath {
     const edges = new EdgeRecorder(this.edges);
     this.tracker = new ConnectionTracker({ threadId, connectionsMax, judge: judgeOf(index), accessLog, edges });
     this.credentials = new CredentialStore({ trustDomain, ask, waitersMax: heldConnectionsMax, waitMs });
+    const sockets = start.awaitsClientAddresses ? TransparentSockets.load() : null;
+    this.clientAddresses = new ClientAddresses(connect, sockets, Math.random);
     let ids = 0;
     this.context = {
       config,
@@ -53,7 +58,7 @@ export class DataPath {
       pool: createTunnelPool({ streamsPerSession: limits.streamsPerSession }),
       holds: new HoldQueue({ heldConnectionsMax, holdMs: waitMs }),
       sweep: new Sweep({ tickMs: tickFor(timeouts.idleMs, timeouts.halfCloseMs) }),
-      connect,
+      connect: this.clientAddresses.connect,
       random: Math.random,
       nextId: () => `${threadId}-${++ids}`,
     };
@@ -85,6 +90,8 @@ export class DataPath {
       ambient_tunnel_server_streams: server.streams,
       ambient_tunnel_server_sessions_accepted_total: server.sessionsAccepted,
       ambient_tunnel_server_streams_accepted_total: server.streamsAccepted,
+      ambient_client_addresses_kept_total: this.clientAddresses.kept,
+      ambient_client_addresses_lost_total: this.clientAddresses.lost,
       ambient_access_log_dropped_total: this.accessLog.dropped,
     };
   }

@@ -51,12 +51,15 @@ export class DataThread {
   readonly #listeners: DataThreadListeners;
   readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;
+  #knowsMesh = false;
+  #knowsClientAddresses: boolean;
   #listening = false;
   #draining = false;
   #closed = false;
 
   constructor(start: DataThreadStart, port: MessagePort, connect?: ConnectTcp) {
     this.#start = start;
+    this.#knowsClientAddresses = !start.awaitsClientAddresses;
     this.#port = port;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.done = promise;
@@ -118,6 +121,11 @@ export class DataThread {
       case 'drain':
         this.#drain(message.deadlineMs);
         break;
+      case 'clientAddresses':
+        this.#path.clientAddresses.set(message);
+        this.#knowsClientAddresses = true;
+        this.#listen();
+        break;
       case 'logLevel':
         accessLog.setLevel(message.level);
         break;
@@ -133,8 +141,13 @@ export class DataThread {
 
   #applyMesh(update: MeshUpdate): void {
     this.#path.applyMesh(update);
+    if (update.complete) this.#knowsMesh = true;
+    this.#listen();
+  }
+
+  #listen(): void {
     // Before the whole mesh is known, an enrolled pod would look like one outside: nothing is accepted until then.
-    if (!update.complete || this.#listening || this.#draining) return;
+    if (!this.#knowsMesh || !this.#knowsClientAddresses || this.#listening || this.#draining) return;
     this.#listening = true;
     this.#listeners.open(this.#start).then(
       () => this.#tell({ type: 'serving' }),

@@ -22,6 +22,8 @@ export interface DataThreadStart {
   };
   /** The part of NodeConfig that the data path reads; see `src/config/node.ts`. */
   readonly config: Readonly<Record<string, unknown>>;
+  /** Nothing is accepted before the message `clientAddresses` has come. */
+  readonly awaitsClientAddresses?: boolean;
 }
 
 export interface ListenAddress {
@@ -47,6 +49,8 @@ export type ToDataThread =
   /** Stop accepting, end pooled sessions gracefully, close what remains at the deadline, then answer `drained`. */
   | { readonly type: 'drain'; readonly deadlineMs: number }
   | { readonly type: 'logLevel'; readonly level: string }
+  /** Which families of client addresses applications get to see. */
+  | { readonly type: 'clientAddresses'; readonly ipv4: boolean; readonly ipv6: boolean }
   /** Die of an exception that nobody caught: for tests of what follows. */
   | { readonly type: 'crash' };
 

@@ -73,6 +73,8 @@ const threadHelp: Readonly<Record<string, string>> = {
   ambient_tunnel_server_streams: 'Streams on sessions from other proxies',
   ambient_tunnel_server_sessions_accepted_total: 'Tunnel sessions accepted from other proxies',
   ambient_tunnel_server_streams_accepted_total: 'Streams accepted on sessions from other proxies',
+  ambient_client_addresses_kept_total: "Connections to pods that were made from the client's own address",
+  ambient_client_addresses_lost_total: "Connections to pods that the kernel did not let have the client's address",
   ambient_access_log_dropped_total: 'Access-log lines dropped because their reader was too slow',
 };
 

@@ -3,6 +3,8 @@
 import type { CaptureVerdict } from '../../../src/capture/backend.ts';
 import type { DesiredCapture } from '../../../src/capture/desired.ts';
 import { HostCapture } from '../../../src/capture/host-backend.ts';
+import { proveClientAddress } from '../../../src/capture/prove-client-address.ts';
+import { TransparentSockets } from '../../../src/io/transparent-socket.ts';
 import {
   Agent,
   gateway,
@@ -89,6 +91,27 @@ async function captured(alice: Pod, legacy: Pod, fresh: Pod, far: Agent, node: A
   ]);
 }
 
+/** What the proxy does with a client's address; `node` runs as its user. */
+async function keptAddresses(alice: Pod, legacy: Pod, far: Agent, node: Agent): Promise<void> {
+  for (const v of ['v4', 'v6'] as const) {
+    const [a, l, out] = [alice[v], legacy[v], world[v]];
+    row(`proved at start, ${v}`, await proveClientAddress(v === 'v4' ? 'ipv4' : 'ipv6', TransparentSockets.load()), null);
+    const rows = [
+      ['of a pod elsewhere', out, a, 8080, `alice sees ${out}`],
+      ['of a pod of this node', l, a, 8080, `alice sees ${l}`],
+      ['towards a pod outside', a, l, 8080, `legacy sees ${a}`],
+      ['towards the world', a, out, 80, `world sees ${a}`],
+      ['by the NodePort of this node', a, nodeAddress[v], nodePort, `inbound ${a} 8080 from ${a}`],
+    ] as const;
+    for (const [name, from, host, port, expected] of rows) {
+      row(`a client's address is kept ${name}, ${v}`, told(await node.dialFrom(from, host, port, name + v)), expected);
+      row(`and carries bytes ${name}, ${v}`, await node.send(name + v, 'x'.repeat(200_000)), 'echoed');
+    }
+    await dialRow(`the client itself still connects, ${v}`, far, a, 8080, `inbound ${a} 8080 from ${out}`);
+    await dialRow(`the pod still connects to it, ${v}`, alice.agent, out, 80, `outbound ${out} 80 from ${a}`);
+  }
+}
+
 async function threads(proxy: TestProxy, alice: Pod): Promise<void> {
   const text = 'x'.repeat(200_000);
   await alice.agent.dial(vip.v4, 80, 'vip');
@@ -167,6 +190,7 @@ async function main(): Promise<void> {
   await capture.apply(desired);
   row('verified after apply', state(await capture.verify()), 'intact');
   await captured(alice, legacy, fresh, far, node);
+  await keptAddresses(alice, legacy, far, node);
   await threads(proxy, alice);
 
   await fresh.agent.dial(world.v4, 80, 'kept');

@@ -95,6 +95,11 @@ export class Agent {
     return this.#ask({ host, port, ...(hold === undefined ? {} : { hold }) });
   }
 
+  /** As `dial`, from an address that may be another's. */
+  async dialFrom(from: string, host: string, port: number, hold?: string): Promise<string> {
+    return this.#ask({ host, port, from, ...(hold === undefined ? {} : { hold }) });
+  }
+
   /** Sends on a connection that was held; `echoed` when the same came back, or the error code. */
   send(on: string, text: string): Promise<string> {
     return this.#ask({ on, text });
