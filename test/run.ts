@@ -11,7 +11,7 @@ import { dot, junit, spec, tap } from 'node:test/reporters';
 import { parseArgs } from 'node:util';
 import { ensureTools } from '../native-free/tools.ts';
 import { isMeshError, messageOf } from '../src/base/errors.ts';
-import { FileWatch, killFile } from './house/file-watch.ts';
+import { FileWatch, killFile, type WatchLimits } from './house/file-watch.ts';
 import { findTestFiles, joinPhases, noOutcome, planTests, type TestEvent, type TestPlan } from './house/test-phases.ts';
 
 const root = path.dirname(import.meta.dirname);
@@ -19,9 +19,9 @@ const tools = ['nft', 'ip', 'perl', 'unshare', 'nsenter', 'mount', 'umount', 'sy
 /** A single test; one that needs longer says so itself with `{ timeout }`. */
 const unitTimeoutMs = 60_000;
 const labTimeoutMs = 180_000;
-/** How long a file may stay without a test under way: to load, to set up and to tear down. */
-const unitGraceMs = 20_000;
-const labGraceMs = 90_000;
+/** How long a file may stay without a test under way. */
+const unitLimits: WatchLimits = { betweenMs: 30_000, afterMs: 15_000 };
+const labLimits: WatchLimits = { betweenMs: 150_000, afterMs: 30_000 };
 const reporters = { spec: () => new spec(), tap: () => tap, dot: () => dot, junit: () => junit } as const;
 
 const usage = `usage: npm test [-- [--reporter spec|tap|dot|junit] [--list] FILTER…]
@@ -72,7 +72,7 @@ async function runPlan(plan: TestPlan, reporter: Parameters<typeof pipeline>[1])
       process.exitCode = signal === 'SIGINT' ? 130 : 143;
     });
   }
-  const phase = (files: readonly string[], concurrency: number, timeout: number, graceMs: number) => () =>
+  const phase = (files: readonly string[], concurrency: number, timeout: number, limits: WatchLimits) => () =>
     watched(
       run({
         cwd: root,
@@ -82,11 +82,11 @@ async function runPlan(plan: TestPlan, reporter: Parameters<typeof pipeline>[1])
         signal: abort.signal,
         ...(plan.namePatterns.length > 0 && { testNamePatterns: plan.namePatterns.map(namePattern) }),
       }) as unknown as AsyncIterable<TestEvent>,
-      graceMs,
+      limits,
     );
   const phases = [];
-  if (plan.parallel.length > 0) phases.push(phase(plan.parallel, availableParallelism(), unitTimeoutMs, unitGraceMs));
-  if (plan.serial.length > 0) phases.push(phase(plan.serial, 1, labTimeoutMs, labGraceMs));
+  if (plan.parallel.length > 0) phases.push(phase(plan.parallel, availableParallelism(), unitTimeoutMs, unitLimits));
+  if (plan.serial.length > 0) phases.push(phase(plan.serial, 1, labTimeoutMs, labLimits));
   const outcome = noOutcome();
   await pipeline(Readable.from(joinPhases(phases, outcome)), reporter as never, process.stdout, { end: false });
   if (outcome.counts.tests === 0 && !abort.signal.aborted)
@@ -95,14 +95,12 @@ async function runPlan(plan: TestPlan, reporter: Parameters<typeof pipeline>[1])
 }
 
 /** Passes events on, and ends each file that does not end by itself; the runner then reports that file as failed. */
-async function* watched(events: AsyncIterable<TestEvent>, graceMs: number): AsyncGenerator<TestEvent> {
-  const watch = new FileWatch(graceMs);
+async function* watched(events: AsyncIterable<TestEvent>, limits: WatchLimits): AsyncGenerator<TestEvent> {
+  const watch = new FileWatch(limits);
   const timer = setInterval(() => {
     for (const file of watch.stuck(performance.now())) {
       const name = path.relative(root, file);
-      process.stderr.write(
-        `ambient: ${name} had nothing to run for ${graceMs / 1000} s; a handle is left open there\n`,
-      );
+      process.stderr.write(`ambient: ${name} has no test under way and does not end: a handle is left open there\n`);
       killFile(file);
     }
   }, 1_000);

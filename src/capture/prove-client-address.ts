@@ -15,26 +15,26 @@ const proofDeadlineMs = 1_000;
 /** Long enough that a stranger who reaches the open port for these milliseconds does not guess it. */
 const questionBytes = 16;
 
-/**
- * Returns null when it works, otherwise why not; null for what is `absent`: a machine without addresses of the
- * family needs no proof.
- */
-export async function proveClientAddress(family: Family, sockets: TransparentSockets | null): Promise<string | null> {
-  if (sockets === null) return `Node ${process.version} has no node:ffi; use Node 26.1 or newer`;
-  const own = ownAddress(family);
-  if (own === null) return null;
-  let reason = '';
-  for (const foreign of [own.neighbour, documentation[family]]) {
-    const failure = await prove(own.address, foreign, sockets);
-    if (failure === null) return null;
-    reason ||= failure;
-  }
-  return reason;
+export interface Proof {
+  readonly works: boolean;
+  /** Why not; null also on a machine that has no address of the family, and needs none. */
+  readonly reason: string | null;
 }
 
-/** True when this machine has a global address of the family. */
-export function hasAddress(family: Family): boolean {
-  return ownAddress(family) !== null;
+/** Tries it once; takes milliseconds where it works, some seconds where it does not. */
+export async function proveClientAddress(family: Family, sockets: TransparentSockets | null): Promise<Proof> {
+  const own = ownAddress(family);
+  if (own === null) return { works: false, reason: null };
+  if (sockets === null) {
+    return { works: false, reason: `this Node (${process.version}) has no node:ffi; use Node 26.1 or newer` };
+  }
+  let reason: string | null = null;
+  for (const foreign of [own.neighbour, documentation[family]]) {
+    const failure = await prove(own.address, foreign, sockets);
+    if (failure === null) return { works: true, reason: null };
+    reason ??= failure;
+  }
+  return { works: false, reason };
 }
 
 function ownAddress(family: Family): { address: string; neighbour: string } | null {

@@ -1,7 +1,7 @@
 // `ambientctl lab logs | restart | fault | token`: what one does to the parts of a lab.
 import { MeshError } from '../base/errors.ts';
 import type { LabClient } from '../lab/control-client.ts';
-import type { LabFault, LabPart } from '../lab/control-types.ts';
+import type { LabFault, LabPart, RestartResult } from '../lab/control-types.ts';
 import { type Command, type CommandContext, durationOption, flagOption, textOption } from './command.ts';
 import { labOf, parsePart } from './which-mesh.ts';
 
@@ -25,15 +25,24 @@ export const labLogs: Command = async (context) => {
   return 0;
 };
 
-/** Restarts a node proxy or the controller; returns when the new one is ready. */
+/** Restarts a node proxy or the controller; says how the drain of one that was replaced went. */
 export const labRestart: Command = async (context) => {
   const name = context.args[0] ?? '';
   const part = partOf(context, name);
   const [rolling, kill] = [flagOption(context, 'rolling'), flagOption(context, 'kill')];
   if (rolling && kill) throw new MeshError('USAGE', { reason: '--rolling and --kill exclude each other' });
-  await labOf(context).restart(part, { rolling, kill }, durationOption(context, 'timeout', 60_000));
-  return { data: { part, restarted: true }, text: () => `${name} was restarted and is ready\n` };
+  const timeoutMs = durationOption(context, 'timeout', 60_000);
+  const { replaced } = await labOf(context).restart(part, { rolling, kill }, timeoutMs);
+  const text = () => `${name} was restarted and is ready\n${replaced === null ? '' : drainText(replaced)}`;
+  return { data: { part, restarted: true, replaced }, text };
 };
+
+function drainText({ pid, exitCode, left }: NonNullable<RestartResult['replaced']>): string {
+  if (exitCode === null) return `the old process ${pid} still drains\n`;
+  const what =
+    left === 0 ? 'every connection of it ended in its own time' : `${left ?? 'unknown'} connections were reset`;
+  return `the old process ${pid} has drained and ended with ${exitCode}: ${what}\n`;
+}
 
 /** A fault of a link or a part, by the sub-command's name. */
 export function labFault(type: LabFault['type']): Command {

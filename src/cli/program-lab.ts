@@ -143,7 +143,10 @@ function addParts(lab: Commander, act: Act): void {
   withMesh(lab.command('restart'))
     .argument('<part>', 'node/NAME or controller')
     .summary('restart a node proxy or the controller')
-    .description('Restarts a node proxy or the controller; returns when the new one is ready.')
+    .description(
+      'Restarts a node proxy or the controller; returns when the new one is ready. With --rolling it also waits until ' +
+        'the old one has drained, and says how many connections were left at its deadline.',
+    )
     .option('--rolling', 'start the new one before the old one ends, as a DaemonSet with maxSurge 1 does')
     .option('--kill', 'end the old one with SIGKILL')
     .option('--timeout <duration>', 'how long it may take', '60s')

@@ -147,6 +147,7 @@ export const dump: NodeDump = {
   ],
   edges: [],
   config: { nodeName: 'node-1' },
+  configFile: null,
 };
 
 /** Two proxies, one of them behind; a broken file and a finding. */

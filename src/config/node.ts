@@ -16,6 +16,29 @@ import {
 } from './schema.ts';
 import { placedError, readYaml } from './yaml.ts';
 
+/** What is over a limit is refused with the flag OVERLOAD; what runs is not touched. */
+export interface NodeLimits {
+  /** Connections of all data threads. */
+  readonly connectionsMax: number;
+  /** Connections that one pod of this node has made, and those that it has been sent: each so many. */
+  readonly connectionsPerPodMax: number;
+  /** Descriptors that connections may use, at most what RLIMIT_NOFILE leaves. */
+  readonly descriptorsMax: number;
+  /** Connections of one data thread that wait for news of a pod, and those that wait for a certificate. */
+  readonly heldConnectionsMax: number;
+  /** TLS handshakes under way on one data thread's tunnel port, in all and with one address. */
+  readonly handshakesMax: number;
+  readonly handshakesPerSourceMax: number;
+  /** Tunnel sessions of one data thread: accepted from other proxies, and opened to them. */
+  readonly acceptedSessionsMax: number;
+  readonly openedSessionsMax: number;
+  /** Streams on one session that this proxy opened, and on one that it accepted. */
+  readonly streamsPerSession: number;
+  readonly acceptedStreamsPerSession: number;
+  /** Endpoints that a connection tries. */
+  readonly endpointAttempts: number;
+}
+
 export interface NodeConfig {
   readonly nodeName: string;
   readonly trustDomain: string;
@@ -71,13 +94,10 @@ export interface NodeConfig {
     readonly halfCloseMs: number;
     readonly idleMs: number;
     readonly drainMs: number;
+    /** From accept on the tunnel port to the end of the TLS handshake. */
+    readonly handshakeMs: number;
   };
-  readonly limits: {
-    readonly connectionsMax: number;
-    readonly heldConnectionsMax: number;
-    readonly endpointAttempts: number;
-    readonly streamsPerSession: number;
-  };
+  readonly limits: NodeLimits;
 }
 
 /** The levels of the log, most talkative first. */
@@ -129,12 +149,20 @@ const nodeShape = {
     halfCloseMs: durationMs(300_000),
     idleMs: durationMs(3_600_000),
     drainMs: durationMs(25_000),
+    handshakeMs: durationMs(10_000),
   }),
   limits: object({
     connectionsMax: count(100_000),
+    connectionsPerPodMax: count(10_000),
+    descriptorsMax: count(many),
     heldConnectionsMax: count(1_000),
-    endpointAttempts: count(3),
+    handshakesMax: count(1_024),
+    handshakesPerSourceMax: count(128),
+    acceptedSessionsMax: count(16_384),
+    openedSessionsMax: count(4_096),
     streamsPerSession: count(100),
+    acceptedStreamsPerSession: count(256),
+    endpointAttempts: count(3),
   }),
 };
 

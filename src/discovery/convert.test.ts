@@ -175,7 +175,7 @@ test('what is left out has the defaults of the public API', () => {
   const bytes = toBinary(AddressSchema, create(AddressSchema, { type: { case: 'workload', value: message } }));
   const decoded = decodeResource(
     typeUrls.address,
-    received(typeUrls.address, { name: 'u', version: '1', bytes, aliases: [] }),
+    received(typeUrls.address, { name: 'u', version: '1', bytes, aliases: [], scope: null }),
   );
   assert.equal(decoded.kind, 'workload');
   const { trustDomain, serviceAccount, clusterId, capacity, healthy, tunnelProtocol } = decoded.value as Workload;
@@ -205,7 +205,7 @@ for (const [title, change] of badWorkloads) {
   test(`a workload is refused by name: ${title}`, () => {
     const message = create(WorkloadSchema, { uid: 'u', namespace: 'shop', ...(change as object) });
     const bytes = toBinary(AddressSchema, create(AddressSchema, { type: { case: 'workload', value: message } }));
-    const resource = received(typeUrls.address, { name: 'u', version: '1', bytes, aliases: [] });
+    const resource = received(typeUrls.address, { name: 'u', version: '1', bytes, aliases: [], scope: null });
     assert.throws(() => decodeResource(typeUrls.address, resource), { code: 'RESOURCE_REFUSED', message: /^u: / });
   });
 }
@@ -237,7 +237,7 @@ function policyWithUnknownCondition(): Uint8Array {
 test('a policy with a condition that is not known here is refused, and denies its scope until it can be read', () => {
   const bytes = policyWithUnknownCondition();
   assert.equal(fromBinary(AuthorizationSchema, bytes).rules.length, 1);
-  const resource = received(typeUrls.authorization, { name: 'shop/p', version: '1', bytes, aliases: [] });
+  const resource = received(typeUrls.authorization, { name: 'shop/p', version: '1', bytes, aliases: [], scope: null });
   assert.throws(() => decodeResource(typeUrls.authorization, resource), { message: /field 99 is not known here/ });
   assert.deepEqual(standInFor(resource), {
     name: 'p',
@@ -251,7 +251,7 @@ test('a policy with a condition that is not known here is refused, and denies it
 
 test('a policy of which nothing can be read denies its namespace', () => {
   const bytes = Uint8Array.of(0xff, 0xff, 0xff);
-  const resource = received(typeUrls.authorization, { name: 'shop/p', version: '1', bytes, aliases: [] });
+  const resource = received(typeUrls.authorization, { name: 'shop/p', version: '1', bytes, aliases: [], scope: null });
   assert.throws(() => decodeResource(typeUrls.authorization, resource), { code: 'RESOURCE_REFUSED' });
   assert.deepEqual(standInFor(resource), closedStandIn('shop', 'p', null));
 });

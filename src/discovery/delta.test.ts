@@ -293,6 +293,29 @@ test('a policy goes after the workload that named it, and comes before', timeout
   assert.deepEqual((await nextChange()).removedPolicies, ['shop/p']);
 });
 
+test('a policy that turns to selected workloads judges its namespace until they name it', timeout, async (context) => {
+  const fixture = await serve(context);
+  const held = { workloads: [workload('a')], policies: [policy('p', { scope: 'namespace' })] };
+  fixture.discovery().update(change(held));
+  const { client, synced, nextChange } = follow(context, fixture);
+  client.start();
+  await nextChange();
+  await nextChange();
+  await synced;
+  const named = workload('a', { policies: ['shop/p', 'shop/q'] });
+  fixture.discovery().update(change({ workloads: [named], policies: [policy('p'), policy('q')] }));
+  assert.deepEqual((await nextChange()).policies, [policy('q')], 'one that it has not got comes first');
+  assert.deepEqual((await nextChange()).workloads, [named]);
+  assert.deepEqual((await nextChange()).policies, [policy('p')]);
+  await until(() => fixture.discovery().proxies()[0]?.inStep === true, 'in step');
+  // The same while the proxy was away: what it holds may be wide.
+  await fixture.stop();
+  const rest = workload('a', { policies: ['shop/p'] });
+  await fixture.startAgain(change({ workloads: [rest], policies: [policy('q'), policy('p', { dryRun: true })] }));
+  assert.deepEqual((await nextChange()).workloads, [rest]);
+  assert.deepEqual((await nextChange()).policies, [policy('p', { dryRun: true })]);
+});
+
 test('after a restart of the controller only differences and removals are sent', timeout, async (context) => {
   const fixture = await serve(context);
   const many = Array.from({ length: 50 }, (_, index) => workload(`w${index}`));

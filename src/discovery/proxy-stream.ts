@@ -1,6 +1,7 @@
 // One proxy's stream on the controller's side: its subscriptions, and the order in which their responses go out.
 // Policies come before the workloads that name them, and go after the workloads that named them: at no time does a
-// proxy know a workload without its policies.
+// proxy know a workload without its policies. A policy that turns from a namespace's to that of selected workloads
+// comes after them: until they are known to name it, it goes on judging all.
 import { create } from '@bufbuild/protobuf';
 import {
   type DeltaDiscoveryRequest,
@@ -127,9 +128,9 @@ export class ProxyStream {
         return null;
       }
     }
-    const policyPage = policies?.nextPage(addresses?.hasWork === true) ?? null;
+    const policyPage = policies?.nextPage(addresses?.hasWork !== false) ?? null;
     if (policies !== undefined && policyPage !== null) return this.#send(policies, policyPage);
-    if (addresses === undefined || policies?.hasUpserts === true) return null;
+    if (addresses === undefined || policies?.hasUrgent === true) return null;
     const addressPage = addresses.nextPage(false);
     return addressPage === null ? null : this.#send(addresses, addressPage);
   }

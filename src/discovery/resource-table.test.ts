@@ -8,7 +8,7 @@ import { ResourceTable } from './resource-table.ts';
 import { type EncodedResource, moreSuffix, type TypeUrl, typeOrder, typeUrls } from './resources.ts';
 
 function resource(name: string, version: string): EncodedResource {
-  return { name, version, bytes: new Uint8Array(1), aliases: [] };
+  return { name, version, bytes: new Uint8Array(1), aliases: [], scope: version === '1' ? 'namespace' : 'workload' };
 }
 
 const operation = fc.record({

@@ -31,6 +31,8 @@ export interface EncodedResource {
   readonly bytes: Uint8Array;
   /** `NETWORK/IP` of everything that can be dialled. */
   readonly aliases: readonly string[];
+  /** Of a policy; null for what is none. */
+  readonly scope: Policy['scope'] | null;
 }
 
 export type DecodedResource =
@@ -54,7 +56,12 @@ export function encodeService(service: Service): EncodedResource {
 
 /** The resource of a policy, named `NAMESPACE/NAME`. Throws RESOURCE_REFUSED. */
 export function encodePolicy(policy: Policy): EncodedResource {
-  return encoded(`${policy.namespace}/${policy.name}`, toBinary(AuthorizationSchema, policyMessage(policy)), []);
+  return encoded(
+    `${policy.namespace}/${policy.name}`,
+    toBinary(AuthorizationSchema, policyMessage(policy)),
+    [],
+    policy.scope,
+  );
 }
 
 /**
@@ -115,7 +122,12 @@ function misnamed(resource: Resource, found: string): { resource: string; reason
 }
 
 /** 96 bits: enough that two contents of one resource never share a version, short enough to echo thousands of them. */
-function encoded(name: string, bytes: Uint8Array, aliases: readonly string[]): EncodedResource {
+function encoded(
+  name: string,
+  bytes: Uint8Array,
+  aliases: readonly string[],
+  scope: EncodedResource['scope'] = null,
+): EncodedResource {
   const version = createHash('sha256').update(bytes).digest('base64url').slice(0, 16);
-  return { name, version, bytes, aliases };
+  return { name, version, bytes, aliases, scope };
 }

@@ -6,7 +6,7 @@
 import type { DeltaDiscoveryRequest } from './generated/ads_pb.ts';
 import { type RefusedResource, refusalsOf } from './refusals.ts';
 import type { ResourceTable } from './resource-table.ts';
-import type { EncodedResource, TypeUrl } from './resources.ts';
+import { type EncodedResource, type TypeUrl, typeUrls } from './resources.ts';
 
 export interface Page {
   readonly resources: readonly EncodedResource[];
@@ -39,6 +39,8 @@ export class Subscription {
   #hasAnswered = false;
   #behindSinceMs: number | null;
   readonly #refused = new Map<string, string>();
+  /** Policies that the proxy may hold in a scope that needs no naming: a namespace's, or the mesh's. */
+  readonly #wide = new Set<string>();
 
   /** `held` is what the proxy says it has from before: only what differs is sent. */
   constructor(typeUrl: TypeUrl, table: ResourceTable, held: Readonly<Record<string, string>>, nowMs: number) {
@@ -49,7 +51,13 @@ export class Subscription {
     for (const name of table.names()) {
       if (!Object.hasOwn(held, name) || held[name] !== table.get(name)?.version) this.#pending.add(name);
     }
-    for (const name of Object.keys(held)) if (table.get(name) === undefined) this.#pending.add(name);
+    for (const name of Object.keys(held)) {
+      const resource = table.get(name);
+      if (resource === undefined) this.#pending.add(name);
+      if (typeUrl !== typeUrls.authorization) continue;
+      // Of an earlier version nobody knows the scope any more.
+      if (resource?.scope !== 'workload' || resource.version !== held[name]) this.#wide.add(name);
+    }
   }
 
   /** The table has changed: from now on this proxy is behind, whether or not it can be told yet. */
@@ -84,25 +92,33 @@ export class Subscription {
     return this.#awaited !== null || this.#isAnswerDue || this.#pending.size > 0 || this.#cursor < this.#table.end;
   }
 
-  /** There is a resource, not only removals, to be sent. */
-  get hasUpserts(): boolean {
-    for (const name of this.#pending) if (this.#table.get(name) !== undefined) return true;
+  /** There is a resource to be sent that need not wait for others; removals and narrowed policies do. */
+  get hasUrgent(): boolean {
+    for (const name of this.#pending) if (!this.#canWait(name, this.#table.get(name))) return true;
     return false;
   }
 
   /**
-   * What to send next, or null when there is nothing or an answer is outstanding. With `keepRemovals` removals are held
-   * back.
+   * A policy that covered a namespace and now covers what names it: the proxy has to learn first who names it, or for
+   * that moment it would judge nobody.
+   */
+  #canWait(name: string, resource: EncodedResource | undefined): boolean {
+    return resource === undefined || (resource.scope === 'workload' && this.#wide.has(name));
+  }
+
+  /**
+   * What to send next, or null when there is nothing or an answer is outstanding. With `onlyUrgent` removals and
+   * narrowed policies are held back.
    * Call `sent` with the nonce when it goes out.
    */
-  nextPage(keepRemovals: boolean): Page | null {
+  nextPage(onlyUrgent: boolean): Page | null {
     if (this.#awaited !== null) return null;
     const resources: EncodedResource[] = [];
     const removed: string[] = [];
     let bytes = 0;
     for (const name of this.#pending) {
       const resource = this.#table.get(name);
-      if (resource === undefined && keepRemovals) continue;
+      if (onlyUrgent && this.#canWait(name, resource)) continue;
       if (resources.length + removed.length >= pageResourcesMax || bytes >= pageBytesMax) break;
       this.#pending.delete(name);
       bytes += name.length + (resource?.bytes.length ?? 0);
@@ -115,6 +131,11 @@ export class Subscription {
 
   sent(page: Page, nonce: string, nowMs: number): void {
     this.#isAnswerDue = false;
+    for (const name of page.removed) this.#wide.delete(name);
+    for (const { name, scope } of page.resources) {
+      if (scope === 'workload') this.#wide.delete(name);
+      else if (scope !== null) this.#wide.add(name);
+    }
     this.#awaited = { ...page, nonce, sentMs: nowMs };
   }
 
@@ -130,7 +151,11 @@ export class Subscription {
     for (const { name } of awaited.resources) this.#refused.delete(name);
     for (const name of awaited.removed) this.#refused.delete(name);
     const refused = request.errorDetail === undefined ? [] : refusalsOf(request.errorDetail);
-    for (const { resource, reason } of refused) this.#refused.set(resource, reason);
+    for (const { resource, reason } of refused) {
+      this.#refused.set(resource, reason);
+      // It goes on with the version that it had.
+      if (this.#table.get(resource)?.scope === 'workload') this.#wide.add(resource);
+    }
     if (!awaited.hasMore) {
       this.#hasAnswered = true;
       if (this.#refused.size === 0) this.#applied = awaited.version;

@@ -4,16 +4,18 @@ import { MeshError } from '../base/errors.ts';
 import type { Workload } from '../model/types.ts';
 import type { AccessRecord } from '../telemetry/access-record.ts';
 import { EdgeCounters } from '../telemetry/edge-counters.ts';
+import type { Admission, AdmissionLimits } from './admission.ts';
 import { Connection, type PolicyQuestion } from './connection.ts';
 import { ConnectionTracker, type Judgement } from './connection-tracker.ts';
 import { EdgeRecorder } from './edge-recorder.ts';
 import type { Splice } from './splice.ts';
+import { testAdmission } from './testing-admission.ts';
 import { pod } from './testing-mesh.ts';
 
 const client = pod('web', 'n1', '10.0.1.2');
 const server = pod('cart', 'n2', '10.0.2.2');
 
-function setUp(options: { connectionsMax?: number; judgePerTurn?: number } = {}) {
+function setUp(options: { limits?: Partial<AdmissionLimits>; judgePerTurn?: number; admission?: Admission } = {}) {
   const records: AccessRecord[] = [];
   const edges = new EdgeCounters();
   const state: { judgement: Judgement; asked: PolicyQuestion[] } = {
@@ -22,7 +24,7 @@ function setUp(options: { connectionsMax?: number; judgePerTurn?: number } = {})
   };
   const tracker = new ConnectionTracker({
     threadId: 0,
-    connectionsMax: options.connectionsMax ?? 1000,
+    admission: options.admission ?? testAdmission(options.limits),
     judgePerTurn: options.judgePerTurn ?? 1000,
     judge: (question) => {
       state.asked.push(question);
@@ -41,7 +43,7 @@ function setUp(options: { connectionsMax?: number; judgePerTurn?: number } = {})
     );
     connection.abort = (error) => tracker.finish(connection, error);
     tracker.add(connection);
-    tracker.bind(connection, to);
+    tracker.bind(connection, to, 'destination');
     tracker.judge(connection, {
       destination: to,
       sourceIdentity: connection.source.identity,
@@ -66,7 +68,7 @@ test('one record per connection, however often it is finished', () => {
 });
 
 test('above connectionsMax a connection is refused with LIMIT_REACHED', () => {
-  const { inbound } = setUp({ connectionsMax: 2 });
+  const { inbound } = setUp({ limits: { connectionsMax: 2 } });
   inbound();
   inbound();
   assert.throws(() => inbound(), { code: 'LIMIT_REACHED' });
@@ -98,9 +100,7 @@ test('many connections are judged in batches, one per turn of the loop, and all 
   state.judgement = { allowed: false, decidedBy: null, reason: 'no policy allows it' };
   tracker.policiesChanged();
   assert.equal(records.length, 10);
-  const { promise, resolve } = Promise.withResolvers<void>();
-  tracker.whenEmpty(resolve);
-  await promise;
+  while (tracker.size > 0) await new Promise((resolve) => setImmediate(resolve));
   assert.equal(records.length, 25);
 });
 

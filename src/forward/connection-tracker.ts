@@ -4,8 +4,10 @@ import { MeshError } from '../base/errors.ts';
 import type { NamespacedKey, Workload } from '../model/types.ts';
 import type { ConnectionView } from '../model/views.ts';
 import type { AccessLog } from '../telemetry/access-log.ts';
+import type { Admission } from './admission.ts';
 import type { Connection, PolicyQuestion } from './connection.ts';
 import type { EdgeRecorder } from './edge-recorder.ts';
+import type { Side } from './shared-use.ts';
 import { identityOf } from './workload-names.ts';
 
 /** What policy says to a question; `decidedBy` is the policy that spoke, null where none did. */
@@ -18,7 +20,7 @@ export interface Judgement {
 
 export interface TrackerOptions {
   readonly threadId: number;
-  readonly connectionsMax: number;
+  readonly admission: Admission;
   readonly judge: (question: PolicyQuestion) => Judgement;
   readonly accessLog: Pick<AccessLog, 'write' | 'writeOpening' | 'logsOpenings'>;
   readonly edges: EdgeRecorder;
@@ -37,8 +39,8 @@ export class ConnectionTracker {
   /** Connections by the uid of a local pod at either end. */
   readonly #byWorkload = new Map<string, Set<Connection>>();
   readonly #waiting = new Set<Connection>();
+  readonly #rejections = new Map<string, number>();
   #judging = false;
-  #whenEmpty: (() => void)[] = [];
 
   constructor(options: TrackerOptions) {
     this.#options = options;
@@ -49,29 +51,42 @@ export class ConnectionTracker {
     return this.#all.size;
   }
 
-  /** Takes a new connection in. Throws LIMIT_REACHED when there are `connectionsMax` already. */
+  /** Connections that a limit refused, by the limit's name. */
+  get rejections(): ReadonlyMap<string, number> {
+    return this.#rejections;
+  }
+
+  /** Takes a new connection in. Throws LIMIT_REACHED when the node proxy has as many as it may. */
   add(connection: Connection): void {
-    const { connectionsMax } = this.#options;
-    if (this.#all.size >= connectionsMax) {
-      throw new MeshError('LIMIT_REACHED', {
-        limit: 'connectionsMax',
-        value: connectionsMax,
-        what: 'this data thread',
-      });
-    }
+    this.#options.admission.add();
     this.#all.add(connection);
   }
 
-  /** Ends `connection` when this pod goes or becomes another one. */
-  bind(connection: Connection, local: Workload): void {
+  /** Throws LIMIT_REACHED when there are no descriptors for what is no connection yet. */
+  checkDescriptors(): void {
+    this.#options.admission.checkDescriptors();
+  }
+
+  /**
+   * Counts `connection` as one of this pod's, and ends it when the pod goes or becomes another one. Throws
+   * LIMIT_REACHED when the pod has as many as it may.
+   */
+  bind(connection: Connection, local: Workload, side: Side): void {
+    this.#options.admission.bind(connection, local, side);
     const known = this.#byWorkload.get(local.uid);
     if (known === undefined) this.#byWorkload.set(local.uid, new Set([connection]));
     else known.add(connection);
     if (!connection.boundTo.includes(local.uid)) connection.boundTo.push(local.uid);
   }
 
-  /** Takes `bind` back: the connection goes to another endpoint. */
+  /** Takes `bind` to a destination back: the connection goes to another endpoint. */
   unbind(connection: Connection, uid: string): void {
+    this.#options.admission.unbind(connection, 'destination');
+    // A pod that called itself is still its source.
+    if (connection.source.workload?.uid !== uid) this.#forget(connection, uid);
+  }
+
+  #forget(connection: Connection, uid: string): void {
     connection.boundTo = connection.boundTo.filter((one) => one !== uid);
     const bound = this.#byWorkload.get(uid);
     if (bound?.delete(connection) === true && bound.size === 0) this.#byWorkload.delete(uid);
@@ -100,13 +115,13 @@ export class ConnectionTracker {
   finish(connection: Connection, error: MeshError | null): void {
     if (connection.finished) return;
     connection.finished = true;
-    this.#all.delete(connection);
+    if (this.#all.delete(connection)) this.#options.admission.remove(connection);
     this.#waiting.delete(connection);
-    for (const uid of connection.boundTo) this.unbind(connection, uid);
+    for (const uid of connection.boundTo) this.#forget(connection, uid);
+    if (error?.code === 'LIMIT_REACHED') this.#countRejection(error);
     const flag = error === null ? '-' : error.flag;
     this.#options.edges.finished(connection, flag);
     this.#options.accessLog.write(connection.record(error, flag));
-    if (this.#all.size === 0) for (const tell of this.#whenEmpty.splice(0)) tell();
   }
 
   /** Policies have changed: every question is asked again, up to a batch of them within this turn. */
@@ -139,12 +154,6 @@ export class ConnectionTracker {
     return all.length;
   }
 
-  /** Calls `tell` once, as soon as there is no connection: at once when there is none. */
-  whenEmpty(tell: () => void): void {
-    if (this.#all.size === 0) tell();
-    else this.#whenEmpty.push(tell);
-  }
-
   /** Adds what live connections have carried since the last call to the edge counters. */
   countBytes(): void {
     for (const connection of this.#all) if (connection.opened) this.#options.edges.countBytes(connection);
@@ -152,6 +161,11 @@ export class ConnectionTracker {
 
   views(): ConnectionView[] {
     return Array.from(this.#all, (connection) => connection.view(this.#options.threadId));
+  }
+
+  #countRejection({ details }: MeshError): void {
+    const limit = String(details.limit);
+    this.#rejections.set(limit, (this.#rejections.get(limit) ?? 0) + 1);
   }
 
   #judgeBatch(): void {

@@ -53,6 +53,9 @@ export class Connection {
   finished = false;
   /** Uids of the local pods whose end is the end of this connection; kept by the tracker. */
   boundTo: string[] = [];
+  /** Where it is counted as a connection of a local pod; -1 where it is not. Kept by `Admission`. */
+  sourceSlot = -1;
+  destinationSlot = -1;
   /** Bytes already added to the edge counters. */
   countedSent = 0;
   countedReceived = 0;

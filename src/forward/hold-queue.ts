@@ -2,6 +2,7 @@
 // Bounded in number and in time; nothing is sent anywhere while a connection is held.
 import { MeshError } from '../base/errors.ts';
 
+/** Read at every hold: the object may change them. */
 export interface HoldLimits {
   readonly heldConnectionsMax: number;
   readonly holdMs: number;

@@ -14,6 +14,7 @@ import { FakeStream } from './fake-stream.ts';
 import { acceptTunnel } from './inbound-hbone.ts';
 import { judgeOf } from './judge.ts';
 import { Sweep } from './sweep.ts';
+import { testAdmission } from './testing-admission.ts';
 import { pod, policy, rule, update } from './testing-mesh.ts';
 
 const webId = 'spiffe://cluster.local/ns/shop/sa/web';
@@ -67,7 +68,7 @@ function setUp(policies: readonly Policy[] = []) {
   const records: AccessRecord[] = [];
   const tracker = new ConnectionTracker({
     threadId: 0,
-    connectionsMax: 10,
+    admission: testAdmission(),
     judge: judgeOf(index),
     accessLog: { write: (record) => records.push(record), writeOpening: () => {}, logsOpenings: false },
     edges: new EdgeRecorder(new EdgeCounters()),

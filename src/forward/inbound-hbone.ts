@@ -22,7 +22,7 @@ export function acceptInboundHbone(context: ForwardContext, server: TunnelServer
   // A reset while it waits shows here or when TLS begins; either way nobody is left to tell.
   socket.on('error', ignore);
   if (local === null || remote === null) socket.destroy();
-  else new Arrival(context, server, socket, remote, local).identify();
+  else new Arrival(context, server, socket, remote, local).begin();
 }
 
 /** A TCP connection to the tunnel port on its way to TLS. */
@@ -39,6 +39,15 @@ class Arrival {
     this.#socket = socket;
     this.#remote = remote;
     this.#local = local;
+  }
+
+  begin(): void {
+    try {
+      this.#context.tracker.checkDescriptors();
+      this.identify();
+    } catch (error) {
+      this.#refuse(MeshError.from(error));
+    }
   }
 
   /** Which pod was called: its certificate is shown, and only pods of its identity may be asked for. */
@@ -124,7 +133,7 @@ function forward(pending: Pending, pod: Workload, tunnel: IncomingTunnel, port: 
   const { address } = connection.destination;
   const { source } = connection;
   connection.destination = { address, port, workload: pod, identity: identityOf(pod) };
-  context.tracker.bind(connection, pod);
+  context.tracker.bind(connection, pod, 'destination');
   pending.authorize({
     destination: pod,
     sourceIdentity: tunnel.peerIdentity,

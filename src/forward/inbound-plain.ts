@@ -41,7 +41,7 @@ function forward(pending: Pending, from: Captured): void {
   const pod = localPod(pending, destinationAddress, () => forward(pending, from));
   if (pod === null) return;
   connection.destination = { ...connection.destination, workload: pod };
-  context.tracker.bind(connection, pod);
+  context.tracker.bind(connection, pod, 'destination');
   pending.authorize({
     destination: pod,
     sourceIdentity: null,

@@ -66,7 +66,7 @@ class Outbound {
     if (source.node !== config.nodeName) throw unknown;
     const identity = source.tunnelProtocol === 'HBONE' ? identityOf(source) : null;
     this.#connection.source = { address, port, workload: source, identity };
-    tracker.bind(this.#connection, source);
+    tracker.bind(this.#connection, source, 'source');
     this.#resolve(source);
   }
 
@@ -108,7 +108,7 @@ class Outbound {
     connection.destination = { address, port, workload, identity: null };
     connection.transport = way.kind === 'tunnel' ? 'mtls' : way.kind === 'same-node' ? 'same-node' : 'plaintext';
     if (workload !== null && workload.node === this.#context.config.nodeName) {
-      this.#context.tracker.bind(connection, workload);
+      this.#context.tracker.bind(connection, workload, 'destination');
     }
     if (way.kind === 'tunnel' && workload !== null) {
       this.#tunnel(source, way, workload);
@@ -197,7 +197,7 @@ class Outbound {
     this.#lastError = error;
     if (way.workload !== null) {
       this.#tried.add(way.workload.uid);
-      if (way.workload.uid !== source.uid) this.#context.tracker.unbind(this.#connection, way.workload.uid);
+      this.#context.tracker.unbind(this.#connection, way.workload.uid);
     }
     this.#connection.question = null;
     this.#attempt(source);

@@ -17,7 +17,7 @@ export interface SweepOptions {
 /** The set of things with moving deadlines, looked at every `tickMs` between `start()` and `close()`. */
 export class Sweep {
   readonly now: () => number;
-  readonly #tickMs: number;
+  #tickMs: number;
   readonly #members = new Set<Swept>();
   #timer: NodeJS.Timeout | null = null;
 
@@ -48,6 +48,15 @@ export class Sweep {
     if (this.#timer !== null) return;
     this.#timer = setInterval(() => this.tick(), this.#tickMs);
     this.#timer.unref();
+  }
+
+  /** Looks every `tickMs` from now on. */
+  retune(tickMs: number): void {
+    if (tickMs === this.#tickMs) return;
+    this.#tickMs = tickMs;
+    if (this.#timer === null) return;
+    this.close();
+    this.start();
   }
 
   close(): void {

@@ -19,5 +19,11 @@ export type ToAgent =
 export type FromAgent =
   | { readonly type: 'started' }
   | { readonly type: 'verdict'; readonly id: string; readonly passed: boolean; readonly message: string }
-  | { readonly type: 'answer'; readonly id: number; readonly status: number; readonly body: string }
+  | {
+      readonly type: 'answer';
+      readonly id: number;
+      readonly status: number;
+      readonly body: string;
+      readonly pid: number | null;
+    }
   | { readonly type: 'noAnswer'; readonly id: number; readonly reason: string };

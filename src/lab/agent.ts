@@ -95,8 +95,10 @@ export class NodeAgent {
   #hear(message: FromAgent): void {
     if (message.type === 'verdict')
       this.#watches.get(message.id)?.onVerdict({ passed: message.passed, message: message.message });
-    if (message.type === 'answer')
-      this.#waiting.get(message.id)?.resolve({ status: message.status, body: message.body });
+    if (message.type === 'answer') {
+      const { status, body, pid } = message;
+      this.#waiting.get(message.id)?.resolve({ status, body, pid });
+    }
     if (message.type === 'noAnswer') {
       this.#waiting.get(message.id)?.reject(this.#notReachable(message.reason));
     }

@@ -15,6 +15,8 @@ export interface HttpQuestion {
 export interface HttpAnswer {
   readonly status: number;
   readonly body: string;
+  /** The process that answered, where it says so: two proxies share their ports while one replaces the other. */
+  readonly pid: number | null;
 }
 
 const answerBytesMax = 256 * 1024 * 1024;
@@ -41,7 +43,8 @@ export function askHttp(question: HttpQuestion): Promise<HttpAnswer> {
       response.on('error', reject);
       response.on('end', () => {
         clearTimeout(timer);
-        resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') });
+        const pid = Number(response.headers['x-ambient-pid']) || null;
+        resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8'), pid });
       });
     });
     const timer = setTimeout(

@@ -13,6 +13,7 @@ import type {
   LabSummary,
   LabTarget,
   LogOptions,
+  RestartResult,
 } from './control-types.ts';
 import { controlSocket, findRunningLab, hostPidOf, processIds } from './running.ts';
 
@@ -108,9 +109,17 @@ export class LabClient {
     return { hostPid, nsenterArgs: [...user, ...nsenterArgs], env: answer.env, cwd: answer.cwd };
   }
 
-  /** Restarts a node proxy or the controller and returns when the new one is ready. */
-  async restart(part: LabPart, options: { rolling?: boolean; kill?: boolean } = {}, timeoutMs = 60_000): Promise<void> {
-    await this.#json('POST', '/restart', { part, ...options, timeoutMs }, timeoutMs + ordinaryTimeoutMs);
+  /**
+   * Restarts a node proxy or the controller and returns when the new one is ready; a rolling restart also waits until
+   * the old one has drained, up to `timeoutMs`.
+   */
+  async restart(
+    part: LabPart,
+    options: { rolling?: boolean; kill?: boolean } = {},
+    timeoutMs = 60_000,
+  ): Promise<RestartResult> {
+    const body = { part, ...options, timeoutMs };
+    return (await this.#json('POST', '/restart', body, timeoutMs + ordinaryTimeoutMs)) as RestartResult;
   }
 
   /** Makes or heals a fault. Throws `CONFIG_INVALID` when the kernel cannot do it. */

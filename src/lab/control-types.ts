@@ -33,6 +33,18 @@ export interface LabPod {
   readonly enrolled: boolean;
 }
 
+/** What `lab restart` did. */
+export interface RestartResult {
+  /** The proxy that a rolling restart replaced; null otherwise. */
+  readonly replaced: {
+    readonly pid: number;
+    /** Null while it still drains, or when a signal ended it. */
+    readonly exitCode: number | null;
+    /** Connections that it had to reset at its deadline; null when it did not say. */
+    readonly left: number | null;
+  } | null;
+}
+
 /** A process to enter: its id on the host, and the namespaces to join by `nsenter` flags. */
 export interface LabTarget {
   readonly hostPid: number;

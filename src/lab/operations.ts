@@ -5,7 +5,7 @@ import { MeshError } from '../base/errors.ts';
 import type { StatusView } from '../model/views.ts';
 import { containerNamespaces } from './container.ts';
 import type { TargetAnswer } from './control-client.ts';
-import type { ApplyResult, LabDocument, LabFault, LabPart, LabStatus } from './control-types.ts';
+import type { ApplyResult, LabDocument, LabFault, LabPart, LabStatus, RestartResult } from './control-types.ts';
 import { LinkFaults } from './faults.ts';
 import { kindOf } from './kinds.ts';
 import type { Lab } from './lab.ts';
@@ -107,7 +107,7 @@ export class LabOperations {
     yield* readLogs(this.#lab.system.logFiles(part.kind === 'node' ? part.name : null, access), follow, signal);
   }
 
-  restart(part: LabPart, rolling: boolean, kill: boolean, timeoutMs: number): Promise<void> {
+  restart(part: LabPart, rolling: boolean, kill: boolean, timeoutMs: number): Promise<RestartResult> {
     return this.#lab.system.restart(part, rolling, kill, timeoutMs);
   }
 

@@ -20,6 +20,13 @@ export interface SupervisedOptions {
   readonly onEnd: (message: string) => void;
 }
 
+/** A process that another has taken the place of. */
+export interface Replaced {
+  readonly pid: number;
+  /** Resolves with its exit code, null after a signal. */
+  readonly ended: Promise<{ readonly code: number | null }>;
+}
+
 const restartFirstMs = 50;
 const restartCapMs = 5_000;
 const stableMs = 10_000;
@@ -62,8 +69,11 @@ export class Supervised {
     await ended;
   }
 
-  /** Starts a second process beside the first, puts it in charge when `ready` resolves, then ends the first. */
-  async replace(ready: (pid: number) => Promise<void>): Promise<void> {
+  /**
+   * Starts a second process beside the first, puts it in charge when `ready` resolves, then asks the first to end.
+   * Resolves with the first, null when it had ended before.
+   */
+  async replace(ready: (pid: number) => Promise<void>): Promise<Replaced | null> {
     const old = this.#current;
     const next = this.#spawn();
     try {
@@ -73,7 +83,10 @@ export class Supervised {
       throw error;
     }
     this.#current = next;
-    if (old !== null && old.exitCode === null) old.kill('SIGTERM');
+    if (old === null || old.exitCode !== null || old.signalCode !== null) return null;
+    const ended = whenEnded(old).then(() => ({ code: old.exitCode }));
+    old.kill('SIGTERM');
+    return { pid: old.pid ?? 0, ended };
   }
 
   close(): void {

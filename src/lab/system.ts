@@ -8,13 +8,13 @@ import type { ResourceIssue } from '../model/types.ts';
 import type { MeshView, NodeDump, StatusView } from '../model/views.ts';
 import type { NodePlan } from './addresses.ts';
 import { askHttp, type HttpAnswer } from './ask-http.ts';
-import type { LabPart } from './control-types.ts';
+import type { LabPart, RestartResult } from './control-types.ts';
 import type { Lab } from './lab.ts';
 import { lastLines } from './log-files.ts';
 import { MeshMirror } from './mesh-mirror.ts';
 import { nodeNetns } from './network.ts';
 import type { Pod } from './objects.ts';
-import { Supervised } from './supervised.ts';
+import { type Replaced, Supervised } from './supervised.ts';
 import {
   clusterDomain,
   clusterId,
@@ -51,6 +51,9 @@ const askTimeoutMs = 2_000;
 const adminTimeoutMs = 10_000;
 /** Two proxies share the admin port while one replaces the other, and either may answer. */
 const adminTriesMax = 50;
+/** What a proxy says when its drain is over, as text or as JSON; see `src/node/start-node.ts`. */
+const drainedWords = /\bpid"?[=:](\d+),? ?"?left"?[=:](\d+)/;
+const drainedWithinLines = 50;
 
 /** The programs of the mesh: their configuration, their processes, their state. */
 export class MeshSystem {
@@ -196,8 +199,11 @@ export class MeshSystem {
     return access ? [accessLog] : [log, accessLog];
   }
 
-  /** Restarts a part and resolves when the new one is ready. Throws `TIMED_OUT`, `NOT_FOUND`. */
-  async restart(part: LabPart, rolling: boolean, kill: boolean, timeoutMs: number): Promise<void> {
+  /**
+   * Restarts a part; resolves when the new one is ready and, when rolling, the old one has ended or the time is over.
+   * Throws `TIMED_OUT`, `NOT_FOUND`.
+   */
+  async restart(part: LabPart, rolling: boolean, kill: boolean, timeoutMs: number): Promise<RestartResult> {
     if (part.kind === 'pod' || part.kind === 'lab')
       throw new MeshError('USAGE', {
         reason: 'node proxies and the controller can be restarted; delete a pod, and its workload makes a new one',
@@ -210,7 +216,7 @@ export class MeshSystem {
         const answer = await askHttp(question('127.0.0.1', ports.readiness, '/healthz/ready'));
         return answer.status === 200;
       });
-      return;
+      return { replaced: null };
     }
     const proxy = this.#proxy(part.name);
     const isUp = (pid: () => number | null) => async () => {
@@ -218,23 +224,34 @@ export class MeshSystem {
       return dump.pid === pid() && dump.ready === true;
     };
     if (rolling) {
-      await proxy.process.replace((pid) =>
+      const what = `the new proxy of ${part.name}`;
+      const old = await proxy.process.replace((pid) =>
         until(
           deadline,
-          `the new proxy of ${part.name}`,
+          what,
           isUp(() => pid),
         ),
       );
-    } else {
-      proxy.ready = false;
-      await proxy.process.restart(signal);
-      await until(
-        deadline,
-        `the proxy of ${part.name}`,
-        isUp(() => proxy.process.pid),
-      );
-      proxy.ready = true;
+      return { replaced: old === null ? null : await this.#drained(proxy, old, deadline) };
     }
+    proxy.ready = false;
+    await proxy.process.restart(signal);
+    await until(
+      deadline,
+      `the proxy of ${part.name}`,
+      isUp(() => proxy.process.pid),
+    );
+    proxy.ready = true;
+    return { replaced: null };
+  }
+
+  /** How the drain of a replaced proxy went: its exit code, and what it says in its log about connections left. */
+  async #drained(proxy: NodeProxy, old: Replaced, deadline: number): Promise<RestartResult['replaced']> {
+    const late = new Promise<null>((resolve) => setTimeout(resolve, Math.max(0, deadline - Date.now()), null));
+    const exit = await Promise.race([old.ended, late]);
+    const lines = lastLines(nodeFiles(proxy.plan.name).log, drainedWithinLines);
+    const words = lines.map((line) => drainedWords.exec(line)).findLast((match) => Number(match?.[1]) === old.pid);
+    return { pid: old.pid, exitCode: exit?.code ?? null, left: words == null ? null : Number(words[2]) };
   }
 
   /** Sends a signal to a part. Throws `NOT_FOUND` when it has no process. */
@@ -290,6 +307,11 @@ export class MeshSystem {
       let ready = false;
       try {
         const answer = await this.#askNode(proxy, ports.readiness, 'GET', '/healthz/ready', '', askTimeoutMs);
+        // Not the one in charge: either the next one, which starts, or the one before, which drains.
+        if (proxy.ready && answer.pid !== null && answer.pid !== proxy.process.pid) {
+          await new Promise((resolve) => setTimeout(resolve, pollUnreadyMs));
+          continue;
+        }
         ready = answer.status === 200;
         proxy.waits = ready ? '' : answer.body.trim();
       } catch (error) {

@@ -105,7 +105,27 @@ export interface EdgeView {
   readonly bytesReceived: number;
 }
 
+/** A configuration file that is followed. */
+export interface ConfigFileView {
+  readonly file: string;
+  /** When it was last read without fault, RFC 3339. */
+  readonly readAt: string;
+  /** `FILE:LINE:COLUMN: REASON` while it is not used as it stands now. */
+  readonly error: string | null;
+  /** Fields that differ from what the program was started with and need a restart. */
+  readonly needsRestart: readonly string[];
+}
+
 /** `GET /config_dump` of a node proxy. */
+/** Whether applications see their clients' own addresses, per family. */
+export interface ClientAddressView {
+  readonly setting: 'auto' | 'on' | 'off';
+  readonly ipv4: boolean;
+  readonly ipv6: boolean;
+  /** Why not, where they do not; null when nothing is wrong. */
+  readonly reason: string | null;
+}
+
 export interface NodeDump extends MeshView {
   readonly node: string;
   /** Process id of the proxy: which of two answers while one replaces the other. */
@@ -126,6 +146,7 @@ export interface NodeDump extends MeshView {
     readonly verifiedAt: string | null;
     readonly reason: string | null;
   };
+  readonly clientAddresses: ClientAddressView;
   readonly threads: readonly {
     readonly id: number;
     readonly state: 'starting' | 'serving' | 'dead';
@@ -135,5 +156,8 @@ export interface NodeDump extends MeshView {
   readonly certificates: readonly CertificateView[];
   readonly connections: readonly ConnectionView[];
   readonly edges: readonly EdgeView[];
+  /** What is in force. */
   readonly config: Readonly<Record<string, unknown>>;
+  /** Null when it was started without a file. */
+  readonly configFile: ConfigFileView | null;
 }

@@ -13,6 +13,8 @@ export interface AdminSources {
   drain(): void;
   /** Makes a data thread crash; false when there is none with this id. */
   killThread(id: number): boolean;
+  /** Keeps the main thread busy for so long. */
+  blockMain(durationMs: number): void;
 }
 
 export interface AdminPorts {
@@ -26,6 +28,7 @@ GET  /config_dump             what this proxy knows and does, as JSON
 POST /logging?level=LEVEL     ${logLevels.join(', ')}
 POST /drain                   stop accepting, let connections end, exit
 POST /debug/kill-thread?id=N  make a data thread crash; it is replaced
+POST /debug/block-main?ms=N   keep the main thread busy; data threads go on
 `;
 
 /** The three HTTP servers of a node proxy: built, then `start`, then `close`. */
@@ -52,6 +55,7 @@ export class AdminServers {
           return text(202, 'draining\n');
         },
         'POST /debug/kill-thread': (url) => killThread(url, sources),
+        'POST /debug/block-main': (url) => blockMain(url, sources),
       },
     });
     const metrics = { 'GET /metrics': scrape, 'GET /stats/prometheus': scrape };
@@ -85,6 +89,17 @@ function killThread(url: URL, sources: AdminSources): SimpleResponse {
   const id = Number(url.searchParams.get('id') ?? Number.NaN);
   if (sources.killThread(id)) return text(202, `data thread ${id} crashes\n`);
   throw new MeshError('USAGE', { reason: 'id must be that of a data thread that serves' });
+}
+
+const blockMaxMs = 10_000;
+
+function blockMain(url: URL, sources: AdminSources): SimpleResponse {
+  const durationMs = Number(url.searchParams.get('ms') ?? Number.NaN);
+  if (!(durationMs > 0 && durationMs <= blockMaxMs)) {
+    throw new MeshError('USAGE', { reason: `ms must be more than 0 and at most ${blockMaxMs}` });
+  }
+  setImmediate(() => sources.blockMain(durationMs));
+  return text(202, `the main thread is busy for ${durationMs} ms\n`);
 }
 
 function setLevel(url: URL, sources: AdminSources): SimpleResponse {

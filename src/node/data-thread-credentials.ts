@@ -10,6 +10,7 @@ import type { ToDataThread } from './messages.ts';
 type CertificateMessage = Extract<ToDataThread, { type: 'certificate' }>;
 type Callback = (error: MeshError | null, credentials: TunnelCredentials | null) => void;
 
+/** Limits are read when they are needed: the object may change them. */
 export interface CredentialStoreOptions {
   readonly trustDomain: string;
   /** Asks the main thread; the answer comes through `set` or `fail`. */

@@ -129,6 +129,9 @@ export class DataThread {
       case 'logLevel':
         accessLog.setLevel(message.level);
         break;
+      case 'config':
+        this.#path.reconfigure(message.config);
+        break;
       case 'crash':
         setImmediate(() => {
           throw new MeshError('INTERNAL', { reason: 'the thread was asked to crash' });

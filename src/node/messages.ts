@@ -1,4 +1,5 @@
 // What the main thread and the data threads say to each other: plain objects over one MessagePort per thread.
+import type { NodeConfig } from '../config/node.ts';
 import type { MeshUpdate, SpiffeId } from '../model/types.ts';
 import type { ConnectionView, EdgeView } from '../model/views.ts';
 
@@ -24,7 +25,12 @@ export interface DataThreadStart {
   readonly config: Readonly<Record<string, unknown>>;
   /** Nothing is accepted before the message `clientAddresses` has come. */
   readonly awaitsClientAddresses?: boolean;
+  /** What all data threads count together; see `SharedUse`. Absent: this one counts alone. */
+  readonly use?: SharedArrayBuffer;
 }
+
+/** The part of the configuration that changes without a restart. */
+export type LiveConfig = Pick<NodeConfig, 'log' | 'timeouts' | 'limits'>;
 
 export interface ListenAddress {
   readonly host: string;
@@ -51,6 +57,7 @@ export type ToDataThread =
   | { readonly type: 'logLevel'; readonly level: string }
   /** Which families of client addresses applications get to see. */
   | { readonly type: 'clientAddresses'; readonly ipv4: boolean; readonly ipv6: boolean }
+  | { readonly type: 'config'; readonly config: LiveConfig }
   /** Die of an exception that nobody caught: for tests of what follows. */
   | { readonly type: 'crash' };
 

@@ -57,7 +57,7 @@ async function run(configFile: string): Promise<number> {
   }
   // Loaded only now: the process that becomes the launcher has no use for it, and a restart should be quick.
   const { startNode } = await import('./start-node.ts');
-  const node = await startNode(config, { listeners: takeListeners(process.env) });
+  const node = await startNode(config, { listeners: takeListeners(process.env), configFile });
   setTimeout(flushCompileCache, compileCacheAfterMs).unref();
   const end = (): void => {
     process.once('SIGTERM', exitNow).once('SIGINT', exitNow);

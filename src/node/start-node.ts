@@ -19,6 +19,9 @@ import { NodeMetrics, type NodeReading } from '../telemetry/registry.ts';
 import { type AdminPorts, AdminServers } from './admin.ts';
 import { CaptureKeeper } from './capture-keeper.ts';
 import { CertificateKeeper, signNothing } from './certificate-keeper.ts';
+import { ClientAddressKeeper } from './client-address-keeper.ts';
+import { ConfigKeeper } from './config-keeper.ts';
+import { limitReadings } from './limits-view.ts';
 import type { Listeners } from './listeners.ts';
 import { canonicalNames, captureFor, localIdentities, wholeMesh } from './local-pods.ts';
 import { MeshKeeper } from './mesh-keeper.ts';
@@ -30,6 +33,8 @@ import { ThreadPool } from './thread-pool.ts';
 export interface NodeOptions {
   /** The launcher's sockets; or how to listen without them, for tests. */
   readonly listeners: Listeners | { readonly threads: number; readonly addresses: DataThreadStart['addresses'] };
+  /** The file that `config` was read from: it is followed from then on. */
+  readonly configFile?: string;
   /** The proxy cannot go on and must be ended; default: the process ends with 1. */
   readonly onFatal?: (error: MeshError) => void;
   readonly log?: Logger;
@@ -51,6 +56,12 @@ export interface RunningNode {
   close(): Promise<void>;
   /** Resolves when everything is closed, whoever asked for it. */
   readonly ended: Promise<void>;
+}
+
+/** Keeps this thread busy, so that a test can see that the data threads do not need it. */
+function blockThisThread(durationMs: number): void {
+  const end = performance.now() + durationMs;
+  while (performance.now() < end);
 }
 
 /** A scrape or a dump waits this long for a data thread. */
@@ -78,13 +89,16 @@ export async function startNode(config: NodeConfig, options: NodeOptions): Promi
 class NodeProxy implements RunningNode {
   ports: AdminPorts = { admin: 0, metrics: 0, readiness: 0 };
   readonly ended: Promise<void>;
-  readonly #config: NodeConfig;
+  #config: NodeConfig;
+  readonly #configFile: ConfigKeeper | null;
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #logStyle: { readonly level: string; format: 'json' | 'text' };
   readonly #store: StateStore | null;
   readonly #mesh: MeshKeeper;
   readonly #threads: ThreadPool;
   readonly #capture: CaptureKeeper;
+  readonly #clientAddresses: ClientAddressKeeper;
   readonly #certificates: CertificateKeeper;
   readonly #client: CertificateClient | null;
   readonly #readiness: Readiness;
@@ -103,14 +117,24 @@ class NodeProxy implements RunningNode {
     this.ended = promise;
     this.#onEnd = resolve;
     this.#config = config;
+    this.#logStyle = { level: config.log.level, format: config.log.format };
     this.#listeners = options.listeners;
     this.#clock = clock;
-    this.#log = options.log ?? createLogger(config.log);
+    this.#log = options.log ?? createLogger(this.#logStyle);
     const shared = { clock, random, log: this.#log };
+    const { configFile: file } = options;
+    const onChange = (changed: NodeConfig): void => this.#reconfigure(changed);
+    this.#configFile = file === undefined ? null : new ConfigKeeper({ ...shared, file, config, onChange });
     this.#store = this.#openStore();
     const saved = this.#store?.loadMesh() ?? null;
     const savedAt = saved?.savedAt ?? null;
     this.#savedAt = savedAt;
+    this.#clientAddresses = new ClientAddressKeeper({
+      ...shared,
+      setting: config.keepClientAddress,
+      isPossible: config.capture.backend === 'host' && options.capture === undefined,
+      broadcast: (message) => this.#threads.broadcast(message),
+    });
     this.#threads = new ThreadPool({ ...shared, ...this.#threadOptions(options) });
     this.#client = config.controllerUrl === '' ? null : this.#certificateClient();
     this.#certificates = new CertificateKeeper({
@@ -122,7 +146,7 @@ class NodeProxy implements RunningNode {
     });
     const isOn = config.capture.backend === 'host' || options.capture !== undefined;
     const backend = options.capture ?? (isOn ? new HostCapture(clock.now()) : new NoCapture());
-    this.#capture = new CaptureKeeper({ ...shared, backend, isOn, onChange: () => this.#onProgress() });
+    this.#capture = new CaptureKeeper({ ...shared, backend, isOn, onChange: () => this.#onCapture() });
     this.#mesh = new MeshKeeper({
       ...shared,
       config,
@@ -143,6 +167,7 @@ class NodeProxy implements RunningNode {
       certificates: this.#certificates,
       threads: this.#threads,
       capture: this.#capture,
+      clientAddresses: this.#clientAddresses,
     };
     this.#readiness = new Readiness({ ...parts, log: this.#log, savedAt });
     this.#metrics = new NodeMetrics(() => this.#reading(), { version, node: config.nodeName });
@@ -153,6 +178,7 @@ class NodeProxy implements RunningNode {
       setLogLevel: (level) => this.#setLogLevel(level),
       drain: () => void this.drain(),
       killThread: (id) => this.#threads.crash(id),
+      blockMain: blockThisThread,
     });
   }
 
@@ -166,7 +192,7 @@ class NodeProxy implements RunningNode {
     );
     this.#certificates.restore(this.#store?.loadCertificates() ?? []);
     this.#threads.start();
-    await this.#mesh.start();
+    await Promise.all([this.#mesh.start(), this.#configFile?.start()]);
     this.#armSnapshot();
   }
 
@@ -186,6 +212,7 @@ class NodeProxy implements RunningNode {
       pending,
       discovery: this.#mesh.view(),
       capture: this.#capture.view,
+      clientAddresses: this.#clientAddresses.view,
       threads: this.#threads.views(),
       certificates: this.#certificates.views(),
       workloads: [...index.workloads()],
@@ -194,6 +221,7 @@ class NodeProxy implements RunningNode {
       connections,
       edges: this.#threads.totals.edges(),
       config: { ...this.#config },
+      configFile: this.#configFile?.view() ?? null,
     };
   }
 
@@ -212,17 +240,22 @@ class NodeProxy implements RunningNode {
     const { drainMs } = this.#config.timeouts;
     this.#log.info({ drainMs }, 'draining');
     await this.#capture.close(); // a proxy that replaces this one decides about the rules from now on
-    const deadline = new Promise<void>((resolve) => {
-      this.#clock.after(drainMs + drainGraceMs, resolve);
+    const startedMs = this.#clock.now();
+    const deadline = new Promise<null>((resolve) => {
+      this.#clock.after(drainMs + drainGraceMs, () => resolve(null));
     });
     if ('of' in this.#listeners) this.#listeners.closeSpares();
-    await Promise.race([this.#threads.drain(drainMs), deadline]);
+    const left = await Promise.race([this.#threads.drain(drainMs), deadline]);
+    // What was left at the deadline has been reset. `lab restart --rolling` reads pid and left.
+    const { pid } = process;
+    this.#log.info({ pid, left: left ?? 'unknown', tookMs: this.#clock.now() - startedMs }, 'drained');
     await this.close();
   }
 
   async #close(): Promise<void> {
     this.#readiness.isDraining = true;
     this.#cancelSnapshot?.();
+    this.#configFile?.close();
     await Promise.all([this.#admin.close(), this.#mesh.close(), this.#capture.close()]);
     await this.#store?.close(); // before the certificates go: it writes those in service
     this.#certificates.close();
@@ -267,7 +300,8 @@ class NodeProxy implements RunningNode {
       threads: listeners.threads,
       startOf: (threadId: number, life: number): DataThreadStart => {
         const config = { ...this.#config, log: { ...this.#config.log, level: this.#log.level } };
-        const start = { threadId, nodeName, trustDomain, clusterId, config };
+        const awaitsClientAddresses = this.#clientAddresses.isAwaited;
+        const start = { threadId, nodeName, trustDomain, clusterId, config, awaitsClientAddresses };
         if ('of' in listeners) return { ...start, listeners: listeners.of(threadId, life) };
         return { ...start, listeners: none, ...(listeners.addresses && { addresses: listeners.addresses }) };
       },
@@ -285,10 +319,8 @@ class NodeProxy implements RunningNode {
     this.#certificates.wanted(identity, reply);
 
   #welcome() {
-    const certificates = this.#certificates.messages();
-    return this.#mesh.isKnown
-      ? [...certificates, { type: 'mesh', update: wholeMesh(this.#mesh.index) } as const]
-      : certificates;
+    const known = [...this.#certificates.messages(), ...this.#clientAddresses.messages()];
+    return this.#mesh.isKnown ? [...known, { type: 'mesh', update: wholeMesh(this.#mesh.index) } as const] : known;
   }
 
   async #onLocalPods(pods: readonly Workload[]): Promise<void> {
@@ -296,6 +328,13 @@ class NodeProxy implements RunningNode {
     this.#readiness.knowsPods = true;
     this.#onProgress();
     await this.#capture.want(captureFor(this.#config, pods));
+    this.#onCapture();
+  }
+
+  #onCapture(): void {
+    const test = this.#clientAddresses.captured(this.#capture.view.state === 'applied');
+    void test.then(() => this.#onProgress());
+    this.#onProgress();
   }
 
   #onCertificates(): void {
@@ -305,6 +344,17 @@ class NodeProxy implements RunningNode {
 
   #onProgress(): void {
     if (this.#mesh?.isKnown) this.#readiness.changed(); // parts report while the others are still being built
+  }
+
+  #reconfigure(config: NodeConfig): void {
+    const { log, timeouts, limits } = config;
+    const { log: before } = this.#config;
+    // The level that an operator has set by hand stays until the file names another.
+    const level = log.level === before.level ? this.#log.level : log.level;
+    this.#config = config;
+    this.#log.level = level;
+    this.#logStyle.format = log.format;
+    this.#threads.broadcast({ type: 'config', config: { log: { ...log, level }, timeouts, limits } });
   }
 
   #setLogLevel(level: string): void {
@@ -323,6 +373,9 @@ class NodeProxy implements RunningNode {
   async #reading(): Promise<NodeReading> {
     await this.#threads.snapshot(false, snapshotDeadlineMs);
     const { connected, lastUpdateAt } = this.#mesh.view();
+    const threads = this.#threads.views();
+    const counters = this.#threads.totals.counters();
+    const counted = { counters, use: this.#threads.use };
     const certificates = this.#certificates.views().map(({ identity, chain }) => {
       const leaf = chain.find(({ type }) => type === 'leaf');
       return { identity, notAfterMs: leaf === undefined ? null : Date.parse(leaf.notAfter) };
@@ -330,9 +383,16 @@ class NodeProxy implements RunningNode {
     return {
       clusterId: this.#config.clusterId,
       edges: this.#threads.totals.edges(),
-      counters: this.#threads.totals.counters(),
-      threads: this.#threads.views(),
+      counters,
+      threads,
+      limits: limitReadings({
+        ...counted,
+        config: this.#config,
+        localPods: this.#mesh.localPods(),
+        threads: threads.length,
+      }),
       capture: { state: this.#capture.view.state, repairs: this.#capture.repairs },
+      clientAddresses: this.#clientAddresses.view,
       discovery: { connected, lastUpdateAtMs: lastUpdateAt === null ? null : Date.parse(lastUpdateAt) },
       certificates,
       ready: this.pending().length === 0,

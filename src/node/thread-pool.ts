@@ -6,6 +6,7 @@ import { Piscina } from 'piscina';
 import { Backoff } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
 import { MeshError } from '../base/errors.ts';
+import { SharedUse } from '../forward/shared-use.ts';
 import type { ConnectionView } from '../model/views.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { DataThreadStart, FromDataThread, ToDataThread } from './messages.ts';
@@ -62,17 +63,20 @@ const healthyAfterMs = 60_000;
 /** Runs `threads` data threads from `start` to `close`, each in an endless series of lives. */
 export class ThreadPool {
   readonly totals = new ThreadTotals();
+  /** What all threads count together. */
+  readonly use: SharedUse;
   readonly #options: ThreadPoolOptions;
   readonly #pool: Piscina;
   readonly #threads: Thread[];
   readonly #snapshots = new Map<number, PendingSnapshot>();
-  readonly #draining = new Map<number, () => void>();
+  readonly #draining = new Map<number, (closedByDeadline: number) => void>();
   #nextSnapshot = 1;
   #isClosing = false;
 
   constructor(options: ThreadPoolOptions) {
     this.#options = options;
     const { threads, random } = options;
+    this.use = new SharedUse(threads);
     const entry = options.entry ?? new URL('./data-thread.ts', import.meta.url);
     // One endless task per thread: nothing may ever wait for a signal between tasks.
     const sizes = {
@@ -133,14 +137,14 @@ export class ThreadPool {
 
   /**
    * No thread accepts any more; resolves when the last connection has ended, or at the deadline, which ends what is
-   * left.
+   * left, with the number of connections that it ended.
    */
-  async drain(deadlineMs: number): Promise<void> {
+  async drain(deadlineMs: number): Promise<number> {
     this.#isClosing = true;
     const living = this.#threads.filter(({ port }) => port !== null);
-    const done = living.map(({ id }) => new Promise<void>((resolve) => this.#draining.set(id, resolve)));
+    const done = living.map(({ id }) => new Promise<number>((resolve) => this.#draining.set(id, resolve)));
     this.broadcast({ type: 'drain', deadlineMs });
-    await Promise.all(done);
+    return (await Promise.all(done)).reduce((sum, closed) => sum + closed, 0);
   }
 
   /** Ends every thread at once. Idempotent. */
@@ -155,7 +159,7 @@ export class ThreadPool {
     const { log, onFatal, onChange, welcome, startOf } = this.#options;
     let start: DataThreadStart;
     try {
-      start = startOf(thread.id, thread.life);
+      start = { ...startOf(thread.id, thread.life), use: this.use.memory };
     } catch (error) {
       onFatal(MeshError.from(error));
       return;
@@ -182,8 +186,9 @@ export class ThreadPool {
     thread.port?.close();
     thread.port = null;
     thread.state = 'dead';
-    this.#draining.get(thread.id)?.();
+    this.#draining.get(thread.id)?.(0);
     this.totals.retire(thread.id);
+    this.use.clear(thread.id);
     for (const [id, pending] of this.#snapshots) {
       if (pending.waitingFor.delete(thread.id) && pending.waitingFor.size === 0) this.#settleSnapshot(id);
     }
@@ -213,7 +218,7 @@ export class ThreadPool {
         this.#onSnapshot(thread, message);
         break;
       case 'drained':
-        this.#draining.get(thread.id)?.();
+        this.#draining.get(thread.id)?.(message.closedByDeadline);
         break;
       default:
         message satisfies never;

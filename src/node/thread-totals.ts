@@ -7,8 +7,9 @@ export interface ThreadSnapshot {
   readonly counters: Readonly<Record<string, number>>;
 }
 
-/** Counters end in this; everything else is a gauge, which ends with its thread. */
-const counterSuffix = '_total';
+/** Counters end in this, before the `/` and the label if they have one; the rest are gauges, which end with their
+ * thread. */
+const counterName = /_total(\/|$)/;
 
 /** Sums over threads, living and dead. */
 export class ThreadTotals {
@@ -29,7 +30,7 @@ export class ThreadTotals {
     // Connections that were open died with their thread: they are closed now.
     for (const edge of withClosed(last.edges)) addEdge(this.#deadEdges, edge);
     for (const [name, value] of Object.entries(last.counters)) {
-      if (name.endsWith(counterSuffix)) add(this.#deadCounters, name, value);
+      if (counterName.test(name)) add(this.#deadCounters, name, value);
     }
   }
 

@@ -25,7 +25,7 @@ const retryMs = 10;
 
 /** Access log of one thread. `write` never blocks and never throws; `close` writes what waits. */
 export class AccessLog {
-  readonly #options: AccessLogOptions;
+  #options: AccessLogOptions;
   readonly #queueLinesMax: number;
   readonly #flushMs: number;
   readonly #fd: number;
@@ -54,6 +54,12 @@ export class AccessLog {
 
   setLevel(level: string): void {
     this.#level = level;
+  }
+
+  /** Lines from now on; the file stays. */
+  setStyle(style: Pick<AccessLogOptions, 'format' | 'access'>): void {
+    const { format, access } = style;
+    this.#options = { ...this.#options, format, access };
   }
 
   /** True when `writeOpening` would write: ask before building its record. */

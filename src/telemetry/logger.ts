@@ -7,6 +7,7 @@ export type Logger = Pick<PinoLogger, 'trace' | 'debug' | 'info' | 'warn' | 'err
 
 export interface LoggerOptions {
   readonly level: string;
+  /** Looked at for every line: the object may change it. */
   readonly format: 'json' | 'text';
   /** Takes one line with its line feed; default: standard error. */
   readonly write?: (line: string) => void;
@@ -21,7 +22,7 @@ const secretNames = ['key', 'keyPem', 'privateKey', 'token', 'authorization', 'p
  */
 export function createLogger(options: LoggerOptions): Logger {
   const write = options.write ?? writeToStderr;
-  const destination = { write: options.format === 'json' ? write : (line: string) => write(textLine(line)) };
+  const destination = { write: (line: string) => write(options.format === 'json' ? line : textLine(line)) };
   return pino(
     {
       level: options.level,

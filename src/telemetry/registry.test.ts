@@ -23,10 +23,15 @@ const reading: NodeReading = {
   counters: new Map([
     ['ambient_connections_open', 1],
     ['ambient_tunnel_client_streams_opened_total', 9],
+    ['ambient_limit_rejections_total/connectionsMax', 4],
   ]),
   threads: [
     { id: 0, state: 'serving', restarts: 2 },
     { id: 1, state: 'dead', restarts: 0 },
+  ],
+  limits: [
+    { limit: 'connectionsMax', value: 50, use: 7 },
+    { limit: 'endpointAttempts', value: 3, use: null },
   ],
   capture: { state: 'applied', repairs: 3 },
   discovery: { connected: true, lastUpdateAtMs: 5_000 },
@@ -64,6 +69,21 @@ test('TCP metrics carry the names and labels of Istio', async () => {
   assert.match(text, /istio_tcp_received_bytes_total\{.*} 100\n/);
   assert.match(text, /istio_tcp_sent_bytes_total\{.*} 7\n/);
   assert.doesNotMatch(text, /istio_tcp_connections_failed_total\{/);
+});
+
+test('limits: what they are, how much of each is used, what they refused', async () => {
+  const all = metrics();
+  await all.scrape();
+  const { text } = await all.scrape();
+  for (const line of [
+    'ambient_limit{limit="connectionsMax"} 50',
+    'ambient_limit_use{limit="connectionsMax"} 7',
+    'ambient_limit{limit="endpointAttempts"} 3',
+    'ambient_limit_rejections_total{limit="connectionsMax"} 4',
+  ]) {
+    assert(text.includes(`${line}\n`), line);
+  }
+  assert.equal(text.includes('ambient_limit_use{limit="endpointAttempts"}'), false);
 });
 
 test('a second scrape shows the same, not the double', async () => {

@@ -9,6 +9,13 @@ export interface CanonicalName {
   readonly revision: string;
 }
 
+/** A limit of the whole proxy and how much of it is in use now; null where that is counted elsewhere. */
+export interface LimitReading {
+  readonly limit: string;
+  readonly value: number;
+  readonly use: number | null;
+}
+
 /** Everything that a scrape shows, gathered when it is asked for. */
 export interface NodeReading {
   readonly clusterId: string;
@@ -16,7 +23,9 @@ export interface NodeReading {
   /** Sums over data threads by metric name; those that end in `_total` only grow. */
   readonly counters: ReadonlyMap<string, number>;
   readonly threads: readonly { readonly id: number; readonly state: string; readonly restarts: number }[];
+  readonly limits: readonly LimitReading[];
   readonly capture: { readonly state: string; readonly repairs: number };
+  readonly clientAddresses: { readonly ipv4: boolean; readonly ipv6: boolean };
   readonly discovery: { readonly connected: boolean; readonly lastUpdateAtMs: number | null };
   readonly certificates: readonly { readonly identity: string; readonly notAfterMs: number | null }[];
   readonly ready: boolean;
@@ -69,6 +78,8 @@ const threadHelp: Readonly<Record<string, string>> = {
   ambient_tunnel_client_streams: 'Streams on sessions to other proxies',
   ambient_tunnel_client_sessions_opened_total: 'Tunnel sessions opened to other proxies',
   ambient_tunnel_client_streams_opened_total: 'Streams opened on sessions to other proxies',
+  ambient_limit_rejections_total: 'Connections that a limit refused',
+  ambient_tunnel_server_handshakes: 'TLS handshakes under way with other proxies',
   ambient_tunnel_server_sessions: 'Tunnel sessions from other proxies',
   ambient_tunnel_server_streams: 'Streams on sessions from other proxies',
   ambient_tunnel_server_sessions_accepted_total: 'Tunnel sessions accepted from other proxies',
@@ -77,6 +88,8 @@ const threadHelp: Readonly<Record<string, string>> = {
   ambient_client_addresses_lost_total: "Connections to pods that the kernel did not let have the client's address",
   ambient_access_log_dropped_total: 'Access-log lines dropped because their reader was too slow',
 };
+
+const rejectionsName = 'ambient_limit_rejections_total';
 
 /** Metrics of a node proxy; `read` is called once per scrape. */
 export class NodeMetrics {
@@ -95,6 +108,7 @@ export class NodeMetrics {
     const reading = await this.#read();
     this.#fillEdges(reading);
     this.#fillThreads(reading);
+    this.#fillLimits(reading);
     this.#fillOwn(reading);
     return { contentType: this.registry.contentType, text: await this.registry.metrics() };
   }
@@ -111,9 +125,13 @@ export class NodeMetrics {
   }
 
   #fillThreads(reading: NodeReading): void {
+    const rejections = this.#counter(rejectionsName, `${threadHelp[rejectionsName]} (unstable)`, ['limit']);
+    rejections.reset();
     for (const [name, value] of reading.counters) {
       const help = `${threadHelp[name] ?? 'Counted by the data threads'} (unstable)`;
-      if (name.endsWith('_total')) {
+      if (name.startsWith(`${rejectionsName}/`)) {
+        rejections.inc({ limit: name.slice(rejectionsName.length + 1) }, value);
+      } else if (name.endsWith('_total')) {
         const counter = this.#counter(name, help, []);
         counter.reset();
         counter.inc(value);
@@ -133,10 +151,25 @@ export class NodeMetrics {
     for (const thread of reading.threads) restarts.inc({ thread: String(thread.id) }, thread.restarts);
   }
 
+  #fillLimits(reading: NodeReading): void {
+    const limit = this.#gauge('ambient_limit', 'What the limits of the proxy are (unstable)', ['limit']);
+    const use = this.#gauge('ambient_limit_use', 'How much of each limit is in use (unstable)', ['limit']);
+    for (const each of reading.limits) {
+      limit.set({ limit: each.limit }, each.value);
+      if (each.use !== null) use.set({ limit: each.limit }, each.use);
+    }
+  }
+
   #fillOwn(reading: NodeReading): void {
-    const { capture, discovery, certificates } = reading;
+    const { capture, clientAddresses, discovery, certificates } = reading;
     const state = this.#gauge('ambient_capture_state', '1 for the state that capture is in (unstable)', ['state']);
     for (const name of ['off', 'applied', 'failed']) state.set({ state: name }, name === capture.state ? 1 : 0);
+    const kept = this.#gauge(
+      'ambient_client_addresses_kept',
+      "1 where applications see their clients' own addresses (unstable)",
+      ['family'],
+    );
+    for (const family of ['ipv4', 'ipv6'] as const) kept.set({ family }, clientAddresses[family] ? 1 : 0);
     const repairs = this.#counter(
       'ambient_capture_repairs_total',
       'Times the capture rules were found changed and were mended (unstable)',

@@ -9,6 +9,7 @@ import { Attempt, type AttemptOwner } from './attempt.ts';
 import { PooledSession, type PooledSessionOwner } from './pooled-session.ts';
 import type { TunnelOpened, TunnelPool, TunnelRequest } from './types.ts';
 
+/** `streamsPerSession` and `sessionsLimit` are read when they are needed: the object may change them. */
 export interface TunnelPoolOptions {
   /** Streams that one session carries at most, if the peer does not allow fewer. Default 100. */
   readonly streamsPerSession?: number;
@@ -31,8 +32,7 @@ export function createTunnelPool(options: TunnelPoolOptions = {}): TunnelPool {
 const defaults = { streamsPerSession: 100, idleReleaseMs: 300_000, sessionsLimit: 4096 } as const;
 
 class HbonePool implements TunnelPool, PooledSessionOwner, AttemptOwner {
-  readonly #streamsPerSession: number;
-  readonly #sessionsLimit: number;
+  readonly #options: TunnelPoolOptions;
   readonly #sessionOptions: Partial<SessionOptions>;
   readonly #idle: Deadlines;
   /** Attempts by the time they have, rounded so that there are few lists. */
@@ -49,17 +49,19 @@ class HbonePool implements TunnelPool, PooledSessionOwner, AttemptOwner {
   #onEmpty: (() => void) | null = null;
 
   constructor(options: TunnelPoolOptions) {
-    this.#streamsPerSession = options.streamsPerSession ?? defaults.streamsPerSession;
-    this.#sessionsLimit = options.sessionsLimit ?? defaults.sessionsLimit;
+    this.#options = options;
     this.#idle = new Deadlines(options.idleReleaseMs ?? defaults.idleReleaseMs);
     this.#sessionOptions = {
-      streamsLimit: this.#streamsPerSession,
       ...(options.streamWindowBytes === undefined
         ? {}
         : { settings: { streamWindowBytes: options.streamWindowBytes } }),
       ...(options.pingIntervalMs === undefined ? {} : { pingIntervalMs: options.pingIntervalMs }),
       ...(options.pingTimeoutMs === undefined ? {} : { pingTimeoutMs: options.pingTimeoutMs }),
     };
+  }
+
+  get #streamsPerSession(): number {
+    return this.#options.streamsPerSession ?? defaults.streamsPerSession;
   }
 
   open(request: TunnelRequest, callback: (error: MeshError | null, opened: TunnelOpened | null) => void): () => void {
@@ -190,9 +192,10 @@ class HbonePool implements TunnelPool, PooledSessionOwner, AttemptOwner {
       this.#waiting.get(entry)!.add(attempt);
       return;
     }
-    if (this.#sessions.size >= this.#sessionsLimit) {
-      const what = request.credentials.identity;
-      attempt.fail(new MeshError('LIMIT_REACHED', { limit: 'tunnel sessions', value: this.#sessionsLimit, what }));
+    const sessionsLimit = this.#options.sessionsLimit ?? defaults.sessionsLimit;
+    if (this.#sessions.size >= sessionsLimit) {
+      const details = { limit: 'openedSessionsMax', value: sessionsLimit, what: request.credentials.identity };
+      attempt.fail(new MeshError('LIMIT_REACHED', details));
       return;
     }
     this.#connect(attempt, key, avoid !== null);
@@ -207,7 +210,8 @@ class HbonePool implements TunnelPool, PooledSessionOwner, AttemptOwner {
     this.#sessionsOpened++;
     this.#waiting.set(entry, new Set([attempt]));
     this.#list(key, entry);
-    entry.connect(request, request.timeoutMs, this.#sessionOptions);
+    const options = { ...this.#sessionOptions, streamsLimit: this.#streamsPerSession };
+    entry.connect(request, request.timeoutMs, options);
   }
 
   #begin(attempt: Attempt, entry: PooledSession): void {

@@ -1,6 +1,7 @@
 // The HBONE server: TLS and HTTP/2 on connections that the inbound listener accepted, CONNECT streams handed on.
 import type { Socket } from 'node:net';
 import { MeshError } from '../base/errors.ts';
+import { canonicalIp } from '../base/ip.ts';
 import { H2Session } from '../h2/session.ts';
 import { tryParseSpiffeId } from '../identity/spiffe.ts';
 import type { TlsConnected } from '../io/connect-tls.ts';
@@ -9,6 +10,7 @@ import type { SpiffeId } from '../model/types.ts';
 import { Incoming, type IncomingPeer } from './incoming.ts';
 import type { IncomingTunnel, TunnelCredentials } from './types.ts';
 
+/** Limits and times are read when they are needed: the object may change them. */
 export interface TunnelServerOptions {
   /** From accept to the end of the TLS handshake. Default 10 s. */
   readonly handshakeTimeoutMs?: number;
@@ -16,6 +18,8 @@ export interface TunnelServerOptions {
   readonly streamsPerSession?: number;
   /** TLS handshakes at once; a connection above it is reset. Default 1024. */
   readonly handshakesLimit?: number;
+  /** TLS handshakes at once with one address; a connection above it is reset. Default 128. */
+  readonly handshakesPerSourceLimit?: number;
   /** Sessions at once; a connection above it is reset. Default 16,384. */
   readonly sessionsLimit?: number;
   /** What a stream that nobody reads may hold. Default 1 MiB. */
@@ -46,6 +50,8 @@ export interface TunnelServer {
    */
   accept(rawSocket: Socket, credentials: TunnelCredentials, onTunnel: (tunnel: IncomingTunnel) => void): void;
   stats(): TunnelServerStats;
+  /** GOAWAY to every peer of sessions made to this address, whose pod has gone; what runs on them finishes. */
+  drainAddress(address: string): void;
   /** GOAWAY to every peer; resolves when the last session has ended or `deadlineMs` has passed, whichever is first. */
   drain(deadlineMs: number): Promise<void>;
   close(): void;
@@ -60,18 +66,23 @@ const defaults = {
   handshakeTimeoutMs: 10_000,
   streamsPerSession: 256,
   handshakesLimit: 1024,
+  handshakesPerSourceLimit: 128,
   sessionsLimit: 16_384,
 } as const;
 const serverHeaderListBytes = 64 * 1024;
 
 class HboneServer implements TunnelServer {
   readonly #options: TunnelServerOptions;
-  readonly #sessions = new Set<H2Session>();
+  /** With the address that each was made to. */
+  readonly #sessions = new Map<H2Session, string>();
   /** Handshakes under way: what gives each of them up. */
   readonly #handshakes = new Set<() => void>();
+  /** How many of them by the peer's address. */
+  readonly #handshakesBySource = new Map<string, number>();
   #sessionsAccepted = 0;
   #streamsAccepted = 0;
   #draining = false;
+  #closed = false;
   #onEmpty: (() => void) | null = null;
 
   constructor(options: TunnelServerOptions) {
@@ -83,7 +94,8 @@ class HboneServer implements TunnelServer {
     const localAddress = rawSocket.localAddress ?? '';
     const peer: Omit<IncomingPeer, 'identity'> = { remoteAddress, remotePort: rawSocket.remotePort ?? 0, localAddress };
     const refusal = this.#refusal(remoteAddress);
-    if (this.#draining || refusal !== null) {
+    // One that was accepted before a drain is served like any other, and told of the drain when it is up.
+    if (this.#closed || refusal !== null) {
       rawSocket.on('error', () => undefined);
       rawSocket.resetAndDestroy();
       if (refusal !== null) this.#options.onHandshakeError?.(refusal, remoteAddress, localAddress);
@@ -96,6 +108,7 @@ class HboneServer implements TunnelServer {
       { secureContext, handshakeTimeoutMs, address: remoteAddress },
       (error, connected) => {
         this.#handshakes.delete(cancel);
+        this.#countHandshake(remoteAddress, -1);
         const fault = error ?? identityFault(connected!, credentials, remoteAddress);
         if (fault === null) {
           this.#serve(connected!, { ...peer, identity: firstIdentity(connected!.uris)! }, onTunnel);
@@ -106,11 +119,12 @@ class HboneServer implements TunnelServer {
       },
     );
     this.#handshakes.add(cancel);
+    this.#countHandshake(remoteAddress, 1);
   }
 
   stats(): TunnelServerStats {
     let streams = 0;
-    for (const session of this.#sessions) streams += session.streamCount;
+    for (const session of this.#sessions.keys()) streams += session.streamCount;
     return {
       sessions: this.#sessions.size,
       streams,
@@ -120,9 +134,15 @@ class HboneServer implements TunnelServer {
     };
   }
 
+  drainAddress(address: string): void {
+    for (const [session, localAddress] of [...this.#sessions]) {
+      if (canonicalIp(localAddress) === address) session.drain();
+    }
+  }
+
   drain(deadlineMs: number): Promise<void> {
     this.#draining = true;
-    for (const session of [...this.#sessions]) session.drain();
+    for (const session of [...this.#sessions.keys()]) session.drain();
     if (this.#sessions.size === 0) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, deadlineMs);
@@ -135,19 +155,26 @@ class HboneServer implements TunnelServer {
 
   close(): void {
     this.#draining = true;
+    this.#closed = true;
     for (const cancel of [...this.#handshakes]) cancel();
     this.#handshakes.clear();
-    for (const session of [...this.#sessions]) session.close();
+    for (const session of [...this.#sessions.keys()]) session.close();
+  }
+
+  #countHandshake(source: string, change: 1 | -1): void {
+    const count = (this.#handshakesBySource.get(source) ?? 0) + change;
+    if (count === 0) this.#handshakesBySource.delete(source);
+    else this.#handshakesBySource.set(source, count);
   }
 
   #refusal(what: string): MeshError | null {
     const handshakes = this.#options.handshakesLimit ?? defaults.handshakesLimit;
+    const perSource = this.#options.handshakesPerSourceLimit ?? defaults.handshakesPerSourceLimit;
     const sessions = this.#options.sessionsLimit ?? defaults.sessionsLimit;
-    if (this.#handshakes.size >= handshakes) {
-      return new MeshError('LIMIT_REACHED', { limit: 'tunnel handshakes', value: handshakes, what });
-    }
-    if (this.#sessions.size < sessions) return null;
-    return new MeshError('LIMIT_REACHED', { limit: 'tunnel sessions', value: sessions, what });
+    const reached = (limit: string, value: number) => new MeshError('LIMIT_REACHED', { limit, value, what });
+    if (this.#handshakes.size >= handshakes) return reached('handshakesMax', handshakes);
+    if ((this.#handshakesBySource.get(what) ?? 0) >= perSource) return reached('handshakesPerSourceMax', perSource);
+    return this.#sessions.size >= sessions ? reached('acceptedSessionsMax', sessions) : null;
   }
 
   #serve(connected: TlsConnected, peer: IncomingPeer, onTunnel: (tunnel: IncomingTunnel) => void): void {
@@ -183,7 +210,7 @@ class HboneServer implements TunnelServer {
         },
       },
     });
-    this.#sessions.add(session);
+    this.#sessions.set(session, peer.localAddress);
     this.#sessionsAccepted++;
     session.start();
     if (this.#draining) session.drain();

@@ -1,78 +1,49 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { FileWatch } from './file-watch.ts';
+import type { TestEvent } from './test-phases.ts';
 
 const file = '/x/a.test.ts';
-const opened = { type: 'test:dequeue', data: { name: file, file } };
-const closed = { type: 'test:complete', data: { name: file, file } };
-const began = { type: 'test:dequeue', data: { name: 't', file, entryFile: file } };
-const ended = { type: 'test:complete', data: { name: 't', file, entryFile: file } };
+const limits = { betweenMs: 100, afterMs: 10 };
 
-const rows: [title: string, events: [typeof opened, number][], nowMs: number, stuck: string[]][] = [
-  [
-    'a file whose tests are done and that stays',
-    [
-      [opened, 0],
-      [began, 1],
-      [ended, 2],
-    ],
-    103,
-    [file],
-  ],
-  [
-    'not before its grace is over',
-    [
-      [opened, 0],
-      [began, 1],
-      [ended, 2],
-    ],
-    102,
-    [],
-  ],
-  ['a file that never began a test', [[opened, 0]], 101, [file]],
-  [
-    'not while a test runs',
-    [
-      [opened, 0],
-      [began, 1],
-    ],
-    1000,
-    [],
-  ],
-  [
-    'not while a suite runs in which a test has ended',
-    [
-      [opened, 0],
-      [began, 1],
-      [began, 2],
-      [ended, 3],
-    ],
-    1000,
-    [],
-  ],
-  [
-    'not a file that has ended',
-    [
-      [opened, 0],
-      [began, 1],
-      [ended, 2],
-      [closed, 3],
-    ],
-    1000,
-    [],
-  ],
+/** `+` begins the file, `-` ends it; `?1`, `>1`, `<1`: test 1 is known, begins, ends. */
+function event(text: string): TestEvent {
+  const type = {
+    '+': 'test:dequeue',
+    '-': 'test:complete',
+    '?': 'test:enqueue',
+    '>': 'test:dequeue',
+    '<': 'test:complete',
+  };
+  const mark = text[0] as keyof typeof type;
+  const isFile = mark === '+' || mark === '-';
+  const about = isFile ? { name: file } : { name: `test ${text[1]}`, entryFile: file, testId: Number(text[1]) };
+  return { type: type[mark], data: { file, ...about } };
+}
+
+const rows: [title: string, events: string, nowMs: number, stuck: string[]][] = [
+  ['a file whose tests are done and that stays', '+ ?1 >1 <1', 11, [file]],
+  ['not before its time after the last test is over', '+ ?1 >1 <1', 10, []],
+  ['a file that never began a test', '+', 101, [file]],
+  ['a hook between two tests may take longer', '+ ?1 ?2 >1 <1', 100, []],
+  ['but not for ever', '+ ?1 ?2 >1 <1', 101, [file]],
+  ['not while a test runs', '+ ?1 >1', 1000, []],
+  ['not while a suite runs in which a test has ended', '+ ?1 ?2 >1 >2 <2', 1000, []],
+  ['a test that was cancelled before it began counts for nothing', '+ ?1 ?2 ?3 >1 >2 <3', 1000, []],
+  ['not a file that has ended', '+ ?1 >1 <1 -', 1000, []],
 ];
 for (const [title, events, nowMs, expected] of rows) {
   it(`stuck: ${title}`, () => {
-    const watch = new FileWatch(100);
-    for (const [event, atMs] of events) watch.note(event, atMs);
+    const watch = new FileWatch(limits);
+    for (const text of events.split(' ')) watch.note(event(text), 0);
     assert.deepEqual(watch.stuck(nowMs), expected);
   });
 }
 
 it('events of a helper count for the file that was started', () => {
-  const watch = new FileWatch(100);
-  watch.note(opened, 0);
-  watch.note({ type: 'test:dequeue', data: { name: 't', file: '/x/helper.ts', entryFile: file } }, 1);
+  const watch = new FileWatch(limits);
+  watch.note(event('+'), 0);
+  const data = { name: 't', file: '/x/helper.ts', entryFile: file, testId: 1 };
+  watch.note({ type: 'test:dequeue', data }, 1);
   assert.deepEqual(watch.stuck(1000), []);
 });

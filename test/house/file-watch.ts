@@ -3,45 +3,56 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import type { TestEvent } from './test-phases.ts';
 
+export interface WatchLimits {
+  /** Between tests: loading, and the hooks before and after. A test that runs has a time-out of its own. */
+  readonly betweenMs: number;
+  /** After the last test. */
+  readonly afterMs: number;
+}
+
 interface OpenFile {
-  /** Tests and suites that have begun and not ended. */
-  running: number;
+  /** Tests and suites that are known and have not ended. */
+  readonly waiting: Set<unknown>;
+  /** Those of them that have begun. */
+  readonly running: Set<unknown>;
+  hasEnded: boolean;
   lastEventMs: number;
 }
 
 /** Follows the events of a run; pure, so that the clock is whoever calls. */
 export class FileWatch {
-  readonly #graceMs: number;
+  readonly #limits: WatchLimits;
   readonly #open = new Map<string, OpenFile>();
 
-  /** `graceMs` is how long a file may stay with no test under way: loading, set-up, tear-down. */
-  constructor(graceMs: number) {
-    this.#graceMs = graceMs;
+  constructor(limits: WatchLimits) {
+    this.#limits = limits;
   }
 
   note(event: TestEvent, nowMs: number): void {
-    const { name, file, entryFile } = event.data;
+    const { name, file, entryFile, testId } = event.data;
     if (typeof file !== 'string') return;
     // The runner reports a file itself as a test whose name is the file's path.
     if (name === file && event.type === 'test:dequeue') {
-      this.#open.set(file, { running: 0, lastEventMs: nowMs });
-      return;
+      this.#open.set(file, { waiting: new Set(), running: new Set(), hasEnded: false, lastEventMs: nowMs });
     }
-    if (name === file && event.type === 'test:complete') {
-      this.#open.delete(file);
-      return;
-    }
+    if (name === file && event.type === 'test:complete') this.#open.delete(file);
     const open = this.#open.get(typeof entryFile === 'string' ? entryFile : file);
-    if (open === undefined) return;
+    if (open === undefined || name === file) return;
     open.lastEventMs = nowMs;
-    if (event.type === 'test:dequeue') open.running++;
-    if (event.type === 'test:complete') open.running--;
+    if (event.type === 'test:enqueue') open.waiting.add(testId);
+    if (event.type === 'test:dequeue') open.running.add(testId);
+    if (event.type !== 'test:complete') return;
+    open.waiting.delete(testId);
+    open.running.delete(testId);
+    open.hasEnded = open.waiting.size === 0;
   }
 
-  /** Files with nothing under way for longer than the grace. A test that runs has a time-out of its own. */
+  /** Files with nothing under way for longer than they may. */
   stuck(nowMs: number): string[] {
+    const { betweenMs, afterMs } = this.#limits;
     return [...this.#open]
-      .filter(([, { running, lastEventMs }]) => running <= 0 && nowMs - lastEventMs > this.#graceMs)
+      .filter(([, { running }]) => running.size === 0)
+      .filter(([, { hasEnded, lastEventMs }]) => nowMs - lastEventMs > (hasEnded ? afterMs : betweenMs))
       .map(([file]) => file);
   }
 }

@@ -19,7 +19,7 @@ export interface TestPlan {
 }
 
 const testGlobs = ['src/**/*.test.ts', 'native-free/**/*.test.ts', 'bench/**/*.test.ts', 'test/**/*.test.ts'] as const;
-const serialFolder = 'test/lab/';
+const serialFolders = ['test/lab/', 'test/namespaces/'] as const;
 
 /** Every test file under `root`, as sorted paths from there. */
 export function findTestFiles(root: string): string[] {
@@ -38,11 +38,8 @@ export function planTests(files: readonly string[], filters: readonly string[]):
   const namePatterns = normal.filter((filter) => !fileFilters.includes(filter));
   const chosen =
     fileFilters.length === 0 ? files : files.filter((file) => fileFilters.some((part) => file.includes(part)));
-  return {
-    parallel: chosen.filter((file) => !file.startsWith(serialFolder)),
-    serial: chosen.filter((file) => file.startsWith(serialFolder)),
-    namePatterns,
-  };
+  const isSerial = (file: string): boolean => serialFolders.some((folder) => file.startsWith(folder));
+  return { parallel: chosen.filter((file) => !isSerial(file)), serial: chosen.filter(isSerial), namePatterns };
 }
 
 const countNames = ['tests', 'suites', 'passed', 'failed', 'cancelled', 'skipped', 'todo', 'topLevel'] as const;

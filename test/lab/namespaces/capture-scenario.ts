@@ -95,7 +95,8 @@ async function captured(alice: Pod, legacy: Pod, fresh: Pod, far: Agent, node: A
 async function keptAddresses(alice: Pod, legacy: Pod, far: Agent, node: Agent): Promise<void> {
   for (const v of ['v4', 'v6'] as const) {
     const [a, l, out] = [alice[v], legacy[v], world[v]];
-    row(`proved at start, ${v}`, await proveClientAddress(v === 'v4' ? 'ipv4' : 'ipv6', TransparentSockets.load()), null);
+    const proof = await proveClientAddress(v === 'v4' ? 'ipv4' : 'ipv6', TransparentSockets.load());
+    row(`kept addresses are proved, ${v}`, proof, { works: true, reason: null });
     const rows = [
       ['of a pod elsewhere', out, a, 8080, `alice sees ${out}`],
       ['of a pod of this node', l, a, 8080, `alice sees ${l}`],

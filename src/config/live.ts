@@ -1,0 +1,38 @@
+// Which fields of a node proxy's configuration change without a restart, and how two configurations differ.
+import type { NodeConfig } from './node.ts';
+
+/** Fields that a running proxy takes over, by path; everything below a name counts. */
+const liveFields = ['log.level', 'log.format', 'log.access', 'limits', 'timeouts'] as const;
+
+/** Paths of values (`limits.connectionsMax`) that are not the same, in the order of the configuration. */
+export function changedFields(before: NodeConfig, after: NodeConfig): string[] {
+  const changed: string[] = [];
+  compare(before, after, '', changed);
+  return changed;
+}
+
+/** True for a path of `changedFields` that needs no restart. */
+export function isLive(field: string): boolean {
+  return liveFields.some((live) => field === live || field.startsWith(`${live}.`));
+}
+
+/** `running` with the live fields of `file`. */
+export function withLiveFields(running: NodeConfig, file: NodeConfig): NodeConfig {
+  const { level, format, access } = file.log;
+  const log = Object.freeze({ ...running.log, level, format, access });
+  return Object.freeze({ ...running, log, limits: file.limits, timeouts: file.timeouts });
+}
+
+function compare(before: unknown, after: unknown, path: string, changed: string[]): void {
+  if (!isMapping(before) || !isMapping(after)) {
+    if (JSON.stringify(before) !== JSON.stringify(after)) changed.push(path);
+    return;
+  }
+  for (const [name, value] of Object.entries(before)) {
+    compare(value, after[name], path === '' ? name : `${path}.${name}`, changed);
+  }
+}
+
+function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

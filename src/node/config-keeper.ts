@@ -1,0 +1,89 @@
+// The configuration file of a running proxy: watched, read again when it changes, and what can change without a restart
+// is handed on. A file that is wrong, or gone, changes nothing and is named in the log and in the dump.
+import path from 'node:path';
+import type { Clock } from '../base/clock.ts';
+import { MeshError } from '../base/errors.ts';
+import { changedFields, isLive, withLiveFields } from '../config/live.ts';
+import { type NodeConfig, readNodeConfig } from '../config/node.ts';
+import { FolderWatch } from '../kube/folder-watch.ts';
+import type { ConfigFileView } from '../model/views.ts';
+import type { Logger } from '../telemetry/logger.ts';
+
+export interface ConfigKeeperOptions {
+  readonly file: string;
+  /** What the proxy was started with. */
+  readonly config: NodeConfig;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Fields that need no restart have changed. */
+  readonly onChange: (config: NodeConfig) => void;
+}
+
+/** Follows one file from `start` to `close`. */
+export class ConfigKeeper {
+  readonly #options: ConfigKeeperOptions;
+  readonly #watch: FolderWatch;
+  readonly #started: NodeConfig;
+  #running: NodeConfig;
+  #readAt: string;
+  #error: string | null = null;
+  #needsRestart: readonly string[] = [];
+
+  constructor(options: ConfigKeeperOptions) {
+    this.#options = options;
+    this.#started = options.config;
+    this.#running = options.config;
+    this.#readAt = this.#now();
+    this.#watch = new FolderWatch([path.resolve(options.file)]);
+    this.#watch.on('paths', () => this.#read());
+  }
+
+  /** Begins to watch, and looks at once: the file may have changed since it was read. */
+  async start(): Promise<void> {
+    await this.#watch.start();
+    this.#read();
+  }
+
+  view(): ConfigFileView {
+    return {
+      file: this.#options.file,
+      readAt: this.#readAt,
+      error: this.#error,
+      needsRestart: this.#needsRestart,
+    };
+  }
+
+  close(): void {
+    this.#watch.close();
+  }
+
+  #read(): void {
+    const { file, log, onChange } = this.#options;
+    let read: NodeConfig;
+    try {
+      read = readNodeConfig(file);
+    } catch (error) {
+      const { message } = MeshError.from(error);
+      if (message !== this.#error) log.error({ error }, 'the configuration file is not used: the last good one stays');
+      this.#error = message;
+      return;
+    }
+    if (this.#error !== null) log.info({ file }, 'the configuration file can be read again');
+    this.#error = null;
+    this.#readAt = this.#now();
+    const needsRestart = changedFields(this.#started, read).filter((field) => !isLive(field));
+    if (needsRestart.join() !== this.#needsRestart.join() && needsRestart.length > 0) {
+      log.warn({ fields: needsRestart }, 'changes of these fields need a restart');
+    }
+    this.#needsRestart = needsRestart;
+    const fields = changedFields(this.#running, read).filter(isLive);
+    if (fields.length === 0) return;
+    this.#running = withLiveFields(this.#running, read);
+    onChange(this.#running);
+    log.info({ fields }, 'the configuration has changed');
+  }
+
+  #now(): string {
+    return new Date(this.#options.clock.now()).toISOString();
+  }
+}
