@@ -37,9 +37,11 @@ const setMark = `meta mark set 0x${fwmark.toString(16)}`;
 const mark = `${setMark} accept`;
 /**
  * A reply to a connection that the proxy made from a client's address. It comes to this machine also when no socket is
- * left: what the pod still sends is answered by a reset, and never goes on to the client past the tunnel.
+ * left: what the pod still sends is answered by a reset, and never goes on to the client past the tunnel. `here`: it
+ * was made to this very machine, by way of a NodePort, so its replies are turned round on their way out.
  */
-const replyToUs = `ct direction reply ct mark 0x${fwmark.toString(16)}`;
+const connectionMarks = { away: `0x${fwmark.toString(16)}`, here: '0x53b' } as const;
+const replyToUs = `ct direction reply ct mark { ${connectionMarks.away}, ${connectionMarks.here} }`;
 /** A packet towards the destination that kube-proxy chose for it. */
 const dnatted = 'ct direction original ct status dnat';
 
@@ -107,6 +109,7 @@ function beforeDnat(desired: DesiredCapture): string[] {
     '    type filter hook prerouting priority mangle; policy accept;',
     ...alreadyOurs(),
     ...capture(desired, (ip) => `${toPods(ip)} tcp dport ${hbone}`, hbone),
+    `    iif lo ct direction original ct mark ${connectionMarks.away} ct mark set ${connectionMarks.here}`,
     '    iif lo accept',
     `    ip daddr { ${neverCaptured[4].join(', ')} } accept`,
     `    ip6 daddr { ${neverCaptured[6].join(', ')} } accept`,
@@ -154,12 +157,12 @@ function afterDnat(desired: DesiredCapture): string[] {
  */
 function output(desired: DesiredCapture): string[] {
   const { hbone } = desired.ports;
-  const fromClientAddress = `meta mark 0x${clientAddressMark.toString(16)} ct direction original`;
   return [
     '  chain output {',
     '    type route hook output priority mangle; policy accept;',
-    `    ${fromClientAddress} ct mark set 0x${fwmark.toString(16)}`,
-    `    ${replyToUs} ${setMark}`,
+    // Not where the client has a connection of its own from the same port: `socket transparent` finds its replies.
+    `    meta mark 0x${clientAddressMark.toString(16)} ct state new ct mark set ${connectionMarks.away}`,
+    `    ct direction reply ct mark ${connectionMarks.here} ${setMark}`,
     ...families.map((ip) => `    ${toPods(ip)} tcp dport ${hbone} ${setMark}`),
     '  }',
     '  chain output_after_dnat {',

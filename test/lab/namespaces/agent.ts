@@ -11,6 +11,8 @@ interface Command {
   readonly port: number;
   /** Connects from this address, which may be another's. */
   readonly from?: string;
+  /** And from this port. */
+  readonly fromPort?: number;
   /** Keeps the connection open under this name; without it the answer is read to its end. */
   readonly hold?: string;
   /** Sends this on a held connection instead of connecting. */
@@ -66,10 +68,10 @@ function dial(command: Command): void {
 }
 
 /** What makes a connection one from a foreign address, as the proxy makes them. */
-function clientAddress({ from }: Command): object {
-  if (from === undefined) return {};
+function clientAddress({ from, fromPort }: Command): object {
+  if (from === undefined) return fromPort === undefined ? {} : { localPort: fromPort };
   const fd = sockets?.create(from.includes(':') ? 6 : 4, clientAddressMark);
-  return { fd, localAddress: from, localPort: nextPort++, pauseOnCreate: true };
+  return { fd, localAddress: from, localPort: fromPort ?? nextPort++, pauseOnCreate: true };
 }
 
 function send(command: Command, socket: Socket | undefined): void {

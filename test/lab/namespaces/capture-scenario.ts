@@ -105,11 +105,34 @@ async function keptAddresses(alice: Pod, legacy: Pod, far: Agent, node: Agent): 
       ['by the NodePort of this node', a, nodeAddress[v], nodePort, `inbound ${a} 8080 from ${a}`],
     ] as const;
     for (const [name, from, host, port, expected] of rows) {
-      row(`a client's address is kept ${name}, ${v}`, told(await node.dialFrom(from, host, port, name + v)), expected);
+      row(
+        `a client's address is kept ${name}, ${v}`,
+        told(await node.dialFrom({ from }, host, port, name + v)),
+        expected,
+      );
       row(`and carries bytes ${name}, ${v}`, await node.send(name + v, 'x'.repeat(200_000)), 'echoed');
     }
+    await twins(alice, legacy, node, v);
     await dialRow(`the client itself still connects, ${v}`, far, a, 8080, `inbound ${a} 8080 from ${out}`);
     await dialRow(`the pod still connects to it, ${v}`, alice.agent, out, 80, `outbound ${out} 80 from ${a}`);
+  }
+}
+
+/** The client has a connection of its own from the very port that its proxy uses, before or after it. */
+async function twins(alice: Pod, legacy: Pod, node: Agent, v: 'v4' | 'v6'): Promise<void> {
+  const [a, l] = [alice[v], legacy[v]];
+  const text = 'x'.repeat(200_000);
+  for (const [fromPort, order] of [
+    [3_000, 'first'],
+    [3_001, 'second'],
+  ] as const) {
+    const own = () => legacy.agent.dialFrom({ fromPort }, a, 8080, `own${v}${order}`);
+    const before = order === 'first' ? told(await own()) : '';
+    const twin = told(await node.dialFrom({ from: l, fromPort }, a, 8080, `twin${v}${order}`));
+    const answers = [before || told(await own()), twin];
+    row(`client ${order}, from one port, ${v}`, answers, [`inbound ${a} 8080 from ${l}`, `alice sees ${l}`]);
+    const both = [legacy.agent.send(`own${v}${order}`, text), node.send(`twin${v}${order}`, text)];
+    row(`and both carry bytes, client ${order}, ${v}`, await Promise.all(both), ['echoed', 'echoed']);
   }
 }
 
