@@ -10,7 +10,8 @@ const script = path.join(import.meta.dirname, 'wrk.lua');
 const holder = path.join(import.meta.dirname, 'client.ts');
 
 export interface LoadOptions {
-  readonly netns: string;
+  /** Null for the run's own namespace. */
+  readonly netns: string | null;
   readonly url: string;
   readonly connections: number;
   readonly seconds: number;
@@ -92,7 +93,7 @@ export interface HeldConnections {
 }
 
 /** Opens `count` connections, makes one request on each, and keeps them. Throws NOT_REACHABLE when one fails. */
-export async function holdConnections(netns: string, url: string, count: number): Promise<HeldConnections> {
+export async function holdConnections(netns: string | null, url: string, count: number): Promise<HeldConnections> {
   const [program, ...args] = inNamespace(netns, [process.execPath, holder, 'hold', url, String(count)]);
   const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   const closed = once(child, 'close');

@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { ensureTools } from '../native-free/tools.ts';
 import { isMeshError, MeshError, messageOf } from '../src/base/errors.ts';
 import { L4Bench, type MetricGroup, metricGroups } from './l4.ts';
+import { runPair } from './pair.ts';
 import { installEnvoy } from './paths/envoy.ts';
 import { type Report, renderReport } from './report.ts';
 import { enterSandbox, runInSandbox, sandboxDir } from './sandbox.ts';
@@ -36,11 +37,14 @@ const say = (line: string): void => {
 
 const usage = `usage: npm run bench -- l4 [OPTION]…
   l4             our pair of node proxies, HAProxy's, Envoy's, and none, between two pods on two nodes
+  pair           our tunnel alone over loopback, this tree beside another (see pair.ts)
   --rounds N     rounds over all paths; 3 unless given, 1 with --quick
   --quick        short runs; ends within 90 s
   --json FILE    the report as JSON (a relative FILE is taken from the project's root)
   --path NAME    only this path (direct, haproxy, envoy-hbone, ambient); may be given again
   --metric GROUP only these figures (memory, requests, latency, connections, bulk); may be given again
+  --base DIR     pair: another tree, measured in alternation with this one
+  --seconds N    pair: of each load; 3 unless given
   --node-flag F  a flag for the Node of our own proxies, such as --cpu-prof; may be given again
 `;
 
@@ -55,6 +59,8 @@ async function main(args: readonly string[]): Promise<number> {
       path: { type: 'string', multiple: true, default: [] },
       metric: { type: 'string', multiple: true, default: [] },
       'node-flag': { type: 'string', multiple: true, default: [] },
+      base: { type: 'string' },
+      seconds: { type: 'string', default: '3' },
       ztunnel: { type: 'string' },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -68,6 +74,12 @@ async function main(args: readonly string[]): Promise<number> {
     throw new MeshError('USAGE', { reason: `the suite '${suite}' comes with a later release` });
   if (values.ztunnel !== undefined) {
     throw new MeshError('USAGE', { reason: 'ztunnel as a peer (--ztunnel) comes with a later release' });
+  }
+  if (suite === 'pair') {
+    const { base = null, metric, 'node-flag': nodeFlags } = values;
+    const options = { base, metrics: metric, nodeFlags, seconds: Number(values.seconds) };
+    process.stdout.write(await runPair({ ...options, rounds: Number(values.rounds ?? 3) }));
+    return 0;
   }
   if (suite !== 'l4' || extra.length > 0) throw new MeshError('USAGE', { reason: usage.trimEnd() });
   const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));

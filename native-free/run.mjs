@@ -7,6 +7,7 @@ const scripts = {
   check: 'test/check.ts',
   format: 'test/format.ts',
   bench: 'bench/main.ts',
+  fuzz: 'test/fuzz/main.ts',
   generate: 'native-free/generate.ts',
 };
 const [name = '', ...args] = process.argv.slice(2);

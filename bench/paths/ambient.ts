@@ -72,7 +72,6 @@ function program(
   nodeFlags: readonly string[] = [],
 ): Service {
   const file = path.join(dir, `${name}.yaml`);
-  if (name.startsWith('ambient-node')) Object.assign(config as object, { keepClientAddress: process.env.AMBIENT_KEEP ?? 'auto' });
   writeFileSync(file, JSON.stringify(config, null, 2));
   const script = path.join(root, 'src', 'bin', `${name.replace(/-[ab]$/, '')}.ts`);
   const words = [process.execPath, ...nodeFlags, script, '--config', file];

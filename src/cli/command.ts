@@ -1,7 +1,7 @@
 // The shape of every command: it gets a context and returns data with a way to show it; this file prints it.
 // So each thing on the screen is also there as JSON with the same fields, and commands are tested without a terminal.
 import { MeshError } from '../base/errors.ts';
-import { type CliIo, coloured, plain } from './io.ts';
+import { type CliIo, coloured, type Paint, plain } from './io.ts';
 import type { TableView } from './table.ts';
 
 export interface CommandContext {
@@ -16,6 +16,8 @@ export interface CommandResult {
   readonly data: unknown;
   /** What a person reads, for `-o table` and `-o wide`; ends with a newline. */
   readonly text: (view: TableView) => string;
+  /** What a person should know beside the answer: goes to stderr in every format. */
+  readonly talk?: (paint: Paint) => string;
   /** 0 unless the answer itself is bad news. */
   readonly exitCode?: number;
 }
@@ -28,7 +30,10 @@ export type OutputFormat = (typeof outputFormats)[number];
 
 /** Prints a result in the format that `-o` names and returns the exit code. Throws USAGE for a format that is none. */
 export async function printResult(io: CliIo, result: CommandResult, format: string): Promise<number> {
-  io.stdout.write(await render(result, format, io.stdoutColour));
+  const text = await render(result, format, io.stdoutColour);
+  if (text !== '') io.stdout.write(text);
+  const talk = result.talk?.(io.stderrColour ? coloured : plain) ?? '';
+  if (talk !== '') io.stderr.write(talk);
   return result.exitCode ?? 0;
 }
 

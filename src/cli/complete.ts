@@ -148,9 +148,16 @@ async function namesOf(
   const inScope = status.pods.filter((pod) => namespace === undefined || pod.namespace === namespace);
   const nodes = status.nodes.map((node): Candidate => [node.name, 'node']);
   const nodeParts = nodes.map(([name]): Candidate => [`node/${name}`, 'node proxy']);
-  const pods = inScope.map((pod): Candidate => [`${pod.namespace}/${pod.name}`, `pod on ${pod.node}`]);
   const unique = (names: readonly string[], about: string): Candidate[] =>
     [...new Set(names)].map((name): Candidate => [name, about]);
+  const deployments = inScope.flatMap(({ owner, namespace: space }) => {
+    if (owner?.kind !== 'Deployment') return [];
+    return [namespace === undefined ? `${space}/deploy/${owner.name}` : `deploy/${owner.name}`];
+  });
+  const pods = [
+    ...unique(deployments, 'a pod of it'),
+    ...inScope.map((pod): Candidate => [`${pod.namespace}/${pod.name}`, `pod on ${pod.node}`]),
+  ];
   switch (kind) {
     case 'nodes':
       return nodes;

@@ -1,6 +1,7 @@
 // `ambientctl config …`: what a node proxy itself holds, live from a lab or from a dump that somebody saved.
 import { readFileSync } from 'node:fs';
 import { MeshError, messageOf } from '../base/errors.ts';
+import { readStandardInput } from '../base/standard-input.ts';
 import type { NodeDump } from '../model/views.ts';
 import { type Command, type CommandContext, type CommandResult, textOption } from './command.ts';
 import { certificateTable, connectionTable, policyTable, serviceTable, workloadTable } from './config-tables.ts';
@@ -73,7 +74,7 @@ function parseDump(file: string): NodeDump {
     new MeshError('INPUT_UNREADABLE', { place: file, reason }, { cause });
   let parsed: unknown;
   try {
-    parsed = JSON.parse(readFileSync(file === '-' ? 0 : file, 'utf8'));
+    parsed = JSON.parse(file === '-' ? readStandardInput() : readFileSync(file, 'utf8'));
   } catch (error) {
     throw unreadable(messageOf(error), error);
   }

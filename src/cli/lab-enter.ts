@@ -21,15 +21,15 @@ export const labExec: Command = async (context) => {
 export const labShell: Command = async (context) => {
   const [where = '', ...argv] = context.args;
   const part = parsePart(where, textOption(context, 'namespace'));
-  if (part.kind === 'controller') {
-    throw new MeshError('USAGE', { reason: 'the controller has no namespace of its own; use node/NAME or NS/POD' });
+  if (part.kind === 'controller' || part.kind === 'lab') {
+    throw new MeshError('USAGE', { reason: `the ${part.kind} has no namespace of its own; use node/NAME or NS/POD` });
   }
   return enter(context, part, argv.length > 0 ? argv : [context.io.env.SHELL || 'sh']);
 };
 
 async function enter(
   context: CommandContext,
-  part: Exclude<PartName, { kind: 'controller' }>,
+  part: Exclude<PartName, { kind: 'controller' | 'lab' }>,
   argv: readonly string[],
 ): Promise<number> {
   const lab = labOf(context);

@@ -2,10 +2,11 @@
 import { MeshError } from '../base/errors.ts';
 import type { ApplyResult } from '../lab/control-types.ts';
 import { kindOf } from '../lab/kinds.ts';
-import { type Command, type CommandResult, durationOption, listOption, textOption } from './command.ts';
+import { type Command, type CommandResult, durationOption, flagOption, listOption, textOption } from './command.ts';
 import { exitCodes } from './exit-codes.ts';
+import type { Paint } from './io.ts';
 import { issueText } from './status.ts';
-import { ageText, type Column, type TableView, table } from './table.ts';
+import { ageText, type Column, table } from './table.ts';
 import { labOf } from './which-mesh.ts';
 
 /** Applies manifests; returns when every proxy is in step. Exit 1, and nothing applied, when an object is refused. */
@@ -29,19 +30,24 @@ function pathsOf(paths: readonly string[], verb: string): readonly string[] {
 export function applyResult(result: ApplyResult): CommandResult {
   return {
     data: result,
-    text: (view) => applyText(result, view),
+    text: () => appliedText(result),
+    talk: (paint) => findingsText(result, paint),
     exitCode: result.refused.length > 0 ? exitCodes.failureFound : exitCodes.fine,
   };
 }
 
-function applyText(result: ApplyResult, view: TableView): string {
-  const findings = [...result.refused, ...result.warnings].map((issue) => issueText(issue, view)).join('');
-  if (result.refused.length > 0) return `${findings}nothing was applied\n`;
+function findingsText(result: ApplyResult, paint: Paint): string {
+  const findings = [...result.refused, ...result.warnings].map((issue) => issueText(issue, paint)).join('');
+  return result.refused.length > 0 ? `${findings}nothing was changed\n` : findings;
+}
+
+function appliedText(result: ApplyResult): string {
+  if (result.refused.length > 0) return '';
   const lines = result.applied.map((one) => {
     const name = one.namespace === '' ? one.name : `${one.namespace}/${one.name}`;
     return `${one.kind} ${name} ${one.action}\n`;
   });
-  return findings + (lines.join('') || 'nothing to do\n');
+  return lines.join('') || 'nothing to do\n';
 }
 
 type KubeObject = Record<string, unknown>;
@@ -49,7 +55,8 @@ type KubeObject = Record<string, unknown>;
 /** Objects of one kind, in every namespace unless `-n` names one. */
 export const labGet: Command = async (context) => {
   const [kind = '', name] = context.args;
-  const objects = await labOf(context).get(kind, name, textOption(context, 'namespace'));
+  const namespace = flagOption(context, 'allNamespaces') ? undefined : textOption(context, 'namespace');
+  const objects = await labOf(context).get(kind, name, namespace);
   // A kind that has a name of its own in Kubernetes may well have no objects; any other word is more likely a slip.
   if (objects.length === 0 && kindOf(kind, []) === kind) {
     throw new MeshError('NOT_FOUND', {

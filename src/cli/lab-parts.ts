@@ -1,14 +1,18 @@
 // `ambientctl lab logs | restart | fault | token`: what one does to the parts of a lab.
 import { MeshError } from '../base/errors.ts';
 import type { LabClient } from '../lab/control-client.ts';
-import type { LabFault, LabPart, RestartResult } from '../lab/control-types.ts';
+import type { LabFault, LabLink, LabPart, RestartResult } from '../lab/control-types.ts';
 import { type Command, type CommandContext, durationOption, flagOption, textOption } from './command.ts';
 import { labOf, parsePart } from './which-mesh.ts';
 
-/** Prints the log of a pod, a node proxy or the controller; goes on with `--follow` until Ctrl-C. */
+/** Prints the log of a pod, a node proxy, the controller or the lab itself; goes on with `--follow` until Ctrl-C. */
 export const labLogs: Command = async (context) => {
   const part = partOf(context, context.args[0] ?? '');
   const options = { follow: flagOption(context, 'follow'), access: flagOption(context, 'access') };
+  if (options.access && part.kind !== 'node') {
+    const reason = 'access logs are those of node proxies; for every connection of a node: lab logs --access node/NAME';
+    throw new MeshError('USAGE', { reason });
+  }
   const lab = labOf(context);
   await checkPart(lab, part);
   const lines = lab.logs(part, options)[Symbol.asyncIterator]();
@@ -29,6 +33,7 @@ export const labLogs: Command = async (context) => {
 export const labRestart: Command = async (context) => {
   const name = context.args[0] ?? '';
   const part = partOf(context, name);
+  if (part.kind === 'lab') throw new MeshError('USAGE', { reason: 'restart wants node/NAME or controller' });
   const [rolling, kill] = [flagOption(context, 'rolling'), flagOption(context, 'kill')];
   if (rolling && kill) throw new MeshError('USAGE', { reason: '--rolling and --kill exclude each other' });
   const timeoutMs = durationOption(context, 'timeout', 60_000);
@@ -48,9 +53,7 @@ function drainText({ pid, exitCode, left }: NonNullable<RestartResult['replaced'
 export function labFault(type: LabFault['type']): Command {
   return async (context) => {
     const fault = faultOf(type, context);
-    const lab = labOf(context);
-    if ('node' in fault) await checkNodes(lab, 'peer' in fault ? [fault.node, fault.peer] : [fault.node]);
-    await lab.fault(fault);
+    await labOf(context).fault(fault);
     return { data: fault, text: () => `done: ${[type, ...context.args].join(' ')}\n` };
   };
 }
@@ -71,24 +74,58 @@ async function checkNodes(lab: LabClient, names: readonly string[]): Promise<voi
   throw new MeshError('NOT_FOUND', { what: `node ${unknown}`, hint: `there are ${known.join(', ')}` });
 }
 
+const reorderDelayMs = 10;
+
 function faultOf(type: LabFault['type'], context: CommandContext): LabFault {
-  const [first = '', second = ''] = context.args;
+  const [first = '', second = '', third] = context.args;
   const node = first.replace(/^node\//, '');
+  const duration = (text: string | undefined, fallback: number): number =>
+    durationOption({ ...context, options: text === undefined ? {} : { delay: text } }, 'delay', fallback);
   switch (type) {
     case 'cut':
-    case 'heal':
-      return { type, node };
+      return { type, ...linkOf(context, first) };
+    case 'heal': {
+      if (first === '') return { type };
+      const link = linkOf(context, first);
+      return link.node !== undefined ? { type, node: link.node } : { type, part: partOf(context, first) };
+    }
     case 'partition':
       return { type, node, peer: second.replace(/^node\//, '') };
     case 'loss':
-      return { type, node, ratio: ratioOf(second) };
-    case 'delay': {
-      const delayMs = durationOption({ ...context, options: { delay: second } }, 'delay', 0);
-      return { type, node, delayMs };
-    }
+      return { type, ...linkOf(context, first), ratio: ratioOf(second) };
+    case 'reorder':
+      return { type, ...linkOf(context, first), ratio: ratioOf(second), delayMs: duration(third, reorderDelayMs) };
+    case 'delay':
+      return { type, ...linkOf(context, first), delayMs: duration(second, 0) };
+    case 'rate':
+      return { type, ...linkOf(context, first), bitsPerSecond: bitsOf(second) };
+    case 'slow':
+      return { type, part: partOf(context, first), ratio: ratioOf(second) };
+    case 'disk-full':
+      return { type, node };
+    case 'garbage':
+      return { type };
     default:
       return { type, part: partOf(context, first) };
   }
+}
+
+/** `node-2` and `node/node-2` are a node's link, `NS/POD` is a pod's. */
+function linkOf(context: CommandContext, name: string): LabLink {
+  if (!name.includes('/') && name !== 'controller') return { node: name };
+  const part = partOf(context, name);
+  if (part.kind === 'node') return { node: part.name };
+  if (part.kind === 'pod') return { pod: { namespace: part.namespace, name: part.name } };
+  return { pod: { namespace: '', name } };
+}
+
+const bitUnits = { bit: 1, kbit: 1e3, mbit: 1e6, gbit: 1e9 } as const;
+
+function bitsOf(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(bit|kbit|mbit|gbit)$/.exec(text);
+  const bits = match === null ? 0 : Number(match[1]) * bitUnits[match[2] as keyof typeof bitUnits];
+  if (bits < 1) throw new MeshError('USAGE', { reason: `'${text}' is no rate like 10mbit or 512kbit` });
+  return Math.round(bits);
 }
 
 function ratioOf(text: string): number {

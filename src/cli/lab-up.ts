@@ -1,5 +1,6 @@
 // `ambientctl lab up | down | list | status`: the life of a lab.
-import { MeshError } from '../base/errors.ts';
+import { existsSync } from 'node:fs';
+import { isMeshError, MeshError } from '../base/errors.ts';
 import { findLab, type LabClient, listLabs } from '../lab/control-client.ts';
 import type { LabPod, LabProgress, LabStatus } from '../lab/control-types.ts';
 import { launchLab } from '../lab/launch.ts';
@@ -12,11 +13,8 @@ import { labOf } from './which-mesh.ts';
 /** Starts a lab; Ctrl-C while it starts ends it again. */
 export const labUp: Command = async ({ io, ...context }) => {
   const full = { io, ...context };
-  const name = context.args[0] ?? textOption(full, 'lab') ?? (io.env.AMBIENT_LAB || 'lab');
-  const paths = listOption(full, 'file');
-  if (paths.length === 0) {
-    throw new MeshError('USAGE', { reason: 'say which manifests: ambientctl lab up -f deploy/samples/shop' });
-  }
+  const { paths, lastName } = manifestsOf(listOption(full, 'file'));
+  const name = context.args[0] ?? lastName ?? textOption(full, 'lab') ?? (io.env.AMBIENT_LAB || 'lab');
   const nodes = textOption(full, 'nodes');
   const abort = (): void => void endLab(name);
   const interruption = io.interruption();
@@ -36,10 +34,28 @@ export const labUp: Command = async ({ io, ...context }) => {
       data: status,
       text: () => `lab ${name} is ready: ${status.nodes.length} nodes, ${podCount(status)} pods, every proxy in step\n`,
     };
+  } catch (error) {
+    // Not ready in time is this command's answer, and no failure to get one.
+    if (!isMeshError(error) || error.code !== 'TIMED_OUT') throw error;
+    io.stderr.write(`${io.stderrColour ? coloured('ambientctl:', 'bad') : 'ambientctl:'} ${error.message}\n`);
+    return exitCodes.failureFound;
   } finally {
     interruption.removeEventListener('abort', abort);
   }
 };
+
+/** `-f` takes every word after it, also a name that was meant for the lab: the last word, if there is no such file. */
+function manifestsOf(words: readonly string[]): { paths: readonly string[]; lastName?: string } {
+  if (words.length === 0) {
+    throw new MeshError('USAGE', { reason: 'say which manifests: ambientctl lab up -f deploy/samples/shop' });
+  }
+  if (words.includes('-')) {
+    throw new MeshError('USAGE', { reason: 'a lab watches its manifests: give files or folders, not standard input' });
+  }
+  const last = words.at(-1) ?? '';
+  if (words.length === 1 || /[./]/.test(last) || existsSync(last)) return { paths: words };
+  return { paths: words.slice(0, -1), lastName: last };
+}
 
 /** Pods of the manifests: those of the mesh itself do not count. */
 function podCount(status: LabStatus): number {
@@ -132,7 +148,9 @@ function statusText(status: LabStatus, view: TableView): string {
   );
   const pods = podTable(status.pods, view);
   const pending = status.pending.map((line) => `${view.paint('waiting:', 'warn')} ${line}\n`).join('');
-  return [nodes, pods, ...(pending === '' ? [] : [pending])].join('\n');
+  const faults = status.faults.map((line) => `${view.paint('fault:', 'warn')} ${line}\n`).join('');
+  const notes = faults + pending;
+  return [nodes, pods, ...(notes === '' ? [] : [notes])].join('\n');
 }
 
 /** NAMESPACE, POD, READY, STATUS, RESTARTS, NODE, MESH. */

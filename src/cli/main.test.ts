@@ -1,6 +1,7 @@
 // Whole command lines in-process: exit codes, one-line errors, where text goes, help, completion.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -64,6 +65,13 @@ const rows: readonly { title: string; args: string[]; code: number; err?: RegExp
     err: /later release/,
   },
   { title: 'lab up without manifests', args: ['lab', 'up'], code: 2, err: /-f deploy\/samples\/shop/ },
+  { title: 'lab up from a pipe', args: ['lab', 'up', '-f', '-'], code: 2, err: /files or folders/ },
+  {
+    title: 'a name after the manifests is that of the lab',
+    args: ['lab', 'up', '-f', shop, path.join(shop, 'web.yaml'), 'NAME'],
+    code: 2,
+    err: /'NAME' is no lab name/,
+  },
   { title: 'a bad duration', args: ['lab', 'up', '-f', 'x', '--timeout', 'soon'], code: 2, err: /--timeout 'soon'/ },
   { title: 'a bad image', args: ['lab', 'up', '-f', 'x', '--image', 'x'], code: 2, err: /IMAGE=COMMAND/ },
   { title: 'exec without a command', args: ['lab', 'exec', 'shop/web'], code: 2, err: /-- COMMAND/ },
@@ -103,6 +111,14 @@ const rows: readonly { title: string; args: string[]; code: number; err?: RegExp
     err: /did you mean svc/,
   },
   { title: 'manifests that are not there', args: ['why', '-f', '/nonexistent', 'a', 'b'], code: 2, err: /nonexistent/ },
+  { title: 'the version, as every program has it', args: ['--version'], code: 0, out: /^\d+\.\d+\.\d+\n$/ },
+  {
+    title: 'the access log of a pod',
+    args: ['lab', 'logs', '--access', 'shop/web'],
+    code: 2,
+    err: /--access node\/NAME/,
+  },
+  { title: 'a restart of the lab', args: ['lab', 'restart', 'lab'], code: 2, err: /node\/NAME or controller/ },
   { title: 'client version', args: ['version', '--client', '-o', 'json'], code: 0, out: /"version": "\d+\.\d+\.\d+"/ },
   {
     title: 'help of a sub-command',
@@ -135,6 +151,25 @@ test('a saved dump is read, and what is no dump is named', async () => {
   const bad = await run('config', 'workloads', '-f', file);
   assert.deepEqual([bad.code, bad.out], [2, '']);
   assert.match(bad.err, /is no dump of a node proxy/);
+});
+
+test('a dump on standard input may come late', async () => {
+  const program = path.join(import.meta.dirname, '../bin/ambientctl.ts');
+  const child = spawn(process.execPath, [program, 'config', 'certs', '-f', '-', '-o', 'json']);
+  let out = '';
+  child.stdout.on('data', (chunk) => {
+    out += chunk;
+  });
+  const closed = once(child, 'close');
+  const text = JSON.stringify(dump);
+  // Two writes with a pause between: the reader finds nothing there at first, and nothing in the middle.
+  for (const part of [text.slice(0, 100), text.slice(100)]) {
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    child.stdin.write(part);
+  }
+  child.stdin.end();
+  assert.deepEqual(await closed, [0, null]);
+  assert.deepEqual(JSON.parse(out), JSON.parse(JSON.stringify(dump.certificates)));
 });
 
 test('the help of every command, as it is printed', async () => {

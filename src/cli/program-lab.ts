@@ -38,7 +38,7 @@ function addLife(lab: Commander, act: Act): void {
     .description(
       'Starts a lab and returns when every pod is ready and every proxy in step; exit 1 with the reason otherwise.',
     )
-    .option('-f, --file <path>', 'a manifest, or a folder of them (repeatable); watched while the lab runs', collect)
+    .option('-f, --file <path...>', 'manifests, or folders of them; watched while the lab runs', collect)
     .option('--nodes <n>', 'how many nodes, when the manifests have no Node')
     .option(
       '--image <image=command>',
@@ -111,7 +111,7 @@ function addObjects(lab: Commander, act: Act): void {
           ? 'Applies manifests; returns when every proxy is in step. Refused objects are named, exit 1, none applied.'
           : 'Deletes the objects that manifests name; returns when every proxy is in step.',
       )
-      .option('-f, --file <path>', 'a manifest, a folder of them, or - for standard input (repeatable)', collect)
+      .option('-f, --file <path...>', 'manifests, folders of them, or - for standard input', collect)
       .option('--timeout <duration>', 'how long the proxies may take', '60s')
       .action(
         act(async () => {
@@ -126,16 +126,24 @@ function addObjects(lab: Commander, act: Act): void {
     .summary('objects as the lab has them')
     .description("Shows objects of the lab's API server, in every namespace unless -n names one.")
     .option('-n, --namespace <ns>', 'only this namespace')
+    .option('-A, --all-namespaces', 'every namespace, as it is without -n')
+    .addHelpText(
+      'after',
+      examples([
+        ['ambientctl lab get pods -n shop', ''],
+        ['ambientctl lab get svc catalog -n shop -o yaml', 'as the API server has it'],
+      ]),
+    )
     .action(act(async () => (await import('./lab-objects.ts')).labGet));
 }
 
 function addParts(lab: Commander, act: Act): void {
   withLab(lab.command('logs'))
-    .argument('<part>', partHelp)
-    .summary('the log of a pod, a node proxy or the controller')
-    .description('Prints the log of a pod, a node proxy or the controller.')
+    .argument('<part>', `${partHelp}, or lab for the lab's own`)
+    .summary('the log of a pod, a node proxy, the controller or the lab')
+    .description('Prints the log of a pod, a node proxy, the controller, or the lab itself.')
     .option('-f, --follow', 'go on until Ctrl-C')
-    .option('--access', 'access-log lines only')
+    .option('--access', "a node's access log only: one line per connection")
     .option('-n, --namespace <ns>', 'namespace of the pod', 'default')
     .option('-c, --container <name>', 'container; default the first')
     .addHelpText('after', examples([['ambientctl lab logs -f --access node/node-1', 'every connection as it ends']]))
@@ -160,15 +168,100 @@ function addParts(lab: Commander, act: Act): void {
     .action(act(async () => (await import('./lab-parts.ts')).labToken));
 }
 
-const faults: readonly { type: LabFault['type']; args: readonly string[]; summary: string }[] = [
-  { type: 'cut', args: ['<node>'], summary: "take a node's link down" },
-  { type: 'heal', args: ['<node>'], summary: "make a node's link up and faultless again" },
-  { type: 'partition', args: ['<node>', '<peer>'], summary: 'let no packet pass between two nodes' },
-  { type: 'loss', args: ['<node>', '<share>'], summary: 'drop a share of the packets (10%, 0.1)' },
-  { type: 'delay', args: ['<node>', '<duration>'], summary: 'make packets late (50ms)' },
-  { type: 'stop', args: ['<part>'], summary: 'SIGSTOP a part; cont lets it go on' },
-  { type: 'cont', args: ['<part>'], summary: 'let a stopped part go on' },
-  { type: 'kill', args: ['<part>'], summary: 'SIGKILL a part; its supervisor starts it again' },
+interface FaultHelp {
+  readonly type: LabFault['type'];
+  readonly args: readonly string[];
+  readonly summary: string;
+  /** Words of an example, and what it does. */
+  readonly example: readonly [string, string];
+  readonly more?: string;
+}
+
+const linkHelp = 'A link is that of a node to the others (NODE) or of a pod to its node (NS/POD).';
+const late = 'Made by netem where the kernel has it, else by a program of the lab that is put into the link.';
+
+const faults: readonly FaultHelp[] = [
+  {
+    type: 'cut',
+    args: ['<link>'],
+    summary: 'let nothing pass on a link',
+    example: ['node-2', 'no node and no controller reaches node-2; heal node-2 puts it back'],
+  },
+  {
+    type: 'partition',
+    args: ['<node>', '<peer>'],
+    summary: 'let no packet pass between two nodes',
+    example: ['node-1 node-2', 'both still reach the controller'],
+  },
+  {
+    type: 'loss',
+    args: ['<link>', '<share>'],
+    summary: 'drop a share of the packets (10%, 0.1)',
+    example: ['node-2 10%', 'one packet of ten, each way'],
+  },
+  {
+    type: 'delay',
+    args: ['<link>', '<duration>'],
+    summary: 'make packets late (50ms)',
+    example: ['shop/web-1 50ms', '100 ms more for a round trip of this pod'],
+    more: late,
+  },
+  {
+    type: 'reorder',
+    args: ['<link>', '<share>', '[duration]'],
+    summary: 'let a share of the packets overtake the others',
+    example: ['node-2 25% 10ms', 'a quarter goes at once, the others 10 ms later'],
+    more: late,
+  },
+  {
+    type: 'rate',
+    args: ['<link>', '<rate>'],
+    summary: 'let no more than this pass (10mbit, 512kbit)',
+    example: ['node-2 10mbit', '10 megabit per second, each way'],
+  },
+  {
+    type: 'stop',
+    args: ['<part>'],
+    summary: 'SIGSTOP a part; cont lets it go on',
+    example: ['controller', 'proxies go on with what they know'],
+  },
+  {
+    type: 'cont',
+    args: ['<part>'],
+    summary: 'let a stopped or slow part go on',
+    example: ['controller', 'it goes on where it was'],
+  },
+  {
+    type: 'kill',
+    args: ['<part>'],
+    summary: 'SIGKILL a part; its supervisor starts it again',
+    example: ['node/node-1', 'nothing is sent in the clear, and it comes back'],
+  },
+  {
+    type: 'slow',
+    args: ['<part>', '<share>'],
+    summary: 'let a part run only a share of the time (10%)',
+    example: ['node/node-2 10%', '10 ms of each 100, as on a machine that has far too much to do'],
+  },
+  {
+    type: 'disk-full',
+    args: ['<node>'],
+    summary: "leave no room where a node's proxy saves its state",
+    example: ['node-1', 'it goes on; a restart starts from the state before'],
+  },
+  {
+    type: 'garbage',
+    args: [],
+    summary: 'let a controller answer that makes no sense',
+    example: ['', 'what proves to be the controller answers every call with random bytes'],
+    more: 'Proxies keep what they have; pods that start meanwhile wait. Heal it with: ambientctl lab fault heal',
+  },
+  {
+    type: 'heal',
+    args: ['[what]'],
+    summary: 'end the faults of a node, pod or part, or all',
+    example: ['', 'ends every fault; lab status lists those in force'],
+  },
 ];
 
 function addFaults(lab: Commander, act: Act): void {
@@ -176,20 +269,30 @@ function addFaults(lab: Commander, act: Act): void {
     .command('fault')
     .helpCommand(false)
     .summary('break links and parts, and heal them')
-    .description(`Breaks a part of the lab. A part is ${partHelp}.`)
+    .description(
+      `Breaks a part of the lab. A part is ${partHelp}. ${linkHelp} Faults add up, and stay until they are healed. ` +
+        'A wall clock that is wrong cannot be had: Linux shifts only the other clocks of a process.',
+    )
     .addHelpText(
       'after',
       examples([
         ['ambientctl lab fault delay node-2 50ms', ''],
+        ['ambientctl lab fault loss shop/web-1 10%', ''],
         ['ambientctl lab fault partition node-1 node-2', 'both still reach the controller'],
-        ['ambientctl lab fault heal node-2', 'undo link faults'],
         ['ambientctl lab fault kill node/node-1', 'SIGKILL: nothing is sent in the clear, and it comes back'],
+        ['ambientctl lab status', 'lists the faults that are in force'],
+        ['ambientctl lab fault heal', 'undo everything'],
       ]),
     );
-  for (const { type, args, summary } of faults) {
-    const command = withMesh(fault.command(type)).summary(summary).description(summary);
+  for (const { type, args, summary, example, more } of faults) {
+    const about = `${summary[0]?.toUpperCase()}${summary.slice(1)}.${more === undefined ? '' : ` ${more}`}`;
+    const command = withMesh(fault.command(type)).summary(summary).description(about);
+    const [words, what] = example;
+    command.addHelpText('after', examples([[`ambientctl lab fault ${type} ${words}`.trim(), what]]));
     for (const arg of args) command.argument(arg);
-    if (args.includes('<part>')) command.option('-n, --namespace <ns>', 'namespace of the pod', 'default');
+    if (args.some((arg) => /part|link|what/.test(arg))) {
+      command.option('-n, --namespace <ns>', 'namespace of the pod', 'default');
+    }
     command.action(act(async () => (await import('./lab-parts.ts')).labFault(type)));
   }
 }

@@ -1,6 +1,7 @@
 // The command tree of `ambientctl`: names, options and help. What a command does is imported only when it runs, so
 // that help is instant.
 import { Command as Commander } from 'commander';
+import { version } from '../base/version.ts';
 import { printResult } from './command.ts';
 import { configViews } from './config-views.ts';
 import { type CliIo, coloured, plain } from './io.ts';
@@ -17,6 +18,7 @@ export function buildProgram(io: CliIo, outcome: Outcome): Commander {
   const program = new Commander('ambientctl')
     .description('Looks into an Ambient mesh, explains what it does, and runs one on this machine (the lab).')
     .helpCommand(false)
+    .version(version, '-V, --version', 'the version of this program')
     .exitOverride()
     .configureOutput({
       writeOut: (text) => io.stdout.write(text),

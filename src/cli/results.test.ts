@@ -7,11 +7,12 @@ import { configResult } from './config.ts';
 import { configViews } from './config-views.ts';
 import { summarizeEdges } from './edge-summary.ts';
 import { EdgeMeter, edgesResult } from './edges.ts';
+import { plain } from './io.ts';
 import { applyResult, getResult } from './lab-objects.ts';
 import { labStatusResult } from './lab-up.ts';
 import { statusResult } from './status.ts';
 import { dump, edgeDumps, labStatus, nowMs, statusView } from './testing-fixtures.ts';
-import { assertGoldenResult } from './testing-golden.ts';
+import { assertGolden, assertGoldenResult } from './testing-golden.ts';
 import { whyResult } from './why.ts';
 
 for (const view of configViews) {
@@ -106,6 +107,8 @@ test('why: a sentence, and the contract', async () => {
     ],
   };
   assert.equal(whyResult(denied).exitCode, 1);
+  const toOutside = whyResult({ ...allowed, to: { ...allowed.to, enrolled: false, identity: null } });
+  assert.match(toOutside.text({ wide: false, paint: plain }), /> shop\/catalog-5c6f8, which is outside the mesh\n/);
   await assertGoldenResult('why-deny', whyResult(denied));
   const outside: WhyResult = {
     ...allowed,
@@ -129,6 +132,9 @@ test('lab apply: refused objects are named and nothing is applied', async () => 
   const refused = applyResult({ applied: [], refused: statusView.issues, warnings: [] });
   assert.equal(refused.exitCode, 1);
   await assertGoldenResult('lab-apply-refused', refused);
+  const unnamed = { ...statusView.issues[0]!, kind: '', namespace: '', name: '', fix: '' };
+  const talk = applyResult({ applied: [], refused: [...statusView.issues, unnamed], warnings: [] }).talk?.(plain);
+  assertGolden('lab-apply-refused.talk.txt', talk ?? '');
   await assertGoldenResult(
     'lab-apply',
     applyResult({

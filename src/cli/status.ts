@@ -4,6 +4,7 @@ import type { ResourceIssue } from '../model/types.ts';
 import type { ProxyView, StatusView } from '../model/views.ts';
 import type { Command, CommandResult } from './command.ts';
 import { exitCodes } from './exit-codes.ts';
+import type { Paint } from './io.ts';
 import { ageText, type Column, type TableView, table } from './table.ts';
 import { adminView, labOf } from './which-mesh.ts';
 
@@ -72,7 +73,7 @@ function statusText(view: StatusView, shown: TableView, nowMs: number): string {
   }
   const sources = sourceLines(view, shown);
   if (sources !== '') sections.push(sources);
-  if (view.issues.length > 0) sections.push(view.issues.map((issue) => issueText(issue, shown)).join(''));
+  if (view.issues.length > 0) sections.push(view.issues.map((issue) => issueText(issue, shown.paint)).join(''));
   return sections.join('\n');
 }
 
@@ -92,12 +93,15 @@ function sourceLines(view: StatusView, shown: TableView): string {
 }
 
 /** One finding as one line: severity, what and where, the words, and what to write instead. */
-export function issueText(issue: ResourceIssue, shown: TableView): string {
+export function issueText(issue: ResourceIssue, paint: Paint): string {
   const tone = { error: 'bad', warning: 'warn', info: 'dim' } as const;
-  const name = issue.namespace === '' ? issue.name : `${issue.namespace}/${issue.name}`;
-  const place = issue.place === null ? '' : ` (${issue.place.file}:${issue.place.line}:${issue.place.column})`;
+  const { severity, kind, namespace, name, place, message } = issue;
+  // What cannot be read has no name yet.
+  const object = kind === '' ? '' : `${kind} ${namespace === '' ? '' : `${namespace}/`}${name}`;
+  const where = place === null ? '' : `${place.file}:${place.line}:${place.column}`;
+  const subject = object === '' || where === '' ? `${object}${where}` : `${object} (${where})`;
   const fix = issue.fix === '' ? '' : `; ${issue.fix}`;
-  return `${shown.paint(issue.severity, tone[issue.severity])} ${issue.kind} ${name}${place}: ${issue.message}${fix}\n`;
+  return `${paint(severity, tone[severity])} ${subject === '' ? '' : `${subject}: `}${message}${fix}\n`;
 }
 
 /** `istio.workload.Address` of a type URL. */

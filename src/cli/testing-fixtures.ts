@@ -55,7 +55,7 @@ export const dump: NodeDump = {
   },
   capture: { state: 'applied', verifiedAt: '2026-11-21T12:00:01.000Z', reason: null },
   clientAddresses: { setting: 'auto', ipv4: true, ipv6: true, reason: null },
-  threads: [{ id: 0, state: 'serving', restarts: 0, connections: 2 }],
+  threads: [{ id: 0, state: 'serving', restarts: 0, connections: 2, tcp: 'raw' }],
   workloads: [
     workload('web-7d4b9', 'shop', '10.244.1.2'),
     workload('catalog-5c6f8', 'shop', '10.244.2.2', {
@@ -286,6 +286,7 @@ export const labStatus: LabStatus = {
   ready: false,
   pending: ['pod legacy/legacy-1 is not ready: connection refused on 10.244.2.9:8080'],
   hostPid: 4711,
+  faults: ['link of node-1: delay 50ms, loss 10%'],
   nodes: [{ name: 'node-1', addresses: ['10.80.0.11', 'fd80::11'], podCidrs: ['10.244.1.0/24'], proxyReady: true }],
   pods: [
     {

@@ -34,19 +34,20 @@ class LabAbsent extends MeshError {
   }
 }
 
-/** What a person names: a pod, the pods of a deployment, a node's proxy, the controller. */
+/** What a person names: a pod, the pods of a deployment, a node's proxy, the controller, the lab itself. */
 export type PartName =
   | { readonly kind: 'pod'; readonly namespace: string; readonly name: string }
   | { readonly kind: 'node'; readonly name: string }
-  | { readonly kind: 'controller' };
+  | { readonly kind: 'controller' }
+  | { readonly kind: 'lab' };
 
 /**
- * Reads `NS/POD`, `POD` (with `namespace`), `deploy/NAME`, `node/NAME`, `controller`. Throws USAGE with the forms
- * that there are.
+ * Reads `NS/POD`, `POD` (with `namespace`), `deploy/NAME`, `node/NAME`, `controller`, `lab`. Throws USAGE with the
+ * forms that there are.
  * A pod's name stays `deploy/NAME` where that was given: the lab resolves it to one of the deployment's pods.
  */
 export function parsePart(text: string, namespace: string | undefined): PartName {
-  if (text === 'controller') return { kind: 'controller' };
+  if (text === 'controller' || text === 'lab') return { kind: text };
   const words = text.split('/');
   const [first = '', second, third] = words;
   const isDeploy = (word: string | undefined): boolean => word === 'deploy' || word === 'deployment';

@@ -93,7 +93,7 @@ export function whyText(answer: WhyResult, view: TableView): string {
   const lines = [verdictLine(answer, view)];
   if (answer.verdict === 'allow' && answer.hops.length > 0) {
     const hops = answer.hops.map((hop) => (hop.kind === 'node' ? `proxy of ${hop.name}` : `${hop.kind} ${hop.name}`));
-    lines.push(`path: ${[endName(answer.from), ...hops, endName(answer.to)].join(' > ')}`);
+    lines.push(`path: ${[endName(answer.from), ...hops, endName(answer.to)].join(' > ').replace(/,$/, '')}`);
   }
   for (const reason of answer.reasons) lines.push(`  - ${reason}`);
   if (answer.perEndpoint !== undefined && answer.perEndpoint.length > 0) {

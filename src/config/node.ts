@@ -35,6 +35,8 @@ export interface NodeLimits {
   /** Streams on one session that this proxy opened, and on one that it accepted. */
   readonly streamsPerSession: number;
   readonly acceptedStreamsPerSession: number;
+  /** Bytes that a tunnelled connection may hold whose reader stalls; counts for new sessions. */
+  readonly streamBufferBytes: number;
   /** Endpoints that a connection tries. */
   readonly endpointAttempts: number;
 }
@@ -105,6 +107,7 @@ export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 's
 
 const threadsMax = 256;
 const many = 1_000_000;
+const streamBufferMax = 64 * 1024 * 1024;
 const name = {
   pattern: /^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/,
   what: 'a name of letters, digits, . _ and -',
@@ -162,6 +165,7 @@ const nodeShape = {
     openedSessionsMax: count(4_096),
     streamsPerSession: count(100),
     acceptedStreamsPerSession: count(256),
+    streamBufferBytes: integer({ min: 65_535, max: streamBufferMax }, 1024 * 1024),
     endpointAttempts: count(3),
   }),
 };

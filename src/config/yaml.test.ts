@@ -33,6 +33,8 @@ const errorRows = [
   ['a: 1\n\tb: 2\n', 'INPUT_UNREADABLE', 2],
   ['{"a": 1,\n "b": }x', 'INPUT_UNREADABLE', 2],
   ['ok: 1\n---\na: "open\n', 'INPUT_UNREADABLE', 4],
+  ['a: 1\nlabels:\n  {b: c}: d\n', 'INPUT_UNREADABLE', 3],
+  ['a: &x [1]\n*x : d\n', 'INPUT_UNREADABLE', 2],
 ] as const;
 for (const [text, code, line] of errorRows) {
   test(`${JSON.stringify(text)} is refused on line ${line}`, () => {

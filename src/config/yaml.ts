@@ -1,7 +1,18 @@
 // Reads YAML (and JSON, which is YAML) and remembers where everything stands, so that any later complaint about a value
 // can name file, line and column. Places are found again from the text when asked for: most documents are never
 // complained about.
-import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments } from 'yaml';
+import {
+  type Document,
+  isAlias,
+  isCollection,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseAllDocuments,
+  visit,
+} from 'yaml';
 import { type ErrorCode, isMeshError, MeshError, messageOf } from '../base/errors.ts';
 import type { SourcePlace } from '../model/types.ts';
 
@@ -32,6 +43,7 @@ export function readYaml(text: string, file: string): YamlDocument[] {
   for (const [index, document] of places.documents().entries()) {
     const error = document.errors[0];
     if (error !== undefined) throw placedError('INPUT_UNREADABLE', places.atOffset(error.pos[0]), tidy(error.message));
+    refuseCollectionKeys(document, places);
     const value = plainValue(document, places);
     if (value !== null) read.push(documentOf(value, index, places));
   }
@@ -119,6 +131,18 @@ function documentOf(value: unknown, index: number, places: PlaceFinder): YamlDoc
     place: (path = []) => places.find(index, path, false),
     keyPlace: (path) => places.find(index, path, true),
   };
+}
+
+/** A list or a mapping as a key, which YAML allows: it would become a text, and a warning on standard error. */
+function refuseCollectionKeys(document: Document.Parsed, places: PlaceFinder): void {
+  visit(document, {
+    Pair: (_, { key }) => {
+      const named = isAlias(key) ? key.resolve(document) : key;
+      if (!isCollection(named)) return;
+      const offset = (key as Node).range?.[0] ?? 0;
+      throw placedError('INPUT_UNREADABLE', places.atOffset(offset), 'a key must be a text, not a list or mapping');
+    },
+  });
 }
 
 function plainValue(document: Document.Parsed, places: PlaceFinder): unknown {

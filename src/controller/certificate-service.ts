@@ -52,8 +52,8 @@ export class CertificateService {
   #create(request: IstioCertificateRequest, context: HandlerContext): IstioCertificateResponse {
     const { authority, gate, log, issued } = this.#options;
     const caller = gate.caller(context.requestHeader, call);
-    const identity = this.#allowed(caller, request);
-    const csr = this.#parse(caller, identity, request.csr);
+    const csr = this.#parse(caller, request.csr);
+    const identity = this.#allowed(caller, request, csr);
     try {
       const { chainPem, notAfterMs } = authority.issueWorkload(identity, csr.spki, this.#ttlMs(request));
       issued();
@@ -66,11 +66,14 @@ export class CertificateService {
     }
   }
 
-  /** The identity that was asked for, if the caller may have it; without one it is the caller's own. */
-  #allowed(caller: Caller, request: IstioCertificateRequest): SpiffeId {
+  /**
+   * The identity that was asked for, if the caller may have it: by the metadata, or by the request itself, as a ztunnel
+   * that serves one workload does. Without either it is the caller's own.
+   */
+  #allowed(caller: Caller, request: IstioCertificateRequest, csr: CertificateRequest): SpiffeId {
     const { trustDomain, gate, hasIdentityOnNode } = this.#options;
     const { namespace, serviceAccount, node } = caller;
-    const asked = request.metadata?.ImpersonatedIdentity;
+    const asked = request.metadata?.ImpersonatedIdentity ?? csr.uris[0];
     const identity = asked === undefined ? formatSpiffeId({ trustDomain, namespace, serviceAccount }) : asked;
     const parts = typeof identity === 'string' ? tryParseSpiffeId(identity) : null;
     if (typeof identity !== 'string' || parts === null) {
@@ -94,24 +97,17 @@ export class CertificateService {
         Code.Unauthenticated,
       );
     }
-    return identity;
+    const other = csr.uris.find((uri) => uri !== identity);
+    if (other === undefined) return identity;
+    throw gate.refuse(call, `node ${node} asks for ${identity} with a request for ${other}`, Code.InvalidArgument);
   }
 
-  #parse(caller: Caller, identity: SpiffeId, pem: string): CertificateRequest {
-    const { gate } = this.#options;
-    let csr: CertificateRequest;
+  #parse(caller: Caller, pem: string): CertificateRequest {
     try {
-      csr = parseCsr(pem);
+      return parseCsr(pem);
     } catch (error) {
-      throw gate.refuse(call, `node ${caller.node}: ${messageOf(error)}`, Code.InvalidArgument);
+      throw this.#options.gate.refuse(call, `node ${caller.node}: ${messageOf(error)}`, Code.InvalidArgument);
     }
-    const other = csr.uris.find((uri) => uri !== identity);
-    if (other === undefined) return csr;
-    throw gate.refuse(
-      call,
-      `node ${caller.node} asks for ${identity} with a request for ${other}`,
-      Code.InvalidArgument,
-    );
   }
 
   #ttlMs(request: IstioCertificateRequest): number {

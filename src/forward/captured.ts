@@ -1,7 +1,8 @@
 // A connection that capture delivered: its stream, and the addresses that it was made from and to.
 import type { Socket } from 'node:net';
 import { canonicalIp } from '../base/ip.ts';
-import { acceptedTcp, type TcpStream } from '../io/tcp-stream.ts';
+import { acceptedTcp } from '../io/accept-tcp.ts';
+import type { TcpStream } from '../io/tcp-stream.ts';
 
 export interface Captured {
   readonly stream: TcpStream;

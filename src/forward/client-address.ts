@@ -89,11 +89,10 @@ export class ClientAddresses {
   }
 }
 
-/** Why the kernel did not let it bind: the port, or the address; null when it did, and the rest failed. */
+/** What the kernel did not let it have: the port, or the address; null when it had both, and the rest failed. */
 function refusalOf(error: MeshError): 'port' | 'address' | null {
-  const { code, syscall } = (error.cause ?? {}) as NodeJS.ErrnoException;
-  if (code === 'EADDRINUSE') return 'port';
-  if (code === 'EADDRNOTAVAIL') return syscall === 'bind' ? 'address' : 'port';
+  const { code } = (error.cause ?? {}) as NodeJS.ErrnoException;
+  if (code === 'EADDRINUSE' || code === 'EADDRNOTAVAIL') return 'port';
   return code === 'EINVAL' || code === 'EACCES' || code === 'EPERM' ? 'address' : null;
 }
 

@@ -34,7 +34,22 @@ export function requestFault(headers: readonly string[]): string {
     return headerOf(headers, ':authority') === '' ? 'CONNECT without :authority' : '';
   }
   if (headerOf(headers, ':method') === '' || headerOf(headers, ':scheme') === '') return 'no :method or :scheme';
-  return headerOf(headers, ':path') === '' ? 'no :path' : '';
+  if (headerOf(headers, ':path') === '') return 'no :path';
+  return contentLengthOf(headers) === contentLengthWrong ? 'content-length' : '';
+}
+
+const contentLengthWrong = -2;
+
+/** Returns what content-length says; -1 when there is none, -2 when it is no number or two (RFC 9110 §8.6). */
+export function contentLengthOf(headers: readonly string[]): number {
+  let found = '';
+  for (let i = 0; i + 1 < headers.length; i += 2) {
+    if (headers[i] !== 'content-length') continue;
+    const value = headers[i + 1]!;
+    if (!/^[0-9]{1,15}$/.test(value) || (found !== '' && found !== value)) return contentLengthWrong;
+    found = value;
+  }
+  return found === '' ? -1 : Number(found);
 }
 
 /** Returns what is wrong with the headers of a response, '' when nothing is. */

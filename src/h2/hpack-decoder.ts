@@ -32,6 +32,11 @@ export class HpackDecoder {
     this.#listLimit = listLimit;
   }
 
+  /** What the dynamic table holds, counted as RFC 7541 §4.1 does. */
+  get tableBytes(): number {
+    return this.#tableSize;
+  }
+
   /** Returns the list of one whole block. Throws ProtocolError(CompressionError); then the connection must end. */
   decode(block: Buffer): string[] {
     this.#block = block;

@@ -21,7 +21,8 @@ interface Tables {
   readonly mayEnd: Uint8Array;
 }
 
-function codeLengths(): number[] {
+/** Bits of the code of each byte value, and of the end of a string at 256 (RFC 7541, appendix B). */
+export function huffmanCodeLengths(): number[] {
   return lengthRuns.split(' ').flatMap((run) => {
     const [length = '', count = '1'] = run.split('*');
     return Array.from({ length: Number(count) }, () => Number(length));
@@ -29,7 +30,7 @@ function codeLengths(): number[] {
 }
 
 function buildTables(): Tables {
-  const lengths = codeLengths();
+  const lengths = huffmanCodeLengths();
   // A binary tree: children[2n + bit] is a node, or ~symbol at a leaf.
   const children: number[] = [0, 0];
   const mayEnd = new Uint8Array(256);

@@ -2,12 +2,13 @@
 // The state of the connection as a whole is the session's (`SessionCore`).
 import { Took } from '../io/byte-stream.ts';
 import type { OutQueue } from '../io/out-queue.ts';
+import { ClosedStreams } from './closed-streams.ts';
 import { defaultWindowBytes, ErrorCode } from './constants.ts';
 import { FloodGuard, type FloodKind } from './flood.ts';
 import { ReceiveWindow, type SendWindow } from './flow.ts';
 import type { FrameSink } from './frame-parser.ts';
 import { writePing, writeRstStream, writeSettings, writeWindowUpdate } from './frame-writer.ts';
-import { headerOf, requestFault, responseFault, trailersFault } from './header-check.ts';
+import { contentLengthOf, headerOf, requestFault, responseFault, trailersFault } from './header-check.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
 import { ProtocolError } from './protocol-error.ts';
 import type { SessionEvents, SessionLimits } from './session-options.ts';
@@ -50,6 +51,7 @@ export class SessionFrames implements FrameSink {
   /** Highest stream id of the peer. */
   lastPeerStreamId = 0;
   readonly #core: SessionCore;
+  readonly #closed = new ClosedStreams();
   readonly #decoder: HpackDecoder;
   readonly #flood: FloodGuard;
   readonly #receiveWindow: ReceiveWindow;
@@ -77,11 +79,13 @@ export class SessionFrames implements FrameSink {
     const stream = this.#core.streams.get(streamId);
     this.#current = null;
     this.#currentEmpty = dataBytes === 0;
-    if (stream === undefined) this.#checkNotIdle(streamId, 'DATA');
+    if (stream === undefined) this.#lateData(streamId);
     else if (stream.remoteEnded) this.#streamError(stream, ErrorCode.StreamClosed, 'DATA after END_STREAM');
     else if (!stream.headersReceived) this.#streamError(stream, ErrorCode.ProtocolError, 'DATA before HEADERS');
     else if (!stream.receiveWindow.receive(flowBytes)) {
       this.#streamError(stream, ErrorCode.FlowControlError, 'more DATA than the window allows');
+    } else if (stream.contentLeft >= 0 && !this.#countContent(stream, dataBytes)) {
+      this.#streamError(stream, ErrorCode.ProtocolError, 'more DATA than content-length says');
     } else {
       this.#current = stream;
       if (flowBytes > dataBytes) this.#core.credit(stream, flowBytes - dataBytes);
@@ -95,7 +99,7 @@ export class SessionFrames implements FrameSink {
   onDataEnd(_streamId: number, endStream: boolean): void {
     const stream = this.#current;
     this.#current = null;
-    if (endStream && stream !== null) stream.receiveEnd();
+    if (endStream && stream !== null) this.#receiveEnd(stream);
     else if (this.#currentEmpty) this.#count('empty');
   }
 
@@ -122,7 +126,7 @@ export class SessionFrames implements FrameSink {
     }
     stream.headersReceived = true;
     stream.events.onHeaders(stream, headers, endStream);
-    if (endStream) stream.receiveEnd();
+    if (endStream) this.#receiveEnd(stream);
   }
 
   onRstStream(streamId: number, code: number): void {
@@ -190,11 +194,11 @@ export class SessionFrames implements FrameSink {
   /** HEADERS on a stream that we do not have: a request, or something late. */
   #onNewHeaders(streamId: number, headers: string[], endStream: boolean): void {
     if (this.#core.client || streamId <= this.lastPeerStreamId) {
-      this.#checkNotIdle(streamId, 'HEADERS');
-      this.#count('empty');
+      this.#lateHeaders(streamId);
       return;
     }
     if (streamId % 2 === 0) throw new ProtocolError(ErrorCode.ProtocolError, 'a client stream with an even id');
+    this.#closed.opened(streamId, this.lastPeerStreamId === 0 ? -1 : this.lastPeerStreamId);
     this.lastPeerStreamId = streamId;
     if (streamId > this.#core.goawayLast) {
       this.#reset(streamId, ErrorCode.RefusedStream);
@@ -218,8 +222,39 @@ export class SessionFrames implements FrameSink {
       stream.abort(ErrorCode.NoError);
       return;
     }
+    if (headerOf(headers, ':method') !== 'CONNECT') stream.contentLeft = contentLengthOf(headers);
     this.#core.events.onStream(stream, headers, endStream);
-    if (endStream) stream.receiveEnd();
+    if (endStream) this.#receiveEnd(stream);
+  }
+
+  /** Of a stream that we reset: the peer had not seen it yet. Of one that it closed: it must not be sent. */
+  #lateData(streamId: number): void {
+    this.#checkNotIdle(streamId, 'DATA');
+    if (this.#closed.wasReset(streamId)) return;
+    this.#count('reset');
+    this.#reset(streamId, ErrorCode.StreamClosed);
+  }
+
+  #lateHeaders(streamId: number): void {
+    this.#checkNotIdle(streamId, 'HEADERS');
+    this.#count('empty');
+    // A server's answer may cross with our reset at any time; a client that sends headers twice is beyond repair.
+    if (this.#core.client || this.#closed.wasReset(streamId)) return;
+    if (this.#closed.wasSkipped(streamId))
+      throw new ProtocolError(ErrorCode.ProtocolError, 'a stream id that went back');
+    throw new ProtocolError(ErrorCode.StreamClosed, 'HEADERS on a closed stream');
+  }
+
+  /** False when the peer sends more than it said. */
+  #countContent(stream: H2Stream, bytes: number): boolean {
+    stream.contentLeft -= bytes;
+    return stream.contentLeft >= 0;
+  }
+
+  #receiveEnd(stream: H2Stream): void {
+    if (stream.contentLeft > 0)
+      this.#streamError(stream, ErrorCode.ProtocolError, 'less DATA than content-length says');
+    else stream.receiveEnd();
   }
 
   /** Frames on streams that have ended are late; on streams that never began they are an error of the connection. */
@@ -237,7 +272,13 @@ export class SessionFrames implements FrameSink {
     this.#core.forget(stream);
   }
 
+  /** We are about to reset a stream: what the peer has sent by then will still come. */
+  resetByUs(streamId: number): void {
+    this.#closed.reset(streamId);
+  }
+
   #reset(streamId: number, code: number): void {
+    this.#closed.reset(streamId);
     this.#core.control((out) => writeRstStream(out, streamId, code));
   }
 

@@ -4,10 +4,11 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import http2 from 'node:http2';
 import { type AddressInfo, createServer, type Server } from 'node:net';
-import { after, afterEach, describe, it } from 'node:test';
+import { after, afterEach, before, describe, it } from 'node:test';
+import { acceptedTcp } from '../io/accept-tcp.ts';
 import { type ByteStream, Took } from '../io/byte-stream.ts';
 import { connectTcp } from '../io/connect-tcp.ts';
-import { acceptedTcp } from '../io/tcp-stream.ts';
+import { chooseTcpBackend } from '../io/tcp-self-test.ts';
 import { Recorder } from '../io/testing-recorder.ts';
 import { headerOf } from './header-check.ts';
 import { H2Session } from './session.ts';
@@ -172,6 +173,8 @@ const variants: [string, { settings?: http2.Settings; paddingStrategy?: number }
 ];
 
 describe('session against node:http2', () => {
+  before(() => chooseTcpBackend());
+
   after(() => assert.equal(cleanUps.length, 0));
 
   for (const [what, nodeSide, ourSide] of variants) {

@@ -125,12 +125,56 @@ describe('session against a peer that breaks the protocol', () => {
   ];
   for (const [what, frames, code] of streamClosed) {
     it(`ends the connection for ${what}`, async () => {
-      const { wire, closed } = await started('server', { settings: { connectionWindowBytes: 65_535 } });
+      const options = { settings: { connectionWindowBytes: 65_535 }, nowMs: () => 0 };
+      const { wire, closed } = await started('server', options);
       wire.feed(...frames);
       const sent = await wire.sent();
       assert.equal(goawayCode(sent), code);
       assert.equal(closed[0]!.error!.code, 'H2_PROTOCOL');
       assert.equal(wire.ended, true);
+    });
+  }
+
+  const post = (id: number, contentLength: string): Buffer =>
+    headers(id, [':method', 'POST', ':scheme', 'http', ':path', '/', 'content-length', contentLength]);
+
+  const onClosed: [string, Buffer[], number][] = [
+    ['HEADERS on a stream that it has reset', [connect(1), rst(1, 8), connect(1)], ErrorCode.StreamClosed],
+    ['HEADERS on a stream id that it passed over', [connect(5), connect(3)], ErrorCode.ProtocolError],
+  ];
+  for (const [what, frames, code] of onClosed) {
+    it(`ends the connection for ${what}`, async () => {
+      const { wire, closed } = await started('server');
+      wire.feed(...frames);
+      assert.equal(goawayCode(await wire.sent()), code);
+      assert.equal(closed.length, 1);
+    });
+  }
+
+  it('answers DATA on a stream that the peer has reset with STREAM_CLOSED', async () => {
+    const { wire, closed } = await started('server');
+    wire.feed(connect(1), rst(1, 8), data(1, 1));
+    assert.equal(resetCode(await wire.sent(), 1), ErrorCode.StreamClosed);
+    assert.equal(closed.length, 0);
+  });
+
+  const lengths: [string, Buffer[], number | undefined][] = [
+    ['just as much', [post(1, '5'), data(1, 2), data(1, 3, Flag.EndStream)], undefined],
+    ['more DATA than it says', [post(1, '5'), data(1, 6)], ErrorCode.ProtocolError],
+    ['less DATA than it says', [post(1, '5'), data(1, 4, Flag.EndStream)], ErrorCode.ProtocolError],
+    ['no number', [post(1, '5x')], ErrorCode.ProtocolError],
+    [
+      'a CONNECT, where it says nothing',
+      [headers(1, [':method', 'CONNECT', ':authority', 'a:1', 'content-length', '1']), data(1, 9)],
+      undefined,
+    ],
+  ];
+  for (const [what, frames, code] of lengths) {
+    it(`holds a request to its content-length: ${what}`, async () => {
+      const { wire, closed } = await started('server');
+      wire.feed(...frames);
+      assert.equal(resetCode(await wire.sent(), 1), code);
+      assert.equal(closed.length, 0);
     });
   }
 

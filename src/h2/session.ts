@@ -185,9 +185,9 @@ export class H2Session implements StreamHost, SessionCore {
     this.#drainTimer = setTimeout(() => this.#drainNoticed(), drainNoticeMs);
   }
 
-  /** Ends the session now, with GOAWAY(NO_ERROR); streams that still run are lost. */
-  close(): void {
-    this.#end(ErrorCode.NoError, this.streams.size === 0 ? null : this.#lost('closed'));
+  /** Ends the session now, with GOAWAY(NO_ERROR); streams that still run are lost, for `reason`. */
+  close(reason = 'closed'): void {
+    this.#end(ErrorCode.NoError, this.streams.size === 0 ? null : this.#lost(reason));
   }
 
   /** Ends the session without a word. */
@@ -236,6 +236,7 @@ export class H2Session implements StreamHost, SessionCore {
   }
 
   sendReset(stream: H2Stream, code: number): void {
+    this.#frames.resetByUs(stream.id);
     this.control((out) => writeRstStream(out, stream.id, code));
   }
 

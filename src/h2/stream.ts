@@ -50,6 +50,8 @@ export class H2Stream implements ByteStream {
   /** Response (server) or request (client) headers are out. */
   headersSent = false;
   headersReceived = false;
+  /** Bytes that must still come before the end, by the request's content-length; -1 when nothing is said. */
+  contentLeft = -1;
   /** The peer has sent END_STREAM. */
   remoteEnded = false;
   events: StreamEvents;

@@ -1,8 +1,13 @@
 // Opens a plain TCP connection as a ByteStream, with a deadline of its own.
-import { connect, type NetConnectOpts, type TcpNetConnectOpts } from 'node:net';
+import { connect, isIP, type NetConnectOpts, type TcpNetConnectOpts } from 'node:net';
 import { MeshError, messageOf } from '../base/errors.ts';
+import { DeadlineEntry, DeadlineLists } from './deadlines.ts';
+import { rawBinding } from './raw-handles.ts';
+import { RawConnect } from './raw-stream.ts';
 import { ReadMemory } from './read-memory.ts';
-import { ReadPort, TcpStream, type TcpStreamOptions } from './tcp-stream.ts';
+import { ReadPort, SocketStream } from './socket-stream.ts';
+import { tcpBackend } from './tcp-backend.ts';
+import type { TcpStream, TcpStreamOptions } from './tcp-stream.ts';
 
 export interface ConnectTcpOptions extends TcpStreamOptions {
   /** An address; names are not looked up here. */
@@ -16,15 +21,79 @@ export interface ConnectTcpOptions extends TcpStreamOptions {
   readonly timeoutMs: number;
 }
 
+type ConnectCallback = (error: MeshError | null, stream: TcpStream | null) => void;
+type Opened = (error: Error | null, stream: TcpStream | null) => void;
+
 /**
  * Connects and calls back exactly once with a stream that reads nothing before `start`, or with `CONNECT_FAILED`
  * (refused, unreachable) or `CONNECT_TIMEOUT`. Returns a function that gives up; after it the callback is not called.
  */
-export function connectTcp(
-  options: ConnectTcpOptions,
-  callback: (error: MeshError | null, stream: TcpStream | null) => void,
-): () => void {
-  const address = hostPort(options.host, options.port);
+export function connectTcp(options: ConnectTcpOptions, callback: ConnectCallback): () => void {
+  return new Connecting(options, callback).cancel;
+}
+
+/** Opens with raw handles, whatever the back end of the thread is: for its self-test. */
+export function connectRaw(options: ConnectTcpOptions, callback: ConnectCallback): () => void {
+  return new Connecting(options, callback, true).cancel;
+}
+
+const deadlines = new DeadlineLists();
+
+class Connecting extends DeadlineEntry {
+  readonly #options: ConnectTcpOptions;
+  readonly #callback: ConnectCallback;
+  readonly #giveUp: () => void;
+  #settled = false;
+
+  constructor(options: ConnectTcpOptions, callback: ConnectCallback, isRaw = tcpBackend().name === 'raw') {
+    super();
+    this.#options = options;
+    this.#callback = callback;
+    deadlines.of(options.timeoutMs).set(this);
+    const raw = isRaw && isIP(options.host) !== 0 ? rawBinding() : null;
+    const opened: Opened = (error, stream) => this.#opened(error, stream);
+    if (raw === null) {
+      this.#giveUp = connectSocket(options, opened);
+    } else {
+      const attempt = new RawConnect(raw, options, opened);
+      this.#giveUp = () => attempt.cancel();
+    }
+  }
+
+  readonly cancel = (): void => {
+    if (this.#settled) return;
+    this.#settle();
+    this.#giveUp();
+  };
+
+  onDeadline(): void {
+    if (this.#settled) return;
+    this.#settle();
+    this.#giveUp();
+    const { host, port, timeoutMs } = this.#options;
+    this.#callback(new MeshError('CONNECT_TIMEOUT', { address: hostPort(host, port), timeoutMs }), null);
+  }
+
+  #opened(error: Error | null, stream: TcpStream | null): void {
+    if (this.#settled) return;
+    this.#settle();
+    if (error === null) {
+      this.#callback(null, stream);
+      return;
+    }
+    const address = hostPort(this.#options.host, this.#options.port);
+    const reason = messageOf(error);
+    this.#callback(new MeshError('CONNECT_FAILED', { address, reason }, { cause: error }), null);
+  }
+
+  #settle(): void {
+    this.#settled = true;
+    this.deadlineList?.lift(this);
+  }
+}
+
+/** By `net.connect`. Returns what gives up. */
+function connectSocket(options: ConnectTcpOptions, opened: Opened): () => void {
   const port = new ReadPort(new ReadMemory(options.memory ?? 'shared'));
   const target: TcpNetConnectOpts & { onread: unknown } = {
     host: options.host,
@@ -39,36 +108,17 @@ export function connectTcp(
   if (options.fd !== undefined) Object.assign(target, { fd: options.fd, pauseOnCreate: true });
   const socket = connect(target as NetConnectOpts);
   socket.pause();
-  let settled = false;
-  const settle = (error: MeshError | null): void => {
-    if (settled) return;
-    settled = true;
-    clearTimeout(timer);
-    socket.off('connect', onConnect);
-    if (error !== null) {
-      socket.destroy();
-      callback(error, null);
-      return;
-    }
-    socket.off('error', onError);
-    port.stream = new TcpStream(socket, port.memory, options, null);
-    callback(null, port.stream);
-  };
-  const onConnect = (): void => settle(null);
-  const onError = (error: Error): void =>
-    settle(new MeshError('CONNECT_FAILED', { address, reason: messageOf(error) }, { cause: error }));
-  const timer = setTimeout(
-    () => settle(new MeshError('CONNECT_TIMEOUT', { address, timeoutMs: options.timeoutMs })),
-    options.timeoutMs,
-  );
-  socket.on('connect', onConnect);
-  socket.on('error', onError);
-  return () => {
-    if (settled) return;
-    settled = true;
-    clearTimeout(timer);
+  const onError = (error: Error): void => {
     socket.destroy();
+    opened(error, null);
   };
+  socket.on('error', onError);
+  socket.once('connect', () => {
+    port.stream = new SocketStream(socket, port.memory, options, null);
+    socket.off('error', onError);
+    opened(null, port.stream);
+  });
+  return () => socket.destroy();
 }
 
 /** `ADDRESS:PORT`, IPv6 in brackets. */

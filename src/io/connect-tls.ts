@@ -3,7 +3,7 @@ import { type ConnectionOptions, connect, type SecureContext, type TLSSocket } f
 import { MeshError, messageOf } from '../base/errors.ts';
 import { hostPort } from './connect-tcp.ts';
 import { type OnRead, ReadMemory, tlsReadBytes } from './read-memory.ts';
-import { peerUris, sessionFault } from './tls-peer.ts';
+import { peerNotAfterMs, peerUris, sessionFault } from './tls-peer.ts';
 import { TlsStream } from './tls-stream.ts';
 
 export interface ConnectTlsOptions {
@@ -23,6 +23,8 @@ export interface TlsConnected {
   readonly stream: TlsStream;
   /** URI SANs of the verified certificate. */
   readonly uris: readonly string[];
+  /** When that certificate ends, in milliseconds since the epoch. */
+  readonly notAfterMs: number;
 }
 
 /**
@@ -54,7 +56,7 @@ export function connectTls(
     }
     socket.pause();
     stream = new TlsStream(socket, null, memory);
-    callback(null, { stream, uris });
+    callback(null, { stream, uris, notAfterMs: peerNotAfterMs(socket) });
   };
   const fail = (reason: string, cause: unknown): void =>
     settle(new MeshError(connected ? 'TLS_FAILED' : 'CONNECT_FAILED', { address, reason }, { cause }), []);

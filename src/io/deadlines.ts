@@ -76,3 +76,25 @@ export class Deadlines {
     this.#arm();
   }
 }
+
+/** Lists by duration, rounded up to two digits: at most 90 of them per power of ten. */
+export class DeadlineLists {
+  readonly #lists = new Map<number, Deadlines>();
+
+  /** The list whose entries have `exactMs`, or a little more. */
+  of(exactMs: number): Deadlines {
+    let step = 1;
+    while (exactMs >= step * 100) step *= 10;
+    const durationMs = Math.ceil(exactMs / step) * step;
+    let list = this.#lists.get(durationMs);
+    if (list === undefined) {
+      list = new Deadlines(durationMs);
+      this.#lists.set(durationMs, list);
+    }
+    return list;
+  }
+
+  close(): void {
+    for (const list of this.#lists.values()) list.close();
+  }
+}

@@ -5,9 +5,14 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { it } from 'node:test';
 
-const files = ['tcp-stream.test.ts', '../tunnel/tunnel.test.ts', '../h2/session-node.test.ts'];
+const files = [
+  'tcp-stream.test.ts',
+  '../tunnel/tunnel.test.ts',
+  '../h2/session-node.test.ts',
+  '../../test/direct/tunnel.test.ts',
+];
 
-it('streams and tunnels work with documented APIs alone', { timeout: 30_000 }, async () => {
+it('streams and tunnels work with documented APIs alone', { timeout: 60_000 }, async () => {
   const args = ['--test', '--test-reporter=tap', ...files.map((file) => join(import.meta.dirname, file))];
   const env = { ...process.env, AMBIENT_DOCUMENTED_IO: '1' };
   // The runner must not take this for a part of its own run.

@@ -6,7 +6,7 @@ import { MeshError, messageOf } from '../base/errors.ts';
 import { adoptTlsReads } from './adopt.ts';
 import type { TlsConnected } from './connect-tls.ts';
 import { ReadMemory, tlsReadBytes } from './read-memory.ts';
-import { clientVerifyFault, peerUris } from './tls-peer.ts';
+import { clientVerifyFault, peerNotAfterMs, peerUris } from './tls-peer.ts';
 import { TlsStream } from './tls-stream.ts';
 
 export interface ServeTlsOptions {
@@ -51,7 +51,7 @@ export function serveTls(
     }
     socket.pause();
     stream = serverStream(socket, raw);
-    callback(null, { stream, uris });
+    callback(null, { stream, uris, notAfterMs: peerNotAfterMs(socket) });
   };
   const fail = (reason: string, cause?: unknown): void =>
     settle(new MeshError('TLS_FAILED', { address: options.address, reason }, { cause }), []);

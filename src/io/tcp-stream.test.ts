@@ -4,9 +4,11 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { isMeshError } from '../base/errors.ts';
+import { acceptedTcp } from './accept-tcp.ts';
 import { Took } from './byte-stream.ts';
 import { connectTcp } from './connect-tcp.ts';
-import { acceptedTcp, type TcpStream } from './tcp-stream.ts';
+import { chooseTcpBackend } from './tcp-self-test.ts';
+import type { TcpStream } from './tcp-stream.ts';
 import { Recorder } from './testing-recorder.ts';
 
 async function listen(onSocket: (socket: Socket) => void): Promise<{ server: Server; port: number }> {
@@ -30,6 +32,8 @@ describe('tcp stream', () => {
   const accepted: TcpStream[] = [];
   const waiters: ((stream: TcpStream) => void)[] = [];
   before(async () => {
+    const { name, reason } = await chooseTcpBackend();
+    assert.equal(name, process.env.AMBIENT_DOCUMENTED_IO === '1' ? 'socket' : 'raw', reason);
     ({ server, port } = await listen((socket) => {
       const stream = acceptedTcp(socket);
       const waiter = waiters.shift();

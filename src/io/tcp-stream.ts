@@ -1,11 +1,11 @@
-// A plain TCP connection as a ByteStream: a pod's connection, in or out. Reads go through `onread` into memory that the
-// thread's sockets share; writes are copied into slabs, small ones sent at once, larger ones gathered per loop turn.
+// A plain TCP connection as a ByteStream: a pod's connection, in or out. Reads go into memory that the thread's
+// connections share; writes are copied into slabs, small ones sent at once, larger ones gathered per loop turn.
+// What does the reading and writing is a back end: `socket-stream.ts` or `raw-stream.ts`.
 import type { Socket } from 'node:net';
 import { MeshError } from '../base/errors.ts';
-import { adopt } from './adopt.ts';
 import { type ByteStream, type ByteStreamHandler, Took } from './byte-stream.ts';
 import { OutQueue } from './out-queue.ts';
-import { type OnRead, ReadMemory, type ReadMemoryKind } from './read-memory.ts';
+import type { ReadMemory, ReadMemoryKind } from './read-memory.ts';
 import { slabBytes } from './slabs.ts';
 import { closeErrorOf, idleHandler, isReset } from './stream-end.ts';
 
@@ -24,55 +24,52 @@ export interface TcpStreamOptions {
   readonly keepAliveMs?: number;
 }
 
-interface TcpAddresses {
+export interface TcpAddresses {
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly localAddress: string;
   readonly localPort: number;
 }
 
-const defaultHighWaterMarkBytes = 64 * 1024;
-const defaultKeepAliveMs = 180_000;
+/** The addresses of a socket, as Node says them. */
+export function addressesOf(socket: Socket): TcpAddresses {
+  return {
+    remoteAddress: socket.remoteAddress ?? '',
+    remotePort: socket.remotePort ?? 0,
+    localAddress: socket.localAddress ?? '',
+    localPort: socket.localPort ?? 0,
+  };
+}
 
-/** A connected socket as a stream; `acceptedTcp` and `connectTcp` make it. Addresses are the socket's own words. */
-export class TcpStream implements ByteStream {
+const defaultHighWaterMarkBytes = 64 * 1024;
+export const defaultKeepAliveMs = 180_000;
+
+/** A TCP connection; `acceptedTcp` and `connectTcp` make it. Addresses are the kernel's own words. */
+export abstract class TcpStream implements ByteStream {
   bytesRead = 0;
   bytesWritten = 0;
-  readonly #socket: Socket;
-  readonly #memory: ReadMemory;
-  #addresses: TcpAddresses | null;
+  protected readonly memory: ReadMemory;
+  protected finSent = false;
   readonly #highWaterMarkBytes: number;
   readonly #out = new OutQueue();
+  #addresses: TcpAddresses | null;
   #handler: ByteStreamHandler = idleHandler;
   #started = false;
   #userPaused = true;
   #flushArmed = false;
   #pausedWriter = false;
   #ending = false;
-  #finSent = false;
   #closed = false;
   #closeReported = false;
   #endSeen = false;
   #endReported = false;
   #error: Error | null = null;
 
-  /**
-   * Use `acceptedTcp` or `connectTcp`. `addresses` are those of an accepted connection, null to ask the kernel when
-   * asked.
-   */
-  constructor(socket: Socket, memory: ReadMemory, options: TcpStreamOptions, addresses: TcpAddresses | null) {
-    this.#socket = socket;
+  /** `addresses` are those of an accepted connection, null to ask the kernel when asked. */
+  constructor(memory: ReadMemory, options: TcpStreamOptions, addresses: TcpAddresses | null) {
+    this.memory = memory;
     this.#addresses = addresses;
-    this.#memory = memory;
     this.#highWaterMarkBytes = options.highWaterMarkBytes ?? defaultHighWaterMarkBytes;
-    socket.setNoDelay(true);
-    const keepAliveMs = options.keepAliveMs ?? defaultKeepAliveMs;
-    if (keepAliveMs > 0) socket.setKeepAlive(true, keepAliveMs);
-    socket.on('error', (error) => {
-      this.#error ??= error;
-    });
-    socket.on('end', () => this.#onEnd());
-    socket.on('close', () => this.#onClose());
   }
 
   get bufferedBytes(): number {
@@ -98,10 +95,10 @@ export class TcpStream implements ByteStream {
   start(handler: ByteStreamHandler): void {
     this.#handler = handler;
     if (this.#closed) {
-      process.nextTick(() => this.#reportClose());
+      process.nextTick(reportClose, this);
       return;
     }
-    if (this.#endSeen && !this.#endReported) process.nextTick(() => this.#reportEnd());
+    if (this.#endSeen && !this.#endReported) process.nextTick(reportEnd, this);
     if (this.#started) return;
     this.#started = true;
     this.resume();
@@ -130,46 +127,108 @@ export class TcpStream implements ByteStream {
   }
 
   reset(): void {
-    if (this.#closed || this.#socket.destroyed) return;
+    if (this.#closed) return;
     this.#ending = true;
-    // libuv refuses to reset while a FIN is under way. Closing is then all that is left: the kernel answers whatever
-    // the peer still sends with RST.
-    if (this.#finSent && !this.#socket.writableFinished) this.#socket.destroy();
-    else this.#socket.resetAndDestroy();
+    this.abortNow();
   }
 
   destroy(): void {
     this.#ending = true;
-    this.#socket.destroy();
+    this.closeNow();
   }
 
   pause(): void {
     this.#userPaused = true;
-    if (!this.#closed) this.#socket.pause();
+    if (!this.#closed) this.stopReading();
   }
 
   resume(): void {
     this.#userPaused = false;
-    if (this.#started && !this.#closed) this.#socket.resume();
+    if (this.#started && !this.#closed) this.startReading();
   }
 
-  /** Bytes have been read, by `onread` or by 'data'; false stops reading. */
+  // ---- of the back end ----
+
+  /** Hands `bytes` to the kernel. True when it has taken all; else `sent` follows, once, unless the stream fails. */
+  protected abstract send(bytes: Buffer): boolean;
+  /** FIN. Called once, when nothing is left to write. */
+  protected abstract sendFin(): void;
+  /** Closes with a RST where that is possible; idempotent. `onClosed` follows. */
+  protected abstract abortNow(): void;
+  /** Closes; idempotent. `onClosed` follows. */
+  protected abstract closeNow(): void;
+  protected abstract startReading(): void;
+  protected abstract stopReading(): void;
+  /** Nothing can be sent any more. */
+  protected abstract get gone(): boolean;
+  protected abstract readAddresses(): TcpAddresses;
+
+  /** Bytes have been read; false stops reading. */
   received(chunk: Buffer): boolean {
     this.bytesRead += chunk.length;
     const took = this.#handler.onData(chunk);
-    if (took & Took.Retained && !this.#memory.retain()) {
-      this.#error ??= new MeshError('INTERNAL', {
-        reason: 'a handler kept memory that all sockets of the thread share',
-      });
-      this.#socket.destroy();
+    if (took & Took.Retained && !this.memory.retain()) {
+      this.fail(
+        new MeshError('INTERNAL', { reason: 'a handler kept memory that all connections of the thread share' }),
+      );
       return false;
     }
     if (took & Took.Pause) this.#userPaused = true;
     return !this.#userPaused;
   }
 
+  /** The write that `send` left under way has finished. */
+  protected sent(): void {
+    if (this.#closed || !this.#out.writing) return;
+    this.#out.settle();
+    this.#flush();
+  }
+
+  /** The peer sends no more. */
+  protected onReadEnd(): void {
+    this.#endSeen = true;
+    this.reportEnd();
+  }
+
+  /** The connection is broken: the first reason counts. `onClosed` follows. */
+  protected fail(error: Error): void {
+    this.#error ??= error;
+    this.closeNow();
+  }
+
+  protected onClosed(): void {
+    this.#closed = true;
+    this.#out.clear();
+    if (this.#started) this.reportClose();
+  }
+
+  // ---- for ticks and immediates alone ----
+
+  flushTurn(): void {
+    this.#flushArmed = false;
+    if (!this.#closed && !this.#out.writing) this.#flush();
+  }
+
+  drained(): void {
+    if (!this.#closed && !this.#ending && !this.#pausedWriter) this.#handler.onDrain();
+  }
+
+  reportEnd(): void {
+    if (!this.#started || this.#endReported || this.#closed) return;
+    this.#endReported = true;
+    this.#handler.onEnd();
+  }
+
+  reportClose(): void {
+    if (this.#closeReported) return;
+    this.#closeReported = true;
+    this.#handler.onClose(closeErrorOf(this.#error), isReset(this.#error));
+  }
+
+  // ---- inside ----
+
   #known(): TcpAddresses {
-    this.#addresses ??= addressesOf(this.#socket);
+    this.#addresses ??= this.readAddresses();
     return this.#addresses;
   }
 
@@ -179,28 +238,14 @@ export class TcpStream implements ByteStream {
     setImmediate(flushArmed, this);
   }
 
-  /** For the immediate alone. */
-  flushTurn(): void {
-    this.#flushArmed = false;
-    if (!this.#closed && !this.#out.writing) this.#flush();
-  }
-
   #flush(): void {
     for (let bytes = this.#out.next(); bytes !== null; bytes = this.#out.next()) {
-      if (this.#socket.destroyed) return;
-      this.#socket.write(bytes, this.#onWritten);
+      if (this.gone || !this.send(bytes)) return;
       // The usual case: the kernel took it all inside the call.
-      if (this.#socket.writableLength > 0) return;
       this.#out.settle();
     }
     this.#onEmpty();
   }
-
-  readonly #onWritten = (error?: Error | null): void => {
-    if (error || !this.#out.writing || this.#socket.writableLength > 0) return;
-    this.#out.settle();
-    this.#flush();
-  };
 
   #onEmpty(): void {
     if (this.#ending) this.#sendFin();
@@ -210,38 +255,10 @@ export class TcpStream implements ByteStream {
     process.nextTick(reportDrain, this);
   }
 
-  /** For the tick alone. */
-  drained(): void {
-    if (!this.#closed && !this.#ending && !this.#pausedWriter) this.#handler.onDrain();
-  }
-
   #sendFin(): void {
-    if (this.#finSent || this.#socket.destroyed) return;
-    this.#finSent = true;
-    this.#socket.end();
-  }
-
-  #onEnd(): void {
-    this.#endSeen = true;
-    this.#reportEnd();
-  }
-
-  #reportEnd(): void {
-    if (!this.#started || this.#endReported || this.#closed) return;
-    this.#endReported = true;
-    this.#handler.onEnd();
-  }
-
-  #onClose(): void {
-    this.#closed = true;
-    this.#out.clear();
-    if (this.#started) this.#reportClose();
-  }
-
-  #reportClose(): void {
-    if (this.#closeReported) return;
-    this.#closeReported = true;
-    this.#handler.onClose(closeErrorOf(this.#error), isReset(this.#error));
+    if (this.finSent || this.gone) return;
+    this.finSent = true;
+    this.sendFin();
   }
 }
 
@@ -253,53 +270,10 @@ function reportDrain(stream: TcpStream): void {
   stream.drained();
 }
 
-/** What `onread` of a socket is, before the stream that it feeds exists. */
-export class ReadPort {
-  readonly memory: ReadMemory;
-  stream: TcpStream | null = null;
-  readonly onread: OnRead;
-
-  constructor(memory: ReadMemory) {
-    this.memory = memory;
-    this.onread = {
-      buffer: () => memory.current(),
-      callback: (bytes, chunk) => {
-        const whole = chunk as Buffer;
-        return this.stream?.received(bytes === whole.length ? whole : whole.subarray(0, bytes)) ?? false;
-      },
-    };
-  }
+function reportEnd(stream: TcpStream): void {
+  stream.reportEnd();
 }
 
-/**
- * Wraps a socket that a `net.Server` accepted (which should have `pauseOnConnect` and `allowHalfOpen`).
- * The caller must not use `socket` afterwards; its addresses are on the stream.
- */
-export function acceptedTcp(socket: Socket, options: TcpStreamOptions = {}): TcpStream {
-  // Asked before the handle moves: whoever accepted the socket has asked already, and Node remembers the answer.
-  const addresses = addressesOf(socket);
-  const port = new ReadPort(new ReadMemory(options.memory ?? 'shared'));
-  const adopted = adopt(socket, port.onread);
-  if (adopted !== null) {
-    port.stream = new TcpStream(adopted, port.memory, options, addresses);
-    return port.stream;
-  }
-  socket.pause();
-  socket.allowHalfOpen = true;
-  // 'data' chunks are fresh memory: whoever keeps one harms nobody.
-  const stream = new TcpStream(socket, new ReadMemory('own', 1), options, addresses);
-  socket.on('data', (chunk: Buffer) => {
-    if (!stream.received(chunk)) socket.pause();
-  });
-  socket.pause();
-  return stream;
-}
-
-function addressesOf(socket: Socket): TcpAddresses {
-  return {
-    remoteAddress: socket.remoteAddress ?? '',
-    remotePort: socket.remotePort ?? 0,
-    localAddress: socket.localAddress ?? '',
-    localPort: socket.localPort ?? 0,
-  };
+function reportClose(stream: TcpStream): void {
+  stream.reportClose();
 }

@@ -25,6 +25,11 @@ export function sessionFault(socket: TLSSocket): string {
   return socket.isSessionReused() ? 'a resumed session' : '';
 }
 
+/** Returns when the peer's certificate ends, in milliseconds since the epoch; 0 when it has shown none. */
+export function peerNotAfterMs(socket: TLSSocket): number {
+  return socket.getPeerX509Certificate()?.validToDate.getTime() ?? 0;
+}
+
 /** Returns the URI subject alternative names of the peer's certificate, in its order. */
 export function peerUris(socket: TLSSocket): string[] {
   return urisOf(socket.getPeerX509Certificate()?.subjectAltName ?? '');

@@ -2,7 +2,7 @@
 // does not use are counted, never silently dropped; a kind of the security API that it does not know is an error.
 
 import { didYouMean } from '../base/did-you-mean.ts';
-import type { MeshError } from '../base/errors.ts';
+import { isMeshError, MeshError } from '../base/errors.ts';
 import { formatPlace, placedError, readYaml, type YamlDocument } from '../config/yaml.ts';
 import {
   type Resource,
@@ -60,8 +60,8 @@ const listDepthMax = 4;
 
 /**
  * Reads manifests; an object without a namespace is in `default`.
- * @throws MeshError INPUT_UNREADABLE or CONFIG_INVALID with file, line and column in `details`, also for an object that
- * occurs twice.
+ * @throws MeshError INPUT_UNREADABLE or CONFIG_INVALID with file, line and column in `details`, and kind, namespace and
+ * name of the object where these can be read; also for an object that occurs twice.
  */
 export function readManifests(texts: readonly ManifestText[]): ManifestSet {
   const resources = new Map<string, Resource>();
@@ -128,7 +128,14 @@ function readResource(object: ObjectReader): Resource | string {
     const known = entry.versions.map((version) => (group === '' ? version : `${group}/${version}`));
     object.fail('apiVersion', `must be ${known.join(' or ')} for ${kind}, not "${apiVersion}"`);
   }
-  return entry.read(object, readMeta(object, apiVersion, entry));
+  const meta = readMeta(object, apiVersion, entry);
+  try {
+    return entry.read(object, meta);
+  } catch (error) {
+    if (!isMeshError(error)) throw error;
+    const { namespace, name } = meta;
+    throw new MeshError(error.code, { ...error.details, kind, namespace, name }, { cause: error });
+  }
 }
 
 function failSecurityKind(object: ObjectReader, kind: string): never {

@@ -4,6 +4,7 @@ import { type IncomingMessage, request } from 'node:http';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { type ErrorCode, errorTable, MeshError, messageOf } from '../base/errors.ts';
+import { readStandardInput } from '../base/standard-input.ts';
 import type {
   ApplyResult,
   LabDocument,
@@ -227,7 +228,7 @@ export function readDocuments(what: readonly (string | LabDocument)[]): LabDocum
 
 function readPath(file: string): LabDocument[] {
   try {
-    if (file === '-') return [{ file: '-', text: readFileSync(0, 'utf8') }];
+    if (file === '-') return [{ file: '-', text: readStandardInput() }];
     if (!statSync(file).isDirectory()) return [{ file, text: readFileSync(file, 'utf8') }];
     const names = readdirSync(file, { recursive: true, encoding: 'utf8' }).filter((name) =>
       /\.(ya?ml|json)$/.test(name),

@@ -17,6 +17,8 @@ export interface LabStatus {
     readonly proxyReady: boolean;
   }[];
   readonly pods: readonly LabPod[];
+  /** Faults that are in force, in words; see `lab fault`. */
+  readonly faults: readonly string[];
 }
 
 export interface LabPod {
@@ -75,18 +77,35 @@ export type LabPart =
   | { readonly kind: 'controller' }
   | { readonly kind: 'pod'; readonly namespace: string; readonly name: string; readonly container?: string };
 
-/** One fault of `lab fault`. A link fault stays until it is healed with `heal`. */
+/** A link that faults are put on: that of a node to the fabric, or of a pod to its node. */
+export type LabLink =
+  | { readonly node: string; readonly pod?: never }
+  | { readonly pod: { readonly namespace: string; readonly name: string }; readonly node?: never };
+
+/** One fault of `lab fault`. All but kill stay until `heal`. */
 export type LabFault =
-  /** The node's link to the fabric is down, or is up and faultless again. */
-  | { readonly type: 'cut' | 'heal'; readonly node: string }
+  /** No packet passes. */
+  | ({ readonly type: 'cut' } & LabLink)
   /** No packet passes between two nodes; both still reach the controller. */
   | { readonly type: 'partition'; readonly node: string; readonly peer: string }
-  /** Part of the packets on the node's link, both ways, is dropped: 0 to 1. */
-  | { readonly type: 'loss'; readonly node: string; readonly ratio: number }
-  /** Packets on the node's link are late, both ways, by this much. Needs the kernel's netem. */
-  | { readonly type: 'delay'; readonly node: string; readonly delayMs: number }
+  /** Part of the packets, both ways, is dropped: 0 to 1. */
+  | ({ readonly type: 'loss'; readonly ratio: number } & LabLink)
+  /** Packets are late, both ways, by this much. */
+  | ({ readonly type: 'delay'; readonly delayMs: number } & LabLink)
+  /** Packets are late, but this part of them, 0 to 1, goes at once and overtakes the others. */
+  | ({ readonly type: 'reorder'; readonly ratio: number; readonly delayMs: number } & LabLink)
+  /** No more than this passes, each way. */
+  | ({ readonly type: 'rate'; readonly bitsPerSecond: number } & LabLink)
   /** SIGSTOP, SIGCONT, SIGKILL to a part; what was killed is started again by its supervisor. */
-  | { readonly type: 'stop' | 'cont' | 'kill'; readonly part: LabPart };
+  | { readonly type: 'stop' | 'cont' | 'kill'; readonly part: LabPart }
+  /** The part runs only this part of the time, 0 to 1. */
+  | { readonly type: 'slow'; readonly part: LabPart; readonly ratio: number }
+  /** The file system with the state of a node's proxy is full. */
+  | { readonly type: 'disk-full'; readonly node: string }
+  /** In the controller's place answers one that proves to be it and then says nothing that makes sense. */
+  | { readonly type: 'garbage' }
+  /** Ends every fault, or those of one node, pod or part. */
+  | { readonly type: 'heal'; readonly part?: LabPart; readonly node?: string };
 
 /** A manifest as the client read it: its text and the name that errors give it. */
 export interface LabDocument {

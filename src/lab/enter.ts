@@ -9,7 +9,7 @@ import { processIds } from './running.ts';
 /** The command line that runs `argv` in `target`: to be spawned with `target.env`. */
 export function enterCommand(target: LabTarget, argv: readonly string[]): { command: string; args: string[] } {
   // The working directory is entered after the namespaces are, since it is a path inside them.
-  const inside = ['sh', '-c', 'cd -- "$0" && exec "$@"', target.cwd, ...argv];
+  const inside = ['sh', '-c', 'cd -- "$1" && shift && exec "$@"', 'lab', target.cwd, ...argv];
   return { command: 'nsenter', args: ['-t', String(target.hostPid), ...target.nsenterArgs, '--', ...inside] };
 }
 

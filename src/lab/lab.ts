@@ -4,7 +4,7 @@ import path from 'node:path';
 import { systemClock } from '../base/clock.ts';
 import { MeshError } from '../base/errors.ts';
 import { placedError } from '../config/yaml.ts';
-import type { Resource } from '../model/resources.ts';
+import { type Resource, resourceKey } from '../model/resources.ts';
 import type { ResourceIssue, SourcePlace } from '../model/types.ts';
 import type { SourceView } from '../model/views.ts';
 import { dnsServiceAddresses, fabricAddresses, type NodePlan, planNode } from './addresses.ts';
@@ -31,6 +31,8 @@ import { MeshSystem } from './system.ts';
 import { clusterDomain, systemFiles } from './system-config.ts';
 
 const dnsNamespace = 'kube-system';
+/** Kinds that the mesh has no use for and pods do. */
+const usedByLab = new Set(['ConfigMap', 'Secret']);
 
 export interface LabContext {
   readonly name: string;
@@ -55,6 +57,8 @@ export class Lab {
   readonly #logKeeper: LogKeeper;
   readonly #sources: LiveSources;
   readonly #places = new Map<string, SourcePlace>();
+  /** Objects that came by `apply` and that the mesh does not use, by key, with their kind. */
+  readonly #unused = new Map<string, string>();
   #nodes: NodePlan[] = [];
 
   constructor({ name, options, log }: LabContext) {
@@ -135,7 +139,8 @@ export class Lab {
       const warnings = found.filter((issue) => issue.severity !== 'error');
       if (refused.length > 0) return { applied: [], refused, warnings };
       this.#notePlaces(objects);
-      return { applied: this.#applier.apply(objects), refused: [], warnings };
+      const unused = this.#noteUnused(objects, resources);
+      return { applied: this.#applier.apply(objects), refused: [], warnings: [...warnings, ...unused] };
     } catch (error) {
       return { applied: [], refused: [issueOf(error)], warnings: [] };
     }
@@ -165,7 +170,9 @@ export class Lab {
   }
 
   deleteObjects(objects: readonly KubeObject[]): ApplyResult['applied'] {
-    return this.#applier.delete(objects.filter((object) => object.kind !== 'Node'));
+    const gone = this.#applier.delete(objects.filter((object) => object.kind !== 'Node'));
+    for (const { kind, namespace, name } of gone) this.#unused.delete(`${kind}/${namespace}/${name}`);
+    return gone;
   }
 
   pods(): Pod[] {
@@ -187,6 +194,7 @@ export class Lab {
         proxyReady: this.system.isReady(node.name),
       })),
       pods: this.pods().map((pod) => this.#podView(pod)),
+      faults: [], // Known to whoever asks for them; see operations.
     };
   }
 
@@ -223,14 +231,33 @@ export class Lab {
     return `${name} is not ready${problem === '' ? '' : `: ${problem}`}`;
   }
 
-  /** Folders that are watched, with what is wrong in them. */
+  /**
+   * Folders that are watched, with what is wrong in them; and what came by `apply`, where the mesh ignores some of it.
+   */
   sources(): readonly SourceView[] {
-    return this.#sources.views();
+    const counts = new Map<string, number>();
+    for (const kind of this.#unused.values()) counts.set(kind, (counts.get(kind) ?? 0) + 1);
+    const ignored = [...counts].map(([kind, count]) => ({ kind, count }));
+    const applied: SourceView = { path: 'lab apply', ok: true, error: null, ignored };
+    return [...this.#sources.views(), ...(ignored.length === 0 ? [] : [applied])];
   }
 
   /** Where an object stands in the manifest it came from; null for one that the lab made. */
   placeOf(kind: string, namespace: string, name: string): SourcePlace | null {
     return this.#places.get(`${kind}/${namespace}/${name}`) ?? null;
+  }
+
+  /** A finding for each object of a kind that the mesh does not read. The lab itself uses some of these. */
+  #noteUnused(objects: readonly PlacedObject[], resources: readonly Resource[]): ResourceIssue[] {
+    const known = new Set(resources.map(resourceKey));
+    return objects.flatMap(({ object, place }) => {
+      const { kind } = object;
+      const { namespace = '', name } = object.metadata;
+      if (known.has(resourceKey({ kind: kind as Resource['kind'], namespace, name }))) return [];
+      this.#unused.set(`${kind}/${namespace}/${name}`, kind);
+      if (usedByLab.has(kind)) return [];
+      return [{ severity: 'info', kind, namespace, name, message: 'this kind is kept and ignored', fix: '', place }];
+    });
   }
 
   #notePlaces(objects: readonly PlacedObject[]): void {

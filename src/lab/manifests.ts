@@ -54,6 +54,7 @@ function placed(value: unknown, place: SourcePlace): PlacedObject {
 /** A reading error as a finding, for those who list findings. */
 export function issueOf(error: unknown): ResourceIssue {
   const place = placeOf(error);
-  const reason = isMeshError(error) && typeof error.details.reason === 'string' ? error.details.reason : String(error);
-  return { severity: 'error', kind: '', namespace: '', name: '', message: reason, fix: '', place };
+  const { reason, kind = '', namespace = '', name = '' } = isMeshError(error) ? error.details : {};
+  const object = { kind: String(kind), namespace: String(namespace), name: String(name) };
+  return { severity: 'error', ...object, message: String(reason ?? error), fix: '', place };
 }

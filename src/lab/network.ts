@@ -26,6 +26,15 @@ export const podNetns = (podUid: string) => `pod-${podNetworkId(podUid)}`;
 /** The device of a node in the fabric. */
 export const nodeLink = (node: NodePlan) => `node${node.index}`;
 
+/** The device of a pod in its node's namespace. */
+export const podDevice = (podUid: string) => `v${podNetworkId(podUid)}`;
+
+/** What makes a node's device in the fabric, however it came there, a port of the bridge. */
+export const placeNodeDevice = (node: NodePlan) => [
+  `link set ${nodeLink(node)} master ${bridge} addrgenmode none`,
+  `link set ${nodeLink(node)} up`,
+];
+
 export interface PodLink {
   readonly uid: string;
   readonly node: NodePlan;
@@ -79,8 +88,7 @@ export async function addNodes(nodes: readonly NodePlan[], existing: readonly No
     nodes.flatMap((node) => [
       `netns add ${nodeNetns(node.name)}`,
       `link add ${nodeLink(node)} type veth peer name eth0 netns ${nodeNetns(node.name)}`,
-      `link set ${nodeLink(node)} master ${bridge} addrgenmode none`,
-      `link set ${nodeLink(node)} up`,
+      ...placeNodeDevice(node),
     ]),
   );
   const all = [...existing, ...nodes];
@@ -141,16 +149,21 @@ export async function addPods(pods: readonly PodLink[]): Promise<void> {
 
 /** The node's side of a pod's link. */
 function linkCommands(pod: PodLink): string[] {
-  const device = `v${podNetworkId(pod.uid)}`;
+  const device = podDevice(pod.uid);
+  return [`link add ${device} type veth peer name eth0 netns ${podNetns(pod.uid)}`, ...placePodDevice(pod)];
+}
+
+/** What makes the node's device of a pod, however it came there, the way to this pod. */
+export function placePodDevice(pod: PodLink): string[] {
+  const device = podDevice(pod.uid);
   const mac = podMac(pod);
   const [v4, v6] = pod.node.addresses;
   return [
-    `link add ${device} type veth peer name eth0 netns ${podNetns(pod.uid)}`,
     `link set ${device} address ${podGatewayMac} addrgenmode none`,
     `link set ${device} up`,
     ...pod.addresses.flatMap((address) => [
-      `route add ${address} dev ${device} src ${address.includes(':') ? v6 : v4}`,
-      `neigh add ${address} lladdr ${mac} dev ${device} nud permanent`,
+      `route replace ${address} dev ${device} src ${address.includes(':') ? v6 : v4}`,
+      `neigh replace ${address} lladdr ${mac} dev ${device} nud permanent`,
     ]),
   ];
 }
@@ -183,7 +196,7 @@ function podMac(pod: PodLink): string {
 
 /** Takes a pod's namespace and link away; the kernel removes its routes with the link. */
 export async function removePod(pod: PodLink): Promise<void> {
-  await ipBatch(nodeNetns(pod.node.name), [`link del v${podNetworkId(pod.uid)}`]);
+  await ipBatch(nodeNetns(pod.node.name), [`link del ${podDevice(pod.uid)}`]);
   await ipBatch(null, [`netns del ${podNetns(pod.uid)}`]);
 }
 

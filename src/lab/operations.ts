@@ -5,13 +5,22 @@ import { MeshError } from '../base/errors.ts';
 import type { StatusView } from '../model/views.ts';
 import { containerNamespaces } from './container.ts';
 import type { TargetAnswer } from './control-client.ts';
-import type { ApplyResult, LabDocument, LabFault, LabPart, LabStatus, RestartResult } from './control-types.ts';
-import { LinkFaults } from './faults.ts';
+import type {
+  ApplyResult,
+  LabDocument,
+  LabFault,
+  LabLink,
+  LabPart,
+  LabStatus,
+  RestartResult,
+} from './control-types.ts';
 import { kindOf } from './kinds.ts';
 import type { Lab } from './lab.ts';
+import { type FaultyLink, type LinkChange, LinkFaults } from './link-faults.ts';
 import { readLogs } from './log-files.ts';
-import { nodeNetns, podNetns } from './network.ts';
-import { isReady, type KubeObject, type Pod } from './objects.ts';
+import { nodeLink, nodeNetns, placeNodeDevice, placePodDevice, podDevice, podNetns } from './network.ts';
+import { isReady, type KubeObject, type Pod, podIps } from './objects.ts';
+import { PartFaults, type SendSignal } from './part-faults.ts';
 import { podLogDir } from './pod-runner.ts';
 import { controllerOf, isTerminating } from './pods.ts';
 import { labLog, paths } from './private-files.ts';
@@ -24,22 +33,25 @@ export interface LabOperationsOptions {
 }
 
 const waitPollMs = 50;
-const signals = { stop: 'SIGSTOP', cont: 'SIGCONT', kill: 'SIGKILL' } as const;
+const faultTimeoutMs = 20_000;
 
 /** Every method throws MeshErrors that the asker gets to read: `NOT_FOUND`, `TIMED_OUT`, `CONFIG_INVALID`. */
 export class LabOperations {
   readonly #lab: Lab;
   readonly #end: () => void;
-  readonly #faults: LinkFaults;
+  readonly #links = new LinkFaults();
+  readonly #parts = new PartFaults();
 
   constructor({ lab, end }: LabOperationsOptions) {
     this.#lab = lab;
-    this.#faults = new LinkFaults(() => lab.nodes);
+    lab.store.onChange(({ action, object }) => {
+      if (action === 'deleted' && object.kind === 'Pod') void this.#links.forget(podName(object));
+    });
     this.#end = end;
   }
 
   status(): LabStatus {
-    return this.#lab.status();
+    return { ...this.#lab.status(), faults: [...this.#links.active(), ...this.#parts.active()] };
   }
 
   objects(kind: string, name: string | undefined, namespace: string | undefined): readonly KubeObject[] {
@@ -83,8 +95,8 @@ export class LabOperations {
       };
     }
     throw new MeshError('NOT_FOUND', {
-      what: `running container ${containerName ?? ''} of ${this.#lab.describe(pod)}`,
-      hint: `see: ambientctl lab logs ${namespace}/${pod.metadata.name}`,
+      what: `a running container ${containerName === undefined ? '' : `${containerName} `}in the pod`,
+      hint: `${this.#lab.describe(pod)}; see: ambientctl lab logs ${namespace}/${pod.metadata.name}`,
     });
   }
 
@@ -112,17 +124,80 @@ export class LabOperations {
   }
 
   async fault(fault: LabFault): Promise<void> {
-    if (!('part' in fault)) return await this.#faults.apply(fault);
-    const signal = signals[fault.type];
-    if (fault.part.kind === 'lab') throw new MeshError('USAGE', { reason: 'end a lab with: ambientctl lab down' });
-    if (fault.part.kind !== 'pod') {
-      this.#lab.system.signal(fault.part, signal);
-      return;
+    switch (fault.type) {
+      case 'partition':
+        return await this.#links.partition(this.#nodeLink(fault.node), this.#nodeLink(fault.peer));
+      case 'heal':
+        return await this.#heal(fault);
+      case 'garbage':
+        return await this.#parts.talkGarbage(() => this.restart({ kind: 'controller' }, false, true, faultTimeoutMs));
+      case 'disk-full':
+        this.#nodeLink(fault.node);
+        return await this.#parts.fillDisk(fault.node);
+      case 'stop':
+      case 'cont':
+      case 'kill':
+      case 'slow':
+        return this.#partFault(fault);
+      default:
+        await this.#links.change(this.#linkOf(fault), changeOf(fault));
     }
-    const pod = this.pod(fault.part.namespace, fault.part.name);
-    const container = this.#lab.kubelet.runnerOf(pod)?.container(fault.part.container);
-    if (container?.pid == null) throw notFound(`a running container of ${this.#lab.describe(pod)}`);
-    container.signal(signal);
+  }
+
+  #partFault(fault: Extract<LabFault, { type: 'stop' | 'cont' | 'kill' | 'slow' }>): void {
+    const name = partName(fault.part);
+    const send = this.#sender(fault.part);
+    if (fault.type === 'stop') this.#parts.stop(name, send);
+    else if (fault.type === 'slow') this.#parts.slow(name, send, fault.ratio);
+    else if (fault.type === 'cont') {
+      this.#parts.goOn(name);
+      send('SIGCONT');
+    } else {
+      send('SIGKILL');
+      this.#parts.killed(name);
+    }
+  }
+
+  async #heal({ node, part }: Extract<LabFault, { type: 'heal' }>): Promise<void> {
+    if (node !== undefined) this.#nodeLink(node);
+    const name = node !== undefined ? `node/${node}` : part === undefined ? null : partName(part);
+    await this.#parts.heal(name);
+    if (part?.kind === 'controller') return;
+    const link = part?.kind === 'pod' ? podName(this.pod(part.namespace, part.name)) : name?.replace(/^node\//, '');
+    await this.#links.heal(link ?? null);
+  }
+
+  /** Sends signals to whatever process the part has at that time. */
+  #sender(part: LabPart): SendSignal {
+    if (part.kind === 'lab') throw new MeshError('USAGE', { reason: 'end a lab with: ambientctl lab down' });
+    if (part.kind !== 'pod') return (signal) => this.#lab.system.signal(part, signal);
+    return (signal) => {
+      const pod = this.pod(part.namespace, part.name);
+      const container = this.#lab.kubelet.runnerOf(pod)?.container(part.container);
+      if (container?.pid == null) throw notFound(`a running container of ${this.#lab.describe(pod)}`);
+      container.signal(signal);
+    };
+  }
+
+  #linkOf(link: LabLink): FaultyLink {
+    if (link.node !== undefined) return this.#nodeLink(link.node);
+    const pod = this.pod(link.pod.namespace, link.pod.name);
+    const uid = pod.metadata.uid ?? '';
+    const node = this.#lab.nodes.find((each) => each.name === pod.spec.nodeName);
+    if (node === undefined || pod.spec.hostNetwork === true) throw notFound(`a link of ${podName(pod)}`);
+    const placed = placePodDevice({ uid, node, addresses: podIps(pod) });
+    const far = { farNetns: podNetns(uid), farDevice: 'eth0' };
+    return { name: podName(pod), netns: nodeNetns(node.name), device: podDevice(uid), placed, ...far };
+  }
+
+  #nodeLink(name: string): FaultyLink {
+    const node = this.#lab.nodes.find((each) => each.name === name);
+    if (node !== undefined) {
+      const far = { farNetns: nodeNetns(name), farDevice: 'eth0' };
+      return { name, netns: null, device: nodeLink(node), placed: placeNodeDevice(node), ...far };
+    }
+    const names = this.#lab.nodes.map((each) => each.name);
+    throw new MeshError('NOT_FOUND', { what: `node ${name}`, hint: `there are: ${names.join(', ')}` });
   }
 
   token(namespace: string, serviceAccount: string, podName: string | undefined, audience: string | undefined): string {
@@ -201,6 +276,24 @@ function baseEnvironment(): Record<string, string> {
     process.env[name] === undefined ? [] : [[name, process.env[name]]],
   );
   return { ...Object.fromEntries(kept), PATH: systemPath() };
+}
+
+const podName = (pod: KubeObject) => `${pod.metadata.namespace}/${pod.metadata.name}`;
+
+/** As people write it; two names of one part are one. */
+function partName(part: LabPart): string {
+  if (part.kind === 'pod') return `${part.namespace}/${part.name}`;
+  return part.kind === 'node' ? `node/${part.name}` : part.kind;
+}
+
+type LinkFault = Extract<LabFault, { type: 'cut' | 'loss' | 'delay' | 'reorder' | 'rate' }>;
+
+function changeOf(fault: LinkFault): LinkChange {
+  if (fault.type === 'cut') return { cut: true };
+  if (fault.type === 'loss') return { loss: fault.ratio };
+  if (fault.type === 'delay') return { delayMs: fault.delayMs };
+  if (fault.type === 'rate') return { rateBits: fault.bitsPerSecond };
+  return { delayMs: fault.delayMs, reorder: fault.ratio };
 }
 
 function notFound(what: string): MeshError {

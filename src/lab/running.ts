@@ -81,7 +81,7 @@ export function findRunningLab(name?: string): LabSummary {
   }
   if (more.length > 0) {
     const names = labs.map((each) => each.name).join(', ');
-    throw new MeshError('NOT_FOUND', { what: 'the one lab that is meant', hint: `name it: --lab one of ${names}` });
+    throw new MeshError('USAGE', { reason: `several labs run; say which with --lab NAME or AMBIENT_LAB: ${names}` });
   }
   return first;
 }

@@ -152,6 +152,8 @@ export interface NodeDump extends MeshView {
     readonly state: 'starting' | 'serving' | 'dead';
     readonly restarts: number;
     readonly connections: number;
+    /** Back end of its TCP streams: `raw` or `socket (WHY)`; '' while it starts. */
+    readonly tcp: string;
   }[];
   readonly certificates: readonly CertificateView[];
   readonly connections: readonly ConnectionView[];

@@ -14,6 +14,7 @@ import { SharedUse } from '../forward/shared-use.ts';
 import { Sweep, tickFor } from '../forward/sweep.ts';
 import { identityOf } from '../forward/workload-names.ts';
 import { connectTcp } from '../io/connect-tcp.ts';
+import { tcpBackend } from '../io/tcp-backend.ts';
 import { TransparentSockets } from '../io/transparent-socket.ts';
 import { MeshIndex } from '../model/mesh-index.ts';
 import type { MeshUpdate, SpiffeId, Workload } from '../model/types.ts';
@@ -114,6 +115,7 @@ export class DataPath {
       ambient_tunnel_server_streams_accepted_total: server.streamsAccepted,
       ambient_client_addresses_kept_total: this.clientAddresses.kept,
       ambient_client_addresses_lost_total: this.clientAddresses.lost,
+      ambient_tcp_raw_threads: tcpBackend().name === 'raw' ? 1 : 0,
       ambient_access_log_dropped_total: this.accessLog.dropped,
     };
   }

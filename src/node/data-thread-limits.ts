@@ -44,6 +44,9 @@ export function poolOptions({ limits }: ForwardConfig): TunnelPoolOptions {
     get sessionsLimit() {
       return limits.openedSessionsMax;
     },
+    get streamWindowBytes() {
+      return limits.streamBufferBytes;
+    },
   };
 }
 
@@ -68,6 +71,9 @@ export function serverOptions(
     },
     get sessionsLimit() {
       return limits.acceptedSessionsMax;
+    },
+    get streamWindowBytes() {
+      return limits.streamBufferBytes;
     },
   };
 }

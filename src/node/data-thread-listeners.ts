@@ -6,6 +6,7 @@ import { MeshError, messageOf } from '../base/errors.ts';
 import { acceptInboundHbone } from '../forward/inbound-hbone.ts';
 import { acceptInboundPlain } from '../forward/inbound-plain.ts';
 import { acceptOutbound } from '../forward/outbound.ts';
+import { chooseTcpBackend } from '../io/tcp-self-test.ts';
 import type { DataPath } from './data-thread-assembly.ts';
 import type { DataThreadStart } from './messages.ts';
 
@@ -23,6 +24,7 @@ export class DataThreadListeners {
 
   /** Opens all. Rejects with NOT_REACHABLE when one cannot be opened. */
   async open(start: DataThreadStart): Promise<void> {
+    await chooseTcpBackend();
     const { context, tunnelServer } = this.#path;
     const { listeners, addresses } = start;
     const kinds = [

@@ -4,6 +4,7 @@ import { flushCompileCache } from 'node:module';
 import type { MessagePort } from 'node:worker_threads';
 import { MeshError } from '../base/errors.ts';
 import type { ConnectTcp } from '../forward/context.ts';
+import { tcpBackendName } from '../io/tcp-backend.ts';
 import type { MeshUpdate } from '../model/types.ts';
 import { DataPath } from './data-thread-assembly.ts';
 import { DataThreadListeners } from './data-thread-listeners.ts';
@@ -153,7 +154,7 @@ export class DataThread {
     if (!this.#knowsMesh || !this.#knowsClientAddresses || this.#listening || this.#draining) return;
     this.#listening = true;
     this.#listeners.open(this.#start).then(
-      () => this.#tell({ type: 'serving' }),
+      () => this.#tell({ type: 'serving', tcp: tcpBackendName() }),
       (error: unknown) => {
         this.#reject(error);
         this.close();

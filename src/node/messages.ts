@@ -63,7 +63,8 @@ export type ToDataThread =
 
 export type FromDataThread =
   /** Listeners are open and the first complete mesh has been applied. */
-  | { readonly type: 'serving' }
+  /** `tcp`: the back end of its TCP streams, `raw` or `socket (WHY)`. */
+  | { readonly type: 'serving'; readonly tcp: string }
   | { readonly type: 'certificateWanted'; readonly identity: SpiffeId }
   | {
       readonly type: 'snapshot';

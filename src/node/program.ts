@@ -3,6 +3,7 @@
 import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import { MeshError, messageOf } from '../base/errors.ts';
+import { version } from '../base/version.ts';
 import { HostCapture } from '../capture/host-backend.ts';
 import { readNodeConfig } from '../config/node.ts';
 import { becomeLauncher } from './launch.ts';
@@ -10,6 +11,7 @@ import { listenersVariable, takeListeners } from './listeners.ts';
 
 const usage = `usage: ambient-node [run] --config FILE
        ambient-node uninstall [--config FILE]
+       ambient-node --version
 
 run        captures and carries the traffic of this node's pods until SIGTERM; a second signal ends it at once.
            The capture rules stay, so that nothing leaks while no proxy runs.
@@ -28,10 +30,10 @@ export async function runNodeProgram(args: readonly string[]): Promise<number> {
     const { values, positionals } = parseArgs({
       args: [...args],
       allowPositionals: true,
-      options: { config: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+      options: { config: { type: 'string' }, help: { type: 'boolean', short: 'h' }, version: { type: 'boolean' } },
     });
-    if (values.help) {
-      process.stdout.write(usage);
+    if (values.help || values.version) {
+      process.stdout.write(values.version ? `${version}\n` : usage);
       return 0;
     }
     const [command = 'run', ...rest] = positionals;

@@ -14,7 +14,7 @@ export function serve({ start, port }: { start: DataThreadStart; port: MessagePo
   return new Promise((resolve) => {
     port.on('close', () => resolve());
     port.on('message', (message: ToDataThread) => {
-      if (message.type === 'mesh' && message.update.complete) tell({ type: 'serving' });
+      if (message.type === 'mesh' && message.update.complete) tell({ type: 'serving', tcp: 'raw' });
       if (message.type === 'certificate') opened += 1;
       if (message.type === 'drain') tell({ type: 'drained', closedByDeadline: 0 });
       if (message.type === 'snapshot' && !isMute) {

@@ -43,6 +43,7 @@ interface Thread {
   port: MessagePort | null;
   readonly backoff: Backoff;
   servingSinceMs: number;
+  tcp: string;
 }
 
 type RunOptions = Parameters<Piscina['run']>[1];
@@ -91,7 +92,7 @@ export class ThreadPool {
     );
     this.#threads = Array.from({ length: threads }, (_, id) => {
       const backoff = new Backoff({ firstMs: restartFirstMs, capMs: restartCapMs, jitter: restartJitter, random });
-      return { id, state: 'starting', life: 0, port: null, backoff, servingSinceMs: 0 };
+      return { id, state: 'starting', life: 0, port: null, backoff, servingSinceMs: 0, tcp: '' };
     });
   }
 
@@ -100,9 +101,9 @@ export class ThreadPool {
     for (const thread of this.#threads) this.#run(thread);
   }
 
-  views(): { id: number; state: Thread['state']; restarts: number; connections: number }[] {
-    return this.#threads.map(({ id, state, life }) => {
-      return { id, state, restarts: life, connections: this.totals.connectionsOf(id) };
+  views(): { id: number; state: Thread['state']; restarts: number; connections: number; tcp: string }[] {
+    return this.#threads.map(({ id, state, life, tcp }) => {
+      return { id, state, restarts: life, connections: this.totals.connectionsOf(id), tcp };
     });
   }
 
@@ -209,6 +210,7 @@ export class ThreadPool {
       case 'serving':
         thread.state = 'serving';
         thread.servingSinceMs = this.#options.clock.now();
+        thread.tcp = message.tcp;
         this.#options.onChange();
         break;
       case 'certificateWanted':

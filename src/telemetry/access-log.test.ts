@@ -72,7 +72,7 @@ test('text is readable and says who, to whom, how, how much and why it ended', (
     textLine({ ...record, flag: 'DENY', decidedBy: 'shop/no-web', error: 'denied by shop/no-web' }),
     '2026-01-02T03:04:05.678Z outbound shop/web-1 10.0.1.2:4000 -> shop/cart-1 10.0.2.2:80 ' +
       '(cart.shop.svc.cluster.local) mtls as spiffe://cluster.local/ns/shop/sa/web, 120 B up, 300 B down, 12 ms, ' +
-      'DENY by shop/no-web: denied by shop/no-web',
+      'DENY by shop/no-web',
   );
 });
 

@@ -162,7 +162,9 @@ export function textLine(record: AccessRecord): string {
   const service = destination.service === null ? '' : ` (${destination.service})`;
   const who = record.transport === 'plaintext' ? '' : ` as ${record.source.identity ?? '?'}`;
   const decided = record.decidedBy === null ? '' : ` by ${record.decidedBy}`;
-  const error = record.error === null ? '' : `: ${record.error}`;
+  // "DENY by x: denied by x" says it twice.
+  const isSaid = record.error === null || record.error === `denied by ${record.decidedBy}`;
+  const error = isSaid ? '' : `: ${record.error}`;
   return (
     `${record.time} ${record.direction} ${nameOf(record.source)} -> ${nameOf(destination)}${service} ` +
     `${record.transport}${who}, ${record.bytesSent} B up, ${record.bytesReceived} B down, ` +

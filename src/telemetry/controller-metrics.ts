@@ -1,5 +1,6 @@
 // The metrics of the controller. HELP says "(unstable)" where a name may still change.
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { collectProcessMetrics } from './process-metrics.ts';
 
 export interface ControllerReading {
   readonly proxiesConnected: number;
@@ -25,7 +26,7 @@ export class ControllerMetrics {
 
   constructor(read: () => ControllerReading, version: string) {
     const registers = [this.registry];
-    collectDefaultMetrics({ register: this.registry });
+    collectProcessMetrics(this.registry);
     const build = new Gauge({
       name: 'ambient_controller_build_info',
       help: 'Always 1; the version as label',

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { EdgeView } from '../model/views.ts';
+import { ControllerMetrics, type ControllerReading } from './controller-metrics.ts';
 import { NodeMetrics, type NodeReading } from './registry.ts';
 
 const edge: EdgeView = {
@@ -39,6 +40,16 @@ const reading: NodeReading = {
   certificates: [{ identity: 'spiffe://x', notAfterMs: 60_000 }],
   ready: true,
   canonicalName: (_namespace, workload) => (workload === 'web' ? { service: 'web-app', revision: 'v1' } : null),
+};
+
+const controller: ControllerReading = {
+  proxiesConnected: 2,
+  proxiesInStep: 1,
+  sourcesBroken: 0,
+  addresses: 9,
+  policies: 3,
+  ready: true,
+  issuerNotAfterMs: 60_000,
 };
 
 function metrics(): NodeMetrics {
@@ -113,5 +124,20 @@ test('what is ours is there, and said to be unstable', async () => {
   const stable = /ambient_build_info|istio_tcp_(connections_(opened|closed)|received|sent)/;
   for (const [, name = '', help = ''] of text.matchAll(/^# HELP ((?:ambient|istio)_\S+) (.*)$/gm)) {
     assert.equal(help.includes('(unstable)'), !stable.test(name), `${name}: ${help}`);
+  }
+});
+
+test('names and types are as promtool wants them', async () => {
+  const scrapes = [
+    (await metrics().scrape()).text,
+    await new ControllerMetrics(() => controller, '1.2.3').registry.metrics(),
+  ];
+  for (const text of scrapes) {
+    const types = [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)];
+    assert.ok(types.length > 20);
+    for (const [, name = '', type = ''] of types) {
+      assert.equal(name.endsWith('_total'), type === 'counter', `${name} is a ${type}`);
+      assert.match(text, new RegExp(`^# HELP ${name} \\S`, 'm'));
+    }
   }
 });

@@ -1,7 +1,8 @@
 // The metrics of a node proxy, in one prom-client registry on the main thread: Istio's names and labels for TCP, so
 // that its dashboards light up, and `ambient_…` for what is ours. HELP says "(unstable)" where a name may still change.
-import { Counter, collectDefaultMetrics, Gauge, type Metric, Registry } from 'prom-client';
+import { Counter, Gauge, type Metric, Registry } from 'prom-client';
 import type { EdgeView } from '../model/views.ts';
+import { collectProcessMetrics } from './process-metrics.ts';
 
 /** What a workload is called by its own labels; '' where unknown. */
 export interface CanonicalName {
@@ -86,6 +87,7 @@ const threadHelp: Readonly<Record<string, string>> = {
   ambient_tunnel_server_streams_accepted_total: 'Streams accepted on sessions from other proxies',
   ambient_client_addresses_kept_total: "Connections to pods that were made from the client's own address",
   ambient_client_addresses_lost_total: "Connections to pods that the kernel did not let have the client's address",
+  ambient_tcp_raw_threads: 'Data threads whose TCP streams use raw handles',
   ambient_access_log_dropped_total: 'Access-log lines dropped because their reader was too slow',
 };
 
@@ -98,7 +100,7 @@ export class NodeMetrics {
 
   constructor(read: () => Promise<NodeReading>, build: { version: string; node: string }) {
     this.#read = read;
-    collectDefaultMetrics({ register: this.registry });
+    collectProcessMetrics(this.registry);
     const labels = { component: 'ambient-node', version: build.version, node: build.node };
     this.#gauge('ambient_build_info', 'Always 1; version and node as labels', Object.keys(labels)).set(labels, 1);
   }

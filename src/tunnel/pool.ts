@@ -4,12 +4,12 @@
 //   node key  source identity | destination identity | node          peers of ours, which say so in their 200
 import { MeshError } from '../base/errors.ts';
 import type { SessionOptions } from '../h2/session-options.ts';
-import { Deadlines } from '../io/deadlines.ts';
+import { DeadlineLists, Deadlines } from '../io/deadlines.ts';
 import { Attempt, type AttemptOwner } from './attempt.ts';
 import { PooledSession, type PooledSessionOwner } from './pooled-session.ts';
 import type { TunnelOpened, TunnelPool, TunnelRequest } from './types.ts';
 
-/** `streamsPerSession` and `sessionsLimit` are read when they are needed: the object may change them. */
+/** The limits are read when they are needed: the object may change them. */
 export interface TunnelPoolOptions {
   /** Streams that one session carries at most, if the peer does not allow fewer. Default 100. */
   readonly streamsPerSession?: number;
@@ -35,8 +35,8 @@ class HbonePool implements TunnelPool, PooledSessionOwner, AttemptOwner {
   readonly #options: TunnelPoolOptions;
   readonly #sessionOptions: Partial<SessionOptions>;
   readonly #idle: Deadlines;
-  /** Attempts by the time they have, rounded so that there are few lists. */
-  readonly #deadlines = new Map<number, Deadlines>();
+  /** Attempts by the time they have. */
+  readonly #deadlines = new DeadlineLists();
   /** Sessions that may take streams, now or once connected, by key and by node key. */
   readonly #groups = new Map<string, PooledSession[]>();
   /** All sessions, those too that only finish what they carry. */
@@ -52,9 +52,6 @@ class HbonePool implements TunnelPool, PooledSessionOwner, AttemptOwner {
     this.#options = options;
     this.#idle = new Deadlines(options.idleReleaseMs ?? defaults.idleReleaseMs);
     this.#sessionOptions = {
-      ...(options.streamWindowBytes === undefined
-        ? {}
-        : { settings: { streamWindowBytes: options.streamWindowBytes } }),
       ...(options.pingIntervalMs === undefined ? {} : { pingIntervalMs: options.pingIntervalMs }),
       ...(options.pingTimeoutMs === undefined ? {} : { pingTimeoutMs: options.pingTimeoutMs }),
     };
@@ -67,7 +64,7 @@ class HbonePool implements TunnelPool, PooledSessionOwner, AttemptOwner {
   open(request: TunnelRequest, callback: (error: MeshError | null, opened: TunnelOpened | null) => void): () => void {
     const attempt = new Attempt(request, this, callback);
     this.#attempts.add(attempt);
-    this.#deadlinesOf(request.timeoutMs).set(attempt);
+    this.#deadlines.of(request.timeoutMs).set(attempt);
     this.#dispatch(attempt, null);
     return () => attempt.cancel();
   }
@@ -108,7 +105,7 @@ class HbonePool implements TunnelPool, PooledSessionOwner, AttemptOwner {
       this.onGone(entry, null);
     }
     this.#idle.close();
-    for (const deadlines of this.#deadlines.values()) deadlines.close();
+    this.#deadlines.close();
   }
 
   // ---- told by sessions ----
@@ -210,7 +207,9 @@ class HbonePool implements TunnelPool, PooledSessionOwner, AttemptOwner {
     this.#sessionsOpened++;
     this.#waiting.set(entry, new Set([attempt]));
     this.#list(key, entry);
-    const options = { ...this.#sessionOptions, streamsLimit: this.#streamsPerSession };
+    const { streamWindowBytes } = this.#options;
+    const settings = streamWindowBytes === undefined ? {} : { settings: { streamWindowBytes } };
+    const options = { ...this.#sessionOptions, ...settings, streamsLimit: this.#streamsPerSession };
     entry.connect(request, request.timeoutMs, options);
   }
 
@@ -284,18 +283,6 @@ class HbonePool implements TunnelPool, PooledSessionOwner, AttemptOwner {
       group!.splice(at, 1);
       if (group!.length === 0) this.#groups.delete(key);
     }
-  }
-
-  #deadlinesOf(exactMs: number): Deadlines {
-    // Two digits: at most 90 lists per power of ten.
-    const step = 10 ** Math.max(0, Math.floor(Math.log10(Math.max(exactMs, 1))) - 1);
-    const timeoutMs = Math.ceil(exactMs / step) * step;
-    let deadlines = this.#deadlines.get(timeoutMs);
-    if (deadlines === undefined) {
-      deadlines = new Deadlines(timeoutMs);
-      this.#deadlines.set(timeoutMs, deadlines);
-    }
-    return deadlines;
   }
 }
 

@@ -7,6 +7,7 @@ import { hostPort } from '../io/connect-tcp.ts';
 import { connectTls, type TlsConnected } from '../io/connect-tls.ts';
 import { DeadlineEntry } from '../io/deadlines.ts';
 import type { SpiffeId } from '../model/types.ts';
+import { atExpiry, expired } from './expiry.ts';
 import type { TunnelRequest } from './types.ts';
 
 /** What the session tells the pool. */
@@ -109,7 +110,7 @@ export class PooledSession extends DeadlineEntry {
   }
 
   #begin(connected: TlsConnected, options: Partial<SessionOptions>): void {
-    this.session = new H2Session({
+    const session = new H2Session({
       ...options,
       role: 'client',
       transport: connected.stream,
@@ -122,10 +123,15 @@ export class PooledSession extends DeadlineEntry {
         },
         onCapacity: () => this.#owner.onCapacity(this),
         onRetired: () => this.#owner.onGone(this, null),
-        onClose: (error) => this.#owner.onGone(this, this.ready ? null : startError(error, this.address)),
+        onClose: (error) => {
+          stopWaiting();
+          this.#owner.onGone(this, this.ready ? null : startError(error, this.address));
+        },
       },
     });
-    this.session.start();
+    this.session = session;
+    const stopWaiting = atExpiry(connected.notAfterMs, () => session.close(expired));
+    session.start();
     this.#owner.onConnected(this);
   }
 }

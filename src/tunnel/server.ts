@@ -7,6 +7,7 @@ import { tryParseSpiffeId } from '../identity/spiffe.ts';
 import type { TlsConnected } from '../io/connect-tls.ts';
 import { serveTls } from '../io/serve-tls.ts';
 import type { SpiffeId } from '../model/types.ts';
+import { atExpiry, expired } from './expiry.ts';
 import { Incoming, type IncomingPeer } from './incoming.ts';
 import type { IncomingTunnel, TunnelCredentials } from './types.ts';
 
@@ -204,12 +205,14 @@ class HboneServer implements TunnelServer {
         onCapacity: () => undefined,
         onRetired: () => undefined,
         onClose: (error) => {
+          stopWaiting();
           this.#sessions.delete(session);
           if (!ready) options.onHandshakeError?.(notStarted(error, peer), peer.remoteAddress, peer.localAddress);
           if (this.#sessions.size === 0) this.#onEmpty?.();
         },
       },
     });
+    const stopWaiting = atExpiry(connected.notAfterMs, () => session.close(expired));
     this.#sessions.set(session, peer.localAddress);
     this.#sessionsAccepted++;
     session.start();

@@ -3,13 +3,14 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
-import { afterEach, describe, it } from 'node:test';
+import { afterEach, before, describe, it } from 'node:test';
 import { type ConnectionOptions, connect as tlsConnect } from 'node:tls';
 import { isMeshError, type MeshError } from '../base/errors.ts';
 import { ErrorCode } from '../h2/constants.ts';
 import { H2Session } from '../h2/session.ts';
 import { type ByteStream, Took } from '../io/byte-stream.ts';
 import { serveTls } from '../io/serve-tls.ts';
+import { chooseTcpBackend } from '../io/tcp-self-test.ts';
 import { Recorder } from '../io/testing-recorder.ts';
 import { createTunnelPool, type TunnelPoolOptions } from './pool.ts';
 import type { TunnelServerOptions } from './server.ts';
@@ -96,6 +97,8 @@ async function eventually(condition: () => boolean): Promise<void> {
 }
 
 describe('tunnel', () => {
+  before(() => chooseTcpBackend());
+
   it('carries bytes both ways and says who is who', async () => {
     let incoming: IncomingTunnel | undefined;
     const at = await listen((tunnel) => {

@@ -7,7 +7,8 @@ import { test } from 'node:test';
 import { app, client, echo, read, readAll, resetOf, type TestNode, until, within } from './support/mesh.ts';
 import { startPair } from './support/pair.ts';
 
-const net = 34;
+// The same tests run beside these with documented APIs alone (src/io/documented-io.test.ts).
+const net = process.env.AMBIENT_DOCUMENTED_IO === '1' ? 134 : 34;
 
 for (const [transport, cartNode] of [
   ['mtls', 'n2'],

@@ -20,7 +20,8 @@ import {
 } from './support/mesh.ts';
 import { startPair } from './support/pair.ts';
 
-const net = 33;
+// The same tests run beside these with documented APIs alone (src/io/documented-io.test.ts).
+const net = process.env.AMBIENT_DOCUMENTED_IO === '1' ? 133 : 33;
 const webId = 'spiffe://cluster.local/ns/shop/sa/web';
 const cartId = 'spiffe://cluster.local/ns/shop/sa/cart';
 

@@ -171,7 +171,9 @@ test('lab apply and delete: in force when they return; what is refused is named 
   assert.equal(await verdict(), 'allow');
   const bad = await ctl('lab', 'apply', '-f', manifest('bad.yaml', denyCart.replace('DENY', 'DENIED')));
   assert.equal(bad.code, 1, bad.err);
-  assert.match(bad.out + bad.err, /bad\.yaml/);
+  assert.equal(bad.out, '', 'what was refused is no data');
+  assert.match(bad.err, /^error AuthorizationPolicy shop\/no-cart \(\S*bad\.yaml:\d+:\d+\): spec\.action .*"DENIED"/);
+  assert.match(bad.err, /nothing was changed\n$/);
   assert.equal(await verdict(), 'allow');
   const good = await ctl('lab', 'apply', '-f', manifest('good.yaml', denyCart));
   assert.deepEqual([good.code, good.out], [0, 'AuthorizationPolicy shop/no-cart created\n'], good.err);
@@ -182,11 +184,23 @@ test('lab apply and delete: in force when they return; what is refused is named 
   assert.equal((await ctl('lab', 'apply', '-f', '/nonexistent.yaml')).code, 2);
 });
 
-test('lab get and lab token', async () => {
-  assert.match(
-    (await ctl('lab', 'get', 'pods', '-n', 'shop')).out,
-    /^shop +web-\S+ +yes +Running +10\.244\.1\.\d+ +node-1 /m,
+test('a kind that nobody knows is said to be ignored, when it is applied and in status', async () => {
+  const widget = manifest(
+    'widget.yaml',
+    'apiVersion: example.com/v1\nkind: Widget\nmetadata: { name: w, namespace: shop }\n',
   );
+  const applied = await ctl('lab', 'apply', '-f', widget);
+  assert.deepEqual([applied.code, applied.out], [0, 'Widget shop/w created\n']);
+  assert.match(applied.err, /^info Widget shop\/w \(.*widget\.yaml:1:1\): this kind is kept and ignored\n$/);
+  assert.match((await ctl('status')).out, /^ignored in lab apply: 1 Widget$/m);
+  assert.equal((await ctl('lab', 'delete', '-f', widget)).out, 'Widget shop/w deleted\n');
+  assert.doesNotMatch((await ctl('status')).out, /Widget/);
+});
+
+test('lab get and lab token', async () => {
+  const pods = await ctl('lab', 'get', 'pods', '-n', 'shop');
+  assert.match(pods.out, /^shop +web-\S+ +yes +Running +10\.244\.1\.\d+ +node-1 /m);
+  assert.match((await ctl('lab', 'get', 'pods', '-A')).out, /^legacy +legacy-\S+ /m);
   assert.equal((await ctl('lab', 'get', 'frobs')).code, 1);
   assert.equal((await ctl('lab', 'get', 'pods', 'nosuch', '-n', 'shop')).code, 1);
   const { out } = await ctl('lab', 'token', 'shop/web', '--audience', 'somebody');
@@ -198,6 +212,7 @@ test('lab get and lab token', async () => {
 test('lab logs: of a pod, of a proxy, and followed until Ctrl-C', async () => {
   assert.match((await ctl('lab', 'logs', '-n', 'shop', 'deploy/web')).out, /echo: shop\/web-\S+ serves 8080/);
   assert.match((await ctl('lab', 'logs', '--access', 'node/node-1')).out, /catalog/);
+  assert.equal((await ctl('lab', 'logs', 'lab')).code, 0);
   for (const nobody of ['shop/nosuch', 'shop/deploy/nosuch', 'node/nosuch']) {
     const absent = await ctl('lab', 'logs', nobody);
     assert.deepEqual([absent.code, /nosuch is not there/.test(absent.err)], [1, true], absent.err);
@@ -224,6 +239,10 @@ test('version and completion know the lab', async () => {
   assert.equal(data.lab.proxies.length, 2);
   assert.equal((await ctl('__complete', '--', 'config', 'certs', '--node', '')).out, 'node-1\tnode\nnode-2\tnode\n');
   assert.match((await ctl('__complete', '--', 'lab', 'exec', 'shop/w')).out, /^shop\/web-\S+\tpod on node-1\n$/);
+  assert.equal(
+    (await ctl('__complete', '--', 'lab', 'exec', '-n', 'shop', 'deploy/w')).out,
+    'deploy/web\ta pod of it\n',
+  );
   assert.match((await ctl('__complete', '--', 'why', 'svc/pay')).out, /^svc\/payments\.shop\tservice\n$/);
 });
 

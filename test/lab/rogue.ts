@@ -50,7 +50,8 @@ export async function knockWithCertificate(
   return JSON.parse(await text(child.stdout)) as KnockAnswer;
 }
 
-function certificateOf(lab: TestLab, kind: RogueKind): { key: string; cert: string } {
+/** Key and certificate of `kind`, in PEM. */
+export function certificateOf(lab: TestLab, kind: RogueKind): { key: string; cert: string } {
   const issuer = kind === 'other-ca' ? strangeIssuer() : labIssuer(lab);
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
   const spki = publicKey.export({ type: 'spki', format: 'der' });

@@ -230,6 +230,7 @@ test('options come from the environment, and a bad one is named', () => {
   ]);
   assert.deepEqual(read.calls, ['http://a/', 'tcp://b:1']);
   assert.equal(read.callsEveryMs, 90_000);
+  assert.deepEqual(echoOptions({ PORTS: '[]' }).ports, echoOptions({}).ports, 'a manifest need not name ports');
   assert.throws(() => echoOptions({ PORTS: '{' }), /PORTS/);
   assert.throws(() => echoOptions({ CALLS: 'ftp://x' }), /CALLS/);
   assert.throws(() => parseDuration('soon', 'delay'), /delay: 'soon'/);

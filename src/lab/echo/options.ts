@@ -83,8 +83,10 @@ export function parseDuration(text: string, place: string): number {
   return total;
 }
 
+const usualPort: EchoPort = { name: 'http', port: 8080, mode: 'http' };
+
 function parsePorts(text: string | undefined): EchoPort[] {
-  if (!text) return [{ name: 'http', port: 8080, mode: 'http' }];
+  if (!text) return [usualPort];
   const invalid = (reason: string): MeshError => new MeshError('CONFIG_INVALID', { place: 'PORTS', reason });
   let parsed: unknown;
   try {
@@ -93,6 +95,8 @@ function parsePorts(text: string | undefined): EchoPort[] {
     throw invalid(messageOf(error));
   }
   if (!Array.isArray(parsed)) throw invalid('must be a list of container ports');
+  // A manifest need not name the ports that a container listens on.
+  if (parsed.length === 0) return [usualPort];
   return parsed
     .filter((entry) => (entry?.protocol ?? 'TCP') === 'TCP')
     .map((entry) => {

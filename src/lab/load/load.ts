@@ -1,10 +1,11 @@
 // Steady, bounded traffic to a list of URLs. Each connection is a loop of its own: wait for its turn, send, read,
 // again; it is replaced after a while, so that a mesh sees both long-lived connections and new ones. Errors are
 // counted, never fatal.
-import { Agent, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
+import { finished } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
+import { Client as HttpConnection } from 'undici';
 import { MeshError, messageOf } from '../../base/errors.ts';
 import { parseDuration, splitList } from '../echo/options.ts';
 
@@ -23,6 +24,7 @@ export interface LoadOptions {
 
 const rateMax = 100_000;
 const connectionsMax = 10_000;
+const idleMs = 600_000;
 
 /**
  * Options from arguments (`--rate 50 --connections 8 --duration 30s URL…`) and, where those are silent, the environment
@@ -194,38 +196,29 @@ interface Client {
 }
 
 class HttpClient implements Client {
-  readonly #url: string;
-  #agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  readonly #url: URL;
+  #connection: HttpConnection | null = null;
 
   constructor(url: string) {
-    this.#url = url;
+    this.#url = new URL(url);
   }
 
-  send(timeoutMs: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const outgoing = request(this.#url, { agent: this.#agent, timeout: timeoutMs }, (response) => {
-        response.resume();
-        response.on('error', reject);
-        response.on('end', () => {
-          const status = response.statusCode ?? 0;
-          if (status < 500) resolve();
-          else
-            reject(
-              new MeshError('NOT_REACHABLE', { what: this.#url, reason: `status ${status}`, hint: 'see its log' }),
-            );
-        });
-      });
-      outgoing.on('timeout', () =>
-        outgoing.destroy(new MeshError('CONNECT_TIMEOUT', { address: this.#url, timeoutMs })),
-      );
-      outgoing.on('error', reject);
-      outgoing.end();
-    });
+  async send(timeoutMs: number): Promise<void> {
+    const { origin, pathname, search } = this.#url;
+    const timeouts = { connectTimeout: timeoutMs, headersTimeout: timeoutMs, bodyTimeout: timeoutMs };
+    // Between two requests it stays open for as long as the server lets it.
+    this.#connection ??= new HttpConnection(origin, { ...timeouts, keepAliveTimeout: idleMs });
+    const { statusCode, body } = await this.#connection.request({ method: 'GET', path: `${pathname}${search}` });
+    await finished(body.resume());
+    if (statusCode < 500) return;
+    const reason = `status ${statusCode}`;
+    throw new MeshError('NOT_REACHABLE', { what: this.#url.href, reason, hint: 'see its log' });
   }
 
   reset(): void {
-    this.#agent.destroy();
-    this.#agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    // Whoever waits for an answer of it is told; the end itself needs no waiting for.
+    this.#connection?.destroy().catch(() => {});
+    this.#connection = null;
   }
 }
 

@@ -69,6 +69,7 @@ export function testConfig(
       openedSessionsMax: 1_000,
       streamsPerSession: 100,
       acceptedStreamsPerSession: 256,
+      streamBufferBytes: 1024 * 1024,
       endpointAttempts: 3,
       ...changes.limits,
     },

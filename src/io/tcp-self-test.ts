@@ -1,0 +1,170 @@
+// Tries raw TCP handles at start, over loopback: connect, read into our memory, write more than the kernel takes at
+// once, half-close, reset. Whatever is not as it should be makes the thread use `net.Socket`.
+
+import type { AddressInfo } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
+import { MeshError, messageOf } from '../base/errors.ts';
+import { type ByteStreamHandler, Took } from './byte-stream.ts';
+import { connectRaw } from './connect-tcp.ts';
+import { rawBinding } from './raw-handles.ts';
+import { acceptedRaw, type RawStream } from './raw-stream.ts';
+import { rawForbidden, setTcpBackend, type TcpBackend } from './tcp-backend.ts';
+import type { TcpStream } from './tcp-stream.ts';
+
+const testMs = 1_000;
+const echoBytes = 300_000;
+
+let chosen: Promise<TcpBackend> | null = null;
+
+/** Chooses the back end of this thread, once; never rejects. Until it resolves, connections are sockets. */
+export function chooseTcpBackend(): Promise<TcpBackend> {
+  chosen ??= choose();
+  return chosen;
+}
+
+async function choose(): Promise<TcpBackend> {
+  const forbidden = rawForbidden();
+  if (forbidden !== '') return setTcpBackend(forbidden);
+  if (rawBinding() === null) return setTcpBackend('the bindings of this Node are not as expected');
+  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true });
+  try {
+    await listening(server);
+    await echoes(server);
+    await resets(server);
+    return setTcpBackend('');
+  } catch (error) {
+    return setTcpBackend(messageOf(error));
+  } finally {
+    server.close();
+  }
+}
+
+function listening(server: Server): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      server.unref();
+      resolve();
+    });
+  });
+}
+
+/** What one side of a test connection saw. */
+class Witness implements ByteStreamHandler {
+  readonly stream: TcpStream;
+  readonly #onByte: (chunk: Buffer) => number;
+  readonly #settle: (witness: Witness) => void;
+  bytes = 0;
+  sum = 0;
+  ended = false;
+  error: Error | null = null;
+  wasReset = false;
+
+  constructor(stream: TcpStream, onByte: (chunk: Buffer) => number, settle: (witness: Witness) => void) {
+    this.stream = stream;
+    this.#onByte = onByte;
+    this.#settle = settle;
+  }
+
+  onData(chunk: Buffer): number {
+    this.bytes += chunk.length;
+    for (const byte of chunk) this.sum = (this.sum * 31 + byte) | 0;
+    return this.#onByte(chunk);
+  }
+
+  onEnd(): void {
+    this.ended = true;
+    this.stream.end();
+  }
+
+  onDrain(): void {}
+
+  onClose(error: Error | null, wasReset: boolean): void {
+    this.error = error;
+    this.wasReset = wasReset;
+    this.#settle(this);
+  }
+}
+
+/** Opens a connection, runs `run` on both sides, and resolves with what both saw. */
+function pair(
+  server: Server,
+  start: (client: RawStream, accepted: RawStream, settle: (witness: Witness) => void) => void,
+): Promise<readonly Witness[]> {
+  return new Promise((resolve, reject) => {
+    const open: TcpStream[] = [];
+    const seen: Witness[] = [];
+    const give = (reason: string): void => {
+      clearTimeout(timer);
+      for (const stream of open) stream.destroy();
+      reject(fault(reason));
+    };
+    const timer = setTimeout(() => give('no end of the self-test'), testMs);
+    const settle = (witness: Witness): void => {
+      seen.push(witness);
+      if (seen.length < 2) return;
+      clearTimeout(timer);
+      resolve(seen);
+    };
+    const opened = (stream: TcpStream | null): void => {
+      if (stream === null) {
+        give('no connection');
+        return;
+      }
+      open.push(stream);
+      // The accepted one first or last: told apart by the port that the server has.
+      const { port } = server.address() as AddressInfo;
+      if (open.length === 2) {
+        const client = open.find((one) => one.remotePort === port);
+        const accepted = open.find((one) => one.localPort === port);
+        if (client === undefined || accepted === undefined) give('wrong addresses');
+        else start(client as RawStream, accepted as RawStream, settle);
+      }
+    };
+    server.once('connection', (socket: Socket) => {
+      socket.on('error', () => undefined);
+      opened(acceptedRaw(socket, {}));
+    });
+    const { port } = server.address() as AddressInfo;
+    connectRaw({ host: '127.0.0.1', port, timeoutMs: testMs }, (_error, stream) => opened(stream));
+  });
+}
+
+function fault(reason: string): MeshError {
+  return new MeshError('INTERNAL', { reason: `raw handles: ${reason}` });
+}
+
+async function echoes(server: Server): Promise<void> {
+  const sent = Buffer.alloc(echoBytes);
+  for (let i = 0; i < sent.length; i++) sent[i] = i * 7;
+  const witnesses = await pair(server, (client, accepted, settle) => {
+    accepted.start(new Witness(accepted, (chunk) => accepted.write(chunk) & Took.Retained, settle));
+    client.start(new Witness(client, () => Took.All, settle));
+    client.write(sent);
+    client.end();
+  });
+  const [one, other] = witnesses as [Witness, Witness];
+  const fine = [one, other].every((seen) => seen.ended && seen.error === null && seen.bytes === echoBytes);
+  if (!fine || one.sum !== other.sum) throw fault('an echo went wrong');
+}
+
+async function resets(server: Server): Promise<void> {
+  let resetter: TcpStream | null = null;
+  const witnesses = await pair(server, (client, accepted, settle) => {
+    resetter = client;
+    accepted.start(
+      new Witness(
+        accepted,
+        () => {
+          client.reset();
+          return Took.All;
+        },
+        settle,
+      ),
+    );
+    client.start(new Witness(client, () => Took.All, settle));
+    client.write(Buffer.from('x'));
+  });
+  const victim = witnesses.find((witness) => witness.stream !== resetter);
+  if (victim?.wasReset !== true) throw fault('a reset did not look like one');
+}
