@@ -36,11 +36,14 @@ const ourMark = `meta mark 0x${fwmark.toString(16)}`;
 const setMark = `meta mark set 0x${fwmark.toString(16)}`;
 const mark = `${setMark} accept`;
 /**
- * A reply to a connection that the proxy made from a client's address. It comes to this machine also when no socket is
- * left: what the pod still sends is answered by a reset, and never goes on to the client past the tunnel. `here`: it
- * was made to this very machine, by way of a NodePort, so its replies are turned round on their way out.
+ * On connections that the proxy made from a client's address. `here`: to this very machine, by way of a NodePort, so
+ * that their replies must be turned round on their way out.
  */
-const connectionMarks = { away: `0x${fwmark.toString(16)}`, here: '0x53b' } as const;
+export const connectionMarks = { away: `0x${fwmark.toString(16)}`, here: '0x53b' } as const;
+/**
+ * A reply to such a connection. It comes to this machine also when no socket is left: what the pod still sends is
+ * answered by a reset, and never goes on to the client past the tunnel.
+ */
 const replyToUs = `ct direction reply ct mark { ${connectionMarks.away}, ${connectionMarks.here} }`;
 /** A packet towards the destination that kube-proxy chose for it. */
 const dnatted = 'ct direction original ct status dnat';

@@ -9,12 +9,18 @@ const works: Proof = { works: true, reason: null };
 const absent: Proof = { works: false, reason: null };
 const fails: Proof = { works: false, reason: 'the kernel refuses' };
 
-function keeperOf(setting: ClientAddressOptions['setting'], ipv4: Proof, ipv6: Proof, isPossible = true) {
+function keeperOf(
+  setting: ClientAddressOptions['setting'],
+  ipv4: Proof,
+  ipv6: Proof,
+  { isPossible = true, isInPlace = false } = {},
+) {
   const said: ToDataThread[] = [];
   let tests = 0;
   const keeper = new ClientAddressKeeper({
     setting,
     isPossible,
+    isInPlace: async () => isInPlace,
     log: createLogger({ level: 'silent', format: 'json' }),
     broadcast: (message) => said.push(message),
     prove: async (family) => {
@@ -68,8 +74,29 @@ test('switched off, or without capture at all, nothing is tested or waited for',
     ['off', true],
     ['auto', false],
   ] as const) {
-    const { keeper, said, tests } = keeperOf(setting, works, works, isPossible);
+    const { keeper, said, tests } = keeperOf(setting, works, works, { isPossible, isInPlace: true });
+    await keeper.begin();
     await keeper.captured(true);
     assert.deepEqual([keeper.isAwaited, keeper.pending(), said, tests()], [false, null, [], 0]);
+  }
+});
+
+test('rules of the last proxy: tested at once, and not again', async () => {
+  const { keeper, said, tests } = keeperOf('auto', works, works, { isInPlace: true });
+  await keeper.begin();
+  await keeper.captured(true);
+  assert.deepEqual([said, tests()], [[{ type: 'clientAddresses', ipv4: true, ipv6: true }], 2]);
+});
+
+test('no rules yet, or rules that do not do: nothing is said before capture was tried', async () => {
+  for (const [proof, isInPlace] of [
+    [works, false],
+    [fails, true],
+  ] as const) {
+    const { keeper, said } = keeperOf('auto', proof, works, { isInPlace });
+    await keeper.begin();
+    assert.deepEqual(said, []);
+    await keeper.captured(true);
+    assert.equal(said.length, 1);
   }
 });

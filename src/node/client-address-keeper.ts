@@ -1,5 +1,6 @@
 // Decides whether this proxy connects to pods from the addresses of their clients: where it is wanted, and a test on
 // the running kernel has shown that it works. The data threads accept nothing before they have been told.
+import { clientAddressRulesInPlace } from '../capture/host-backend.ts';
 import { type Family, type Proof, proveClientAddress } from '../capture/prove-client-address.ts';
 import { TransparentSockets } from '../io/transparent-socket.ts';
 import type { ClientAddressView } from '../model/views.ts';
@@ -12,7 +13,8 @@ export interface ClientAddressOptions {
   readonly isPossible: boolean;
   readonly log: Logger;
   readonly broadcast: (message: ToDataThread) => void;
-  /** The seam that tests replace. */
+  /** The seams that tests replace. */
+  readonly isInPlace?: () => Promise<boolean>;
   readonly prove?: (family: Family) => Promise<Proof>;
 }
 
@@ -50,6 +52,18 @@ export class ClientAddressKeeper {
     return this.#isKnown ? [{ type: 'clientAddresses', ipv4, ipv6 }] : [];
   }
 
+  /**
+   * Tests at once where the rules of the last proxy are still in place: connections may wait for this one already.
+   * Where that fails, or there are none, nothing is decided before `captured`.
+   */
+  async begin(): Promise<void> {
+    const { isInPlace = clientAddressRulesInPlace } = this.#options;
+    if (!this.isAwaited || !(await isInPlace())) return;
+    const [ipv4, ipv6] = await this.#proofs();
+    const failed = ipv4.reason !== null || ipv6.reason !== null;
+    if (!failed && this.#running === null) this.#found(ipv4, ipv6);
+  }
+
   /** Capture was tried: with rules in place it is tested, once; without, the data threads need not wait for it. */
   captured(isApplied: boolean): Promise<void> {
     if (!this.isAwaited || this.#isProved) return Promise.resolve();
@@ -62,15 +76,22 @@ export class ClientAddressKeeper {
   }
 
   async #test(): Promise<void> {
-    const { setting, log } = this.#options;
+    const [ipv4, ipv6] = await this.#proofs();
+    this.#found(ipv4, ipv6);
+    if (this.#view.reason === null) return;
+    const note = "applications do not see their clients' addresses but the node's";
+    this.#options.log.warn({ ipv4: ipv4.reason ?? 'kept', ipv6: ipv6.reason ?? 'kept' }, note);
+  }
+
+  #proofs(): Promise<[Proof, Proof]> {
     const prove = this.#options.prove ?? proverOf(TransparentSockets.load());
-    const [ipv4, ipv6] = await Promise.all([prove('ipv4'), prove('ipv6')]);
+    return Promise.all([prove('ipv4'), prove('ipv6')]);
+  }
+
+  #found(ipv4: Proof, ipv6: Proof): void {
     const reason = ipv4.reason ?? ipv6.reason;
     this.#isProved = true;
-    this.#say({ setting, ipv4: ipv4.works, ipv6: ipv6.works, reason });
-    if (reason === null) return;
-    const note = "applications do not see their clients' addresses but the node's";
-    log.warn({ ipv4: ipv4.reason ?? 'kept', ipv6: ipv6.reason ?? 'kept' }, note);
+    this.#say({ setting: this.#options.setting, ipv4: ipv4.works, ipv6: ipv6.works, reason });
   }
 
   #say(view: ClientAddressView): void {

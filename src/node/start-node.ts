@@ -191,6 +191,7 @@ class NodeProxy implements RunningNode {
       'node proxy starts',
     );
     this.#certificates.restore(this.#store?.loadCertificates() ?? []);
+    void this.#clientAddresses.begin().then(() => this.#onProgress());
     this.#threads.start();
     await Promise.all([this.#mesh.start(), this.#configFile?.start()]);
     this.#armSnapshot();

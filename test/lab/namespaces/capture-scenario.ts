@@ -2,7 +2,7 @@
 // {"row", "actual", "expected"}; a row is right when both are equal.
 import type { CaptureVerdict } from '../../../src/capture/backend.ts';
 import type { DesiredCapture } from '../../../src/capture/desired.ts';
-import { HostCapture } from '../../../src/capture/host-backend.ts';
+import { clientAddressRulesInPlace, HostCapture } from '../../../src/capture/host-backend.ts';
 import { proveClientAddress } from '../../../src/capture/prove-client-address.ts';
 import { TransparentSockets } from '../../../src/io/transparent-socket.ts';
 import {
@@ -211,7 +211,9 @@ async function main(): Promise<void> {
   await Promise.all([far.ready(), node.ready(), alice.agent.ready(), legacy.agent.ready(), fresh.agent.ready()]);
   await Promise.all([proxy.serving(0, 0), proxy.serving(1, 0)]);
   await dialRow('before capture', alice.agent, world.v4, 80, `world sees ${alice.v4}`);
+  row('no rules of an earlier proxy', await clientAddressRulesInPlace(), false);
   await capture.apply(desired);
+  row('the rules are found by the next proxy', await clientAddressRulesInPlace(), true);
   row('verified after apply', state(await capture.verify()), 'intact');
   await captured(alice, legacy, fresh, far, node);
   await keptAddresses(alice, legacy, far, node);
