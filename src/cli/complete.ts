@@ -71,7 +71,7 @@ async function candidatesAt(position: Position, current: string, io: CliIo): Pro
     const visible = command.options.filter((option) => !option.hidden && !values.has(option.attributeName()));
     return visible.map((option): Candidate => [option.long ?? option.short ?? '', option.description]);
   }
-  const subcommands = command.commands.filter((one) => !one.name().startsWith('__'));
+  const subcommands = command.createHelp().visibleCommands(command);
   if (subcommands.length > 0) return subcommands.map((one): Candidate => [one.name(), one.summary()]);
   const argument = command.registeredArguments[positional.length] ?? command.registeredArguments.at(-1);
   return argument === undefined ? [] : live(argumentNames[argument.name()] ?? 'none', position, io);

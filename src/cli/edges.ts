@@ -34,24 +34,39 @@ export const edges: Command = async (context) => {
     return 0;
   }
   await sleep(rateWindowMs, undefined, { signal: context.io.interruption() });
-  return edgesResult(inNamespace(await meter.sample(lab), namespace));
+  const rows = inNamespace(await meter.sample(lab), namespace);
+  return edgesResult(rows, meter.silent);
 };
 
-/** The result for rows that are at hand. */
-export function edgesResult(rows: readonly EdgeRow[]): CommandResult {
-  return { data: { edges: rows }, text: (view) => edgeTable(rows, view) };
+/** The result for rows that are at hand; `silent` are nodes whose proxies did not answer. */
+export function edgesResult(rows: readonly EdgeRow[], silent: readonly string[] = []): CommandResult {
+  return {
+    data: { edges: rows },
+    text: (view) => edgeTable(rows, view),
+    talk: (paint) =>
+      silent
+        .map((node) => `${paint('warning', 'warn')} the proxy of ${node} does not answer: what it saw is missing\n`)
+        .join(''),
+  };
 }
 
 /** Samples the edges of a lab and turns two samples into a speed. */
 export class EdgeMeter {
   #atMs = 0;
   #bytes = new Map<string, number>();
+  #silent: readonly string[] = [];
+
+  /** Nodes whose proxies did not answer the last time. */
+  get silent(): readonly string[] {
+    return this.#silent;
+  }
 
   /** The edges of every node proxy that answers, with their speed since the last call. */
   async sample(lab: LabClient): Promise<EdgeRow[]> {
     const { nodes } = await lab.status();
     const dumps = await Promise.all(nodes.map((node) => dumpOf(lab, node.name)));
-    return this.rows(summarizeEdges(dumps), performance.now());
+    this.#silent = nodes.filter((_, at) => dumps[at] === null).map((node) => node.name);
+    return this.rows(summarizeEdges(dumps.filter((dump) => dump !== null)), performance.now());
   }
 
   /** Adds speeds to edges that were read at `nowMs`. */
@@ -71,11 +86,11 @@ export class EdgeMeter {
   }
 }
 
-async function dumpOf(lab: LabClient, node: string): Promise<Pick<NodeDump, 'edges'>> {
+async function dumpOf(lab: LabClient, node: string): Promise<Pick<NodeDump, 'edges'> | null> {
   try {
     return (await adminView(lab, { node }, '/config_dump', 'edges')) as NodeDump;
   } catch {
-    return { edges: [] }; // a proxy that restarts has nothing to tell right now; the others have
+    return null; // a proxy that restarts has nothing to tell right now; the others have
   }
 }
 

@@ -113,6 +113,13 @@ function addObjects(lab: Commander, act: Act): void {
       )
       .option('-f, --file <path...>', 'manifests, folders of them, or - for standard input', collect)
       .option('--timeout <duration>', 'how long the proxies may take', '60s')
+      .addHelpText(
+        'after',
+        examples([
+          [`ambientctl lab ${verb} -f policies/ extra.yaml`, 'folders and files'],
+          [`generate | ambientctl lab ${verb} -f -`, 'standard input'],
+        ]),
+      )
       .action(
         act(async () => {
           const module = await import('./lab-objects.ts');
@@ -158,6 +165,13 @@ function addParts(lab: Commander, act: Act): void {
     .option('--rolling', 'start the new one before the old one ends, as a DaemonSet with maxSurge 1 does')
     .option('--kill', 'end the old one with SIGKILL')
     .option('--timeout <duration>', 'how long it may take', '60s')
+    .addHelpText(
+      'after',
+      examples([
+        ['ambientctl lab restart node/node-1 --rolling', 'no connection is lost'],
+        ['ambientctl lab restart controller --kill', 'what works goes on working'],
+      ]),
+    )
     .action(act(async () => (await import('./lab-parts.ts')).labRestart));
   withMesh(lab.command('token'))
     .argument('<account>', 'NS/SERVICEACCOUNT')
@@ -165,6 +179,7 @@ function addParts(lab: Commander, act: Act): void {
     .description('Prints a service-account token, and nothing else.')
     .option('--pod <name>', 'bind it to this pod')
     .option('--audience <name>', 'for whom it is')
+    .addHelpText('after', examples([['ambientctl lab token shop/web --audience payments', 'an hour of being web']]))
     .action(act(async () => (await import('./lab-parts.ts')).labToken));
 }
 

@@ -1,6 +1,7 @@
 // The command tree of `ambientctl`: names, options and help. What a command does is imported only when it runs, so
 // that help is instant.
-import { Command as Commander } from 'commander';
+import { Command as Commander, Option } from 'commander';
+import { MeshError } from '../base/errors.ts';
 import { version } from '../base/version.ts';
 import { printResult } from './command.ts';
 import { configViews } from './config-views.ts';
@@ -41,6 +42,7 @@ export function buildProgram(io: CliIo, outcome: Outcome): Commander {
   addLookCommands(program, act);
   addLabCommands(program, act);
   addCompletion(program, io, act);
+  addLater(program);
   return program;
 }
 
@@ -149,6 +151,30 @@ const configSummary = {
   connections: 'connections that are open now',
   all: 'everything, one table after the other; -o json is the whole dump',
 } as const;
+
+/** What scripts may already ask for, and what comes with waypoints: said so, instead of being unknown. */
+function addLater(program: Commander): void {
+  const later = (what: string) => () => {
+    throw new MeshError('USAGE', { reason: `${what} comes with a later release, with HTTP` });
+  };
+  const config = program.commands.find((one) => one.name() === 'config');
+  program.command('analyze', { hidden: true }).argument('[paths...]').allowUnknownOption().action(later('analyze'));
+  config
+    ?.command('routes', { hidden: true })
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .action(later('config routes'));
+  for (const view of config?.commands ?? []) hideLater(view, ['--waypoint <name>'], later);
+  const why = program.commands.find((one) => one.name() === 'why');
+  if (why !== undefined) hideLater(why, ['--method <m>', '--path <p>', '--header <h>', '--claims <json>'], later);
+}
+
+function hideLater(command: Commander, flags: readonly string[], later: (what: string) => () => never): void {
+  for (const flag of flags) {
+    const name = flag.split(' ')[0] ?? flag;
+    command.addOption(new Option(flag).hideHelp().argParser(later(name)));
+  }
+}
 
 function addCompletion(program: Commander, io: CliIo, act: Act): void {
   program

@@ -51,6 +51,7 @@ test('edges: both reports of a tunnel count once, a refusal is named by the dest
   assert.equal(find('payments').refusedBy, 'shop/payments-never-from-web');
   assert.equal(find('catalog').bytesPerS, 24_650);
   await assertGoldenResult('edges', edgesResult(rows));
+  assert.match(edgesResult(rows, ['node-2']).talk?.(plain) ?? '', /^warning the proxy of node-2 does not answer/);
 });
 
 const allowed: WhyResult = {

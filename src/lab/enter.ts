@@ -1,6 +1,6 @@
 // Runs a program inside a pod or a node of a running lab, from outside: `nsenter`, with signals and the exit code
 // passed through.
-import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { LabTarget } from './control-types.ts';
@@ -12,6 +12,14 @@ export function enterCommand(target: LabTarget, argv: readonly string[]): { comm
   const inside = ['sh', '-c', 'cd -- "$1" && shift && exec "$@"', 'lab', target.cwd, ...argv];
   return { command: 'nsenter', args: ['-t', String(target.hostPid), ...target.nsenterArgs, '--', ...inside] };
 }
+
+/**
+ * In there a shell cannot see the process group out here, and would not get the terminal back from what it runs: so the
+ * program gets a group of its own, and the terminal. Afterwards the terminal is taken back.
+ */
+const perlTerminal = ['-MPOSIX=tcsetpgrp', '-e'] as const;
+const takeTerminal = '$SIG{TTOU} = "IGNORE"; setpgrp(0, 0); tcsetpgrp(0, $$); $SIG{TTOU} = "DEFAULT"; exec @ARGV';
+const backTerminal = '$SIG{TTOU} = "IGNORE"; tcsetpgrp(0, getpgrp)';
 
 const passedOn = [
   'SIGINT',
@@ -42,7 +50,9 @@ export function signalEntered(child: ChildProcess, signal: NodeJS.Signals): void
  * as a shell would; signals that this process gets go to the program.
  */
 export function runEntered(target: LabTarget, argv: readonly string[], options: SpawnOptions = {}): Promise<number> {
-  const { command, args } = enterCommand(target, argv);
+  const onTerminal = process.stdin.isTTY === true && options.stdio === undefined;
+  const whole = onTerminal ? ['perl', ...perlTerminal, takeTerminal, ...argv] : argv;
+  const { command, args } = enterCommand(target, whole);
   const child = spawn(command, args, { stdio: 'inherit', ...options, env: { ...target.env, ...options.env } });
   const handlers = passedOn.map((signal) => {
     const handler = () => {
@@ -58,6 +68,7 @@ export function runEntered(target: LabTarget, argv: readonly string[], options: 
     child.on('exit', (code, signal) => resolve(code ?? 128 + (constants.signals[signal as NodeJS.Signals] ?? 1)));
   }).finally(() => {
     for (const { signal, handler } of handlers) process.off(signal, handler);
+    if (onTerminal) spawnSync('perl', [...perlTerminal, backTerminal], { stdio: 'inherit' });
   });
 }
 

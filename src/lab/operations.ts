@@ -226,7 +226,8 @@ export class LabOperations {
       await this.#lab.settled();
       const missing = this.#lab.pending();
       if (missing.length === 0) {
-        const behind = await this.#lab.system.behind();
+        const late = ['the controller or a proxy does not answer'];
+        const behind = await within(this.#lab.system.behind(), deadline - Date.now(), late);
         // The answer took time: what was ready before it must still be.
         if (behind.length === 0 && this.#lab.pending().length === 0) return;
         missing.push(...behind);
@@ -269,6 +270,15 @@ export class LabOperations {
     const above = this.#lab.store.get(reference.kind, object.metadata.namespace ?? '', reference.name);
     return above !== undefined && this.#isOwnedBy(above, owner);
   }
+}
+
+/** What `promise` resolves with, or `otherwise` when that takes longer. */
+async function within<T>(promise: Promise<T>, timeoutMs: number, otherwise: T): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<T>((resolve) => {
+    timer = setTimeout(resolve, Math.max(timeoutMs, 0), otherwise);
+  });
+  return await Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
 function baseEnvironment(): Record<string, string> {

@@ -150,6 +150,22 @@ test('lab exec: stdin, stdout, stderr and the exit code pass through', async () 
   assert.match(answer.out, /^catalog-\S+ node-2\n$/, answer.err);
 });
 
+test('lab exec on a terminal: a shell has it, with its signals, and its exit code passes through', async () => {
+  const argv = [process.execPath, program, 'lab', 'exec', '--lab', lab, '-n', 'shop', 'deploy/web', '--', 'sh'];
+  const child = spawn('script', ['-qec', argv.join(' '), '/dev/null'], { env: process.env });
+  let shown = '';
+  const says = async (text: RegExp): Promise<void> => {
+    while (!text.test(shown)) shown += (await once(child.stdout, 'data'))[0];
+  };
+  child.stdin.write('echo here: $(hostname); sleep 60\n');
+  await says(/here: web-/);
+  child.stdin.write('');
+  child.stdin.write('echo code: $?\n');
+  await says(/code: 130/);
+  child.stdin.write('exit 6\n');
+  assert.deepEqual(await once(child, 'exit'), [6, null], shown);
+});
+
 test('lab shell: in the namespace of a node', async () => {
   const { code, out } = await ctl('lab', 'shell', 'node/node-1', '--', 'ip', '-o', 'addr');
   assert.equal(code, 0);
