@@ -23,6 +23,8 @@ interface Command {
 const [name = '', ...ports] = process.argv.slice(2);
 const sockets = TransparentSockets.load();
 let nextPort = 2_000;
+/** A connection may wait for a proxy that starts, on a machine that is busy. */
+const answerTimeoutMs = 10_000;
 const held = new Map<string, Socket>();
 const say = (line: object) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
@@ -52,7 +54,7 @@ function dial(command: Command): void {
     if (!answered) say({ id: command.id, ...result });
     answered = true;
   };
-  socket.setTimeout(3_000, () => {
+  socket.setTimeout(answerTimeoutMs, () => {
     answer({ error: 'TIMEOUT' });
     socket.destroy();
   });
