@@ -1,4 +1,5 @@
-// The bench's own client, run inside the client pod: `get URL` once, or `hold URL COUNT` until standard input ends.
+// The bench's own client, run inside the client pod: `get URL` once, or until standard input ends `hold URL COUNT`, or
+// `stall URL COUNT`, which asks and never reads the answer.
 import { once } from 'node:events';
 import net from 'node:net';
 
@@ -33,10 +34,25 @@ async function hold(url: URL, count: number): Promise<void> {
   for (const socket of held) socket.destroy();
 }
 
+async function stall(url: URL, count: number): Promise<void> {
+  const sockets = Array.from({ length: count }, () => net.connect(Number(url.port || 80), url.hostname));
+  for (const socket of sockets) {
+    socket.pause();
+    socket.on('error', () => {});
+    socket.write(`GET ${url.pathname} HTTP/1.1\r\nHost: ${url.host}\r\n\r\n`);
+  }
+  await Promise.all(sockets.map((socket) => once(socket, 'connect')));
+  process.stdout.write('held\n');
+  process.stdin.resume();
+  await once(process.stdin, 'end');
+  for (const socket of sockets) socket.destroy();
+}
+
 const [task, target = '', count = '0'] = process.argv.slice(2);
 try {
   const url = new URL(target);
   if (task === 'hold') await hold(url, Number(count));
+  else if (task === 'stall') await stall(url, Number(count));
   else (await ask(url)).destroy();
 } catch (error) {
   process.stderr.write(`bench: ${target}: ${error instanceof Error ? error.message : String(error)}\n`);

@@ -5,11 +5,14 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { ensureTools } from '../native-free/tools.ts';
 import { isMeshError, MeshError, messageOf } from '../src/base/errors.ts';
+import { runFair } from './fair.ts';
 import { L4Bench, type MetricGroup, metricGroups } from './l4.ts';
+import { runMicro } from './micro.ts';
 import { runPair } from './pair.ts';
 import { installEnvoy } from './paths/envoy.ts';
-import { type Report, renderReport } from './report.ts';
+import { type Report, renderMicro, renderReport, renderScale } from './report.ts';
 import { enterSandbox, runInSandbox, sandboxDir } from './sandbox.ts';
+import { runScale, scaleMetrics } from './scale.ts';
 
 const root = path.dirname(import.meta.dirname);
 const tools = [
@@ -26,8 +29,11 @@ const tools = [
   'haproxy',
   'python3',
 ];
+const scaleTools = ['ip', 'perl', 'unshare', 'mount'];
 const cacheDir = path.join(root, '.cache');
-const later = ['l7', 'scale', 'micro'];
+const suites = ['l4', 'scale', 'micro', 'pair', 'fair'] as const;
+type Suite = (typeof suites)[number];
+const later = ['l7'];
 const reference = 'haproxy';
 const roundsMax = 100;
 
@@ -35,18 +41,30 @@ const say = (line: string): void => {
   process.stderr.write(`bench: ${line}\n`);
 };
 
-const usage = `usage: npm run bench -- l4 [OPTION]…
+const usage = `usage: npm run bench -- l4|scale|micro|pair|fair [OPTION]…
   l4             our pair of node proxies, HAProxy's, Envoy's, and none, between two pods on two nodes
+  scale          one node proxy of a mesh of 50,000 workloads
+  micro          the hot functions, one by one
+  fair           what a pod that misbehaves costs its neighbour, in a lab (see fair.ts)
   pair           our tunnel alone over loopback, this tree beside another (see pair.ts)
   --rounds N     rounds over all paths; 3 unless given, 1 with --quick
   --quick        short runs; ends within 90 s
   --json FILE    the report as JSON (a relative FILE is taken from the project's root)
-  --path NAME    only this path (direct, haproxy, envoy-hbone, ambient); may be given again
-  --metric GROUP only these figures (memory, requests, latency, connections, bulk); may be given again
+  --path NAME    l4: only this path (direct, haproxy, envoy-hbone, ambient); may be given again
+  --metric GROUP l4: only these figures (memory, requests, latency, connections, bulk); may be given again
   --base DIR     pair: another tree, measured in alternation with this one
   --seconds N    pair: of each load; 3 unless given
   --node-flag F  a flag for the Node of our own proxies, such as --cpu-prof; may be given again
 `;
+
+interface Values {
+  readonly rounds?: string;
+  readonly json?: string;
+  readonly quick: boolean;
+  readonly path: readonly string[];
+  readonly metric: readonly string[];
+  readonly 'node-flag': readonly string[];
+}
 
 async function main(args: readonly string[]): Promise<number> {
   const { values, positionals } = parseArgs({
@@ -69,46 +87,79 @@ async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(usage);
     return 0;
   }
-  const [suite = '', ...extra] = positionals;
-  if (later.includes(suite))
-    throw new MeshError('USAGE', { reason: `the suite '${suite}' comes with a later release` });
-  if (values.ztunnel !== undefined) {
-    throw new MeshError('USAGE', { reason: 'ztunnel as a peer (--ztunnel) comes with a later release' });
-  }
+  const suite = suiteOf(positionals);
   if (suite === 'pair') {
     const { base = null, metric, 'node-flag': nodeFlags } = values;
     const options = { base, metrics: metric, nodeFlags, seconds: Number(values.seconds) };
     process.stdout.write(await runPair({ ...options, rounds: Number(values.rounds ?? 3) }));
     return 0;
   }
-  if (suite !== 'l4' || extra.length > 0) throw new MeshError('USAGE', { reason: usage.trimEnd() });
+  if (suite === 'fair') {
+    const options = { rounds: Number(values.rounds ?? 3), seconds: Number(values.seconds), say };
+    process.stdout.write(await runFair(options));
+    return 0;
+  }
+  if (values.ztunnel !== undefined) {
+    throw new MeshError('USAGE', { reason: 'ztunnel as a peer (--ztunnel) comes with a later release' });
+  }
   const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));
   if (!Number.isInteger(rounds) || rounds < 1 || rounds > roundsMax) {
     throw new MeshError('USAGE', { reason: `--rounds takes a whole number from 1 to ${roundsMax}` });
   }
-  const groups = metricGroups.filter((group) => values.metric.includes(group));
-  const unknown = values.metric.filter((name) => !groups.some((group) => group === name));
-  if (unknown.length > 0) throw new MeshError('USAGE', { reason: `--metric takes ${metricGroups.join(', ')}` });
+  if (suite === 'micro') {
+    const report = runMicro({ rounds, quick: values.quick });
+    process.stdout.write(`\n${renderMicro(report)}`);
+    return finish(report, values);
+  }
+  const groups = groupsOf(values.metric);
   const dir = sandboxDir();
   if (dir === null) {
-    ensureTools(tools);
-    if (values.path.length === 0 || values.path.includes('envoy-hbone')) installEnvoy(cacheDir, say);
+    ensureTools(suite === 'scale' ? scaleTools : tools);
+    const wantsEnvoy = values.path.length === 0 || values.path.includes('envoy-hbone');
+    if (suite === 'l4' && wantsEnvoy) installEnvoy(cacheDir, say);
     return await runInSandbox(import.meta.filename, args);
   }
+  return await (suite === 'scale' ? scale(dir, rounds, values) : l4(dir, rounds, groups, values));
+}
+
+function suiteOf(positionals: readonly string[]): Suite {
+  const [name = '', ...extra] = positionals;
+  if (later.includes(name)) throw new MeshError('USAGE', { reason: `the suite '${name}' comes with a later release` });
+  const suite = suites.find((known) => known === name);
+  if (suite === undefined || extra.length > 0) throw new MeshError('USAGE', { reason: usage.trimEnd() });
+  return suite;
+}
+
+function groupsOf(metrics: readonly string[]): readonly MetricGroup[] {
+  const groups = metricGroups.filter((group) => metrics.includes(group));
+  const unknown = metrics.filter((name) => !groups.some((group) => group === name));
+  if (unknown.length > 0) throw new MeshError('USAGE', { reason: `--metric takes ${metricGroups.join(', ')}` });
+  return groups;
+}
+
+async function l4(dir: string, rounds: number, groups: readonly MetricGroup[], values: Values): Promise<number> {
   const report = await measure(dir, rounds, groups, values);
   process.stdout.write(`\n${renderReport(report, reference)}`);
-  if (values.json !== undefined) writeReport(path.resolve(root, values.json), report);
+  finish(report, values);
   const wanted = new Set(['ambient', ...values.path]);
   const bad = report.rows.some((row) => wanted.has(row.path) && row.socketErrors > 0);
   return bad || report.leftOut.some((left) => wanted.has(left.path)) ? 1 : 0;
 }
 
-async function measure(
-  dir: string,
-  rounds: number,
-  groups: readonly MetricGroup[],
-  values: { quick: boolean; path: string[]; 'node-flag': string[] },
-): Promise<Report> {
+async function scale(dir: string, rounds: number, values: Values): Promise<number> {
+  enterSandbox(dir, async () => say('stopped'));
+  const { quick, 'node-flag': nodeFlags } = values;
+  const report = await runScale({ rounds, quick, dir, say, nodeFlags });
+  process.stdout.write(`\n${renderScale(report, scaleMetrics)}`);
+  return finish(report, values);
+}
+
+function finish(report: { readonly name: string }, { json }: Values): 0 {
+  if (json !== undefined) writeReport(path.resolve(root, json), report);
+  return 0;
+}
+
+async function measure(dir: string, rounds: number, groups: readonly MetricGroup[], values: Values): Promise<Report> {
   const bench = new L4Bench({
     rounds,
     quick: values.quick,
@@ -130,7 +181,7 @@ async function measure(
   }
 }
 
-function writeReport(file: string, report: Report): void {
+function writeReport(file: string, report: { readonly name: string }): void {
   mkdirSync(path.dirname(file), { recursive: true });
   writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
   say(`wrote ${file}`);

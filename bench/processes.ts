@@ -158,6 +158,7 @@ export async function eventually<T>(
   timeoutMs: number,
   services: readonly Service[],
   probe: () => T | Promise<T>,
+  pollMs = 100,
 ): Promise<T> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
@@ -168,7 +169,7 @@ export async function eventually<T>(
       if (performance.now() > deadline) {
         throw new MeshError('TIMED_OUT', { what, timeoutMs, hint: messageOf(error) }, { cause: error });
       }
-      await delay(100);
+      await delay(pollMs);
     }
   }
 }

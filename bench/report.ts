@@ -21,14 +21,14 @@ export const metricTable = {
 export type MetricName = keyof typeof metricTable;
 export const metricNames = Object.keys(metricTable) as MetricName[];
 
-export interface ReportRow {
+export interface ReportRow<Metric extends string = MetricName> {
   readonly path: string;
-  readonly metrics: Readonly<Record<MetricName, Spread | null>>;
+  readonly metrics: Readonly<Record<Metric, Spread | null>>;
   /** Sum over all rounds: connect, read, write, time-out, and answers that were no 2xx. */
   readonly socketErrors: number;
 }
 
-export interface Report {
+export interface Report<Metric extends string = MetricName> {
   readonly name: string;
   readonly machine: {
     readonly cpus: number;
@@ -40,7 +40,7 @@ export interface Report {
   readonly startedAt: string;
   readonly rounds: number;
   readonly quick: boolean;
-  readonly rows: readonly ReportRow[];
+  readonly rows: readonly ReportRow<Metric>[];
   /** Paths that could not be measured, and why. */
   readonly leftOut: readonly { readonly path: string; readonly reason: string }[];
 }
@@ -60,15 +60,7 @@ export function describeMachine(): Report['machine'] {
  * Two tables: medians, and their ratios to `reference` (the path of that name), with what could not be measured below.
  */
 export function renderReport(report: Report, reference: string): string {
-  const parts = [
-    [
-      `${report.name}, ${report.rounds} round(s)`,
-      `${report.machine.cpus} CPUs (${report.machine.cpuModel})`,
-      `Linux ${report.machine.kernel}`,
-      `Node ${report.node}`,
-    ].join(', '),
-    renderTable(medianCells(report.rows)),
-  ];
+  const parts = [headOf(report), renderTable(medianCells(report.rows))];
   const base = report.rows.find((row) => row.path === reference);
   if (base !== undefined && report.rows.length > 1) {
     parts.push(`ratio to ${reference}; for ms, CPU, RSS and KB less is better`);
@@ -76,6 +68,37 @@ export function renderReport(report: Report, reference: string): string {
   }
   for (const { path, reason } of report.leftOut) parts.push(`${path} was left out: ${reason}`);
   return `${parts.join('\n\n')}\n`;
+}
+
+/** One line per metric, a column per path, and what is to be reached; for suites of other metrics than `l4`. */
+export function renderScale<Metric extends string>(
+  report: Report<Metric>,
+  titles: Readonly<Record<Metric, { readonly title: string; readonly target: string }>>,
+): string {
+  const head = ['metric', ...report.rows.map(({ path }) => path), 'target'];
+  const body = (Object.keys(titles) as Metric[]).map((metric) => [
+    titles[metric].title,
+    ...report.rows.map(({ metrics }) => withSpread(metrics[metric])),
+    titles[metric].target,
+  ]);
+  return `${headOf(report)}\n\n${renderTable([head, ...body])}\n`;
+}
+
+/** One line per function. */
+export function renderMicro(report: Report<'nsPerCall'>): string {
+  const body = report.rows.map(({ path, metrics }) => [path, withSpread(metrics.nsPerCall)]);
+  return `${headOf(report)}\n\n${renderTable([['function', 'ns per call (least–greatest)'], ...body])}\n`;
+}
+
+function withSpread(spread: Spread | null): string {
+  if (spread === null) return '–';
+  return `${readable(spread.median)} (${readable(spread.min)}–${readable(spread.max)})`;
+}
+
+function headOf(report: Pick<Report, 'name' | 'rounds' | 'machine' | 'node'>): string {
+  const { name, rounds, machine, node } = report;
+  const { cpus, cpuModel, kernel } = machine;
+  return `${name}, ${rounds} round(s), ${cpus} CPUs (${cpuModel}), Linux ${kernel}, Node ${node}`;
 }
 
 function medianCells(rows: readonly ReportRow[]): string[][] {

@@ -7,8 +7,16 @@ import { serverPort } from './path.ts';
 
 export const bulkBytes = 10 * 2 ** 20;
 
-/** Starts it in `netns`. It runs as a single process, so that it needs no second user. */
+/** Starts it in `netns`. */
 export function startServer(dir: string, netns: string): Service {
+  const words = serverConfig(dir, `${serverAddress}:${serverPort}`);
+  return new Service({ name: 'nginx', netns, words, logFile: path.join(dir, 'nginx.log') });
+}
+
+/**
+ * Writes its files into `dir`; returns its command line. It runs as a single process, so that it needs no second user.
+ */
+export function serverConfig(dir: string, listen: string): readonly [string, ...string[]] {
   writeFileSync(path.join(dir, 'bulk'), Buffer.alloc(bulkBytes, 'ambient '));
   const file = path.join(dir, 'nginx.conf');
   writeFileSync(
@@ -29,7 +37,7 @@ http {
   client_body_temp_path ${dir}/t1; proxy_temp_path ${dir}/t2; fastcgi_temp_path ${dir}/t3;
   uwsgi_temp_path ${dir}/t4; scgi_temp_path ${dir}/t5;
   server {
-    listen ${serverAddress}:${serverPort} backlog=4096;
+    listen ${listen} backlog=4096;
     default_type text/plain;
     location = / { return 200 "hello from the other side\\n"; }
     location = /bulk { root ${dir}; }
@@ -37,6 +45,5 @@ http {
 }
 `,
   );
-  const words = ['nginx', '-p', dir, '-e', path.join(dir, 'nginx-error.log'), '-c', file];
-  return new Service({ name: 'nginx', netns, words, logFile: path.join(dir, 'nginx.log') });
+  return ['nginx', '-p', dir, '-e', path.join(dir, 'nginx-error.log'), '-c', file];
 }

@@ -21,6 +21,11 @@ const mappedPrefix = 0xffffn;
 export function canonicalIp(text: string): string | null {
   // Dotted IPv4 admits no leading zeros, so what is valid is canonical.
   if (!text.includes(':')) return isIPv4(text) ? text : null;
+  // As sockets that listen for both families show every IPv4 peer: once or twice per connection.
+  if (text.startsWith('::ffff:') && text.includes('.')) {
+    const dotted = text.slice(7);
+    return isIPv4(dotted) ? dotted : null;
+  }
   const value = parseIp(text);
   return value === null ? null : formatIp(value);
 }

@@ -1,6 +1,7 @@
 // The configuration of a node proxy: one frozen object, read once at start.
 import { readFileSync } from 'node:fs';
 import { MeshError, messageOf } from '../base/errors.ts';
+import { logLevels } from './log-levels.ts';
 import {
   boolean,
   cidr,
@@ -103,7 +104,6 @@ export interface NodeConfig {
 }
 
 /** The levels of the log, most talkative first. */
-export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
 const threadsMax = 256;
 const many = 1_000_000;

@@ -35,6 +35,9 @@ const errorRows = [
   ['ok: 1\n---\na: "open\n', 'INPUT_UNREADABLE', 4],
   ['a: 1\nlabels:\n  {b: c}: d\n', 'INPUT_UNREADABLE', 3],
   ['a: &x [1]\n*x : d\n', 'INPUT_UNREADABLE', 2],
+  ['%YAML 1.1\n---\na: 1\n? !!binary aGk=\n: d\n', 'INPUT_UNREADABLE', 4],
+  ['%YAML 1.1\n---\na: 2026-01-01\n', 'INPUT_UNREADABLE', 3],
+  ['%YAML 1.1\n---\na: !!set {b}\n', 'INPUT_UNREADABLE', 3],
 ] as const;
 for (const [text, code, line] of errorRows) {
   test(`${JSON.stringify(text)} is refused on line ${line}`, () => {

@@ -43,7 +43,7 @@ export function readYaml(text: string, file: string): YamlDocument[] {
   for (const [index, document] of places.documents().entries()) {
     const error = document.errors[0];
     if (error !== undefined) throw placedError('INPUT_UNREADABLE', places.atOffset(error.pos[0]), tidy(error.message));
-    refuseCollectionKeys(document, places);
+    refuseOddities(document, places);
     const value = plainValue(document, places);
     if (value !== null) read.push(documentOf(value, index, places));
   }
@@ -133,14 +133,25 @@ function documentOf(value: unknown, index: number, places: PlaceFinder): YamlDoc
   };
 }
 
-/** A list or a mapping as a key, which YAML allows: it would become a text, and a warning on standard error. */
-function refuseCollectionKeys(document: Document.Parsed, places: PlaceFinder): void {
+/**
+ * What YAML can say and a manifest cannot: a list or mapping as a key, and (by tag, or under `%YAML 1.1`) bytes, times,
+ * sets. The reader would make objects of classes of them, and of such keys a text and a warning on standard error.
+ */
+function refuseOddities(document: Document.Parsed, places: PlaceFinder): void {
+  const refuse = (node: unknown, reason: string): never => {
+    throw placedError('INPUT_UNREADABLE', places.atOffset((node as Node).range?.[0] ?? 0), reason);
+  };
   visit(document, {
     Pair: (_, { key }) => {
       const named = isAlias(key) ? key.resolve(document) : key;
-      if (!isCollection(named)) return;
-      const offset = (key as Node).range?.[0] ?? 0;
-      throw placedError('INPUT_UNREADABLE', places.atOffset(offset), 'a key must be a text, not a list or mapping');
+      if (isCollection(named)) refuse(key, 'a key must be a text, not a list or mapping');
+    },
+    Scalar: (_, node) => {
+      if (typeof node.value === 'object' && node.value !== null) refuse(node, 'bytes and times are written as texts');
+    },
+    Collection: (_, node) => {
+      if (node.tag === 'tag:yaml.org,2002:set' || node.tag === 'tag:yaml.org,2002:omap')
+        refuse(node, 'sets and ordered maps are written as lists or mappings');
     },
   });
 }

@@ -8,8 +8,12 @@ export interface HoldLimits {
   readonly holdMs: number;
 }
 
+/** One source may have a quarter of the places: a pod that asks for everything leaves room for its neighbours. */
+const sourceShare = 4;
+
 interface Held {
   readonly address: string;
+  readonly source: string;
   readonly done: (known: boolean) => void;
   readonly timer: NodeJS.Timeout;
 }
@@ -18,6 +22,7 @@ interface Held {
 export class HoldQueue {
   readonly #limits: HoldLimits;
   readonly #byAddress = new Map<string, Set<Held>>();
+  readonly #bySource = new Map<string, number>();
   #size = 0;
 
   constructor(limits: HoldLimits) {
@@ -29,20 +34,25 @@ export class HoldQueue {
   }
 
   /**
-   * Calls `done` once: with true when `address` was named by an update of the mesh, with false after `holdMs`.
-   * Returns a function that gives up waiting. Throws LIMIT_REACHED when too many are held already.
+   * Calls `done` once: with true when `address` was named by an update of the mesh, with false after `holdMs`. `source`
+   * is the address of who waits. Returns a function that gives up waiting. Throws LIMIT_REACHED when too many are held
+   * already, or too many of this source.
    */
-  hold(address: string, done: (known: boolean) => void): () => void {
+  hold(address: string, source: string, done: (known: boolean) => void): () => void {
     const { heldConnectionsMax, holdMs } = this.#limits;
+    const ofSource = this.#bySource.get(source) ?? 0;
+    const sourceMax = Math.ceil(heldConnectionsMax / sourceShare);
+    const limit = 'heldConnectionsMax';
     if (this.#size >= heldConnectionsMax) {
-      const details = {
-        limit: 'heldConnectionsMax',
-        value: heldConnectionsMax,
-        what: 'connections that wait for the mesh',
-      };
-      throw new MeshError('LIMIT_REACHED', details);
+      const what = 'connections that wait for the mesh';
+      throw new MeshError('LIMIT_REACHED', { limit, value: heldConnectionsMax, what });
     }
-    const held: Held = { address, done, timer: setTimeout(() => this.#release(held, false), holdMs) };
+    if (ofSource >= sourceMax) {
+      const what = `connections of ${source} that wait for the mesh`;
+      throw new MeshError('LIMIT_REACHED', { limit, value: sourceMax, what });
+    }
+    this.#bySource.set(source, ofSource + 1);
+    const held: Held = { address, source, done, timer: setTimeout(() => this.#release(held, false), holdMs) };
     const others = this.#byAddress.get(address);
     if (others === undefined) this.#byAddress.set(address, new Set([held]));
     else others.add(held);
@@ -74,6 +84,9 @@ export class HoldQueue {
     if (waiting.size === 0) this.#byAddress.delete(held.address);
     clearTimeout(held.timer);
     this.#size--;
+    const left = (this.#bySource.get(held.source) ?? 1) - 1;
+    if (left === 0) this.#bySource.delete(held.source);
+    else this.#bySource.set(held.source, left);
     return true;
   }
 }

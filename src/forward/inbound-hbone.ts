@@ -60,7 +60,7 @@ class Arrival {
     else if (pod !== null || !isIn(podCidrs, address)) this.#refuse(unknown);
     else {
       try {
-        holds.hold(address, (known) => (known ? this.identify() : this.#refuse(unknown)));
+        holds.hold(address, this.#remote, (known) => (known ? this.identify() : this.#refuse(unknown)));
       } catch (error) {
         this.#refuse(MeshError.from(error));
       }

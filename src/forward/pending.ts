@@ -59,7 +59,7 @@ export class Pending {
   hold(address: string, error: MeshError, next: () => void): void {
     const startedMs = performance.now();
     this.start((settled) =>
-      this.context.holds.hold(address, (known) => {
+      this.context.holds.hold(address, this.connection.source.address, (known) => {
         settled();
         this.connection.holdMs = (this.connection.holdMs ?? 0) + performance.now() - startedMs;
         if (known) this.step(next);

@@ -29,10 +29,13 @@ export class ReceiveWindow {
     this.available = size;
   }
 
-  /** False when the peer sent more than it was allowed. */
+  /**
+   * False when the peer sent more than it was allowed. An empty frame is allowed always: our SETTINGS may have made the
+   * window negative, and END_STREAM needs no window (RFC 9113 §6.9.1).
+   */
   receive(bytes: number): boolean {
     this.available -= bytes;
-    return this.available >= 0;
+    return bytes === 0 || this.available >= 0;
   }
 
   /** `bytes` have been consumed. Returns the increment to announce now, 0 for none yet. */

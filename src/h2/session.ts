@@ -46,6 +46,8 @@ const pingOpaque = Buffer.from('ambient\0', 'latin1');
 const drainOpaque = Buffer.from('ambdrain', 'latin1');
 /** Between the last frame of a session and the end of its transport, if the peer does not close first. */
 const lingerMs = 1000;
+/** A peer that takes nothing of what is still queued for so long loses it, be it the end of a stream or not. */
+const flushStallMs = 20_000;
 /** A peer that does not answer the PING of a drain gets the final GOAWAY after this. */
 const drainNoticeMs = 1000;
 
@@ -419,7 +421,22 @@ export class H2Session implements StreamHost, SessionCore {
     if (code !== null) writeGoaway(this.out, this.#frames.lastPeerStreamId, code);
     this.#finish(error);
     this.#outbox.end();
-    this.#lingerTimer = setTimeout(() => this.#transport.destroy(), lingerMs);
+    const isGraceful = code === null || code === ErrorCode.NoError;
+    this.#linger(isGraceful ? this.#unsentBytes : 0, 0);
+  }
+
+  get #unsentBytes(): number {
+    return this.bufferedBytes + this.#transport.bufferedBytes;
+  }
+
+  /** The last bytes of streams that ended well may still be queued: they get the time that they need. */
+  #linger(unsentBytes: number, stalledMs: number): void {
+    this.#lingerTimer = setTimeout(() => {
+      const left = this.#unsentBytes;
+      const nowStalledMs = left < unsentBytes ? 0 : stalledMs + lingerMs;
+      if (unsentBytes === 0 || nowStalledMs >= flushStallMs) this.#transport.destroy();
+      else this.#linger(left, nowStalledMs);
+    }, lingerMs);
     this.#lingerTimer.unref();
   }
 

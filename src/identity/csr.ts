@@ -34,6 +34,9 @@ export interface CertificateRequest {
   readonly uris: readonly string[];
 }
 
+/** First byte of an EC point (SEC 1 §2.3.3), behind the count of unused bits. */
+const uncompressedPoint = 4;
+
 /** A request of 4 KiB holds any P-256 key and SAN; more is not a request of a proxy. */
 const csrBytesMax = 4096;
 
@@ -79,6 +82,8 @@ function parseVerified(der: Buffer): CertificateRequest {
   const spki = encode(spkiNode);
   const publicKey = createPublicKey({ key: spki, type: 'spki', format: 'der' });
   if (publicKey.asymmetricKeyDetails?.namedCurve !== 'prime256v1') throw refused('its key is not ECDSA P-256');
+  // Other forms of a point would give one key several spellings, and are not for certificates (RFC 5480 §2.2).
+  if (content(members(spkiNode)[1])[1] !== uncompressedPoint) throw refused('its key is not an uncompressed point');
   const signatureBits = content(signature);
   if (signatureBits[0] !== 0 || !verify('sha256', firstMemberBytes(der), publicKey, signatureBits.subarray(1))) {
     throw refused('its signature does not match its key');

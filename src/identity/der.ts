@@ -1,10 +1,12 @@
 // DER pieces that certificates and requests are made of: the one file that touches node-forge, which is used as an
 // ASN.1 reader and writer only. Keys and signatures are node:crypto's.
 import { createHash } from 'node:crypto';
-import forge from 'node-forge';
+import { createRequire } from 'node:module';
+import type nodeForge from 'node-forge';
 
-const { asn1 } = forge;
-export type Der = forge.asn1.Asn1;
+/** This part alone: the index loads forty modules, TLS and RSA among them, that nobody here uses. */
+const asn1 = createRequire(import.meta.url)('node-forge/lib/asn1.js') as typeof nodeForge.asn1;
+export type Der = nodeForge.asn1.Asn1;
 
 const universal = asn1.Class.UNIVERSAL;
 const contextSpecific = asn1.Class.CONTEXT_SPECIFIC;
@@ -163,7 +165,7 @@ function header(der: Uint8Array, at: number): { readonly contentAt: number; read
   return { contentAt: at + 2 + lengthBytes, length };
 }
 
-function isType(der: Der, type: forge.asn1.Type): boolean {
+function isType(der: Der, type: nodeForge.asn1.Type): boolean {
   return der.tagClass === universal && der.type === type;
 }
 

@@ -1,6 +1,7 @@
 // The HTTP side of a node proxy: administration on loopback, metrics and readiness for the cluster.
 import { MeshError } from '../base/errors.ts';
-import { logLevels, type NodeConfig } from '../config/node.ts';
+import { logLevels } from '../config/log-levels.ts';
+import type { NodeConfig } from '../config/node.ts';
 import type { NodeDump } from '../model/views.ts';
 import { json, type SimpleResponse, SimpleServer, text } from '../telemetry/metrics-server.ts';
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { systemClock } from '../base/clock.ts';
+import { digestOf } from '../base/file-digest.ts';
 import { type NodeConfig, readNodeConfig } from '../config/node.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { ConfigKeeper } from './config-keeper.ts';
@@ -83,4 +84,30 @@ test('a change that needs a restart is said and not taken over', async (context)
   assert.equal(changes[0]?.sameNode, 'direct');
   assert.equal(changes[0]?.log.accessFile, '');
   assert.equal(changes[0]?.limits.endpointAttempts, 1);
+});
+
+test('a file that is still what the proxy was started with is not read again', async (context) => {
+  const folder = mkdtempSync(join(tmpdir(), 'config-keeper-'));
+  const file = join(folder, 'node.yaml');
+  writeFileSync(file, least);
+  const log = createLogger({ level: 'info', format: 'text', write: () => {} });
+  const started = { ...readNodeConfig(file), limits: { ...readNodeConfig(file).limits, connectionsMax: 7 } };
+  for (const [digest, changes] of [
+    [digestOf(file), 0],
+    ['another', 1],
+  ] as const) {
+    let count = 0;
+    const keeper = new ConfigKeeper({
+      file,
+      config: started,
+      digest,
+      clock: systemClock,
+      log,
+      onChange: () => count++,
+    });
+    await keeper.start();
+    keeper.close();
+    assert.equal(count, changes);
+  }
+  context.after(() => rmSync(folder, { recursive: true }));
 });

@@ -3,8 +3,9 @@
 import path from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { MeshError } from '../base/errors.ts';
+import { digestOf } from '../base/file-digest.ts';
 import { changedFields, isLive, withLiveFields } from '../config/live.ts';
-import { type NodeConfig, readNodeConfig } from '../config/node.ts';
+import type { NodeConfig } from '../config/node.ts';
 import { FolderWatch } from '../kube/folder-watch.ts';
 import type { ConfigFileView } from '../model/views.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -13,6 +14,8 @@ export interface ConfigKeeperOptions {
   readonly file: string;
   /** What the proxy was started with. */
   readonly config: NodeConfig;
+  /** `digestOf` the file that `config` was read from, where it is known. */
+  readonly digest?: string;
   readonly clock: Clock;
   readonly log: Logger;
   /** Fields that need no restart have changed. */
@@ -28,6 +31,7 @@ export class ConfigKeeper {
   #readAt: string;
   #error: string | null = null;
   #needsRestart: readonly string[] = [];
+  #isClosed = false;
 
   constructor(options: ConfigKeeperOptions) {
     this.#options = options;
@@ -35,13 +39,14 @@ export class ConfigKeeper {
     this.#running = options.config;
     this.#readAt = this.#now();
     this.#watch = new FolderWatch([path.resolve(options.file)]);
-    this.#watch.on('paths', () => this.#read());
+    this.#watch.on('paths', () => void this.#read());
   }
 
   /** Begins to watch, and looks at once: the file may have changed since it was read. */
   async start(): Promise<void> {
     await this.#watch.start();
-    this.#read();
+    const { file, digest } = this.#options;
+    if (digest === undefined || digest !== digestOf(file)) await this.#read();
   }
 
   view(): ConfigFileView {
@@ -54,10 +59,14 @@ export class ConfigKeeper {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#watch.close();
   }
 
-  #read(): void {
+  async #read(): Promise<void> {
+    // Loaded when the file has changed, which few ever do: the reader of YAML is large.
+    const { readNodeConfig } = await import('../config/node.ts');
+    if (this.#isClosed) return;
     const { file, log, onChange } = this.#options;
     let read: NodeConfig;
     try {

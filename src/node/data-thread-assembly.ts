@@ -16,6 +16,7 @@ import { identityOf } from '../forward/workload-names.ts';
 import { connectTcp } from '../io/connect-tcp.ts';
 import { tcpBackend } from '../io/tcp-backend.ts';
 import { TransparentSockets } from '../io/transparent-socket.ts';
+import { MeshCompactor } from '../model/compact-mesh.ts';
 import { MeshIndex } from '../model/mesh-index.ts';
 import type { MeshUpdate, SpiffeId, Workload } from '../model/types.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
@@ -35,6 +36,7 @@ export class DataPath {
   readonly credentials: CredentialStore;
   readonly tunnelServer: TunnelServer;
   readonly clientAddresses: ClientAddresses;
+  readonly #compactor = new MeshCompactor();
   /** Every part reads these at each use, so that a change of them is a change for all. */
   readonly #live: Pick<ForwardConfig, 'timeouts' | 'limits'>;
   #stopLooking: () => void = () => {};
@@ -89,7 +91,7 @@ export class DataPath {
 
   /** Puts a change into the tables; live connections that it refuses end within this call, up to a batch. */
   applyMesh(update: MeshUpdate): void {
-    applyMesh(this.context, this.tunnelServer, update);
+    applyMesh(this.context, this.tunnelServer, this.#compactor.update(update));
   }
 
   /** Counters and gauges by name. */

@@ -5,9 +5,9 @@ import type { MessagePort } from 'node:worker_threads';
 import { MeshError } from '../base/errors.ts';
 import type { ConnectTcp } from '../forward/context.ts';
 import { tcpBackendName } from '../io/tcp-backend.ts';
-import type { MeshUpdate } from '../model/types.ts';
 import { DataPath } from './data-thread-assembly.ts';
 import { DataThreadListeners } from './data-thread-listeners.ts';
+import { HeapKeeper } from './heap-keeper.ts';
 import type { DataThreadStart, FromDataThread, ToDataThread } from './messages.ts';
 
 /**
@@ -50,6 +50,7 @@ export class DataThread {
   readonly #port: MessagePort;
   readonly #path: DataPath;
   readonly #listeners: DataThreadListeners;
+  readonly #heap: HeapKeeper;
   readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;
   #knowsMesh = false;
@@ -68,6 +69,7 @@ export class DataThread {
     this.#reject = reject;
     this.#path = new DataPath(start, (identity) => this.#tell({ type: 'certificateWanted', identity }), connect);
     this.#listeners = new DataThreadListeners(this.#path);
+    this.#heap = new HeapKeeper({ connections: () => this.#path.tracker.size });
     port.on('message', (message: ToDataThread) => this.#obey(message));
     port.on('close', () => this.close());
   }
@@ -92,6 +94,7 @@ export class DataThread {
     if (this.#closed) return;
     this.#closed = true;
     this.#listeners.close();
+    this.#heap.close();
     this.#path.close();
     this.#port.close();
     this.#resolve();
@@ -105,7 +108,11 @@ export class DataThread {
     const { credentials, accessLog } = this.#path;
     switch (message.type) {
       case 'mesh':
-        this.#applyMesh(message.update);
+        this.#path.applyMesh(message.update);
+        if (message.update.complete) this.#meshKnown();
+        break;
+      case 'meshKnown':
+        this.#meshKnown();
         break;
       case 'certificate':
         credentials.set(message);
@@ -143,18 +150,20 @@ export class DataThread {
     }
   }
 
-  #applyMesh(update: MeshUpdate): void {
-    this.#path.applyMesh(update);
-    if (update.complete) this.#knowsMesh = true;
+  #meshKnown(): void {
+    this.#knowsMesh = true;
     this.#listen();
   }
 
+  /** Before the whole mesh is known, an enrolled pod would look like one outside, so that nothing is accepted. */
   #listen(): void {
-    // Before the whole mesh is known, an enrolled pod would look like one outside: nothing is accepted until then.
     if (!this.#knowsMesh || !this.#knowsClientAddresses || this.#listening || this.#draining) return;
     this.#listening = true;
     this.#listeners.open(this.#start).then(
-      () => this.#tell({ type: 'serving', tcp: tcpBackendName() }),
+      () => {
+        this.#tell({ type: 'serving', tcp: tcpBackendName() });
+        if (!this.#closed) this.#heap.start();
+      },
       (error: unknown) => {
         this.#reject(error);
         this.close();

@@ -6,16 +6,30 @@ import { fileURLToPath } from 'node:url';
 import { MeshError } from '../base/errors.ts';
 import type { NodeConfig } from '../config/node.ts';
 import { availableCpus } from './available-cpus.ts';
+import { warmCompileCache } from './compile-cache.ts';
 import { spareListenersPerThread } from './listeners.ts';
 
 const launcher = fileURLToPath(new URL('../../native-free/launcher.pl', import.meta.url));
+const configVariable = 'AMBIENT_CONFIG';
 const netAdminBit = 12n;
+/**
+ * glibc: few arenas, and what is freed goes back to the system also after large blocks were freed (its thresholds
+ * would grow with the largest of them).
+ */
+const leanMemory = { MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072', MALLOC_MMAP_THRESHOLD_: '131072' };
+
+export interface ReadConfig {
+  readonly config: NodeConfig;
+  /** SHA-256 of the file that it was read from. */
+  readonly digest: string;
+}
 
 /**
- * Does not return: the process becomes the launcher with `command` behind it.
+ * Does not return: the process becomes the launcher, and then Node again with its own arguments.
  * Throws `TOOL_MISSING` without perl, `CAPTURE_FAILED` without the privilege to capture.
  */
-export function becomeLauncher(config: NodeConfig, command: readonly string[]): never {
+export function becomeLauncher(read: ReadConfig, command: readonly string[]): never {
+  const { config } = read;
   const perl = findPerl(process.env.PATH);
   if (perl === null) throw new MeshError('TOOL_MISSING', { tool: 'perl', command: 'apt-get install -y perl-base' });
   const plain = config.capture.backend === 'none';
@@ -24,9 +38,7 @@ export function becomeLauncher(config: NodeConfig, command: readonly string[]): 
     throw new MeshError('CAPTURE_FAILED', { reason: 'CAP_NET_ADMIN is missing', hint });
   }
   const args = launcherArguments(config, command);
-  // Compiled code is kept beside the state: it halves the time until a restarted proxy serves.
-  const cache = config.stateDir === '' ? {} : { NODE_COMPILE_CACHE: path.join(config.stateDir, 'compile-cache') };
-  const env = Object.entries({ ...cache, ...process.env }).filter(
+  const env = Object.entries({ ...environmentOf(config), [configVariable]: JSON.stringify(read) }).filter(
     (entry): entry is [string, string] => entry[1] !== undefined,
   );
   const execve = process.execve?.bind(process);
@@ -37,6 +49,23 @@ export function becomeLauncher(config: NodeConfig, command: readonly string[]): 
   }
   execve(perl, [perl, ...args], Object.fromEntries(env));
   throw new MeshError('INTERNAL', { reason: 'execve returned' });
+}
+
+/** What the proxy inherits: where compiled code is kept, and a C heap that does not grow with the number of threads. */
+function environmentOf(config: NodeConfig): NodeJS.ProcessEnv {
+  // Kept beside the state: it halves the time until a restarted proxy serves.
+  const cache =
+    process.env.NODE_COMPILE_CACHE ?? (config.stateDir === '' ? '' : path.join(config.stateDir, 'compile-cache'));
+  if (cache === '') return { ...leanMemory, ...process.env };
+  warmCompileCache(cache, process.argv[1] ?? '');
+  return { ...leanMemory, ...process.env, NODE_COMPILE_CACHE: cache };
+}
+
+/** The configuration that the process before this one has read and checked, or null. Removes it from `env`. */
+export function takeConfig(env: NodeJS.ProcessEnv): ReadConfig | null {
+  const text = env[configVariable];
+  delete env[configVariable];
+  return text === undefined ? null : (JSON.parse(text, (_name, value: unknown) => Object.freeze(value)) as ReadConfig);
 }
 
 /** The launcher's own command line, without perl. */

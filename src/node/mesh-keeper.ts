@@ -5,6 +5,7 @@
 //   ADS ───┘
 import { hostname, networkInterfaces } from 'node:os';
 import type { Clock } from '../base/clock.ts';
+import { compactHeap } from '../base/compact-heap.ts';
 import { messageOf } from '../base/errors.ts';
 import { version } from '../base/version.ts';
 import type { NodeConfig } from '../config/node.ts';
@@ -12,12 +13,12 @@ import { DiscoveryClient, type DiscoveryState } from '../discovery/delta-client.
 import type { HeldVersions } from '../discovery/held-resources.ts';
 import type { ProxyNode } from '../discovery/proxy-node.ts';
 import type { RefusedResource } from '../discovery/refusals.ts';
+import { MeshCompactor } from '../model/compact-mesh.ts';
 import { MeshIndex, serviceKey } from '../model/mesh-index.ts';
 import { policyKey } from '../model/policy-table.ts';
 import type { MeshUpdate, Workload } from '../model/types.ts';
 import type { NodeDump } from '../model/views.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import { wholeMesh } from './local-pods.ts';
 import type { SavedMesh } from './state-store.ts';
 
 export interface MeshKeeperOptions {
@@ -26,8 +27,8 @@ export interface MeshKeeperOptions {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Logger;
-  /** A change has been taken into the index: pass it on. Called with the whole mesh once, before anything else. */
-  readonly onMesh: (update: MeshUpdate) => void;
+  /** A change has been taken into the index: pass it on. Called with null once, before all else: the mesh is known. */
+  readonly onMesh: (update: MeshUpdate | null) => void;
   /** The pods of this node changed; the change is acknowledged to the controller when this resolves. */
   readonly onLocalPods: (pods: readonly Workload[]) => Promise<void>;
   readonly onState: (state: DiscoveryState) => void;
@@ -37,10 +38,12 @@ export interface MeshKeeperOptions {
 export class MeshKeeper {
   readonly index = new MeshIndex();
   readonly #options: MeshKeeperOptions;
+  readonly #compactor = new MeshCompactor();
   readonly #client: DiscoveryClient | null;
   readonly #fromDisk: boolean;
   readonly #since: string;
   #isKnown = false;
+  #cancelCompaction = (): void => {};
 
   constructor(options: MeshKeeperOptions) {
     this.#options = options;
@@ -49,7 +52,8 @@ export class MeshKeeper {
     this.#fromDisk = saved !== null;
     if (saved !== null) {
       const { workloads, services, policies } = saved;
-      this.index.apply({ workloads, services, policies, removedAddresses: [], removedPolicies: [], complete: true });
+      const update = { workloads, services, policies, removedAddresses: [], removedPolicies: [], complete: true };
+      this.index.apply(this.#compactor.update(update));
     }
     const { controllerUrl: url, controllerRootsFile: rootsFile, tokenFile } = config;
     const access = { url, rootsFile, tokenFile };
@@ -104,17 +108,26 @@ export class MeshKeeper {
   }
 
   async close(): Promise<void> {
+    this.#cancelCompaction();
     await this.#client?.close();
   }
 
   async #becomeKnown(): Promise<void> {
     if (this.#isKnown) return;
     this.#isKnown = true;
-    this.#options.onMesh(wholeMesh(this.index));
+    this.#options.onMesh(null);
     await this.#options.onLocalPods(this.localPods());
   }
 
-  async #apply(update: MeshUpdate): Promise<readonly RefusedResource[]> {
+  /** What a large change has left behind is collected when it has been passed on and saved. */
+  #compactLater(): void {
+    this.#cancelCompaction();
+    this.#cancelCompaction = this.#options.clock.after(compactAfterMs, compactHeap);
+  }
+
+  async #apply(received: MeshUpdate): Promise<readonly RefusedResource[]> {
+    const update = this.#compactor.update(received);
+    if (update.workloads.length >= largeChange) this.#compactLater();
     const { onMesh, onLocalPods, log } = this.#options;
     const before = this.localPods();
     try {
@@ -132,6 +145,10 @@ export class MeshKeeper {
     return [];
   }
 }
+
+/** Workloads of one response. */
+const largeChange = 200;
+const compactAfterMs = 5_000;
 
 function namesOf(update: MeshUpdate): string[] {
   return [

@@ -39,6 +39,8 @@ export interface ListenAddress {
 
 export type ToDataThread =
   | { readonly type: 'mesh'; readonly update: MeshUpdate }
+  /** The whole mesh has been said, in several changes: from now on an address that is not known is unknown. */
+  | { readonly type: 'meshKnown' }
   | {
       readonly type: 'certificate';
       readonly identity: SpiffeId;

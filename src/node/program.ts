@@ -2,11 +2,11 @@
 // is told to end.
 import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
+import { compactHeap } from '../base/compact-heap.ts';
 import { MeshError, messageOf } from '../base/errors.ts';
+import { digestOf } from '../base/file-digest.ts';
 import { version } from '../base/version.ts';
-import { HostCapture } from '../capture/host-backend.ts';
-import { readNodeConfig } from '../config/node.ts';
-import { becomeLauncher } from './launch.ts';
+import { becomeLauncher, type ReadConfig, takeConfig } from './launch.ts';
 import { listenersVariable, takeListeners } from './listeners.ts';
 
 const usage = `usage: ambient-node [run] --config FILE
@@ -18,7 +18,7 @@ run        captures and carries the traffic of this node's pods until SIGTERM; a
 uninstall  removes the capture rules and routes of this node
 `;
 /** Node writes its compile cache at exit only, and a proxy that is killed has none. */
-const compileCacheAfterMs = 2_000;
+const afterStartMs = 1_000;
 const exitCodes = { failure: 1, usage: 2 } as const;
 
 /**
@@ -53,14 +53,18 @@ export async function runNodeProgram(args: readonly string[]): Promise<number> {
 }
 
 async function run(configFile: string): Promise<number> {
-  const config = readNodeConfig(configFile);
   if (process.env[listenersVariable] === undefined) {
-    becomeLauncher(config, [process.execPath, ...process.execArgv, ...process.argv.slice(1)]);
+    becomeLauncher(await readConfig(configFile), [process.execPath, ...process.execArgv, ...process.argv.slice(1)]);
   }
+  // The process that became the launcher has read and checked it; a reader of YAML is large, and needed once.
+  const { config, digest } = takeConfig(process.env) ?? (await readConfig(configFile));
   // Loaded only now: the process that becomes the launcher has no use for it, and a restart should be quick.
   const { startNode } = await import('./start-node.ts');
-  const node = await startNode(config, { listeners: takeListeners(process.env), configFile });
-  setTimeout(flushCompileCache, compileCacheAfterMs).unref();
+  const node = await startNode(config, { listeners: takeListeners(process.env), configFile, digest });
+  setTimeout(() => {
+    flushCompileCache();
+    compactHeap(); // what the start needed and the proxy does not
+  }, afterStartMs).unref();
   const end = (): void => {
     process.once('SIGTERM', exitNow).once('SIGINT', exitNow);
     void node.drain();
@@ -74,9 +78,16 @@ function exitNow(): never {
   process.exit(exitCodes.failure);
 }
 
+async function readConfig(file: string): Promise<ReadConfig> {
+  const { readNodeConfig } = await import('../config/node.ts');
+  const digest = digestOf(file);
+  return { config: readNodeConfig(file), digest };
+}
+
 async function uninstall(configFile: string | undefined): Promise<number> {
   // Nothing in it changes what is removed, but a wrong file is said so.
-  if (configFile !== undefined) readNodeConfig(configFile);
+  if (configFile !== undefined) await readConfig(configFile);
+  const { HostCapture } = await import('../capture/host-backend.ts');
   await new HostCapture(Date.now()).remove();
   process.stderr.write('ambient-node: capture rules and routes are removed\n');
   return 0;

@@ -23,7 +23,7 @@ import { ClientAddressKeeper } from './client-address-keeper.ts';
 import { ConfigKeeper } from './config-keeper.ts';
 import { limitReadings } from './limits-view.ts';
 import type { Listeners } from './listeners.ts';
-import { canonicalNames, captureFor, localIdentities, wholeMesh } from './local-pods.ts';
+import { canonicalNames, captureFor, localIdentities, meshMessages } from './local-pods.ts';
 import { MeshKeeper } from './mesh-keeper.ts';
 import type { DataThreadStart } from './messages.ts';
 import { Readiness } from './readiness.ts';
@@ -35,6 +35,8 @@ export interface NodeOptions {
   readonly listeners: Listeners | { readonly threads: number; readonly addresses: DataThreadStart['addresses'] };
   /** The file that `config` was read from: it is followed from then on. */
   readonly configFile?: string;
+  /** SHA-256 of its content when `config` was read from it. */
+  readonly digest?: string;
   /** The proxy cannot go on and must be ended; default: the process ends with 1. */
   readonly onFatal?: (error: MeshError) => void;
   readonly log?: Logger;
@@ -122,9 +124,12 @@ class NodeProxy implements RunningNode {
     this.#clock = clock;
     this.#log = options.log ?? createLogger(this.#logStyle);
     const shared = { clock, random, log: this.#log };
-    const { configFile: file } = options;
+    const { configFile: file, digest } = options;
     const onChange = (changed: NodeConfig): void => this.#reconfigure(changed);
-    this.#configFile = file === undefined ? null : new ConfigKeeper({ ...shared, file, config, onChange });
+    this.#configFile =
+      file === undefined
+        ? null
+        : new ConfigKeeper({ ...shared, file, ...(digest !== undefined && { digest }), config, onChange });
     this.#store = this.#openStore();
     const saved = this.#store?.loadMesh() ?? null;
     const savedAt = saved?.savedAt ?? null;
@@ -152,7 +157,9 @@ class NodeProxy implements RunningNode {
       config,
       saved,
       onMesh: (update) => {
-        this.#threads.broadcast({ type: 'mesh', update });
+        for (const message of update === null ? meshMessages(this.#mesh.index) : [{ type: 'mesh', update } as const]) {
+          this.#threads.broadcast(message);
+        }
         this.#store?.meshChanged();
         this.#onProgress();
       },
@@ -321,7 +328,7 @@ class NodeProxy implements RunningNode {
 
   #welcome() {
     const known = [...this.#certificates.messages(), ...this.#clientAddresses.messages()];
-    return this.#mesh.isKnown ? [...known, { type: 'mesh', update: wholeMesh(this.#mesh.index) } as const] : known;
+    return this.#mesh.isKnown ? [...known, ...meshMessages(this.#mesh.index)] : known;
   }
 
   async #onLocalPods(pods: readonly Workload[]): Promise<void> {

@@ -10,6 +10,9 @@ const layoutVersion = 1;
 /** File system types that live in memory only: tmpfs, ramfs. */
 const memoryTypes: readonly number[] = [0x01021994, 0x858458f6];
 
+const noDigest = '0'.repeat(64);
+const itemsPerPiece = 500;
+
 /** One JSON file in a private folder. `T` must be plain data. */
 export class StateFile<T> {
   readonly #file: string;
@@ -38,12 +41,17 @@ export class StateFile<T> {
 
   /** Replaces the content; readable by its owner only. Rejects with what the file system says. */
   async write(value: T): Promise<void> {
-    const body = JSON.stringify(value);
     const draft = `${this.#file}.${process.pid}.${this.#turn++}`;
     try {
       const handle = await open(draft, 'wx', 0o600);
       try {
-        await handle.writeFile(`${JSON.stringify({ version: layoutVersion, sha256: digest(body) })}\n${body}`);
+        const hash = createHash('sha256');
+        await handle.writeFile(headerOf(noDigest));
+        for (const piece of jsonPieces(value)) {
+          hash.update(piece);
+          await handle.writeFile(piece);
+        }
+        await handle.write(headerOf(hash.digest('hex')), 0);
         await handle.datasync();
       } finally {
         await handle.close();
@@ -67,6 +75,37 @@ export class StateFile<T> {
   remove(): void {
     rmSync(this.#file, { force: true });
   }
+}
+
+/** The first line of a file; as long whatever the digest is. */
+function headerOf(sha256: string): string {
+  return `${JSON.stringify({ version: layoutVersion, sha256 })}\n`;
+}
+
+/**
+ * `JSON.stringify` of plain data, in pieces: field by field, and long lists by some items each. The text of a large
+ * mesh takes 50 MB and half a second at once.
+ */
+export function* jsonPieces(value: unknown): Generator<string> {
+  if (Array.isArray(value) && value.length > itemsPerPiece) {
+    for (let at = 0; at < value.length; at += itemsPerPiece) {
+      yield `${at === 0 ? '[' : ','}${JSON.stringify(value.slice(at, at + itemsPerPiece)).slice(1, -1)}`;
+    }
+    yield ']';
+  } else if (isRecord(value) && Object.values(value).some((field) => typeof field === 'object')) {
+    let before = '{';
+    for (const [name, field] of Object.entries(value)) {
+      if (field === undefined) continue;
+      yield `${before}${JSON.stringify(name)}:`;
+      yield* jsonPieces(field);
+      before = ',';
+    }
+    yield before === '{' ? '{}' : '}';
+  } else yield JSON.stringify(value);
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** True when `folder` is on a file system that never reaches a disk. */

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { systemClock } from '../base/clock.ts';
 import type { IssuedCertificate } from '../identity/certificate-manager.ts';
 import { createLogger } from '../telemetry/logger.ts';
-import { StateFile } from './state-files.ts';
+import { jsonPieces, StateFile } from './state-files.ts';
 import { downtimeMaxMs, StateStore, type StateStoreOptions } from './state-store.ts';
 
 function folderFor(t: { after: (fn: () => void) => void }): string {
@@ -101,3 +101,18 @@ for (const [name, damage] of Object.entries(damages)) {
     assert.equal(file.read(), null);
   });
 }
+
+test('what is written in pieces is what JSON.stringify writes', () => {
+  const list = Array.from({ length: 1_234 }, (_, at) => ({ at, text: `ü"${at}`, list: [at] }));
+  for (const value of [
+    {},
+    [],
+    null,
+    'x',
+    { a: undefined, b: {}, c: { d: [] } },
+    { list, held: { a: { b: 'c' } } },
+    list,
+  ]) {
+    assert.equal([...jsonPieces(value)].join(''), JSON.stringify(value));
+  }
+});

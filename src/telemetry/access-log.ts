@@ -70,7 +70,7 @@ export class AccessLog {
   /** The line of a connection that has ended. */
   write(record: AccessRecord): void {
     if (this.#options.access === 'off') return;
-    this.#enqueue(this.#options.format === 'json' ? JSON.stringify(record) : textLine(record));
+    this.#enqueue(this.#options.format === 'json' ? jsonLine(record) : textLine(record));
   }
 
   /** The line of a connection that was just joined: `kind` is `opening`, the rest as in a record. */
@@ -154,6 +154,11 @@ export class AccessLog {
     }
     return Buffer.concat(this.#queue.splice(0, count), bytes);
   }
+}
+
+/** The record as JSON on one line. */
+export function jsonLine(record: AccessRecord): string {
+  return JSON.stringify(record);
 }
 
 /** `TIME outbound shop/web -> shop/cart 10.0.0.2:80 (cart.shop.svc…) mtls 120 B up, 300 B down, 12 ms, -`. */

@@ -112,9 +112,9 @@ class FuzzRun {
     const isNew = this.outcomes.size < outcomesMax && !this.outcomes.has(hash);
     if (isNew) this.outcomes.add(hash);
     if (mutated && !isNew) return;
-    if (mutated && this.fresh.length < freshMax) this.fresh.push(Buffer.from(input));
-    if (this.#pool.length < poolMax) this.#pool.push(Buffer.from(input));
-    else this.#pool[this.#random.below(poolMax)] = Buffer.from(input);
+    if (mutated && this.fresh.length < freshMax) this.fresh.push(ownCopy(input));
+    if (this.#pool.length < poolMax) this.#pool.push(ownCopy(input));
+    else this.#pool[this.#random.below(poolMax)] = ownCopy(input);
   }
 
   /** A busy machine is no slow input: it has to be slow each time. */
@@ -147,6 +147,13 @@ class FuzzRun {
       return messageOf(error) === what.split('\n', 1)[0];
     }
   }
+}
+
+/** In memory of its own: a piece of a pooled slab would hold the whole slab. */
+function ownCopy(input: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(input.length);
+  input.copy(copy);
+  return copy;
 }
 
 /** FNV-1a. */

@@ -22,7 +22,7 @@ export interface FuzzTarget {
 
 /** The outcome of an error that is documented: its code and its words, without numbers and names. */
 export function outcomeOf(error: { readonly code: string; readonly message: string }): string {
-  return `${error.code} ${error.message.replaceAll(/"[^"]*"|\d+|[^\x20-\x7e]+/g, '#').slice(0, 80)}`;
+  return `${error.code} ${error.message.replaceAll(/"[^"]*"|\d+|[^\x20-\x7e]+/g, '#').slice(0, 40)}`;
 }
 
 /** A broken rule of the target, in words. */

@@ -11,8 +11,12 @@ import { namespace, node1, node2, pod, service, startLab, type TestLab, twoNodes
 
 const run = promisify(execFile);
 const port = 8080;
+const bulkPort = 8081;
 const podMax = 60;
 const flood = 150;
+const stalled = 20;
+/** More than every buffer on the way of one connection takes. */
+const unreadBytes = 32 * 1024 * 1024;
 const manifests =
   twoNodes +
   namespace('app') +
@@ -89,6 +93,37 @@ describe('limits', () => {
     const again = await open(flooder, address);
     assert(again !== null, 'the pod that flooded is let in again');
     await again.reset();
+  });
+
+  test('a pod that never reads stops its own senders, and nobody else', { timeout: 90_000 }, async () => {
+    const address = await lab.addressOf('server');
+    const otherAddress = await lab.addressOf('other');
+    await server.listen(bulkPort);
+    const senders: { done: boolean; readonly ended: Promise<void> }[] = [];
+    const unread = await Promise.all(
+      Array.from({ length: stalled }, async () => {
+        const near = await flooder.connect(address, bulkPort, { paused: true });
+        const far = await server.accepted(bulkPort, 30_000);
+        const sender = { done: false, ended: Promise.resolve() };
+        sender.ended = far.writePattern(unreadBytes, 1).then(
+          () => {
+            sender.done = true;
+          },
+          () => {},
+        );
+        senders.push(sender);
+        return near;
+      }),
+    );
+    for (let count = 0; count < stalled; count++) {
+      const near = await open(neighbour, otherAddress);
+      assert(near !== null, 'the neighbour gets every connection');
+      await near.reset();
+    }
+    assert.equal(senders.filter(({ done }) => done).length, 0, 'every sender is held back');
+    await Promise.all(unread.map((each) => each.reset()));
+    await Promise.all(senders.map(({ ended }) => ended));
+    await untilHolds('connections to end', async () => (await lab.dump(node1)).connections.length === 0);
   });
 
   test('limits change in a running proxy; a bad file changes nothing and is named', { timeout: 60_000 }, async () => {

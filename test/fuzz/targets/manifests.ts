@@ -129,6 +129,8 @@ export const manifestsTarget: FuzzTarget = {
   quickInputs: 4000,
   mutate: mutateLines,
   run: (input) => {
+    const { emitWarning } = process;
+    process.emitWarning = (warning) => broken(`a warning on standard error: ${String(warning)}`);
     try {
       return compile(readManifests([{ text: input.toString('utf8'), file: 'fuzz.yaml' }]));
     } catch (error) {
@@ -136,6 +138,8 @@ export const manifestsTarget: FuzzTarget = {
       const place = placeOf(error);
       if (place === null || place.line < 1 || place.column < 1) broken(`an error without a place: ${error.message}`);
       return outcomeOf({ code: error.code, message: String(error.details.reason) });
+    } finally {
+      process.emitWarning = emitWarning;
     }
   },
 };
