@@ -138,7 +138,7 @@ const nodeShape = {
     readiness: port(15021),
   }),
   sameNode: oneOf(['direct', 'tunnel'], 'direct'),
-  keepClientAddress: oneOf(['auto', 'on', 'off'], 'auto'),
+  keepClientAddress: oneOf(['auto', 'on', 'off'], 'off'),
   log: object({
     level: oneOf(logLevels, 'info'),
     format: oneOf(['json', 'text'], 'json'),

@@ -25,6 +25,7 @@ const portAttempts = 8;
 
 type Callback = (error: MeshError | null, stream: TcpStream | null) => void;
 
+/** `connect` is what the data path connects with; throws nothing that `connectTcp` does not. */
 export class ClientAddresses {
   /** Connections made from the client's address, and those that would have been but for the kernel. */
   kept = 0;

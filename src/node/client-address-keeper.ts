@@ -18,6 +18,7 @@ export interface ClientAddressOptions {
   readonly prove?: (family: Family) => Promise<Proof>;
 }
 
+/** Made at start; `begin` and `captured` run the test, `view` has what was found. Throws nothing. */
 export class ClientAddressKeeper {
   readonly #options: ClientAddressOptions;
   #view: ClientAddressView;

@@ -134,12 +134,7 @@ class NodeProxy implements RunningNode {
     const saved = this.#store?.loadMesh() ?? null;
     const savedAt = saved?.savedAt ?? null;
     this.#savedAt = savedAt;
-    this.#clientAddresses = new ClientAddressKeeper({
-      ...shared,
-      setting: config.keepClientAddress,
-      isPossible: config.capture.backend === 'host' && options.capture === undefined,
-      broadcast: (message) => this.#threads.broadcast(message),
-    });
+    this.#clientAddresses = this.#clientAddressKeeper(options);
     this.#threads = new ThreadPool({ ...shared, ...this.#threadOptions(options) });
     this.#client = config.controllerUrl === '' ? null : this.#certificateClient();
     this.#certificates = new CertificateKeeper({
@@ -294,6 +289,15 @@ class NodeProxy implements RunningNode {
       this.#log.error({ folder, error }, 'stateDir cannot be used; a restart needs the controller');
       return null;
     }
+  }
+
+  #clientAddressKeeper(options: NodeOptions): ClientAddressKeeper {
+    return new ClientAddressKeeper({
+      log: this.#log,
+      setting: this.#config.keepClientAddress,
+      isPossible: this.#config.capture.backend === 'host' && options.capture === undefined,
+      broadcast: (message) => this.#threads.broadcast(message),
+    });
   }
 
   #certificateClient(): CertificateClient {

@@ -47,7 +47,7 @@ describe('kept client addresses', () => {
   const servers = new Map<string, PodAgent>();
 
   before(async () => {
-    lab = await startLab(manifests);
+    lab = await startLab(manifests, { nodeConfig: { keepClientAddress: 'auto' } });
     const [one, near, far, outside] = await Promise.all([
       lab.agent('client'),
       lab.agent('near'),
