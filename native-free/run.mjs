@@ -4,6 +4,8 @@ import { runWithRuntime } from './runtime.mjs';
 const scripts = {
   demo: 'src/cli/demo.ts',
   test: 'test/run.ts',
+  chaos: 'test/chaos/main.ts',
+  soak: 'test/chaos/soak.ts',
   check: 'test/check.ts',
   format: 'test/format.ts',
   bench: 'bench/main.ts',

@@ -70,23 +70,37 @@ export const startEnvoy =
       return new Service({ name, netns, words, logFile: path.join(dir, `${name}.log`) });
     };
     const proxies = [
-      start('envoy-a', 1, topology.nodeA, clientSide(certificates.client)),
-      start('envoy-b', 2, topology.nodeB, serverSide(certificates.server)),
+      start('envoy-a', 1, topology.nodeA, envoyClient(clientPlaces, certificates.client)),
+      start('envoy-b', 2, topology.nodeB, envoyServer(serverPlaces, certificates.server)),
     ];
     const origin = `http://${nodeAddresses.a}:${ports.entry}`;
     return { name: 'envoy-hbone', topology, origin, proxies, services: proxies };
   };
 
-function clientSide(files: CertificateFiles): unknown {
+/** An address and a port. */
+export type Place = readonly [address: string, port: number];
+
+const clientPlaces = {
+  listen: [nodeAddresses.a, ports.entry] as Place,
+  tunnel: [nodeAddresses.b, ports.tunnel] as Place,
+  authority: `${serverAddress}:${serverPort}`,
+};
+const serverPlaces = {
+  listen: [nodeAddresses.b, ports.tunnel] as Place,
+  server: [serverAddress, serverPort] as Place,
+};
+
+/** Configuration of an Envoy that takes TCP at `listen` and opens CONNECT `authority` at `tunnel`. */
+export function envoyClient(places: typeof clientPlaces, files: CertificateFiles): unknown {
   const tcpProxy = {
     '@type': 'type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy',
     stat_prefix: 'out',
     cluster: 'tunnel',
     idle_timeout: '0s',
-    tunneling_config: { hostname: `${serverAddress}:${serverPort}` },
+    tunneling_config: { hostname: places.authority },
   };
   const tunnel = {
-    ...cluster('tunnel', nodeAddresses.b, ports.tunnel),
+    ...cluster('tunnel', places.tunnel),
     typed_extension_protocol_options: {
       'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
         '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
@@ -97,15 +111,14 @@ function clientSide(files: CertificateFiles): unknown {
   };
   return {
     static_resources: {
-      listeners: [
-        listener(nodeAddresses.a, ports.entry, { name: 'envoy.filters.network.tcp_proxy', typed_config: tcpProxy }),
-      ],
+      listeners: [listener(places.listen, { name: 'envoy.filters.network.tcp_proxy', typed_config: tcpProxy })],
       clusters: [tunnel],
     },
   };
 }
 
-function serverSide(files: CertificateFiles): unknown {
+/** Configuration of an Envoy that takes CONNECT at `listen` and carries it to `server`. */
+export function envoyServer(places: typeof serverPlaces, files: CertificateFiles): unknown {
   const manager = {
     '@type': 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
     stat_prefix: 'in',
@@ -141,13 +154,13 @@ function serverSide(files: CertificateFiles): unknown {
   const filter = { name: 'envoy.filters.network.http_connection_manager', typed_config: manager };
   return {
     static_resources: {
-      listeners: [listener(nodeAddresses.b, ports.tunnel, filter, tls('DownstreamTlsContext', files))],
-      clusters: [cluster('server', serverAddress, serverPort)],
+      listeners: [listener(places.listen, filter, tls('DownstreamTlsContext', files))],
+      clusters: [cluster('server', places.server)],
     },
   };
 }
 
-function listener(address: string, port: number, filter: unknown, transportSocket?: unknown): unknown {
+function listener([address, port]: Place, filter: unknown, transportSocket?: unknown): unknown {
   return {
     name: 'in',
     address: socketAddress(address, port),
@@ -156,7 +169,7 @@ function listener(address: string, port: number, filter: unknown, transportSocke
   };
 }
 
-function cluster(name: string, address: string, port: number): object {
+function cluster(name: string, [address, port]: Place): object {
   const limits = { max_connections: many, max_pending_requests: many, max_requests: many, max_retries: many };
   return {
     name,

@@ -38,6 +38,8 @@ export interface NodeLimits {
   readonly acceptedStreamsPerSession: number;
   /** Bytes that a tunnelled connection may hold whose reader stalls; counts for new sessions. */
   readonly streamBufferBytes: number;
+  /** Bytes that all tunnelled connections of one data thread may hold: above it the one that holds most is reset. */
+  readonly bufferedBytesMax: number;
   /** Endpoints that a connection tries. */
   readonly endpointAttempts: number;
 }
@@ -108,6 +110,7 @@ export interface NodeConfig {
 const threadsMax = 256;
 const many = 1_000_000;
 const streamBufferMax = 64 * 1024 * 1024;
+const bufferedMax = 64 * 1024 * 1024 * 1024;
 const name = {
   pattern: /^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/,
   what: 'a name of letters, digits, . _ and -',
@@ -165,7 +168,8 @@ const nodeShape = {
     openedSessionsMax: count(4_096),
     streamsPerSession: count(100),
     acceptedStreamsPerSession: count(256),
-    streamBufferBytes: integer({ min: 65_535, max: streamBufferMax }, 1024 * 1024),
+    streamBufferBytes: integer({ min: 65_535, max: streamBufferMax }, 4 * 1024 * 1024),
+    bufferedBytesMax: integer({ min: 1024 * 1024, max: bufferedMax }, 64 * 1024 * 1024),
     endpointAttempts: count(3),
   }),
 };

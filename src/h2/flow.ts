@@ -22,7 +22,11 @@ export class ReceiveWindow {
   size: number;
   /** What the peer may still send, as we know it. */
   available: number;
+  /** When credit was last announced; 0 before. For `WindowTuner` alone. */
+  announcedAtMs = 0;
   #owed = 0;
+  /** Bytes by which the window was made smaller and the peer has not been made to feel it yet. */
+  #debt = 0;
 
   constructor(size: number) {
     this.size = size;
@@ -40,12 +44,33 @@ export class ReceiveWindow {
 
   /** `bytes` have been consumed. Returns the increment to announce now, 0 for none yet. */
   credit(bytes: number): number {
-    this.#owed += bytes;
+    if (this.#debt > 0) {
+      const paid = Math.min(this.#debt, bytes);
+      this.#debt -= paid;
+      this.#owed += bytes - paid;
+    } else this.#owed += bytes;
     if (this.#owed * 2 < this.size) return 0;
     const increment = this.#owed;
     this.#owed = 0;
     this.available += increment;
     return increment;
+  }
+
+  /** A larger window. Returns what to announce for it. */
+  grow(size: number): number {
+    const more = size - this.size;
+    this.size = size;
+    const paid = Math.min(this.#debt, more);
+    this.#debt -= paid;
+    this.available += more - paid;
+    return more - paid;
+  }
+
+  /** A smaller window: nothing can be taken back, but credit is kept until the peer is down to `size`. */
+  shrink(size: number): void {
+    if (size >= this.size) return;
+    this.#debt += this.size - size;
+    this.size = size;
   }
 
   /**

@@ -2,6 +2,7 @@
 import type { MeshError } from '../base/errors.ts';
 import type { ByteStream } from '../io/byte-stream.ts';
 import { type FloodKind, type FloodRate, floodRates } from './flood.ts';
+import type { ReceiveBudget } from './receive-budget.ts';
 import type { LocalSettings } from './settings.ts';
 import type { H2Stream } from './stream.ts';
 
@@ -48,6 +49,13 @@ export interface SessionOptions {
   /** Who the peer is, for error words. */
   readonly peer: string;
   readonly settings?: Partial<LocalSettings>;
+  /**
+   * What the window of a stream may grow to. Default 4 MiB; where `settings.streamWindowBytes` is given, that: such
+   * windows do not move.
+   */
+  readonly streamWindowMaxBytes?: number;
+  /** What all streams may hold together; the thread's unless given. */
+  readonly budget?: ReceiveBudget;
   readonly limits?: Partial<SessionLimits>;
   /** Client role: streams opened before the peer's SETTINGS are in, and at most ever. Default 100. */
   readonly streamsLimit?: number;
@@ -62,3 +70,4 @@ export interface SessionOptions {
 export const defaultPingIntervalMs = 10_000;
 export const defaultPingTimeoutMs = 20_000;
 export const defaultStreamsLimit = 100;
+export const defaultStreamWindowMaxBytes = 4 * 1024 * 1024;

@@ -37,7 +37,7 @@ describe('session start', () => {
         SettingId.MaxFrameSize,
         SettingId.MaxHeaderListSize,
       ].map((id) => announced.get(id)),
-      [256, 1024 * 1024, 256 * 1024, 16 * 1024],
+      [256, 256 * 1024, 256 * 1024, 16 * 1024],
     );
     assert.deepEqual(
       [window!.type, window!.id, window!.payload.readUInt32BE(0)],

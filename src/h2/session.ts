@@ -23,12 +23,14 @@ import { HpackEncoder } from './hpack-encoder.ts';
 import { Keepalive } from './keepalive.ts';
 import { Outbox } from './outbox.ts';
 import { ProtocolError } from './protocol-error.ts';
+import { type ReceiveBudget, threadBudget } from './receive-budget.ts';
 import { type SessionCore, SessionFrames } from './session-frames.ts';
 import {
   defaultPingIntervalMs,
   defaultPingTimeoutMs,
   defaultSessionLimits,
   defaultStreamsLimit,
+  defaultStreamWindowMaxBytes,
   type SessionEvents,
   type SessionLimits,
   type SessionOptions,
@@ -41,6 +43,7 @@ import {
   type PeerSettings,
 } from './settings.ts';
 import { H2Stream, type StreamEvents, type StreamHost } from './stream.ts';
+import { WindowTuner } from './window-tuner.ts';
 
 const pingOpaque = Buffer.from('ambient\0', 'latin1');
 const drainOpaque = Buffer.from('ambdrain', 'latin1');
@@ -62,6 +65,7 @@ export class H2Session implements StreamHost, SessionCore {
   readonly streams: Map<number, H2Stream> = new Map();
   readonly sendWindow: SendWindow = new SendWindow(defaultWindowBytes);
   readonly nowMs: () => number;
+  readonly budget: ReceiveBudget;
   nextStreamId: number;
   goawayLast: number = largestStreamId;
 
@@ -74,6 +78,9 @@ export class H2Session implements StreamHost, SessionCore {
   readonly #awaitingRoom = new Set<H2Stream>();
   readonly #awaitingWindow = new Set<H2Stream>();
   readonly #streamsLimit: number;
+  readonly #tuner: WindowTuner;
+  /** When the SETTINGS or the PING was sent whose answer says how long a round trip takes. */
+  #askedAtMs = 0;
   #prefaceLeft: number;
   #settingsSeen = false;
   #settingsAcked = false;
@@ -89,9 +96,16 @@ export class H2Session implements StreamHost, SessionCore {
     this.peer = options.peer;
     this.client = options.role === 'client';
     this.events = options.events;
-    this.settings = { ...defaultLocalSettings, ...options.settings };
+    this.settings = { ...defaultLocalSettings, ...options.settings, ...startWindow(options) };
     this.limits = { ...defaultSessionLimits, ...options.limits };
     this.nowMs = options.nowMs ?? monotonicMs;
+    this.budget = options.budget ?? threadBudget;
+    this.#tuner = new WindowTuner({
+      startBytes: this.settings.streamWindowBytes,
+      largestBytes: options.streamWindowMaxBytes ?? options.settings?.streamWindowBytes ?? defaultStreamWindowMaxBytes,
+      budget: this.budget,
+      nowMs: this.nowMs,
+    });
     this.nextStreamId = options.firstStreamId ?? 1;
     this.#transport = options.transport;
     this.#streamsLimit = options.streamsLimit ?? defaultStreamsLimit;
@@ -108,7 +122,10 @@ export class H2Session implements StreamHost, SessionCore {
       intervalMs: options.pingIntervalMs ?? defaultPingIntervalMs,
       timeoutMs: options.pingTimeoutMs ?? defaultPingTimeoutMs,
       nowMs: this.nowMs,
-      ping: () => this.control((out) => writePing(out, pingOpaque, false)),
+      ping: () => {
+        this.#askedAtMs = this.nowMs();
+        this.control((out) => writePing(out, pingOpaque, false));
+      },
       lost: () => this.#lose('no answer to PING'),
     });
   }
@@ -149,6 +166,7 @@ export class H2Session implements StreamHost, SessionCore {
     const extra = this.settings.connectionWindowBytes - defaultWindowBytes;
     if (extra > 0) writeWindowUpdate(out, 0, extra);
     this.#outbox.touched();
+    this.#askedAtMs = this.nowMs();
     this.#handshakeTimer = setTimeout(() => this.#handshakeLate(), this.limits.handshakeMs);
     this.#keepalive.start();
     this.#transport.start({
@@ -243,7 +261,12 @@ export class H2Session implements StreamHost, SessionCore {
   }
 
   credit(stream: H2Stream, bytes: number): void {
-    this.#announce(stream, stream.receiveWindow.credit(bytes));
+    const increment = stream.receiveWindow.credit(bytes);
+    if (increment > 0) this.#announce(stream, increment + this.#tuner.announced(stream.receiveWindow));
+  }
+
+  stalled(stream: H2Stream): void {
+    this.#tuner.stalled(stream.receiveWindow);
   }
 
   awaitRoom(stream: H2Stream): void {
@@ -295,6 +318,7 @@ export class H2Session implements StreamHost, SessionCore {
   settingsAcked(): void {
     if (this.#settingsAcked) return;
     this.#settingsAcked = true;
+    this.#tuner.roundTripMs = this.nowMs() - this.#askedAtMs;
     this.#handshakeStep();
     if (this.settings.streamWindowBytes >= defaultWindowBytes) return;
     for (const stream of this.streams.values()) {
@@ -303,7 +327,8 @@ export class H2Session implements StreamHost, SessionCore {
   }
 
   pingAcked(opaque: Buffer): void {
-    if (this.#drainTimer !== null && opaque.equals(drainOpaque)) this.#drainNoticed();
+    if (opaque.equals(pingOpaque)) this.#tuner.roundTripMs = this.nowMs() - this.#askedAtMs;
+    else if (this.#drainTimer !== null && opaque.equals(drainOpaque)) this.#drainNoticed();
   }
 
   peerGoaway(lastStreamId: number, code: number): void {
@@ -459,6 +484,13 @@ export class H2Session implements StreamHost, SessionCore {
     for (const stream of streams) stream.fail(reason, false);
     this.events.onClose(error);
   }
+}
+
+/** A window never begins larger than it may become. */
+function startWindow({ settings, streamWindowMaxBytes }: SessionOptions): Partial<LocalSettings> {
+  if (streamWindowMaxBytes === undefined) return {};
+  const { streamWindowBytes } = { ...defaultLocalSettings, ...settings };
+  return { streamWindowBytes: Math.min(streamWindowBytes, streamWindowMaxBytes) };
 }
 
 const noEvents: StreamEvents = { onHeaders: () => undefined, onFailed: () => undefined };

@@ -13,6 +13,7 @@ import { ProtocolError } from './protocol-error.ts';
 export interface LocalSettings {
   /** Streams that the peer may have open at once. A client announces none, since servers open no streams. */
   readonly maxConcurrentStreams: number;
+  /** What every stream begins with. */
   readonly streamWindowBytes: number;
   readonly connectionWindowBytes: number;
   readonly maxFrameBytes: number;
@@ -30,13 +31,13 @@ export interface PeerSettings {
 }
 
 /**
- * Istio ambient's values (ambient-l4 §1.5) but for the stream window: 1 MiB instead of 4. A reader that stalls costs at
- * most its window here, and 1 MiB still carries 1 GB/s at a round trip of 1 ms. The connection window stays 16 MiB:
- * credit for it is given on receipt, so that no stalled stream takes anything from the others.
+ * Istio ambient's values (ambient-l4 §1.5) but for the stream window, which begins at 256 KiB, not 4 MiB, and grows
+ * to that where bandwidth × delay ask for it (`window-tuner.ts`). The connection window stays 16 MiB: credit for it is
+ * given on receipt, so that no stalled stream takes anything from the others.
  */
 export const defaultLocalSettings: LocalSettings = {
   maxConcurrentStreams: 256,
-  streamWindowBytes: 1024 * 1024,
+  streamWindowBytes: 256 * 1024,
   connectionWindowBytes: 16 * 1024 * 1024,
   maxFrameBytes: 256 * 1024,
   maxHeaderListBytes: 16 * 1024,

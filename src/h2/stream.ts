@@ -5,6 +5,7 @@ import { ByteQueue } from '../io/byte-queue.ts';
 import { type ByteStream, type ByteStreamHandler, Took } from '../io/byte-stream.ts';
 import { ErrorCode, errorName } from './constants.ts';
 import { ReceiveWindow, SendWindow } from './flow.ts';
+import type { BytesHolder, ReceiveBudget } from './receive-budget.ts';
 
 /** Why a stream ended before it was answered. */
 export interface StreamFailure {
@@ -32,6 +33,9 @@ export interface StreamHost {
   sendHeaders(stream: H2Stream, headers: readonly string[], endStream: boolean): void;
   sendReset(stream: H2Stream, code: number): void;
   credit(stream: H2Stream, bytes: number): void;
+  /** The stream's reader does not keep up. */
+  stalled(stream: H2Stream): void;
+  readonly budget: ReceiveBudget;
   readonly congested: boolean;
   /** Calls `proceed` when the congestion is over, or when the connection window has opened. */
   awaitRoom(stream: H2Stream): void;
@@ -41,7 +45,7 @@ export interface StreamHost {
 }
 
 /** One stream, made by its session: `H2Session.open` on the client, `events.onStream` on the server. */
-export class H2Stream implements ByteStream {
+export class H2Stream implements ByteStream, BytesHolder {
   readonly id: number;
   readonly sendWindow: SendWindow;
   readonly receiveWindow: ReceiveWindow;
@@ -89,6 +93,11 @@ export class H2Stream implements ByteStream {
     return this.#inbox?.bytes ?? 0;
   }
 
+  /** Bytes that wait here in either direction: what the budget counts. */
+  get heldBytes(): number {
+    return this.bufferedBytes + this.unreadBytes;
+  }
+
   /** Nothing more can happen, but for the report of it. */
   get over(): boolean {
     return this.#over;
@@ -124,6 +133,8 @@ export class H2Stream implements ByteStream {
     if (sent < chunk.length) {
       this.#pending ??= new ByteQueue();
       this.#pending.push(chunk, sent);
+      this.#host.budget.hold(this, chunk.length - sent);
+      if (this.#isOver()) return Took.All;
       this.#wantsDrain = true;
       this.#host.awaitWindow(this);
       return Took.Pause;
@@ -176,6 +187,8 @@ export class H2Stream implements ByteStream {
     if (this.#paused || this.#delivering || this.#handler === null || this.unreadBytes > 0) {
       this.#inbox ??= new ByteQueue();
       this.#inbox.push(slice);
+      if (this.#inbox.bytes * 2 > this.receiveWindow.size) this.#host.stalled(this);
+      this.#host.budget.hold(this, slice.length);
       return Took.All;
     }
     this.#delivering = true;
@@ -211,7 +224,7 @@ export class H2Stream implements ByteStream {
     this.#closeError = this.#endSent ? null : error;
     this.#ending = true;
     this.#endSent = true;
-    this.#pending?.clear();
+    this.#dropPending();
     this.#host.forget(this);
     this.#checkDone();
   }
@@ -222,6 +235,17 @@ export class H2Stream implements ByteStream {
     const unanswered = !this.#answered;
     this.#finish(error, true);
     if (unanswered) this.events.onFailed(this, { error, retryable });
+  }
+
+  /** Budget: all streams together hold too much, and this one most. */
+  shed(limitBytes: number): void {
+    if (this.#over) return;
+    this.#host.sendReset(this, ErrorCode.EnhanceYourCalm);
+    const what = 'the streams of a data thread';
+    const error = new MeshError('LIMIT_REACHED', { limit: 'bufferedBytesMax', value: limitBytes, what });
+    // It is our doing and no reset by the peer: the record says so.
+    if (this.#answered) this.#finish(error, false);
+    else this.fail(error, false);
   }
 
   /** Session: a window opened, or there is room again. */
@@ -236,6 +260,7 @@ export class H2Stream implements ByteStream {
       const head = pending.peek()!;
       const sent = this.#host.sendData(this, head);
       pending.skip(sent);
+      this.#host.budget.release(this, sent);
       if (sent < head.length) {
         this.#host.awaitWindow(this);
         return;
@@ -281,6 +306,7 @@ export class H2Stream implements ByteStream {
       while (!this.#paused && !this.#over) {
         const chunk = inbox.shift();
         if (chunk === null) break;
+        this.#host.budget.release(this, chunk.length);
         this.#handOver(chunk);
       }
       this.#delivering = false;
@@ -293,6 +319,17 @@ export class H2Stream implements ByteStream {
     this.#endDelivered = true;
     this.#handler!.onEnd();
     this.#checkDone();
+  }
+
+  #dropPending(): void {
+    const bytes = this.bufferedBytes;
+    this.#pending = null;
+    if (bytes > 0) this.#host.budget.release(this, bytes);
+  }
+
+  /** As a question anew: what was called meanwhile may have ended the stream. */
+  #isOver(): boolean {
+    return this.#over;
   }
 
   #sendEnd(): void {
@@ -314,8 +351,10 @@ export class H2Stream implements ByteStream {
     this.#over = true;
     this.#closeError = error;
     this.#wasReset = wasReset;
+    this.#dropPending();
+    const unread = this.unreadBytes;
     this.#inbox = null;
-    this.#pending = null;
+    if (unread > 0) this.#host.budget.release(this, unread);
     this.#host.forget(this);
     // Never from inside `end`, `reset` or `destroy`.
     if (this.#handler !== null) process.nextTick(report, this);

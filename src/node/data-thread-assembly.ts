@@ -13,6 +13,7 @@ import { judgeOf } from '../forward/judge.ts';
 import { SharedUse } from '../forward/shared-use.ts';
 import { Sweep, tickFor } from '../forward/sweep.ts';
 import { identityOf } from '../forward/workload-names.ts';
+import { threadBudget } from '../h2/receive-budget.ts';
 import { connectTcp } from '../io/connect-tcp.ts';
 import { tcpBackend } from '../io/tcp-backend.ts';
 import { TransparentSockets } from '../io/transparent-socket.ts';
@@ -74,6 +75,7 @@ export class DataPath {
       random: Math.random,
       nextId: () => `${threadId}-${++ids}`,
     };
+    threadBudget.limits = config.limits;
     this.tunnelServer = createTunnelServer(
       serverOptions(config, (error, remote, local) => recordRefused(this.context, error, plain(remote), plain(local))),
     );
@@ -117,6 +119,8 @@ export class DataPath {
       ambient_tunnel_server_streams_accepted_total: server.streamsAccepted,
       ambient_client_addresses_kept_total: this.clientAddresses.kept,
       ambient_client_addresses_lost_total: this.clientAddresses.lost,
+      ambient_tunnel_buffered_bytes: threadBudget.usedBytes,
+      ambient_tunnel_streams_shed_total: threadBudget.shedCount,
       ambient_tcp_raw_threads: tcpBackend().name === 'raw' ? 1 : 0,
       ambient_access_log_dropped_total: this.accessLog.dropped,
     };

@@ -30,6 +30,7 @@ export function limitReadings({ config, localPods, threads, counters, use }: Lim
     handshakesMax: counted('ambient_tunnel_server_handshakes'),
     acceptedSessionsMax: counted('ambient_tunnel_server_sessions'),
     openedSessionsMax: counted('ambient_tunnel_client_sessions'),
+    bufferedBytesMax: counted('ambient_tunnel_buffered_bytes'),
   } as const;
   const each = { handshakesPerSourceMax: null, streamsPerSession: null, acceptedStreamsPerSession: null } as const;
   return [

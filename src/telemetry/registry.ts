@@ -87,6 +87,8 @@ const threadHelp: Readonly<Record<string, string>> = {
   ambient_tunnel_server_streams_accepted_total: 'Streams accepted on sessions from other proxies',
   ambient_client_addresses_kept_total: "Connections to pods that were made from the client's own address",
   ambient_client_addresses_lost_total: "Connections to pods that the kernel did not let have the client's address",
+  ambient_tunnel_buffered_bytes: 'Bytes that tunnelled connections hold because a reader or a window does not move',
+  ambient_tunnel_streams_shed_total: 'Tunnelled connections reset because all together held too many bytes',
   ambient_tcp_raw_threads: 'Data threads whose TCP streams use raw handles',
   ambient_access_log_dropped_total: 'Access-log lines dropped because their reader was too slow',
 };

@@ -20,7 +20,7 @@ export interface TunnelPoolOptions {
   readonly pingTimeoutMs?: number;
   /** Sessions at once; above it `open` answers LIMIT_REACHED. Default 4096. */
   readonly sessionsLimit?: number;
-  /** What a stream that nobody reads may hold. Default 1 MiB. */
+  /** What a stream may hold that nobody reads: the largest that its window grows to. Default 4 MiB. */
   readonly streamWindowBytes?: number;
 }
 
@@ -207,9 +207,9 @@ class HbonePool implements TunnelPool, PooledSessionOwner, AttemptOwner {
     this.#sessionsOpened++;
     this.#waiting.set(entry, new Set([attempt]));
     this.#list(key, entry);
-    const { streamWindowBytes } = this.#options;
-    const settings = streamWindowBytes === undefined ? {} : { settings: { streamWindowBytes } };
-    const options = { ...this.#sessionOptions, ...settings, streamsLimit: this.#streamsPerSession };
+    const { streamWindowBytes: streamWindowMaxBytes } = this.#options;
+    const windows = streamWindowMaxBytes === undefined ? {} : { streamWindowMaxBytes };
+    const options = { ...this.#sessionOptions, ...windows, streamsLimit: this.#streamsPerSession };
     entry.connect(request, request.timeoutMs, options);
   }
 

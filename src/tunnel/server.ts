@@ -23,7 +23,7 @@ export interface TunnelServerOptions {
   readonly handshakesPerSourceLimit?: number;
   /** Sessions at once; a connection above it is reset. Default 16,384. */
   readonly sessionsLimit?: number;
-  /** What a stream that nobody reads may hold. Default 1 MiB. */
+  /** What a stream may hold that nobody reads: the largest that its window grows to. Default 4 MiB. */
   readonly streamWindowBytes?: number;
   /** Keepalive PING and how long its answer may take; defaults 10 s and 20 s. 0 sends none. */
   readonly pingIntervalMs?: number;
@@ -188,8 +188,8 @@ class HboneServer implements TunnelServer {
       settings: {
         maxConcurrentStreams: options.streamsPerSession ?? defaults.streamsPerSession,
         maxHeaderListBytes: serverHeaderListBytes,
-        ...(options.streamWindowBytes === undefined ? {} : { streamWindowBytes: options.streamWindowBytes }),
       },
+      ...(options.streamWindowBytes === undefined ? {} : { streamWindowMaxBytes: options.streamWindowBytes }),
       ...(options.pingIntervalMs === undefined ? {} : { pingIntervalMs: options.pingIntervalMs }),
       ...(options.pingTimeoutMs === undefined ? {} : { pingTimeoutMs: options.pingTimeoutMs }),
       events: {

@@ -5,6 +5,7 @@
 //   error  the socket reported an error
 //   early  an end in good order before every byte was there: a lie, unless a process was killed just then
 //   wrong  other bytes than were sent
+import { once } from 'node:events';
 import { createServer, connect as netConnect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import {
@@ -36,6 +37,8 @@ export interface LoadOrder {
 
 const roundBytes = 256;
 const afterErrorMs = 20;
+/** Time for some of it to arrive: what is reset at once never leaves the kernel. */
+const beforeResetMs = 50;
 const writeBytes = 65_536;
 const tally: Record<string, number> = {};
 const running = new Set<Side>();
@@ -59,6 +62,8 @@ class Side {
   read = 0;
   ended = false;
   wrong = false;
+  /** It was ended from this end, as it was meant to be. */
+  aborted = false;
   error: string | null = null;
 
   constructor(socket: Socket, role: 'client' | 'server', onEnd: (outcome: Outcome) => void) {
@@ -118,7 +123,8 @@ class Side {
   #closed(): void {
     running.delete(this);
     const { head } = this;
-    const whole = head !== null && this.ended && this.read === this.toRead && this.sent === this.toSend;
+    const whole =
+      this.aborted || (head !== null && this.ended && this.read === this.toRead && this.sent === this.toSend);
     const outcome = this.wrong ? 'wrong' : this.error !== null ? 'error' : whole ? 'fine' : 'early';
     const name = `${this.role} ${head?.kind ?? 'none'} ${outcome}`;
     tally[name] = (tally[name] ?? 0) + 1;
@@ -145,12 +151,22 @@ function open(order: LoadOrder, onEnd: (outcome: Outcome) => void): void {
     side.take(chunk as Buffer);
     if (kind === 'intruder') side.tell('intrusion');
   });
+  socket.on('end', () => {
+    // Nobody is left to go on with.
+    if (kind === 'long' && side.read < side.toRead) socket.destroy();
+  });
   socket.on('connect', () => {
     socket.write(encodeHead(side.head!));
     const end = (): void => void socket.end();
     if (kind === 'long') round(side, order.roundMs ?? 100, end);
-    else if (kind === 'reset') side.send(Math.floor(up * 0.6), () => socket.resetAndDestroy());
-    else if (kind === 'half' || kind === 'bulk') side.send(up, end);
+    else if (kind === 'reset') {
+      side.send(Math.floor(up * 0.6), () => {
+        setTimeout(() => {
+          side.aborted = true;
+          socket.resetAndDestroy();
+        }, beforeResetMs);
+      });
+    } else if (kind === 'half' || kind === 'bulk') side.send(up, end);
     else {
       side.send(up, () => undefined);
       socket.on('end', end);
@@ -225,10 +241,11 @@ function run(order: LoadOrder): void {
   for (let i = 0; i < order.parallel; i++) next();
 }
 
-function perform(request: { op: string; port?: number; order?: LoadOrder }): object {
+async function perform(request: { op: string; port?: number; order?: LoadOrder }): Promise<object> {
   if (request.op === 'serve') {
     const server = createServer({ allowHalfOpen: true }, serve);
     server.listen({ port: request.port ?? 0, host: '::', backlog: 2048 });
+    await once(server, 'listening');
   } else if (request.op === 'run') {
     stopping = false;
     run(request.order!);
@@ -242,7 +259,7 @@ function perform(request: { op: string; port?: number; order?: LoadOrder }): obj
 
 createInterface({ input: process.stdin }).on('line', (line) => {
   const { id, ...request } = JSON.parse(line) as { id: number; op: string };
-  say({ id, result: perform(request) });
+  void perform(request).then((result) => say({ id, result }));
 });
 process.stdin.on('end', () => process.exit(0));
 say({ event: 'ready' });

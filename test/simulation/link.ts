@@ -1,6 +1,7 @@
 // A connection between two sessions that keeps the contract of ByteStream and nothing more: what is written arrives in
 // pieces of any size, at any time, and the link may be slow, be held up, be cut at any byte, or fall silent.
 import { MeshError } from '../../src/base/errors.ts';
+import { Flag, FrameType, frameHeaderBytes } from '../../src/h2/constants.ts';
 import { type ByteStream, type ByteStreamHandler, Took } from '../../src/io/byte-stream.ts';
 import { idleHandler } from '../../src/io/stream-end.ts';
 import type { Random } from '../support/random.ts';
@@ -84,6 +85,8 @@ export class LinkEnd implements ByteStream {
   readonly #model: WireModel;
   #queue: Buffer[] = [];
   #queuedBytes = 0;
+  /** SETTINGS that were sent in this end's name: their acknowledgements are not for it. */
+  #injected = 0;
   #delivered = 0;
   #ended = false;
   #endArrived = false;
@@ -112,12 +115,44 @@ export class LinkEnd implements ByteStream {
     this.#model.sent(chunk);
     this.bytesWritten += chunk.length;
     const { retains, capacityBytes } = this.#link.options;
-    this.#queue.push(retains ? chunk : Buffer.from(chunk));
-    this.#queuedBytes += chunk.length;
-    this.#arm();
+    this.#enqueue(this.peer.#injected > 0 ? this.peer.#withoutAcks(chunk) : retains ? chunk : Buffer.from(chunk));
     if (this.#queuedBytes <= capacityBytes) return retains ? Took.Retained : Took.All;
     this.#blocked = true;
     return Took.Pause | (retains ? Took.Retained : 0);
+  }
+
+  /** Sends SETTINGS in the name of the session at this end, once its own have been acknowledged. */
+  inject(pairs: readonly (readonly [id: number, value: number])[]): void {
+    if (this.#ended || this.closed || !this.#model.isAcknowledged) return;
+    const bytes = Buffer.alloc(frameHeaderBytes + pairs.length * 6);
+    bytes.writeUIntBE(pairs.length * 6, 0, 3);
+    bytes[3] = FrameType.Settings;
+    pairs.forEach(([id, value], at) => {
+      bytes.writeUInt16BE(id, frameHeaderBytes + at * 6);
+      bytes.writeUInt32BE(value, frameHeaderBytes + at * 6 + 2);
+    });
+    this.#injected++;
+    this.#model.sent(bytes);
+    this.#enqueue(bytes);
+  }
+
+  #enqueue(bytes: Buffer): void {
+    this.#queue.push(bytes);
+    this.#queuedBytes += bytes.length;
+    this.#arm();
+  }
+
+  /** A write has whole frames, since the outbox never splits one. */
+  #withoutAcks(chunk: Buffer): Buffer {
+    const kept: Buffer[] = [];
+    for (let at = 0; at < chunk.length; ) {
+      const end = at + frameHeaderBytes + chunk.readUIntBE(at, 3);
+      const isAck = chunk[at + 3] === FrameType.Settings && (chunk[at + 4]! & Flag.Ack) !== 0;
+      if (isAck && this.#injected > 0) this.#injected--;
+      else kept.push(chunk.subarray(at, end));
+      at = end;
+    }
+    return Buffer.concat(kept);
   }
 
   end(): void {

@@ -63,6 +63,21 @@ export const mutants: readonly Mutant[] = [
       }),
   },
   {
+    what: 'a window that the peer makes smaller later stays as it was',
+    rules: ['window'],
+    sabotage: () => ({
+      sessions: (...both) => {
+        for (const { peerSettings } of both) {
+          let [value, changes] = [peerSettings.streamWindowBytes, 0];
+          const set = (to: number): void => {
+            if (changes++ === 0) value = to;
+          };
+          Object.defineProperty(peerSettings, 'streamWindowBytes', { get: () => value, set });
+        }
+      },
+    }),
+  },
+  {
     what: 'credit is never given',
     rules: ['progress'],
     sabotage: () => replace('credit', () => () => undefined),

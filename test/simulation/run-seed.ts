@@ -118,6 +118,9 @@ class SeedRun {
     this.client.start();
     for (const exchange of this.#exchanges) this.loop.after(exchange.plan.atMs, () => this.#open(exchange));
     for (const { atMs, side, what } of this.scenario.events) this.loop.after(atMs, () => this.#endSession(side, what));
+    for (const { atMs, side, pairs } of this.scenario.changes) {
+      this.loop.after(atMs, () => this.#link[side].inject(pairs));
+    }
     this.#runUntil(
       () => this.#exchanges.every(({ isOver }) => isOver),
       progressMs,

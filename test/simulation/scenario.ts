@@ -1,4 +1,5 @@
 // What happens in the run of one seed: settings, link, applications, and what goes wrong and when.
+import { SettingId } from '../../src/h2/constants.ts';
 import type { SessionOptions } from '../../src/h2/session-options.ts';
 import type { LocalSettings } from '../../src/h2/settings.ts';
 import type { Random } from '../support/random.ts';
@@ -13,6 +14,14 @@ export interface SessionEvent {
   readonly what: 'drain' | 'close' | 'destroy';
 }
 
+/** A second SETTINGS frame, as a peer may send it at any time; ours never does. */
+export interface SettingsChange {
+  readonly atMs: number;
+  readonly side: 'client' | 'server';
+  /** Identifiers and values. */
+  readonly pairs: readonly (readonly [id: number, value: number])[];
+}
+
 export interface Scenario {
   /** Nothing is broken on purpose: every stream must end well. */
   readonly isCalm: boolean;
@@ -21,6 +30,7 @@ export interface Scenario {
   readonly link: LinkOptions;
   readonly exchanges: readonly { readonly plan: ExchangePlan; readonly client: SidePlan; readonly server: SidePlan }[];
   readonly events: readonly SessionEvent[];
+  readonly changes: readonly SettingsChange[];
   /** How the session ends when all streams have. */
   readonly ending: { readonly side: 'client' | 'server'; readonly what: 'drain' | 'close' };
 }
@@ -58,6 +68,7 @@ export function makeScenario(random: Random): Scenario {
       ...makeSides(random, isCalm, bytesMax / count, settings),
     })),
     events: makeEvents(random, isCalm, span),
+    changes: random.oneIn(2) ? makeChanges(random, settings, span) : [],
     ending: { side: random.pick(['client', 'server']), what: random.pick(['drain', 'close']) },
   };
 }
@@ -138,4 +149,30 @@ function makeEvents(random: Random, isCalm: boolean, span: number): SessionEvent
     what: random.pick(kinds),
   });
   return Array.from({ length: random.between(1, 2) }, event);
+}
+
+/**
+ * The side that seems to change its settings knows nothing of it and enforces its old ones: no change may allow more.
+ * It gives credit back in halves of its window, so that a window below half of it would never move.
+ */
+function makeChanges(
+  random: Random,
+  settings: { readonly client: Partial<LocalSettings>; readonly server: Partial<LocalSettings> },
+  span: number,
+): SettingsChange[] {
+  return Array.from({ length: random.between(1, 4) }, () => {
+    const side = random.pick(['client', 'server'] as const);
+    const own = settings[side];
+    const windowBytes = own.streamWindowBytes!;
+    return {
+      atMs: random.below(span * 2 + 100),
+      side,
+      pairs: [
+        [SettingId.InitialWindowSize, random.between(Math.ceil(windowBytes / 2), windowBytes)],
+        [SettingId.MaxFrameSize, random.between(16_384, own.maxFrameBytes!)],
+        [SettingId.MaxConcurrentStreams, random.between(1, own.maxConcurrentStreams!)],
+        [SettingId.HeaderTableSize, random.pick([0, 64, 4096])],
+      ],
+    };
+  });
 }

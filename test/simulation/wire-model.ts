@@ -93,6 +93,8 @@ export class WireModel {
   readonly #unacknowledged: AnnouncedSettings[] = [];
   /** The link delivers nothing any more: a peer may be given up. */
   isSilent: () => boolean = () => false;
+  /** Its own SETTINGS have been acknowledged. */
+  isAcknowledged = false;
   #window = 65_535;
   #initialWindow = 65_535;
   #maxFrame = 16_384;
@@ -137,8 +139,10 @@ export class WireModel {
   #onReceived(frame: Frame): void {
     const { type, flags, id, payload } = frame;
     const stream = this.#streams.get(id);
-    if (type === FrameType.Settings && (flags & Flag.Ack) === 0) this.#unacknowledged.push(readSettings(payload));
-    else if (type === FrameType.WindowUpdate) {
+    if (type === FrameType.Settings) {
+      if ((flags & Flag.Ack) !== 0) this.isAcknowledged = true;
+      else this.#unacknowledged.push(readSettings(payload));
+    } else if (type === FrameType.WindowUpdate) {
       if (id === 0) this.#window += payload.readUInt32BE(0);
       else if (stream !== undefined) stream.window += payload.readUInt32BE(0);
     } else if (type === FrameType.RstStream && stream !== undefined) stream.isReset = true;

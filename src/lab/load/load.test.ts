@@ -16,18 +16,22 @@ test('sends at the asked rate to http and tcp targets, counts failures, and says
   const run = new LoadRun(
     loadOptions(['--rate', '60', '--requests-per-connection', '3', '--connections', '6', ...targets], {}),
   );
+  const startedAt = performance.now();
   run.start();
-  await sleep(1000); // the rate is about time, so the test lets time pass
+  // A busy machine may be slow; faster than asked for nobody may be.
+  while ((run.ok < 15 || run.failed < 5) && performance.now() - startedAt < 20_000) await sleep(100);
+  const seconds = (performance.now() - startedAt) / 1000;
   const line = run.summary();
   run.close();
   await echo.close();
-  assert.ok(run.ok >= 15 && run.ok <= 45, `about 40 of 60 requests went to targets that answer, ${run.ok} did`);
+  const most = 40 * seconds + 6; // two thirds of the targets answer; each connection may be one ahead
+  assert.ok(run.ok >= 15 && run.ok <= most, `${run.ok} requests in ${seconds} s, at most ${most}`);
   assert.ok(run.failed >= 5, `the closed port was tried again and again, ${run.failed} times`);
   assert.match(
     line,
-    /^load: 1 s, p50 \d+\.\d ms, p99 .* ok; tcp:.* ok; .*:1\/ 0 ok, \d+ failed \(ECONNREFUSED ×\d+\)$/,
+    /^load: \d+ s, p50 \d+\.\d ms, p99 .* ok; tcp:.* ok; .*:1\/ 0 ok, \d+ failed \(ECONNREFUSED ×\d+\)$/,
   );
-  assert.match(run.total(), /^load: in all \d+ ok, \d+ failed in 1\.\d s$/);
+  assert.match(run.total(), /^load: in all \d+ ok, \d+ failed in \d+\.\d s$/);
 });
 
 test('options: arguments win over the environment, and mistakes are named', () => {

@@ -130,7 +130,9 @@ export class LoadRun {
   /** One line about the time since the last summary. */
   summary(): string {
     const seconds = (performance.now() - this.#since) / 1000;
-    const parts = [...this.#counts].map(([target, counts]) => {
+    const parts = [...new Set(this.#options.targets)].flatMap((target) => {
+      const counts = this.#counts.get(target);
+      if (counts === undefined) return [];
       const errors = [...counts.errors].map(([reason, times]) => `${reason} ×${times}`).join(', ');
       return `${target} ${counts.ok} ok${counts.failed > 0 ? `, ${counts.failed} failed (${errors})` : ''}`;
     });

@@ -21,7 +21,7 @@ type Changes = { -readonly [Key in keyof ForwardConfig]?: Partial<ForwardConfig[
 
 export const appPortShift = 20_000;
 export const hbonePort = 15008;
-const waitMs = 8000;
+const waitMs = 30_000;
 
 export interface NodeOptions {
   readonly podCidrs: readonly string[];
@@ -69,7 +69,8 @@ export function testConfig(
       openedSessionsMax: 1_000,
       streamsPerSession: 100,
       acceptedStreamsPerSession: 256,
-      streamBufferBytes: 1024 * 1024,
+      streamBufferBytes: 4 * 1024 * 1024,
+      bufferedBytesMax: 64 * 1024 * 1024,
       endpointAttempts: 3,
       ...changes.limits,
     },

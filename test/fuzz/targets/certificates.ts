@@ -123,6 +123,7 @@ function requestOf(der: Buffer): string {
 
 export const requestsTarget: FuzzTarget = {
   name: 'requests',
+  quickInputs: 5000,
   seeds: [],
   words: ['\x30\x80', '\x86\x00', '\xa0\x00', '\x06\x03\x55\x1d\x11', identity],
   bytesMax: 1024,

@@ -1,0 +1,45 @@
+// What a node proxy holds, as its own process and the kernel say it.
+import { spawn } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { enterCommand } from '../../src/lab/enter.ts';
+import type { TestLab } from '../lab/harness.ts';
+
+export interface ProxySample {
+  readonly rssMb: number;
+  readonly descriptors: number;
+  readonly connections: number;
+  readonly sessions: number;
+  readonly streams: number;
+  readonly held: number;
+}
+
+/** A sample of the proxy of `node`; rejects when it does not answer. */
+export async function sampleProxy(lab: TestLab, node: string): Promise<ProxySample> {
+  const text = await metrics(lab, node);
+  const value = (name: string): number => {
+    const lines = text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
+    return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+  };
+  const pid = lab.proxyPid(node);
+  const rssKb = Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0);
+  return {
+    rssMb: Math.round(rssKb / 1024),
+    descriptors: readdirSync(`/proc/${pid}/fd`).length,
+    connections: value('ambient_connections_open'),
+    sessions: value('ambient_tunnel_client_sessions') + value('ambient_tunnel_server_sessions'),
+    streams: value('ambient_tunnel_client_streams') + value('ambient_tunnel_server_streams'),
+    held: value('ambient_connections_held'),
+  };
+}
+
+/** The metrics of a node's proxy, as text. */
+export async function metrics(lab: TestLab, node: string): Promise<string> {
+  const ask = "fetch('http://127.0.0.1:15020/metrics').then(async (r) => process.stdout.write(await r.text()))";
+  const { command, args } = enterCommand(await lab.client.target('node', '', node), [process.execPath, '-e', ask]);
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'ignore'] });
+  const chunks: Buffer[] = [];
+  child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
+  const code = await new Promise((resolve) => child.on('close', resolve));
+  if (code !== 0) throw new Error(`the proxy of ${node} does not answer`);
+  return Buffer.concat(chunks).toString();
+}
