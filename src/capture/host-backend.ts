@@ -6,7 +6,7 @@ import { type CommandRunner, failed, runCommand } from './command.ts';
 import { type DesiredCapture, sameBypass, sameList, sameStructure } from './desired.ts';
 import { listArguments, readTable, type TableReading } from './readback.ts';
 import { ensureRoutes, migrateAcceptQueues, missingRoutes, removeRoutes } from './routes.ts';
-import { bypassText, removalText, rulesetText } from './ruleset.ts';
+import { bypassText, connectionMarks, removalText, rulesetText, tableName } from './ruleset.ts';
 
 interface Applied {
   readonly desired: DesiredCapture;
@@ -105,5 +105,18 @@ export class HostCapture implements CaptureBackend {
     const next = this.#last.then(work, work);
     this.#last = next.catch(() => {});
     return next;
+  }
+}
+
+/**
+ * True when the rules of an earlier proxy are in place that give replies to connections from client addresses. False
+ * when there are none, or it cannot be found out.
+ */
+export async function clientAddressRulesInPlace(run: CommandRunner = runCommand): Promise<boolean> {
+  try {
+    const { exitCode, stdout } = await run('nft', ['list', 'chain', 'inet', tableName, 'before_dnat']);
+    return exitCode === 0 && stdout.includes(connectionMarks.here.slice('0x'.length));
+  } catch {
+    return false;
   }
 }

@@ -37,9 +37,10 @@ test('failOpen leaves the resets out and nothing else', () => {
   );
 });
 
-test('the order: our connections, replies, tunnels, what is never captured, pods', () => {
+test('the order: replies to us, our connections, replies, tunnels, what is never captured, pods', () => {
   const order = chain(rulesetText(desired, 1), 'before_dnat').map((line) => {
     if (line.startsWith('socket transparent')) return 'ours';
+    if (line.startsWith('ct direction reply ct mark')) return 'to us';
     if (line.startsWith('ct direction reply')) return 'replies';
     if (line.includes('dport 15008')) return 'tunnel';
     if (line.includes('169.254') || line.includes('fe80')) return 'never';
@@ -47,7 +48,7 @@ test('the order: our connections, replies, tunnels, what is never captured, pods
     return '';
   });
   const steps = order.filter((step, index) => step !== '' && step !== order[index - 1]);
-  assert.deepEqual(steps, ['ours', 'replies', 'tunnel', 'never', 'pods']);
+  assert.deepEqual(steps, ['to us', 'ours', 'replies', 'tunnel', 'never', 'pods']);
 });
 
 test('a listener of the proxy does not count as one of our connections', () => {
@@ -79,4 +80,17 @@ test('the owner is in the name of a chain', () => {
   assert.equal(ownerOf(ownerChain(1763734730123)), 1763734730123);
   assert.equal(ownerOf('before_dnat'), null);
   assert.equal(ownerOf('owner_x'), null);
+});
+
+test('a connection from a client address is remembered, and its replies are delivered here wherever they come from', () => {
+  const text = rulesetText(desired, 1);
+  assert.deepEqual(chain(text, 'output').slice(1, 3), [
+    'meta mark 0x53a ct state new ct mark set 0x539',
+    'ct direction reply ct mark 0x53b meta mark set 0x539',
+  ]);
+  for (const name of ['before_dnat', 'after_dnat']) {
+    const lines = chain(text, name);
+    const ours = lines.indexOf('ct direction reply ct mark { 0x539, 0x53b } meta mark set 0x539 accept');
+    assert.ok(ours > 0 && ours < lines.indexOf('ct direction reply accept'), name);
+  }
 });

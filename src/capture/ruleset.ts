@@ -14,6 +14,8 @@ export const tableName = 'ambient';
 /** On packets that the routing table below delivers to this machine whatever their destination. */
 export const fwmark = 0x539;
 export const routeTable = 539;
+/** On packets of connections that the proxy makes from the address of a client. */
+export const clientAddressMark = 0x53a;
 
 /** Destinations that are left alone: they answer for the link or the machine, and some trust whoever can reach them. */
 const neverCaptured = {
@@ -33,6 +35,16 @@ const ownerPrefix = 'owner_';
 const ourMark = `meta mark 0x${fwmark.toString(16)}`;
 const setMark = `meta mark set 0x${fwmark.toString(16)}`;
 const mark = `${setMark} accept`;
+/**
+ * On connections that the proxy made from a client's address. `here`: to this very machine, by way of a NodePort, so
+ * that their replies must be turned round on their way out.
+ */
+export const connectionMarks = { away: `0x${fwmark.toString(16)}`, here: '0x53b' } as const;
+/**
+ * A reply to such a connection. It comes to this machine also when no socket is left: what the pod still sends is
+ * answered by a reset, and never goes on to the client past the tunnel.
+ */
+const replyToUs = `ct direction reply ct mark { ${connectionMarks.away}, ${connectionMarks.here} }`;
 /** A packet towards the destination that kube-proxy chose for it. */
 const dnatted = 'ct direction original ct status dnat';
 
@@ -100,6 +112,7 @@ function beforeDnat(desired: DesiredCapture): string[] {
     '    type filter hook prerouting priority mangle; policy accept;',
     ...alreadyOurs(),
     ...capture(desired, (ip) => `${toPods(ip)} tcp dport ${hbone}`, hbone),
+    `    iif lo ct direction original ct mark ${connectionMarks.away} ct mark set ${connectionMarks.here}`,
     '    iif lo accept',
     `    ip daddr { ${neverCaptured[4].join(', ')} } accept`,
     `    ip6 daddr { ${neverCaptured[6].join(', ')} } accept`,
@@ -141,12 +154,18 @@ function afterDnat(desired: DesiredCapture): string[] {
  * port, where nothing in the pod listens but the proxy does; and what kube-proxy turned into the pod's address. That
  * would be a way around the pod's policy: a pod that asks for a NodePort of its own node is passed through by the
  * proxy, and goes on from this machine.
+ *
+ * What the proxy connects from a client's address is remembered, so that it gets its replies: those that arrive, and
+ * those that this machine itself gives.
  */
 function output(desired: DesiredCapture): string[] {
   const { hbone } = desired.ports;
   return [
     '  chain output {',
     '    type route hook output priority mangle; policy accept;',
+    // Not where the client has a connection of its own from the same port: `socket transparent` finds its replies.
+    `    meta mark 0x${clientAddressMark.toString(16)} ct state new ct mark set ${connectionMarks.away}`,
+    `    ct direction reply ct mark ${connectionMarks.here} ${setMark}`,
     ...families.map((ip) => `    ${toPods(ip)} tcp dport ${hbone} ${setMark}`),
     '  }',
     '  chain output_after_dnat {',
@@ -165,6 +184,7 @@ function output(desired: DesiredCapture): string[] {
 function alreadyOurs(): string[] {
   return [
     '    meta l4proto != tcp accept',
+    `    ${replyToUs} ${mark}`,
     `    socket transparent 1 socket wildcard 0 ${mark}`,
     '    ct direction reply accept',
   ];

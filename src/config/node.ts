@@ -80,6 +80,11 @@ export interface NodeConfig {
     readonly readiness: number;
   };
   readonly sameNode: 'direct' | 'tunnel';
+  /**
+   * Applications see the address of the client pod as their peer: `auto` where a test at start proves that it works,
+   * `on` refuses to become ready without it, `off` shows them the node's address.
+   */
+  readonly keepClientAddress: 'auto' | 'on' | 'off';
   readonly log: {
     readonly level: string;
     readonly format: 'json' | 'text';
@@ -136,6 +141,7 @@ const nodeShape = {
     readiness: port(15021),
   }),
   sameNode: oneOf(['direct', 'tunnel'], 'direct'),
+  keepClientAddress: oneOf(['auto', 'on', 'off'], 'off'),
   log: object({
     level: oneOf(logLevels, 'info'),
     format: oneOf(['json', 'text'], 'json'),

@@ -134,18 +134,19 @@ export function acceptTunnel(context: ForwardContext, credentials: TunnelCredent
 function forward(pending: Pending, pod: Workload, tunnel: IncomingTunnel, port: number): void {
   const { connection, context } = pending;
   const { address } = connection.destination;
+  const { source } = connection;
   connection.destination = { address, port, workload: pod, identity: identityOf(pod) };
   context.tracker.bind(connection, pod, 'destination');
   pending.authorize({
     destination: pod,
     sourceIdentity: tunnel.peerIdentity,
-    sourceIp: connection.source.address,
+    sourceIp: source.address,
     destinationIp: address,
     destinationPort: port,
   });
   pending.connect(
-    address,
-    port,
+    // An address of a workload of the proven identity, or none: the application is told nothing that is only claimed.
+    { host: address, port, from: source.workload === null ? null : source.address },
     (stream) => {
       tunnel.onAbort = null;
       pending.join(tunnel.accept(baggageOf(pod)), stream);

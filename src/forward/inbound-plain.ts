@@ -50,8 +50,7 @@ function forward(pending: Pending, from: Captured): void {
     destinationPort,
   });
   pending.connect(
-    destinationAddress,
-    destinationPort,
+    { host: destinationAddress, port: destinationPort, from: sourceAddress },
     (podStream) => pending.join(stream, podStream),
     (error) => pending.fail(error),
   );

@@ -116,8 +116,7 @@ class Outbound {
     }
     if (way.enforce && workload !== null) this.#enforce(workload, way);
     this.#pending.connect(
-      address,
-      port,
+      { host: address, port, from: this.#from.sourceAddress },
       (stream) => this.#pending.join(this.#from.stream, stream),
       (error) => this.#failed(source, way, error),
     );

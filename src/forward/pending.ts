@@ -82,12 +82,20 @@ export class Pending {
     if (this.#connectStartedMs === 0) this.#connectStartedMs = performance.now();
   }
 
-  /** A plain TCP connection to an address; `done` gets the stream, `failed` the error. */
-  connect(host: string, port: number, done: (stream: ByteStream) => void, failed: (error: MeshError) => void): void {
+  /**
+   * A plain TCP connection to an address, from the address `from` if that can be; `done` gets the stream, `failed` the
+   * error.
+   */
+  connect(
+    { host, port, from }: { readonly host: string; readonly port: number; readonly from: string | null },
+    done: (stream: ByteStream) => void,
+    failed: (error: MeshError) => void,
+  ): void {
     const { connect, config } = this.context;
+    const options = { host, port, timeoutMs: config.timeouts.connectMs };
     this.connecting();
     this.start((settled) =>
-      connect({ host, port, timeoutMs: config.timeouts.connectMs }, (error, stream) => {
+      connect(from === null ? options : { ...options, localAddress: from }, (error, stream) => {
         settled();
         if (stream === null) this.step(() => failed(MeshError.from(error)));
         else if (this.connection.finished) stream.reset();

@@ -1,5 +1,5 @@
 // Opens a plain TCP connection as a ByteStream, with a deadline of its own.
-import { connect, isIP, type NetConnectOpts } from 'node:net';
+import { connect, isIP, type NetConnectOpts, type TcpNetConnectOpts } from 'node:net';
 import { MeshError, messageOf } from '../base/errors.ts';
 import { DeadlineEntry, DeadlineLists } from './deadlines.ts';
 import { rawBinding } from './raw-handles.ts';
@@ -14,6 +14,10 @@ export interface ConnectTcpOptions extends TcpStreamOptions {
   readonly host: string;
   readonly port: number;
   readonly localAddress?: string;
+  /** With `localAddress`; several connections may share a port as long as they go to different places. */
+  readonly localPort?: number;
+  /** A socket that was made elsewhere, neither bound nor connected; it is closed whatever happens. */
+  readonly fd?: number;
   readonly timeoutMs: number;
 }
 
@@ -91,7 +95,7 @@ class Connecting extends DeadlineEntry {
 /** By `net.connect`. Returns what gives up. */
 function connectSocket(options: ConnectTcpOptions, opened: Opened): () => void {
   const port = new ReadPort(new ReadMemory(options.memory ?? 'shared'));
-  const target: NetConnectOpts & { onread: unknown } = {
+  const target: TcpNetConnectOpts & { onread: unknown } = {
     host: options.host,
     port: options.port,
     allowHalfOpen: true,
@@ -99,6 +103,9 @@ function connectSocket(options: ConnectTcpOptions, opened: Opened): () => void {
     onread: port.onread,
   };
   if (options.localAddress !== undefined) target.localAddress = options.localAddress;
+  if (options.localPort !== undefined) target.localPort = options.localPort;
+  // Without `pauseOnCreate` Node would read at once from what is not connected yet.
+  if (options.fd !== undefined) Object.assign(target, { fd: options.fd, pauseOnCreate: true });
   const socket = connect(target as NetConnectOpts);
   socket.pause();
   const onError = (error: Error): void => {

@@ -30,6 +30,8 @@ export interface TcpHandle {
   useUserBuffer(memory: Buffer): void;
   setNoDelay(on: boolean): number;
   setKeepAlive(on: boolean, delayS: number): number;
+  /** Takes over a descriptor. */
+  open(fd: number): number;
   bind(address: string, port: number): number;
   bind6(address: string, port: number, flags: number): number;
   connect(request: HandleRequest, address: string, port: number): number;
@@ -63,6 +65,7 @@ const handleMethods = [
   'useUserBuffer',
   'setNoDelay',
   'setKeepAlive',
+  'open',
   'bind',
   'bind6',
   'connect',

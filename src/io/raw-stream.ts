@@ -1,5 +1,6 @@
 // The TCP back end over Node's handles themselves: half the memory of `net.Socket` per connection, and less work to
 // open and close one. Undocumented, hence only used where `tcp-backend.ts` has tried it.
+import { closeSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import {
   type AddressOut,
@@ -198,6 +199,9 @@ export interface RawConnectOptions extends TcpStreamOptions {
   readonly host: string;
   readonly port: number;
   readonly localAddress?: string;
+  readonly localPort?: number;
+  /** As in `ConnectTcpOptions`. */
+  readonly fd?: number;
 }
 
 /** A connection under way: what it is told when the kernel has an answer. */
@@ -241,11 +245,18 @@ export class RawConnect {
   }
 
   #begin(): number {
-    const { host, port, localAddress } = this.#options;
+    const { host, port, localAddress, localPort = 0, fd } = this.#options;
     const handle = this.#handle;
     const isV6 = host.includes(':');
+    if (fd !== undefined) {
+      const opened = handle.open(fd);
+      if (opened !== 0) {
+        closeSync(fd);
+        return opened;
+      }
+    }
     if (localAddress !== undefined) {
-      const bound = isV6 ? handle.bind6(localAddress, 0, 0) : handle.bind(localAddress, 0);
+      const bound = isV6 ? handle.bind6(localAddress, localPort, 0) : handle.bind(localAddress, localPort);
       if (bound !== 0) return bound;
     }
     const request = this.#raw.newConnect();

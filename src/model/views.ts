@@ -117,6 +117,15 @@ export interface ConfigFileView {
 }
 
 /** `GET /config_dump` of a node proxy. */
+/** Whether applications see their clients' own addresses, per family. */
+export interface ClientAddressView {
+  readonly setting: 'auto' | 'on' | 'off';
+  readonly ipv4: boolean;
+  readonly ipv6: boolean;
+  /** Why not, where they do not; null when nothing is wrong. */
+  readonly reason: string | null;
+}
+
 export interface NodeDump extends MeshView {
   readonly node: string;
   /** Process id of the proxy: which of two answers while one replaces the other. */
@@ -137,6 +146,7 @@ export interface NodeDump extends MeshView {
     readonly verifiedAt: string | null;
     readonly reason: string | null;
   };
+  readonly clientAddresses: ClientAddressView;
   readonly threads: readonly {
     readonly id: number;
     readonly state: 'starting' | 'serving' | 'dead';

@@ -3,6 +3,7 @@ import { Descriptors } from '../base/descriptors.ts';
 import { MeshError } from '../base/errors.ts';
 import { canonicalIp, parseCidr } from '../base/ip.ts';
 import { Admission } from '../forward/admission.ts';
+import { ClientAddresses } from '../forward/client-address.ts';
 import { ConnectionTracker } from '../forward/connection-tracker.ts';
 import type { ConnectTcp, ForwardConfig, ForwardContext } from '../forward/context.ts';
 import { EdgeRecorder } from '../forward/edge-recorder.ts';
@@ -15,6 +16,7 @@ import { identityOf } from '../forward/workload-names.ts';
 import { threadBudget } from '../h2/receive-budget.ts';
 import { connectTcp } from '../io/connect-tcp.ts';
 import { tcpBackend } from '../io/tcp-backend.ts';
+import { TransparentSockets } from '../io/transparent-socket.ts';
 import { MeshCompactor } from '../model/compact-mesh.ts';
 import { MeshIndex } from '../model/mesh-index.ts';
 import type { MeshUpdate, SpiffeId, Workload } from '../model/types.ts';
@@ -34,6 +36,7 @@ export class DataPath {
   readonly accessLog: AccessLog;
   readonly credentials: CredentialStore;
   readonly tunnelServer: TunnelServer;
+  readonly clientAddresses: ClientAddresses;
   readonly #compactor = new MeshCompactor();
   /** Every part reads these at each use, so that a change of them is a change for all. */
   readonly #live: Pick<ForwardConfig, 'timeouts' | 'limits'>;
@@ -55,6 +58,8 @@ export class DataPath {
     const edges = new EdgeRecorder(this.edges);
     this.tracker = new ConnectionTracker({ threadId, admission, judge: judgeOf(index), accessLog, edges });
     this.credentials = new CredentialStore(credentialOptions(config, ask));
+    const sockets = start.awaitsClientAddresses ? TransparentSockets.load() : null;
+    this.clientAddresses = new ClientAddresses(connect, sockets, Math.random);
     let ids = 0;
     this.context = {
       config,
@@ -66,7 +71,7 @@ export class DataPath {
       pool: createTunnelPool(poolOptions(config)),
       holds: new HoldQueue(holdLimits(config)),
       sweep: new Sweep({ tickMs: tickFor(timeouts.idleMs, timeouts.halfCloseMs) }),
-      connect,
+      connect: this.clientAddresses.connect,
       random: Math.random,
       nextId: () => `${threadId}-${++ids}`,
     };
@@ -112,6 +117,8 @@ export class DataPath {
       ambient_tunnel_server_streams: server.streams,
       ambient_tunnel_server_sessions_accepted_total: server.sessionsAccepted,
       ambient_tunnel_server_streams_accepted_total: server.streamsAccepted,
+      ambient_client_addresses_kept_total: this.clientAddresses.kept,
+      ambient_client_addresses_lost_total: this.clientAddresses.lost,
       ambient_tunnel_buffered_bytes: threadBudget.usedBytes,
       ambient_tunnel_streams_shed_total: threadBudget.shedCount,
       ambient_tcp_raw_threads: tcpBackend().name === 'raw' ? 1 : 0,

@@ -53,12 +53,15 @@ export class DataThread {
   readonly #heap: HeapKeeper;
   readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;
+  #knowsMesh = false;
+  #knowsClientAddresses: boolean;
   #listening = false;
   #draining = false;
   #closed = false;
 
   constructor(start: DataThreadStart, port: MessagePort, connect?: ConnectTcp) {
     this.#start = start;
+    this.#knowsClientAddresses = !start.awaitsClientAddresses;
     this.#port = port;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.done = promise;
@@ -106,10 +109,10 @@ export class DataThread {
     switch (message.type) {
       case 'mesh':
         this.#path.applyMesh(message.update);
-        if (message.update.complete) this.#listen();
+        if (message.update.complete) this.#meshKnown();
         break;
       case 'meshKnown':
-        this.#listen();
+        this.#meshKnown();
         break;
       case 'certificate':
         credentials.set(message);
@@ -125,6 +128,11 @@ export class DataThread {
         break;
       case 'drain':
         this.#drain(message.deadlineMs);
+        break;
+      case 'clientAddresses':
+        this.#path.clientAddresses.set(message);
+        this.#knowsClientAddresses = true;
+        this.#listen();
         break;
       case 'logLevel':
         accessLog.setLevel(message.level);
@@ -142,9 +150,14 @@ export class DataThread {
     }
   }
 
-  /** The whole mesh is known. Before, an enrolled pod would look like one outside, so that nothing is accepted. */
+  #meshKnown(): void {
+    this.#knowsMesh = true;
+    this.#listen();
+  }
+
+  /** Before the whole mesh is known, an enrolled pod would look like one outside, so that nothing is accepted. */
   #listen(): void {
-    if (this.#listening || this.#draining) return;
+    if (!this.#knowsMesh || !this.#knowsClientAddresses || this.#listening || this.#draining) return;
     this.#listening = true;
     this.#listeners.open(this.#start).then(
       () => {

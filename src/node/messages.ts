@@ -23,6 +23,8 @@ export interface DataThreadStart {
   };
   /** The part of NodeConfig that the data path reads; see `src/config/node.ts`. */
   readonly config: Readonly<Record<string, unknown>>;
+  /** Nothing is accepted before the message `clientAddresses` has come. */
+  readonly awaitsClientAddresses?: boolean;
   /** What all data threads count together; see `SharedUse`. Absent: this one counts alone. */
   readonly use?: SharedArrayBuffer;
 }
@@ -55,6 +57,8 @@ export type ToDataThread =
   /** Stop accepting, end pooled sessions gracefully, close what remains at the deadline, then answer `drained`. */
   | { readonly type: 'drain'; readonly deadlineMs: number }
   | { readonly type: 'logLevel'; readonly level: string }
+  /** Which families of client addresses applications get to see. */
+  | { readonly type: 'clientAddresses'; readonly ipv4: boolean; readonly ipv6: boolean }
   | { readonly type: 'config'; readonly config: LiveConfig }
   /** Die of an exception that nobody caught: for tests of what follows. */
   | { readonly type: 'crash' };

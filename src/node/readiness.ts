@@ -3,6 +3,7 @@
 import type { Logger } from '../telemetry/logger.ts';
 import type { CaptureKeeper } from './capture-keeper.ts';
 import type { CertificateKeeper } from './certificate-keeper.ts';
+import type { ClientAddressKeeper } from './client-address-keeper.ts';
 import type { MeshKeeper } from './mesh-keeper.ts';
 import type { ThreadPool } from './thread-pool.ts';
 
@@ -11,6 +12,7 @@ export interface ReadinessSources {
   readonly certificates: CertificateKeeper;
   readonly threads: ThreadPool;
   readonly capture: CaptureKeeper;
+  readonly clientAddresses: ClientAddressKeeper;
   readonly log: Logger;
   /** When the state on disk was saved, RFC 3339; null when there is none. */
   readonly savedAt: string | null;
@@ -31,7 +33,7 @@ export class Readiness {
   }
 
   pending(): string[] {
-    const { mesh, certificates, threads, capture } = this.#sources;
+    const { mesh, certificates, threads, capture, clientAddresses } = this.#sources;
     const pending: string[] = [];
     if (this.isDraining) pending.push('draining');
     if (!mesh.isKnown) pending.push(`discovery (${mesh.view().lastError ?? 'waiting for the whole mesh'})`);
@@ -41,6 +43,8 @@ export class Readiness {
     const serving = all.filter(({ state }) => state === 'serving').length;
     if (serving < all.length) pending.push(`data threads (${serving} of ${all.length} serve)`);
     if (!capture.isReady) pending.push(`capture (${capture.view.reason ?? 'not applied yet'})`);
+    const addresses = clientAddresses.pending();
+    if (addresses !== null) pending.push(`client addresses (${addresses})`);
     return pending;
   }
 

@@ -19,6 +19,7 @@ import { NodeMetrics, type NodeReading } from '../telemetry/registry.ts';
 import { type AdminPorts, AdminServers } from './admin.ts';
 import { CaptureKeeper } from './capture-keeper.ts';
 import { CertificateKeeper, signNothing } from './certificate-keeper.ts';
+import { ClientAddressKeeper } from './client-address-keeper.ts';
 import { ConfigKeeper } from './config-keeper.ts';
 import { limitReadings } from './limits-view.ts';
 import type { Listeners } from './listeners.ts';
@@ -99,6 +100,7 @@ class NodeProxy implements RunningNode {
   readonly #mesh: MeshKeeper;
   readonly #threads: ThreadPool;
   readonly #capture: CaptureKeeper;
+  readonly #clientAddresses: ClientAddressKeeper;
   readonly #certificates: CertificateKeeper;
   readonly #client: CertificateClient | null;
   readonly #readiness: Readiness;
@@ -132,6 +134,7 @@ class NodeProxy implements RunningNode {
     const saved = this.#store?.loadMesh() ?? null;
     const savedAt = saved?.savedAt ?? null;
     this.#savedAt = savedAt;
+    this.#clientAddresses = this.#clientAddressKeeper(options);
     this.#threads = new ThreadPool({ ...shared, ...this.#threadOptions(options) });
     this.#client = config.controllerUrl === '' ? null : this.#certificateClient();
     this.#certificates = new CertificateKeeper({
@@ -143,7 +146,7 @@ class NodeProxy implements RunningNode {
     });
     const isOn = config.capture.backend === 'host' || options.capture !== undefined;
     const backend = options.capture ?? (isOn ? new HostCapture(clock.now()) : new NoCapture());
-    this.#capture = new CaptureKeeper({ ...shared, backend, isOn, onChange: () => this.#onProgress() });
+    this.#capture = new CaptureKeeper({ ...shared, backend, isOn, onChange: () => this.#onCapture() });
     this.#mesh = new MeshKeeper({
       ...shared,
       config,
@@ -166,6 +169,7 @@ class NodeProxy implements RunningNode {
       certificates: this.#certificates,
       threads: this.#threads,
       capture: this.#capture,
+      clientAddresses: this.#clientAddresses,
     };
     this.#readiness = new Readiness({ ...parts, log: this.#log, savedAt });
     this.#metrics = new NodeMetrics(() => this.#reading(), { version, node: config.nodeName });
@@ -189,6 +193,7 @@ class NodeProxy implements RunningNode {
       'node proxy starts',
     );
     this.#certificates.restore(this.#store?.loadCertificates() ?? []);
+    void this.#clientAddresses.begin().then(() => this.#onProgress());
     this.#threads.start();
     await Promise.all([this.#mesh.start(), this.#configFile?.start()]);
     this.#armSnapshot();
@@ -210,6 +215,7 @@ class NodeProxy implements RunningNode {
       pending,
       discovery: this.#mesh.view(),
       capture: this.#capture.view,
+      clientAddresses: this.#clientAddresses.view,
       threads: this.#threads.views(),
       certificates: this.#certificates.views(),
       workloads: [...index.workloads()],
@@ -285,6 +291,15 @@ class NodeProxy implements RunningNode {
     }
   }
 
+  #clientAddressKeeper(options: NodeOptions): ClientAddressKeeper {
+    return new ClientAddressKeeper({
+      log: this.#log,
+      setting: this.#config.keepClientAddress,
+      isPossible: this.#config.capture.backend === 'host' && options.capture === undefined,
+      broadcast: (message) => this.#threads.broadcast(message),
+    });
+  }
+
   #certificateClient(): CertificateClient {
     const { controllerUrl: url, controllerRootsFile: rootsFile, tokenFile, clusterId } = this.#config;
     return new CertificateClient({ url, rootsFile, tokenFile, clusterId });
@@ -297,7 +312,8 @@ class NodeProxy implements RunningNode {
       threads: listeners.threads,
       startOf: (threadId: number, life: number): DataThreadStart => {
         const config = { ...this.#config, log: { ...this.#config.log, level: this.#log.level } };
-        const start = { threadId, nodeName, trustDomain, clusterId, config };
+        const awaitsClientAddresses = this.#clientAddresses.isAwaited;
+        const start = { threadId, nodeName, trustDomain, clusterId, config, awaitsClientAddresses };
         if ('of' in listeners) return { ...start, listeners: listeners.of(threadId, life) };
         return { ...start, listeners: none, ...(listeners.addresses && { addresses: listeners.addresses }) };
       },
@@ -315,8 +331,8 @@ class NodeProxy implements RunningNode {
     this.#certificates.wanted(identity, reply);
 
   #welcome() {
-    const certificates = this.#certificates.messages();
-    return this.#mesh.isKnown ? [...certificates, ...meshMessages(this.#mesh.index)] : certificates;
+    const known = [...this.#certificates.messages(), ...this.#clientAddresses.messages()];
+    return this.#mesh.isKnown ? [...known, ...meshMessages(this.#mesh.index)] : known;
   }
 
   async #onLocalPods(pods: readonly Workload[]): Promise<void> {
@@ -324,6 +340,13 @@ class NodeProxy implements RunningNode {
     this.#readiness.knowsPods = true;
     this.#onProgress();
     await this.#capture.want(captureFor(this.#config, pods));
+    this.#onCapture();
+  }
+
+  #onCapture(): void {
+    const test = this.#clientAddresses.captured(this.#capture.view.state === 'applied');
+    void test.then(() => this.#onProgress());
+    this.#onProgress();
   }
 
   #onCertificates(): void {
@@ -381,6 +404,7 @@ class NodeProxy implements RunningNode {
         threads: threads.length,
       }),
       capture: { state: this.#capture.view.state, repairs: this.#capture.repairs },
+      clientAddresses: this.#clientAddresses.view,
       discovery: { connected, lastUpdateAtMs: lastUpdateAt === null ? null : Date.parse(lastUpdateAt) },
       certificates,
       ready: this.pending().length === 0,

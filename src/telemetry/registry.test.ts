@@ -35,6 +35,7 @@ const reading: NodeReading = {
     { limit: 'endpointAttempts', value: 3, use: null },
   ],
   capture: { state: 'applied', repairs: 3 },
+  clientAddresses: { ipv4: true, ipv6: false },
   discovery: { connected: true, lastUpdateAtMs: 5_000 },
   certificates: [{ identity: 'spiffe://x', notAfterMs: 60_000 }],
   ready: true,

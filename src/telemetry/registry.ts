@@ -26,6 +26,7 @@ export interface NodeReading {
   readonly threads: readonly { readonly id: number; readonly state: string; readonly restarts: number }[];
   readonly limits: readonly LimitReading[];
   readonly capture: { readonly state: string; readonly repairs: number };
+  readonly clientAddresses: { readonly ipv4: boolean; readonly ipv6: boolean };
   readonly discovery: { readonly connected: boolean; readonly lastUpdateAtMs: number | null };
   readonly certificates: readonly { readonly identity: string; readonly notAfterMs: number | null }[];
   readonly ready: boolean;
@@ -84,6 +85,8 @@ const threadHelp: Readonly<Record<string, string>> = {
   ambient_tunnel_server_streams: 'Streams on sessions from other proxies',
   ambient_tunnel_server_sessions_accepted_total: 'Tunnel sessions accepted from other proxies',
   ambient_tunnel_server_streams_accepted_total: 'Streams accepted on sessions from other proxies',
+  ambient_client_addresses_kept_total: "Connections to pods that were made from the client's own address",
+  ambient_client_addresses_lost_total: "Connections to pods that the kernel did not let have the client's address",
   ambient_tunnel_buffered_bytes: 'Bytes that tunnelled connections hold because a reader or a window does not move',
   ambient_tunnel_streams_shed_total: 'Tunnelled connections reset because all together held too many bytes',
   ambient_tcp_raw_threads: 'Data threads whose TCP streams use raw handles',
@@ -162,9 +165,15 @@ export class NodeMetrics {
   }
 
   #fillOwn(reading: NodeReading): void {
-    const { capture, discovery, certificates } = reading;
+    const { capture, clientAddresses, discovery, certificates } = reading;
     const state = this.#gauge('ambient_capture_state', '1 for the state that capture is in (unstable)', ['state']);
     for (const name of ['off', 'applied', 'failed']) state.set({ state: name }, name === capture.state ? 1 : 0);
+    const kept = this.#gauge(
+      'ambient_client_addresses_kept',
+      "1 where applications see their clients' own addresses (unstable)",
+      ['family'],
+    );
+    for (const family of ['ipv4', 'ipv6'] as const) kept.set({ family }, clientAddresses[family] ? 1 : 0);
     const repairs = this.#counter(
       'ambient_capture_repairs_total',
       'Times the capture rules were found changed and were mended (unstable)',

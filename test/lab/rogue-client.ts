@@ -9,6 +9,8 @@ interface Knock {
   readonly authority: string;
   readonly key: string;
   readonly cert: string;
+  /** A `forwarded` header, '' for none. */
+  readonly forwarded: string;
 }
 
 const timeoutMs = 10_000;
@@ -31,6 +33,7 @@ socket.on('secureConnect', () => {
   const stream = session.request({
     [constants.HTTP2_HEADER_METHOD]: 'CONNECT',
     [constants.HTTP2_HEADER_AUTHORITY]: knock.authority,
+    ...(knock.forwarded === '' ? {} : { forwarded: knock.forwarded }),
   });
   stream.on('error', failed);
   stream.on('response', (headers) => {

@@ -7,6 +7,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { createRoot, createWorkloadLeaf, type Issuer } from '../../src/identity/x509.ts';
+import { formatForwarded } from '../../src/tunnel/forwarded.ts';
 import type { TestLab } from './harness.ts';
 
 export type RogueKind = 'genuine' | 'other-ca' | 'other-trust-domain' | 'expired' | 'no-spiffe' | 'none';
@@ -28,19 +29,24 @@ export interface KnockAnswer {
   readonly error?: string;
 }
 
-/** Knocks at `address`:15008 from the fabric with a certificate of `kind`, for `address`:`port`. */
+/**
+ * Knocks at `address`:15008 from the fabric with a certificate of `kind`, for `address`:`port`, and says that it speaks
+ * for `claimed`.
+ */
 export async function knockWithCertificate(
   lab: TestLab,
   kind: RogueKind,
   address: string,
   port: number,
+  claimed = '',
 ): Promise<KnockAnswer> {
   const { key, cert } = kind === 'none' ? { key: '', cert: '' } : certificateOf(lab, kind);
+  const forwarded = claimed === '' ? '' : formatForwarded(claimed, 40_000);
   const script = path.join(import.meta.dirname, 'rogue-client.ts');
   const user = process.getuid?.() === 0 ? [] : ['--user', '--preserve-credentials'];
   const enter = ['-t', String(lab.client.lab.hostPid), '--net', ...user, '--', process.execPath, script];
   const child = spawn('nsenter', enter, { stdio: ['pipe', 'pipe', 'inherit'] });
-  child.stdin.end(JSON.stringify({ host: address, authority: `${address}:${port}`, key, cert }));
+  child.stdin.end(JSON.stringify({ host: address, authority: `${address}:${port}`, key, cert, forwarded }));
   return JSON.parse(await text(child.stdout)) as KnockAnswer;
 }
 

@@ -2,11 +2,17 @@
 // way. Started by `namespaces.ts` with the ports to listen on; commands come on standard input.
 import { connect, createServer, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
+import { clientAddressMark } from '../../../src/capture/ruleset.ts';
+import { TransparentSockets } from '../../../src/io/transparent-socket.ts';
 
 interface Command {
   readonly id: number;
   readonly host: string;
   readonly port: number;
+  /** Connects from this address, which may be another's. */
+  readonly from?: string;
+  /** And from this port. */
+  readonly fromPort?: number;
   /** Keeps the connection open under this name; without it the answer is read to its end. */
   readonly hold?: string;
   /** Sends this on a held connection instead of connecting. */
@@ -15,6 +21,10 @@ interface Command {
 }
 
 const [name = '', ...ports] = process.argv.slice(2);
+const sockets = TransparentSockets.load();
+let nextPort = 2_000;
+/** A connection may wait for a proxy that starts, on a machine that is busy. */
+const answerTimeoutMs = 10_000;
 const held = new Map<string, Socket>();
 const say = (line: object) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
@@ -35,14 +45,16 @@ createInterface({ input: process.stdin }).on('line', (line) => {
 });
 
 function dial(command: Command): void {
-  const socket = connect({ host: command.host, port: command.port, autoSelectFamily: false });
+  const { host, port } = command;
+  const socket = connect({ host, port, autoSelectFamily: false, ...clientAddress(command) });
+  socket.resume(); // pauseOnCreate
   let text = '';
   let answered = false;
   const answer = (result: object) => {
     if (!answered) say({ id: command.id, ...result });
     answered = true;
   };
-  socket.setTimeout(3_000, () => {
+  socket.setTimeout(answerTimeoutMs, () => {
     answer({ error: 'TIMEOUT' });
     socket.destroy();
   });
@@ -55,6 +67,13 @@ function dial(command: Command): void {
     else held.set(command.hold, socket);
   });
   socket.on('close', () => answer({ error: 'CLOSED' }));
+}
+
+/** What makes a connection one from a foreign address, as the proxy makes them. */
+function clientAddress({ from, fromPort }: Command): object {
+  if (from === undefined) return fromPort === undefined ? {} : { localPort: fromPort };
+  const fd = sockets?.create(from.includes(':') ? 6 : 4, clientAddressMark);
+  return { fd, localAddress: from, localPort: fromPort ?? nextPort++, pauseOnCreate: true };
 }
 
 function send(command: Command, socket: Socket | undefined): void {

@@ -2,7 +2,9 @@
 // {"row", "actual", "expected"}; a row is right when both are equal.
 import type { CaptureVerdict } from '../../../src/capture/backend.ts';
 import type { DesiredCapture } from '../../../src/capture/desired.ts';
-import { HostCapture } from '../../../src/capture/host-backend.ts';
+import { clientAddressRulesInPlace, HostCapture } from '../../../src/capture/host-backend.ts';
+import { proveClientAddress } from '../../../src/capture/prove-client-address.ts';
+import { TransparentSockets } from '../../../src/io/transparent-socket.ts';
 import {
   Agent,
   gateway,
@@ -89,6 +91,51 @@ async function captured(alice: Pod, legacy: Pod, fresh: Pod, far: Agent, node: A
   ]);
 }
 
+/** What the proxy does with a client's address; `node` runs as its user. */
+async function keptAddresses(alice: Pod, legacy: Pod, far: Agent, node: Agent): Promise<void> {
+  for (const v of ['v4', 'v6'] as const) {
+    const [a, l, out] = [alice[v], legacy[v], world[v]];
+    const proof = await proveClientAddress(v === 'v4' ? 'ipv4' : 'ipv6', TransparentSockets.load());
+    row(`kept addresses are proved, ${v}`, proof, { works: true, reason: null });
+    const rows = [
+      ['of a pod elsewhere', out, a, 8080, `alice sees ${out}`],
+      ['of a pod of this node', l, a, 8080, `alice sees ${l}`],
+      ['towards a pod outside', a, l, 8080, `legacy sees ${a}`],
+      ['towards the world', a, out, 80, `world sees ${a}`],
+      ['by the NodePort of this node', a, nodeAddress[v], nodePort, `inbound ${a} 8080 from ${a}`],
+    ] as const;
+    for (const [name, from, host, port, expected] of rows) {
+      row(
+        `a client's address is kept ${name}, ${v}`,
+        told(await node.dialFrom({ from }, host, port, name + v)),
+        expected,
+      );
+      row(`and carries bytes ${name}, ${v}`, await node.send(name + v, 'x'.repeat(200_000)), 'echoed');
+    }
+    await twins(alice, legacy, node, v);
+    await dialRow(`the client itself still connects, ${v}`, far, a, 8080, `inbound ${a} 8080 from ${out}`);
+    await dialRow(`the pod still connects to it, ${v}`, alice.agent, out, 80, `outbound ${out} 80 from ${a}`);
+  }
+}
+
+/** The client has a connection of its own from the very port that its proxy uses, before or after it. */
+async function twins(alice: Pod, legacy: Pod, node: Agent, v: 'v4' | 'v6'): Promise<void> {
+  const [a, l] = [alice[v], legacy[v]];
+  const text = 'x'.repeat(200_000);
+  for (const [fromPort, order] of [
+    [3_000, 'first'],
+    [3_001, 'second'],
+  ] as const) {
+    const own = () => legacy.agent.dialFrom({ fromPort }, a, 8080, `own${v}${order}`);
+    const before = order === 'first' ? told(await own()) : '';
+    const twin = told(await node.dialFrom({ from: l, fromPort }, a, 8080, `twin${v}${order}`));
+    const answers = [before || told(await own()), twin];
+    row(`client ${order}, from one port, ${v}`, answers, [`inbound ${a} 8080 from ${l}`, `alice sees ${l}`]);
+    const both = [legacy.agent.send(`own${v}${order}`, text), node.send(`twin${v}${order}`, text)];
+    row(`and both carry bytes, client ${order}, ${v}`, await Promise.all(both), ['echoed', 'echoed']);
+  }
+}
+
 async function threads(proxy: TestProxy, alice: Pod): Promise<void> {
   const text = 'x'.repeat(200_000);
   await alice.agent.dial(vip.v4, 80, 'vip');
@@ -164,9 +211,12 @@ async function main(): Promise<void> {
   await Promise.all([far.ready(), node.ready(), alice.agent.ready(), legacy.agent.ready(), fresh.agent.ready()]);
   await Promise.all([proxy.serving(0, 0), proxy.serving(1, 0)]);
   await dialRow('before capture', alice.agent, world.v4, 80, `world sees ${alice.v4}`);
+  row('no rules of an earlier proxy', await clientAddressRulesInPlace(), false);
   await capture.apply(desired);
+  row('the rules are found by the next proxy', await clientAddressRulesInPlace(), true);
   row('verified after apply', state(await capture.verify()), 'intact');
   await captured(alice, legacy, fresh, far, node);
+  await keptAddresses(alice, legacy, far, node);
   await threads(proxy, alice);
 
   await fresh.agent.dial(world.v4, 80, 'kept');

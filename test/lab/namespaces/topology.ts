@@ -95,6 +95,11 @@ export class Agent {
     return this.#ask({ host, port, ...(hold === undefined ? {} : { hold }) });
   }
 
+  /** As `dial`, from a port, and from an address that may be another's. */
+  async dialFrom(source: { from?: string; fromPort?: number }, host: string, port: number, hold: string) {
+    return this.#ask({ host, port, hold, ...source });
+  }
+
   /** Sends on a connection that was held; `echoed` when the same came back, or the error code. */
   send(on: string, text: string): Promise<string> {
     return this.#ask({ on, text });

@@ -1,0 +1,100 @@
+// Connects to pods from the addresses of their clients, so that applications see who calls them. One per data thread,
+// between the data path and `connectTcp`; a connection that cannot have its client's address is made from the node's.
+import { isIPv6 } from 'node:net';
+import type { MeshError } from '../base/errors.ts';
+import { clientAddressMark } from '../capture/ruleset.ts';
+import type { ConnectTcpOptions } from '../io/connect-tcp.ts';
+import type { TcpStream } from '../io/tcp-stream.ts';
+import type { TransparentSockets } from '../io/transparent-socket.ts';
+import type { ConnectTcp } from './context.ts';
+
+/** Which families of client addresses are kept. */
+export interface KeptFamilies {
+  readonly ipv4: boolean;
+  readonly ipv6: boolean;
+}
+
+/**
+ * Local ports of these connections: below those that systems choose for their clients. The client's own connection to
+ * the same pod may pass this machine too, and from the same port the two would be one to connection tracking.
+ */
+const firstPort = 1024;
+const lastPort = 32_767;
+/** A port may be listened on, or the very same connection may exist. */
+const portAttempts = 8;
+
+type Callback = (error: MeshError | null, stream: TcpStream | null) => void;
+
+/** `connect` is what the data path connects with; throws nothing that `connectTcp` does not. */
+export class ClientAddresses {
+  /** Connections made from the client's address, and those that would have been but for the kernel. */
+  kept = 0;
+  lost = 0;
+  readonly #connect: ConnectTcp;
+  readonly #sockets: Pick<TransparentSockets, 'create'> | null;
+  #families: KeptFamilies = { ipv4: false, ipv6: false };
+  #port: number;
+
+  /** `random` 0 up to, not including, 1: data threads begin at different ports. */
+  constructor(connect: ConnectTcp, sockets: Pick<TransparentSockets, 'create'> | null, random: () => number) {
+    this.#connect = connect;
+    this.#sockets = sockets;
+    this.#port = firstPort + Math.floor(random() * (lastPort - firstPort));
+  }
+
+  set(families: KeptFamilies): void {
+    this.#families = families;
+  }
+
+  /** As `connectTcp`; `localAddress` is a wish. */
+  readonly connect: ConnectTcp = (options, callback) => {
+    const { localAddress, ...plain } = options;
+    if (localAddress === undefined || !this.#mayKeep(localAddress, options.host)) return this.#connect(plain, callback);
+    return this.#attempt({ ...plain, localAddress }, plain, callback);
+  };
+
+  #attempt(kept: ConnectTcpOptions, plain: ConnectTcpOptions, callback: Callback): () => void {
+    const family = isIPv6(kept.host) ? 6 : 4;
+    let attempts = 0;
+    let cancel = nothing;
+    const next = (): void => {
+      const fd = attempts++ < portAttempts ? (this.#sockets?.create(family, clientAddressMark) ?? null) : null;
+      if (fd !== null) cancel = this.#connect({ ...kept, localPort: this.#nextPort(), fd }, settle);
+      else giveUp();
+    };
+    const giveUp = (): void => {
+      this.lost += 1;
+      cancel = this.#connect(plain, callback);
+    };
+    const settle: Callback = (error, stream) => {
+      const refusal = error === null ? null : refusalOf(error);
+      if (error === null) this.kept += 1;
+      if (refusal === 'port') next();
+      else if (refusal === 'address') giveUp();
+      else callback(error, stream);
+    };
+    next();
+    return () => cancel();
+  }
+
+  #nextPort(): number {
+    this.#port = this.#port >= lastPort ? firstPort : this.#port + 1;
+    return this.#port;
+  }
+
+  #mayKeep(address: string, host: string): boolean {
+    const six = isIPv6(address);
+    if (!(six ? this.#families.ipv6 : this.#families.ipv4) || six !== isIPv6(host)) return false;
+    if (address === host) return false; // a pod drops what arrives from its own address
+    return !/^(127\.|::1$|fe80:)/.test(address); // a host's own, or of one link
+  }
+}
+
+/** What the kernel did not let it have: the port, or the address; null when it had both, and the rest failed. */
+function refusalOf(error: MeshError): 'port' | 'address' | null {
+  const { code } = (error.cause ?? {}) as NodeJS.ErrnoException;
+  if (code === 'EADDRINUSE' || code === 'EADDRNOTAVAIL') return 'port';
+  return code === 'EINVAL' || code === 'EACCES' || code === 'EPERM' ? 'address' : null;
+}
+
+function nothing(): void {}
