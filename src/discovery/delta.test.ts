@@ -11,6 +11,7 @@ import { create } from '@bufbuild/protobuf';
 import { Code, ConnectError, createClient } from '@connectrpc/connect';
 import { systemClock } from '../base/clock.ts';
 import { CertificateAuthority } from '../identity/certificate-authority.ts';
+import { workloadOf } from '../model/testing-mesh.ts';
 import type { MeshUpdate, Policy, Service, Workload } from '../model/types.ts';
 import { AsyncQueue } from './async-queue.ts';
 import { openChannel } from './channel.ts';
@@ -38,31 +39,7 @@ const node: ProxyNode = {
 };
 
 function workload(name: string, change: Partial<Workload> = {}): Workload {
-  return {
-    uid: `Kubernetes//Pod/shop/${name}`,
-    name,
-    namespace: 'shop',
-    addresses: ['10.244.1.7'],
-    network: '',
-    tunnelProtocol: 'HBONE',
-    trustDomain: 'cluster.local',
-    serviceAccount: name,
-    node: 'a',
-    canonicalName: name,
-    canonicalRevision: 'latest',
-    workloadType: 'pod',
-    workloadName: name,
-    nativeTunnel: false,
-    policies: [],
-    healthy: true,
-    clusterId: 'Kubernetes',
-    locality: null,
-    hostNetwork: false,
-    capacity: 1,
-    waypoint: null,
-    services: {},
-    ...change,
-  };
+  return workloadOf(`shop/${name}`, { addresses: ['10.244.1.7'], node: 'a', ...change });
 }
 
 function policy(name: string, change: Partial<Policy> = {}): Policy {

@@ -1,4 +1,5 @@
 // Workloads, services and updates for tests, with everything that a test does not care about filled in.
+import { serviceOf, workloadOf } from '../model/testing-mesh.ts';
 import type { MeshUpdate, Policy, PortMapping, Service, Workload } from '../model/types.ts';
 
 /** An enrolled pod `NAMESPACE/NAME` with these addresses on this node; its account bears its name. */
@@ -9,31 +10,12 @@ export function pod(
   more: Partial<Workload> = {},
 ): Workload {
   const namespace = more.namespace ?? 'shop';
-  return {
-    uid: `Kubernetes//Pod/${namespace}/${name}`,
-    name,
-    namespace,
+  return workloadOf(`${namespace}/${name}`, {
     addresses: typeof addresses === 'string' ? [addresses] : addresses,
-    network: '',
-    tunnelProtocol: 'HBONE',
-    trustDomain: 'cluster.local',
-    serviceAccount: name,
     node,
-    canonicalName: name,
-    canonicalRevision: 'latest',
     workloadType: 'deployment',
-    workloadName: name,
-    nativeTunnel: false,
-    policies: [],
-    healthy: true,
-    clusterId: 'Kubernetes',
-    locality: null,
-    hostNetwork: false,
-    capacity: 1,
-    waypoint: null,
-    services: {},
     ...more,
-  };
+  });
 }
 
 /** A service `NAME.shop` on one VIP, whose ports map one to one unless said otherwise. */
@@ -44,20 +26,7 @@ export function service(
   more: Partial<Service> = {},
 ): Service {
   const namespace = more.namespace ?? 'shop';
-  return {
-    name,
-    namespace,
-    hostname: `${name}.${namespace}.svc.cluster.local`,
-    addresses: vip === '' ? [] : [vip],
-    ports,
-    subjectAltNames: [],
-    waypoint: null,
-    loadBalancing: null,
-    ipFamilies: 'automatic',
-    canonical: true,
-    visibility: 'public',
-    ...more,
-  };
+  return serviceOf(`${namespace}/${name}`, { addresses: vip === '' ? [] : [vip], ports, ...more });
 }
 
 /** A port of a service and what it is at its endpoints. */
