@@ -1,6 +1,7 @@
 // What the parts tell people and scripts about themselves: the JSON that admin ports answer and that `ambientctl`
 // reads.
 // These shapes are contracts: fields are added, never changed.
+import type { ServiceRoutes } from './route-types.ts';
 import type { Policy, ResourceIssue, Service, Workload } from './types.ts';
 
 /** One proxy and resource type as the controller sees it. `behindSince` is RFC 3339, null when in step. */
@@ -45,6 +46,8 @@ export interface MeshView {
   readonly workloads: readonly Workload[];
   readonly services: readonly Service[];
   readonly policies: readonly Policy[];
+  /** Absent in the dump of a node proxy, which has none. */
+  readonly routes?: readonly ServiceRoutes[];
 }
 
 export interface CertificateView {
