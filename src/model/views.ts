@@ -129,8 +129,8 @@ export interface ClientAddressView {
   readonly reason: string | null;
 }
 
-export interface NodeDump extends MeshView {
-  readonly node: string;
+/** What every proxy says of itself. */
+export interface ProxyDump extends MeshView {
   /** Process id of the proxy: which of two answers while one replaces the other. */
   readonly pid: number;
   readonly version: string;
@@ -144,12 +144,6 @@ export interface NodeDump extends MeshView {
     readonly lastError: string | null;
     readonly fromDisk: boolean;
   };
-  readonly capture: {
-    readonly state: 'off' | 'applied' | 'failed';
-    readonly verifiedAt: string | null;
-    readonly reason: string | null;
-  };
-  readonly clientAddresses: ClientAddressView;
   readonly threads: readonly {
     readonly id: number;
     readonly state: 'starting' | 'serving' | 'dead';
@@ -165,4 +159,14 @@ export interface NodeDump extends MeshView {
   readonly config: Readonly<Record<string, unknown>>;
   /** Null when it was started without a file. */
   readonly configFile: ConfigFileView | null;
+}
+
+export interface NodeDump extends ProxyDump {
+  readonly node: string;
+  readonly capture: {
+    readonly state: 'off' | 'applied' | 'failed';
+    readonly verifiedAt: string | null;
+    readonly reason: string | null;
+  };
+  readonly clientAddresses: ClientAddressView;
 }
