@@ -184,7 +184,7 @@ export class H2Session implements StreamHost, SessionCore {
     return stream;
   }
 
-  /** Like `open`, with a block that `encodeBlock` has made: it is the same on every session, so it can be sent again. */
+  /** Like `open`, with a block of `encodeBlock`: it is the same on every session, so it can be sent again. */
   openBlock(block: Buffer, endStream: boolean, events: StreamEvents): H2Stream | null {
     const stream = this.#nextStream(events);
     stream?.request(block, endStream);
