@@ -130,7 +130,7 @@ export interface MeshUpdate {
   readonly removedAddresses: readonly string[];
   /** `NAMESPACE/NAME`s that are gone. */
   readonly removedPolicies: readonly NamespacedKey[];
-  /** What waypoints do for services; absent where nothing is said of routes. A service without an entry has defaults. */
+  /** What waypoints do for services; a service without an entry has the defaults. Absent for none. */
   readonly routes?: readonly ServiceRoutes[];
   /** `NAMESPACE/HOSTNAME`s of services whose routes are gone. */
   readonly removedRoutes?: readonly NamespacedKey[];
