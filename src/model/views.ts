@@ -1,7 +1,7 @@
 // What the parts tell people and scripts about themselves: the JSON that admin ports answer and that `ambientctl`
 // reads.
 // These shapes are contracts: fields are added, never changed.
-import type { Policy, ResourceIssue, Service, Workload } from './types.ts';
+import type { Policy, ResourceIssue, Revocation, Service, Workload } from './types.ts';
 
 /** One proxy and resource type as the controller sees it. `behindSince` is RFC 3339, null when in step. */
 export interface ProxyView {
@@ -45,6 +45,7 @@ export interface MeshView {
   readonly workloads: readonly Workload[];
   readonly services: readonly Service[];
   readonly policies: readonly Policy[];
+  readonly revocations: readonly Revocation[];
 }
 
 export interface CertificateView {

@@ -12,20 +12,20 @@ import { HostCapture } from '../capture/host-backend.ts';
 import type { NodeConfig } from '../config/node.ts';
 import { CertificateClient } from '../discovery/certificate-client.ts';
 import type { CertificateManagerOptions } from '../identity/certificate-manager.ts';
-import type { Workload } from '../model/types.ts';
+import type { MeshUpdate, Workload } from '../model/types.ts';
 import type { NodeDump } from '../model/views.ts';
 import { createLogger, type Logger } from '../telemetry/logger.ts';
 import { NodeMetrics, type NodeReading } from '../telemetry/registry.ts';
 import { type AdminPorts, AdminServers } from './admin.ts';
 import { CaptureKeeper } from './capture-keeper.ts';
-import { CertificateKeeper, signNothing } from './certificate-keeper.ts';
+import { CertificateKeeper, revocationOf, signNothing } from './certificate-keeper.ts';
 import { ClientAddressKeeper } from './client-address-keeper.ts';
 import { ConfigKeeper } from './config-keeper.ts';
 import { limitReadings } from './limits-view.ts';
 import type { Listeners } from './listeners.ts';
 import { canonicalNames, captureFor, localIdentities, meshMessages } from './local-pods.ts';
 import { MeshKeeper } from './mesh-keeper.ts';
-import type { DataThreadStart } from './messages.ts';
+import type { DataThreadStart, ToDataThread } from './messages.ts';
 import { Readiness } from './readiness.ts';
 import { StateStore } from './state-store.ts';
 import { ThreadPool } from './thread-pool.ts';
@@ -141,6 +141,7 @@ class NodeProxy implements RunningNode {
       ...shared,
       sign: options.sign ?? this.#client?.sign ?? signNothing,
       ttlMs: config.certificateTtlMs,
+      revoked: (certificate) => revocationOf(certificate, this.#mesh.revocations),
       broadcast: (message) => this.#threads.broadcast(message),
       onChange: () => this.#onCertificates(),
     });
@@ -151,13 +152,8 @@ class NodeProxy implements RunningNode {
       ...shared,
       config,
       saved,
-      onMesh: (update) => {
-        for (const message of update === null ? meshMessages(this.#mesh.index) : [{ type: 'mesh', update } as const]) {
-          this.#threads.broadcast(message);
-        }
-        this.#store?.meshChanged();
-        this.#onProgress();
-      },
+      onMesh: (update) => this.#onMesh(update),
+      onRevocations: () => this.#onRevocations(),
       onLocalPods: (pods) => this.#onLocalPods(pods),
       onState: (state) => {
         if (state.connected) this.#certificates.retryNow();
@@ -221,6 +217,7 @@ class NodeProxy implements RunningNode {
       workloads: [...index.workloads()],
       services: [...index.services()],
       policies: [...index.policies()],
+      revocations: this.#mesh.revocations.values(),
       connections,
       edges: this.#threads.totals.edges(),
       config: { ...this.#config },
@@ -281,7 +278,8 @@ class NodeProxy implements RunningNode {
         mesh: () => {
           const { index } = this.#mesh;
           const mesh = { workloads: [...index.workloads()], services: [...index.services()] };
-          return { ...mesh, policies: [...index.policies()], held: this.#mesh.heldVersions() };
+          const revocations = this.#mesh.revocations.values();
+          return { ...mesh, policies: [...index.policies()], revocations, held: this.#mesh.heldVersions() };
         },
         certificates: () => this.#certificates.held(),
       });
@@ -331,7 +329,7 @@ class NodeProxy implements RunningNode {
     this.#certificates.wanted(identity, reply);
 
   #welcome() {
-    const known = [...this.#certificates.messages(), ...this.#clientAddresses.messages()];
+    const known = [this.#revocationMessage(), ...this.#certificates.messages(), ...this.#clientAddresses.messages()];
     return this.#mesh.isKnown ? [...known, ...meshMessages(this.#mesh.index)] : known;
   }
 
@@ -341,6 +339,24 @@ class NodeProxy implements RunningNode {
     this.#onProgress();
     await this.#capture.want(captureFor(this.#config, pods));
     this.#onCapture();
+  }
+
+  #onMesh(update: MeshUpdate | null): void {
+    for (const message of update === null ? meshMessages(this.#mesh.index) : [{ type: 'mesh', update } as const]) {
+      this.#threads.broadcast(message);
+    }
+    this.#store?.meshChanged();
+    this.#onProgress();
+  }
+
+  #revocationMessage(): ToDataThread {
+    return { type: 'revocations', revocations: this.#mesh.revocations.values() };
+  }
+
+  #onRevocations(): void {
+    this.#threads.broadcast(this.#revocationMessage());
+    this.#certificates.recheck();
+    this.#store?.meshChanged();
   }
 
   #onCapture(): void {
