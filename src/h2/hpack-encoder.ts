@@ -2,6 +2,9 @@
 // are not to be indexed. The caller's order is kept.
 import { staticEntries, staticNames } from './hpack-static.ts';
 
+/** A size update to 0 (RFC 7541 §6.3). */
+const noTable = Buffer.from([0x20]);
+
 /** The encoder of one connection. */
 export class HpackEncoder {
   #scratch = Buffer.allocUnsafeSlow(512);
@@ -13,11 +16,18 @@ export class HpackEncoder {
     this.#sizeUpdateDue = true;
   }
 
+  /** `block` of `encodeBlock` as it may go out on this connection: behind the size update that is due, if one is. */
+  prefixed(block: Buffer): Buffer {
+    if (!this.#sizeUpdateDue) return block;
+    this.#sizeUpdateDue = false;
+    return Buffer.concat([noTable, block]);
+  }
+
   /** Returns the block of `[name, value, …]`; a view that is valid until the next call. Names are in lower case. */
   encode(headers: readonly string[]): Buffer {
     this.#at = 0;
     this.#reserve(16);
-    if (this.#sizeUpdateDue) this.#scratch[this.#at++] = 0x20;
+    if (this.#sizeUpdateDue) this.#scratch[this.#at++] = noTable[0]!;
     this.#sizeUpdateDue = false;
     for (let i = 0; i + 1 < headers.length; i += 2) {
       const name = headers[i]!;
@@ -59,4 +69,11 @@ export class HpackEncoder {
     for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) this.#scratch[this.#at++] = (rest % 0x80) | 0x80;
     this.#scratch[this.#at++] = rest;
   }
+}
+
+const shared = new HpackEncoder();
+
+/** Returns the block of `[name, value, …]`, bound to no connection; memory of its own. Names are in lower case. */
+export function encodeBlock(headers: readonly string[]): Buffer {
+  return Buffer.from(shared.encode(headers));
 }

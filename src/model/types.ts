@@ -1,6 +1,7 @@
 // The mesh as data: what the controller compiles, what discovery carries, what the data path looks things up in.
 // Plain objects without methods; keys and enum words are those of the workload-discovery API (istio.workload,
 // istio.security).
+import type { ServiceRoutes } from './route-types.ts';
 
 /** `spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT`. */
 export type SpiffeId = string;
@@ -148,6 +149,10 @@ export interface MeshUpdate {
   readonly revocations?: readonly Revocation[];
   /** `NAMESPACE/NAME`s of revocations that are gone. */
   readonly removedRevocations?: readonly NamespacedKey[];
+  /** What waypoints do for services; a service without an entry has the defaults. Absent for none. */
+  readonly routes?: readonly ServiceRoutes[];
+  /** `NAMESPACE/HOSTNAME`s of services whose routes are gone. */
+  readonly removedRoutes?: readonly NamespacedKey[];
   /** True when this update is the whole mesh, and what it does not name is gone. */
   readonly complete: boolean;
 }

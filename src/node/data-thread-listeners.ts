@@ -7,14 +7,15 @@ import { acceptInboundHbone } from '../forward/inbound-hbone.ts';
 import { acceptInboundPlain } from '../forward/inbound-plain.ts';
 import { acceptOutbound } from '../forward/outbound.ts';
 import { chooseTcpBackend } from '../io/tcp-self-test.ts';
-import type { DataPath } from './data-thread-assembly.ts';
-import type { DataThreadStart } from './messages.ts';
+import type { DataPath } from '../proxy/data-path.ts';
+import type { ThreadListeners } from '../proxy/data-thread.ts';
+import type { DataThreadStart } from '../proxy/messages.ts';
 
 /** Connections that the kernel may keep until they are accepted. */
 const backlog = 4096;
 
 /** Listeners of one data thread: `open` once, `close` when draining. */
-export class DataThreadListeners {
+export class DataThreadListeners implements ThreadListeners {
   readonly #path: DataPath;
   readonly #servers: Server[] = [];
 

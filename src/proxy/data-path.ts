@@ -46,7 +46,7 @@ export class DataPath {
 
   /** `ask` requests a certificate from the main thread; tests bring their own `connect`. */
   constructor(start: DataThreadStart, ask: (identity: SpiffeId) => void, connect: ConnectTcp = connectTcp) {
-    // The main thread has read and checked it; it arrives as a structured clone of `NodeConfig`.
+    // The main thread has read and checked it; it arrives as a structured clone.
     const given = start.config as unknown as ForwardConfig;
     const config = { ...given, timeouts: { ...given.timeouts }, limits: { ...given.limits } };
     const { timeouts, limits, log } = config;
