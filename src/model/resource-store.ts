@@ -7,6 +7,7 @@ import { LabelIndex, SelectorIndex } from './label-index.ts';
 import { PeerAuthenticationTable } from './peer-authentication.ts';
 import type {
   AuthorizationPolicyResource,
+  CertificateRevocationResource,
   EndpointSliceResource,
   Labels,
   NamespaceResource,
@@ -28,6 +29,7 @@ export class DirtySet {
   readonly slices = new Set<string>();
   readonly authorizations = new Set<string>();
   readonly peerNamespaces = new Set<string>();
+  readonly revocations = new Set<string>();
 
   addViews(ids: Iterable<string>): void {
     for (const id of ids) this.views.add(id);
@@ -43,6 +45,7 @@ export class ResourceStore {
   readonly services = new Map<string, ServiceResource>();
   readonly slices = new Map<string, EndpointSliceResource>();
   readonly authorizations = new Map<string, AuthorizationPolicyResource>();
+  readonly revocations = new Map<string, CertificateRevocationResource>();
   readonly peers: PeerAuthenticationTable;
   readonly serviceSelectors = new SelectorIndex();
   readonly authorizationSelectors = new SelectorIndex();
@@ -100,6 +103,10 @@ export class ResourceStore {
         this.peers.set(resource);
         this.#touchPeer(resource);
         break;
+      case 'CertificateRevocation':
+        this.revocations.set(id, resource);
+        this.#dirty.revocations.add(id);
+        break;
       case 'ServiceAccount':
         break;
       default:
@@ -137,6 +144,10 @@ export class ResourceStore {
         this.#touchPeer(before);
         break;
       }
+      case 'CertificateRevocation':
+        this.revocations.delete(id);
+        this.#dirty.revocations.add(id);
+        break;
       case 'ServiceAccount':
         break;
       default:
