@@ -13,6 +13,7 @@ import {
 } from '../model/resources.ts';
 import type { SourcePlace } from '../model/types.ts';
 import { isMapping, ObjectReader } from './object-reader.ts';
+import { readGateway } from './read-gateways.ts';
 import { readNamespace, readNode, readPod, readServiceAccount, readTemplate } from './read-pods.ts';
 import { readAuthorizationPolicy, readPeerAuthentication } from './read-security.ts';
 import { readEndpointSlice, readService } from './read-services.ts';
@@ -37,6 +38,7 @@ interface KindEntry {
 
 const security = { group: 'security.istio.io', versions: ['v1', 'v1beta1'], isNamespaced: true } as const;
 const core = { group: '', versions: ['v1'], isNamespaced: true } as const;
+const gateway = { group: 'gateway.networking.k8s.io', versions: ['v1', 'v1beta1'], isNamespaced: true } as const;
 const apps = { group: 'apps', versions: ['v1'], isNamespaced: true } as const;
 
 const kinds: Readonly<Record<ResourceKind, KindEntry>> = {
@@ -51,6 +53,7 @@ const kinds: Readonly<Record<ResourceKind, KindEntry>> = {
   DaemonSet: { ...apps, read: readTemplate('DaemonSet') },
   Job: { group: 'batch', versions: ['v1'], isNamespaced: true, read: readTemplate('Job') },
   EndpointSlice: { group: 'discovery.k8s.io', versions: ['v1'], isNamespaced: true, read: readEndpointSlice },
+  Gateway: { ...gateway, read: readGateway },
   PeerAuthentication: { ...security, read: readPeerAuthentication },
   AuthorizationPolicy: { ...security, read: readAuthorizationPolicy },
 };

@@ -173,6 +173,25 @@ export interface AuthorizationPolicyResource extends ResourceMeta {
   readonly rules: readonly AuthorizationRule[];
 }
 
+/** A listener of a Gateway, as far as waypoints need it. */
+export interface GatewayListener {
+  readonly name: string;
+  readonly port: number;
+  readonly protocol: string;
+  /** Whose routes and clients it takes: `allowedRoutes.namespaces.from`. */
+  readonly from: 'Same' | 'All' | 'Selector' | 'None';
+  /** With `Selector`: labels that the namespace must carry. */
+  readonly selector: Labels;
+}
+
+export interface GatewayResource extends ResourceMeta {
+  readonly kind: 'Gateway';
+  readonly gatewayClassName: string;
+  readonly listeners: readonly GatewayListener[];
+  /** Of its status: host names and addresses as written. */
+  readonly addresses: readonly string[];
+}
+
 export type Resource =
   | NodeResource
   | NamespaceResource
@@ -181,6 +200,7 @@ export type Resource =
   | TemplateResource
   | ServiceResource
   | EndpointSliceResource
+  | GatewayResource
   | PeerAuthenticationResource
   | AuthorizationPolicyResource;
 export type ResourceKind = Resource['kind'];
