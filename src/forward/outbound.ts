@@ -214,6 +214,7 @@ function mayTryElsewhere(error: MeshError): boolean {
     case 'TLS_FAILED':
     case 'H2_HANDSHAKE':
     case 'PEER_IDENTITY':
+    case 'CERTIFICATE_REVOKED':
       return true;
     case 'TUNNEL_REJECTED':
       return error.details.status === 503;

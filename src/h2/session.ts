@@ -3,7 +3,7 @@
 //
 //   transport ──▶ FrameParser ──▶ SessionFrames ──▶ H2Stream ──▶ handler
 //   transport ◀── Outbox ◀── frame-writer ◀── H2Session ◀── H2Stream ◀── handler
-import { MeshError } from '../base/errors.ts';
+import { isMeshError, MeshError } from '../base/errors.ts';
 import { type ByteStream, Took } from '../io/byte-stream.ts';
 import type { OutQueue } from '../io/out-queue.ts';
 import { clientPreface, defaultWindowBytes, ErrorCode, errorName, largestStreamId } from './constants.ts';
@@ -206,9 +206,9 @@ export class H2Session implements StreamHost, SessionCore {
     } else this.#endIfIdle();
   }
 
-  /** Ends the session now, with GOAWAY(NO_ERROR); streams that still run are lost, for `reason`. */
-  close(reason = 'closed'): void {
-    this.#end(ErrorCode.NoError, this.streams.size === 0 ? null : this.#lost(reason));
+  /** Ends the session now, with GOAWAY(`code`); streams that still run are lost, for `reason` or with that error. */
+  close(reason: MeshError | string = 'closed', code: number = ErrorCode.NoError): void {
+    this.#end(code, this.streams.size === 0 ? null : this.#lost(reason));
   }
 
   /** Ends the session without a word. */
@@ -442,8 +442,8 @@ export class H2Session implements StreamHost, SessionCore {
     else if (this.#retired) this.#end(ErrorCode.NoError, null);
   }
 
-  #lost(reason: string, cause?: unknown): MeshError {
-    return new MeshError('TUNNEL_LOST', { address: this.peer, reason }, { cause });
+  #lost(reason: MeshError | string, cause?: unknown): MeshError {
+    return isMeshError(reason) ? reason : new MeshError('TUNNEL_LOST', { address: this.peer, reason }, { cause });
   }
 
   /** The transport is no good any more. */

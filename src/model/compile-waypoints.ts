@@ -1,5 +1,5 @@
-// Binds services and workloads to their waypoints while the mesh is compiled, and remembers who names which waypoint, so
-// that a change of a Gateway costs no scan.
+// Binds services and workloads to their waypoints while the mesh is compiled, and remembers who names which waypoint,
+// so that a change of a Gateway costs no scan.
 import type { PodView } from './compile-workload.ts';
 import type { CompilerOptions } from './compiler.ts';
 import { converted } from './converted-policies.ts';

@@ -1,6 +1,7 @@
 // From Kubernetes resources to the mesh: pure, and incremental. `upsert` and `delete` note what changed, `flush`
 // compiles that and nothing else, and says how the mesh differs from before.
 import { compileAuthorization } from './compile-authorization.ts';
+import { compileRevocation } from './compile-revocation.ts';
 import { compileService, hostnameOf, portsOfSlice, portsOnPod } from './compile-service.ts';
 import { WaypointBindings } from './compile-waypoints.ts';
 import { compileWorkload, localityOf, type PodView, templateId } from './compile-workload.ts';
@@ -13,12 +14,14 @@ import { policyKey } from './policy-table.ts';
 import { ResourceStore } from './resource-store.ts';
 import type { EndpointSliceResource, PodPhase, Resource, ResourceKind, ServiceResource } from './resources.ts';
 import { resourceKey } from './resources.ts';
+import { RevocationList } from './revocation.ts';
 import type {
   MeshUpdate,
   NamespacedKey,
   Policy,
   PortMapping,
   ResourceIssue,
+  Revocation,
   Service,
   SpiffeId,
   Workload,
@@ -53,6 +56,8 @@ export class MeshCompiler {
   readonly #workloads = new OutputTable<Workload>();
   readonly #services = new OutputTable<Service>();
   readonly #policies = new OutputTable<Policy>();
+  readonly #revocations = new OutputTable<Revocation>();
+  readonly #revoked = new RevocationList();
   /** Names in the output by the id of what they were compiled from. */
   readonly #uidByView = new Map<string, string>();
   readonly #uidsBySlice = new Map<string, readonly string[]>();
@@ -84,6 +89,7 @@ export class MeshCompiler {
   flush(): { update: MeshUpdate; issues: readonly ResourceIssue[] } {
     const dirty = this.#store.takeDirty();
     for (const id of dirty.authorizations) this.#compileAuthorization(id);
+    for (const id of dirty.revocations) this.#compileRevocation(id);
     for (const namespace of dirty.peerNamespaces) this.#compilePeers(namespace);
     if (dirty.peerNamespaces.size > 0) this.#compileStrictPolicy();
     for (const id of dirty.gateways) {
@@ -95,14 +101,18 @@ export class MeshCompiler {
     const workloads = this.#workloads.take();
     const services = this.#services.take();
     const policies = this.#policies.take();
+    const revocations = this.#revocations.take();
     const update = {
       workloads: workloads.changed,
       services: services.changed,
       policies: policies.changed,
       removedAddresses: [...workloads.removed, ...services.removed],
       removedPolicies: policies.removed,
+      revocations: revocations.changed,
+      removedRevocations: revocations.removed,
       complete: false,
     };
+    this.#revoked.apply(update);
     const issues = [...this.#touchedIssues].flatMap((key) => this.#issues.get(key) ?? []);
     this.#touchedIssues.clear();
     return { update, issues };
@@ -114,6 +124,7 @@ export class MeshCompiler {
       workloads: [...this.#workloads.values()],
       services: [...this.#services.values()],
       policies: [...this.#policies.values()],
+      revocations: [...this.#revocations.values()],
     };
   }
 
@@ -141,6 +152,14 @@ export class MeshCompiler {
   }
 
   /**
+   * When the validity of a certificate of this identity may begin at the earliest, by the revocations that name the
+   * identity; 0 when none does. Milliseconds since the epoch.
+   */
+  issuedBeforeMs(identity: SpiffeId): number {
+    return this.#revoked.issuedBeforeMs(identity);
+  }
+
+  /**
    * The PeerAuthentication for which a workload refuses plaintext; null when it does not, or the workload is no pod.
    */
   peerAuthenticationOf(workload: { readonly uid: string }): { namespace: string; name: string } | null {
@@ -156,6 +175,14 @@ export class MeshCompiler {
     const compiled = resource === undefined ? null : compileAuthorization(resource, this.#options.rootNamespaces);
     this.#policies.set(id, compiled?.policy ?? null);
     this.#setIssues(`AuthorizationPolicy/${id}`, compiled?.issues ?? []);
+  }
+
+  #compileRevocation(id: string): void {
+    const resource = this.#store.revocations.get(id);
+    const systemNamespace = this.#options.rootNamespaces[0] ?? '';
+    const compiled = resource === undefined ? null : compileRevocation(resource, systemNamespace);
+    this.#revocations.set(id, compiled?.revocation ?? null);
+    this.#setIssues(`CertificateRevocation/${id}`, compiled?.issues ?? []);
   }
 
   #compilePeers(namespace: string): void {

@@ -1,5 +1,5 @@
-// What is no AuthorizationPolicy and judges all the same: PeerAuthentication, and services that demand their waypoint, as
-// the data path sees them: DENY policies under names of their own (ambient-l4 §2.5), which the
+// What is no AuthorizationPolicy and judges all the same: PeerAuthentication, and services that demand their waypoint,
+// as the data path sees them: DENY policies under names of their own (ambient-l4 §2.5), which the
 // decision turns back into the object that a person wrote.
 import type { NamespacedKey, Policy, PolicyMatch } from './types.ts';
 
@@ -23,7 +23,8 @@ export const converted = {
   },
 
   /**
-   * Refuses on these ports (all when empty) whoever is not `principal`, without the scheme; everybody when that is null.
+   * Refuses on these ports (all when empty) whoever is not `principal`, without the scheme; everybody when that is
+   * null.
    */
   requireWaypoint(namespace: string, service: string, principal: string | null, ports: readonly number[]): Policy {
     const who: PolicyMatch =

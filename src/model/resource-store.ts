@@ -7,6 +7,7 @@ import { LabelIndex, SelectorIndex } from './label-index.ts';
 import { PeerAuthenticationTable } from './peer-authentication.ts';
 import type {
   AuthorizationPolicyResource,
+  CertificateRevocationResource,
   EndpointSliceResource,
   GatewayResource,
   Labels,
@@ -31,6 +32,7 @@ export class DirtySet {
   readonly gateways = new Set<string>();
   readonly authorizations = new Set<string>();
   readonly peerNamespaces = new Set<string>();
+  readonly revocations = new Set<string>();
 
   addViews(ids: Iterable<string>): void {
     for (const id of ids) this.views.add(id);
@@ -47,6 +49,7 @@ export class ResourceStore {
   readonly slices = new Map<string, EndpointSliceResource>();
   readonly gateways = new Map<string, GatewayResource>();
   readonly authorizations = new Map<string, AuthorizationPolicyResource>();
+  readonly revocations = new Map<string, CertificateRevocationResource>();
   readonly peers: PeerAuthenticationTable;
   readonly serviceSelectors = new SelectorIndex();
   readonly authorizationSelectors = new SelectorIndex();
@@ -111,6 +114,10 @@ export class ResourceStore {
       case 'Gateway':
         this.#setGateway(id, resource);
         break;
+      case 'CertificateRevocation':
+        this.revocations.set(id, resource);
+        this.#dirty.revocations.add(id);
+        break;
       case 'ServiceAccount':
         break;
       default:
@@ -150,6 +157,10 @@ export class ResourceStore {
       }
       case 'Gateway':
         this.#setGateway(id, null);
+        break;
+      case 'CertificateRevocation':
+        this.revocations.delete(id);
+        this.#dirty.revocations.add(id);
         break;
       case 'ServiceAccount':
         break;

@@ -1,7 +1,7 @@
 // The Kubernetes resources that Ambient reads, narrowed to what it reads of them. `kube/manifests.ts` makes them from
 // text; the compiler turns them into workloads, services and policies. `raw` is the whole object, for who needs more of
 // it (the lab).
-import type { SourcePlace } from './types.ts';
+import type { RevokedIdentity, SourcePlace } from './types.ts';
 
 /** Keys and list positions from the root of an object to a value in it. */
 export type ResourcePath = readonly (string | number)[];
@@ -192,6 +192,14 @@ export interface GatewayResource extends ResourceMeta {
   readonly addresses: readonly string[];
 }
 
+/** `ambient.mesh/v1alpha1`, a kind of our own. */
+export interface CertificateRevocationResource extends ResourceMeta {
+  readonly kind: 'CertificateRevocation';
+  /** As `canonicalSerial` writes them. */
+  readonly serials: readonly string[];
+  readonly identities: readonly RevokedIdentity[];
+}
+
 export type Resource =
   | NodeResource
   | NamespaceResource
@@ -202,7 +210,8 @@ export type Resource =
   | EndpointSliceResource
   | GatewayResource
   | PeerAuthenticationResource
-  | AuthorizationPolicyResource;
+  | AuthorizationPolicyResource
+  | CertificateRevocationResource;
 export type ResourceKind = Resource['kind'];
 
 /** `KIND/NAMESPACE/NAME`: what an object is called among all objects. */

@@ -2,7 +2,7 @@
 // reads.
 // These shapes are contracts: fields are added, never changed.
 import type { ServiceRoutes } from './route-types.ts';
-import type { Policy, ResourceIssue, Service, Workload } from './types.ts';
+import type { Policy, ResourceIssue, Revocation, Service, Workload } from './types.ts';
 
 /** One proxy and resource type as the controller sees it. `behindSince` is RFC 3339, null when in step. */
 export interface ProxyView {
@@ -46,6 +46,7 @@ export interface MeshView {
   readonly workloads: readonly Workload[];
   readonly services: readonly Service[];
   readonly policies: readonly Policy[];
+  readonly revocations: readonly Revocation[];
   /** Absent in the dump of a node proxy, which has none. */
   readonly routes?: readonly ServiceRoutes[];
 }

@@ -15,12 +15,12 @@ import type { CertificateManagerOptions } from '../identity/certificate-manager.
 import type { Workload } from '../model/types.ts';
 import type { NodeDump } from '../model/views.ts';
 import { type AdminPorts, AdminServers } from '../proxy/admin.ts';
-import { CertificateKeeper, signNothing } from '../proxy/certificate-keeper.ts';
+import { CertificateKeeper, revocationOf, signNothing } from '../proxy/certificate-keeper.ts';
 import { ConfigKeeper } from '../proxy/config-keeper.ts';
 import { limitReadings } from '../proxy/limits-view.ts';
 import { MeshKeeper } from '../proxy/mesh-keeper.ts';
 import { canonicalNames, meshMessages } from '../proxy/mesh-messages.ts';
-import type { DataThreadStart } from '../proxy/messages.ts';
+import type { DataThreadStart, ToDataThread } from '../proxy/messages.ts';
 import { type SavedMesh, StateStore } from '../proxy/state-store.ts';
 import { ThreadPool } from '../proxy/thread-pool.ts';
 import { createLogger, type Logger } from '../telemetry/logger.ts';
@@ -151,6 +151,7 @@ class NodeProxy implements RunningNode {
       ...shared,
       sign: options.sign ?? this.#client?.sign ?? signNothing,
       ttlMs: config.certificateTtlMs,
+      revoked: (certificate) => revocationOf(certificate, this.#mesh.revocations),
       broadcast: (message) => this.#threads.broadcast(message),
       onChange: () => this.#onCertificates(),
     });
@@ -215,6 +216,7 @@ class NodeProxy implements RunningNode {
       workloads: [...index.workloads()],
       services: [...index.services()],
       policies: [...index.policies()],
+      revocations: this.#mesh.revocations.values(),
       connections,
       edges: this.#threads.totals.edges(),
       config: { ...this.#config },
@@ -275,6 +277,7 @@ class NodeProxy implements RunningNode {
         this.#store?.meshChanged();
         this.#onProgress();
       },
+      onRevocations: () => this.#onRevocations(),
       onLocalPods: (pods) => this.#onLocalPods(pods),
       onState: (state) => {
         if (state.connected) this.#certificates.retryNow();
@@ -296,7 +299,8 @@ class NodeProxy implements RunningNode {
         mesh: () => {
           const { index } = this.#mesh;
           const mesh = { workloads: [...index.workloads()], services: [...index.services()] };
-          return { ...mesh, policies: [...index.policies()], held: this.#mesh.heldVersions() };
+          const revocations = this.#mesh.revocations.values();
+          return { ...mesh, policies: [...index.policies()], revocations, held: this.#mesh.heldVersions() };
         },
         certificates: () => this.#certificates.held(),
       });
@@ -347,7 +351,7 @@ class NodeProxy implements RunningNode {
     this.#certificates.wanted(identity, reply);
 
   #welcome() {
-    const known = [...this.#certificates.messages(), ...this.#clientAddresses.messages()];
+    const known = [this.#revocationMessage(), ...this.#certificates.messages(), ...this.#clientAddresses.messages()];
     return this.#mesh.isKnown ? [...known, ...meshMessages(this.#mesh.index)] : known;
   }
 
@@ -357,6 +361,16 @@ class NodeProxy implements RunningNode {
     this.#onProgress();
     await this.#capture.want(captureFor(this.#config, pods));
     this.#onCapture();
+  }
+
+  #revocationMessage(): ToDataThread {
+    return { type: 'revocations', revocations: this.#mesh.revocations.values() };
+  }
+
+  #onRevocations(): void {
+    this.#threads.broadcast(this.#revocationMessage());
+    this.#certificates.recheck();
+    this.#store?.meshChanged();
   }
 
   #onCapture(): void {

@@ -143,6 +143,9 @@ export class DataThread {
       case 'certificateForgotten':
         credentials.forget(message.identity);
         break;
+      case 'revocations':
+        this.#path.revoke(message.revocations);
+        break;
       case 'snapshot':
         this.#snapshot(message.id, message.connections);
         break;

@@ -14,6 +14,7 @@ import type { RefusedResource } from '../discovery/refusals.ts';
 import { MeshCompactor } from '../model/compact-mesh.ts';
 import { MeshIndex, serviceKey } from '../model/mesh-index.ts';
 import { policyKey } from '../model/policy-table.ts';
+import { RevocationList, revocationKey } from '../model/revocation.ts';
 import type { MeshUpdate, Workload } from '../model/types.ts';
 import type { ProxyDump } from '../model/views.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -28,6 +29,8 @@ export interface MeshKeeperOptions {
   readonly log: Logger;
   /** A change has been taken into the index: pass it on. Called with null once, before all else: the mesh is known. */
   readonly onMesh: (update: MeshUpdate | null) => void;
+  /** `MeshKeeper.revocations` changed; not called for those from disk. */
+  readonly onRevocations: () => void;
   /** The pods of this node changed; the change is acknowledged to the controller when this resolves. */
   readonly onLocalPods: (pods: readonly Workload[]) => Promise<void>;
   readonly onState: (state: DiscoveryState) => void;
@@ -36,6 +39,7 @@ export interface MeshKeeperOptions {
 /** Holds the mesh of the main thread and follows the controller from `start` to `close`. */
 export class MeshKeeper {
   readonly index = new MeshIndex();
+  readonly revocations = new RevocationList();
   readonly #options: MeshKeeperOptions;
   readonly #compactor = new MeshCompactor();
   readonly #client: DiscoveryClient | null;
@@ -50,7 +54,8 @@ export class MeshKeeper {
     this.#since = new Date(clock.now()).toISOString();
     this.#fromDisk = saved !== null;
     if (saved !== null) {
-      const { workloads, services, policies } = saved;
+      const { workloads, services, policies, revocations = [] } = saved;
+      this.revocations.apply({ complete: true, revocations });
       const update = { workloads, services, policies, removedAddresses: [], removedPolicies: [], complete: true };
       this.index.apply(this.#compactor.update(update));
     }
@@ -126,15 +131,18 @@ export class MeshKeeper {
   async #apply(received: MeshUpdate): Promise<readonly RefusedResource[]> {
     const update = this.#compactor.update(received);
     if (update.workloads.length >= largeChange) this.#compactLater();
-    const { onMesh, onLocalPods, log } = this.#options;
+    const { onMesh, onLocalPods, onRevocations, log } = this.#options;
     const before = this.localPods();
+    let areRevocationsNew = false;
     try {
+      areRevocationsNew = this.revocations.apply(update);
       this.index.apply(update);
     } catch (error) {
       const reason = messageOf(error);
       log.error({ error }, 'a change of the mesh could not be taken');
       return namesOf(update).map((resource) => ({ resource, reason }));
     }
+    if (areRevocationsNew) onRevocations();
     if (!this.#isKnown) return [];
     onMesh(update);
     const after = this.localPods();
@@ -153,5 +161,6 @@ function namesOf(update: MeshUpdate): string[] {
     ...update.workloads.map(({ uid }) => uid),
     ...update.services.map(serviceKey),
     ...update.policies.map(policyKey),
+    ...(update.revocations ?? []).map(revocationKey),
   ];
 }

@@ -1,6 +1,6 @@
 // What the main thread and the data threads say to each other: plain objects over one MessagePort per thread.
 import type { ProxyConfig } from '../config/proxy.ts';
-import type { MeshUpdate, SpiffeId } from '../model/types.ts';
+import type { MeshUpdate, Revocation, SpiffeId } from '../model/types.ts';
 import type { ConnectionView, EdgeView } from '../model/views.ts';
 
 /** `workerData` of a data thread. */
@@ -51,6 +51,10 @@ export type ToDataThread =
       readonly notAfterMs: number;
     }
   | { readonly type: 'certificateFailed'; readonly identity: SpiffeId; readonly reason: string }
+  /** All of them, whenever one has changed. */
+  | { readonly type: 'revocations'; readonly revocations: readonly Revocation[] }
+  /** All of them, whenever one has changed. */
+  | { readonly type: 'revocations'; readonly revocations: readonly Revocation[] }
   | { readonly type: 'certificateForgotten'; readonly identity: SpiffeId }
   /** Asks for a `snapshot` with the same id. */
   | { readonly type: 'snapshot'; readonly id: number; readonly connections: boolean }
