@@ -25,6 +25,8 @@ export interface CertificateServiceOptions {
   readonly ttlMaxMs: number;
   /** True when a pod with this identity is scheduled on the node and has not finished. */
   readonly hasIdentityOnNode: (identity: SpiffeId, node: string) => boolean;
+  /** Certificates of the identity whose validity begins before this are revoked; 0 for none. */
+  readonly issuedBeforeMs: (identity: SpiffeId) => number;
   readonly log: Logger;
   readonly issued: () => void;
 }
@@ -50,12 +52,13 @@ export class CertificateService {
   }
 
   #create(request: IstioCertificateRequest, context: HandlerContext): IstioCertificateResponse {
-    const { authority, gate, log, issued } = this.#options;
+    const { authority, gate, issuedBeforeMs, log, issued } = this.#options;
     const caller = gate.caller(context.requestHeader, call);
     const csr = this.#parse(caller, request.csr);
     const identity = this.#allowed(caller, request, csr);
     try {
-      const { chainPem, notAfterMs } = authority.issueWorkload(identity, csr.spki, this.#ttlMs(request));
+      const earliestMs = issuedBeforeMs(identity);
+      const { chainPem, notAfterMs } = authority.issueWorkload(identity, csr.spki, this.#ttlMs(request), earliestMs);
       issued();
       log.info({ identity, node: caller.node, notAfter: new Date(notAfterMs).toISOString() }, 'issued a certificate');
       // The last element is the trust bundle: that is where proxies take their roots from (ambient-l4 §7.1).
