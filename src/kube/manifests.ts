@@ -13,6 +13,7 @@ import {
 } from '../model/resources.ts';
 import type { SourcePlace } from '../model/types.ts';
 import { isMapping, ObjectReader } from './object-reader.ts';
+import { readGateway } from './read-gateways.ts';
 import { readNamespace, readNode, readPod, readServiceAccount, readTemplate } from './read-pods.ts';
 import { readCertificateRevocation } from './read-revocation.ts';
 import { readAuthorizationPolicy, readPeerAuthentication } from './read-security.ts';
@@ -39,6 +40,7 @@ interface KindEntry {
 const security = { group: 'security.istio.io', versions: ['v1', 'v1beta1'], isNamespaced: true } as const;
 const own = { group: 'ambient.mesh', versions: ['v1alpha1'], isNamespaced: true } as const;
 const core = { group: '', versions: ['v1'], isNamespaced: true } as const;
+const gateway = { group: 'gateway.networking.k8s.io', versions: ['v1', 'v1beta1'], isNamespaced: true } as const;
 const apps = { group: 'apps', versions: ['v1'], isNamespaced: true } as const;
 
 const kinds: Readonly<Record<ResourceKind, KindEntry>> = {
@@ -53,6 +55,7 @@ const kinds: Readonly<Record<ResourceKind, KindEntry>> = {
   DaemonSet: { ...apps, read: readTemplate('DaemonSet') },
   Job: { group: 'batch', versions: ['v1'], isNamespaced: true, read: readTemplate('Job') },
   EndpointSlice: { group: 'discovery.k8s.io', versions: ['v1'], isNamespaced: true, read: readEndpointSlice },
+  Gateway: { ...gateway, read: readGateway },
   PeerAuthentication: { ...security, read: readPeerAuthentication },
   AuthorizationPolicy: { ...security, read: readAuthorizationPolicy },
   CertificateRevocation: { ...own, read: readCertificateRevocation },

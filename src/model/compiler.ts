@@ -3,7 +3,9 @@
 import { compileAuthorization } from './compile-authorization.ts';
 import { compileRevocation } from './compile-revocation.ts';
 import { compileService, hostnameOf, portsOfSlice, portsOnPod } from './compile-service.ts';
+import { WaypointBindings } from './compile-waypoints.ts';
 import { compileWorkload, localityOf, type PodView, templateId } from './compile-workload.ts';
+import { converted } from './converted-policies.ts';
 import { misspeltMode } from './enrolment.ts';
 import { IssueList } from './issues.ts';
 import { serviceKey } from './mesh-index.ts';
@@ -50,6 +52,7 @@ export interface PodInfo {
 export class MeshCompiler {
   readonly #options: CompilerOptions;
   readonly #store: ResourceStore;
+  readonly #waypoints: WaypointBindings;
   readonly #workloads = new OutputTable<Workload>();
   readonly #services = new OutputTable<Service>();
   readonly #policies = new OutputTable<Policy>();
@@ -67,6 +70,7 @@ export class MeshCompiler {
   constructor(options: CompilerOptions) {
     this.#options = options;
     this.#store = new ResourceStore(options);
+    this.#waypoints = new WaypointBindings(this.#store, options);
   }
 
   /** Adds or replaces a resource; takes effect with the next `flush`. */
@@ -88,6 +92,9 @@ export class MeshCompiler {
     for (const id of dirty.revocations) this.#compileRevocation(id);
     for (const namespace of dirty.peerNamespaces) this.#compilePeers(namespace);
     if (dirty.peerNamespaces.size > 0) this.#compileStrictPolicy();
+    for (const id of dirty.gateways) {
+      this.#setIssues(`Gateway/${id}`, this.#waypoints.issuesOf(this.#store.gateways.get(id)));
+    }
     for (const id of dirty.services) this.#compileService(id);
     for (const id of dirty.views) this.#compileView(id);
     for (const id of dirty.slices) this.#compileSlice(id);
@@ -200,15 +207,20 @@ export class MeshCompiler {
 
   #compileService(id: string): void {
     const resource = this.#store.services.get(id);
-    const service = resource === undefined ? null : compileService(resource, this.#options.clusterDomain);
+    const { waypoint, gateway, issues } = this.#waypoints.ofService(id, resource);
+    const service = resource === undefined ? null : compileService(resource, this.#options.clusterDomain, waypoint);
     const [namespace = '', name = ''] = id.split('/');
     const hostname = hostnameOf(namespace, name, this.#options.clusterDomain);
     this.#services.set(serviceKey({ namespace, hostname }), service);
+    this.#policies.set(converted.requireWaypointKey(namespace, name), this.#waypoints.requirement(resource, gateway));
+    this.#setIssues(`Service/${id}`, issues);
   }
 
   #compileView(id: string): void {
     const view = this.#store.views.get(id);
     const before = this.#uidByView.get(id);
+    const { waypoint, issues } = this.#waypoints.ofView(id, view);
+    this.#setIssues(`waypoint of ${id}`, issues);
     if (before !== undefined && before !== view?.uid) this.#workloads.set(before, null);
     if (view === undefined) {
       this.#uidByView.delete(id);
@@ -223,6 +235,8 @@ export class MeshCompiler {
       node: this.#store.nodes.get(view.spec.node) ?? null,
       policies: this.#policiesOf(view),
       services: this.#servicesOf(view),
+      waypoint,
+      isWaypoint: this.#waypoints.gatewayOf(view.namespace, view.labels) !== null,
     });
     this.#uidByView.set(id, view.uid);
     this.#workloads.set(view.uid, workload);
@@ -232,7 +246,19 @@ export class MeshCompiler {
     const matching = this.#store.authorizationSelectors.matching(view.namespace, view.labels);
     const keys = matching.filter((key) => this.#policies.get(key) !== undefined);
     const { policy } = this.#store.peers.outcomeFor(view.namespace, view.labels);
-    return policy === null ? keys : [...keys, policy];
+    const demanded = this.#waypoints.requirementsOf(this.#servedBy(view));
+    return policy === null ? [...keys, ...demanded] : [...keys, policy, ...demanded];
+  }
+
+  /** Services, `NAMESPACE/NAME`, that a pod answers for, ready or not. */
+  #servedBy(view: PodView): Set<string> {
+    const { serviceSelectors, slicesByService, slicesByPod, slices } = this.#store;
+    const selected = [...serviceSelectors.matching(view.namespace, view.labels)];
+    const listed = [...slicesByPod.get(view.id)].map((id) => slices.get(id)!);
+    return new Set([
+      ...selected.filter((id) => !slicesByService.has(id)),
+      ...listed.map(({ namespace, service }) => `${namespace}/${service}`),
+    ]);
   }
 
   #servicesOf(view: PodView): Record<NamespacedKey, readonly PortMapping[]> {

@@ -173,6 +173,25 @@ export interface AuthorizationPolicyResource extends ResourceMeta {
   readonly rules: readonly AuthorizationRule[];
 }
 
+/** A listener of a Gateway, as far as waypoints need it. */
+export interface GatewayListener {
+  readonly name: string;
+  readonly port: number;
+  readonly protocol: string;
+  /** Whose routes and clients it takes: `allowedRoutes.namespaces.from`. */
+  readonly from: 'Same' | 'All' | 'Selector' | 'None';
+  /** With `Selector`: labels that the namespace must carry. */
+  readonly selector: Labels;
+}
+
+export interface GatewayResource extends ResourceMeta {
+  readonly kind: 'Gateway';
+  readonly gatewayClassName: string;
+  readonly listeners: readonly GatewayListener[];
+  /** Of its status: host names and addresses as written. */
+  readonly addresses: readonly string[];
+}
+
 /** `ambient.mesh/v1alpha1`, a kind of our own. */
 export interface CertificateRevocationResource extends ResourceMeta {
   readonly kind: 'CertificateRevocation';
@@ -189,6 +208,7 @@ export type Resource =
   | TemplateResource
   | ServiceResource
   | EndpointSliceResource
+  | GatewayResource
   | PeerAuthenticationResource
   | AuthorizationPolicyResource
   | CertificateRevocationResource;
