@@ -35,6 +35,10 @@ export const errorTable = {
   TUNNEL_REJECTED: { message: 'the peer proxy at {address} answered {status} to CONNECT {authority}', flag: 'CONNECT' },
   TLS_FAILED: { message: 'TLS with {address} failed: {reason}', flag: 'TLS_FAILURE' },
   PEER_IDENTITY: { message: 'the peer at {address} is {actual}, expected {expected}', flag: 'TLS_FAILURE' },
+  CERTIFICATE_REVOKED: {
+    message: 'the certificate {serial} of {identity} at {address} was revoked by {revocation}',
+    flag: 'CERT_REVOKED',
+  },
   H2_HANDSHAKE: { message: 'HTTP/2 with {address} did not start: {reason}', flag: 'H2_HANDSHAKE_FAILURE' },
   AUTHORITY_INVALID: { message: 'CONNECT {authority} was refused: {reason}', flag: 'PROXY_ERROR' },
   H2_PROTOCOL: { message: 'HTTP/2 peer broke the protocol: {reason}', flag: 'PROXY_ERROR' },

@@ -1,7 +1,7 @@
 // The Kubernetes resources that Ambient reads, narrowed to what it reads of them. `kube/manifests.ts` makes them from
 // text; the compiler turns them into workloads, services and policies. `raw` is the whole object, for who needs more of
 // it (the lab).
-import type { SourcePlace } from './types.ts';
+import type { RevokedIdentity, SourcePlace } from './types.ts';
 
 /** Keys and list positions from the root of an object to a value in it. */
 export type ResourcePath = readonly (string | number)[];
@@ -173,6 +173,33 @@ export interface AuthorizationPolicyResource extends ResourceMeta {
   readonly rules: readonly AuthorizationRule[];
 }
 
+/** A listener of a Gateway, as far as waypoints need it. */
+export interface GatewayListener {
+  readonly name: string;
+  readonly port: number;
+  readonly protocol: string;
+  /** Whose routes and clients it takes: `allowedRoutes.namespaces.from`. */
+  readonly from: 'Same' | 'All' | 'Selector' | 'None';
+  /** With `Selector`: labels that the namespace must carry. */
+  readonly selector: Labels;
+}
+
+export interface GatewayResource extends ResourceMeta {
+  readonly kind: 'Gateway';
+  readonly gatewayClassName: string;
+  readonly listeners: readonly GatewayListener[];
+  /** Of its status: host names and addresses as written. */
+  readonly addresses: readonly string[];
+}
+
+/** `ambient.mesh/v1alpha1`, a kind of our own. */
+export interface CertificateRevocationResource extends ResourceMeta {
+  readonly kind: 'CertificateRevocation';
+  /** As `canonicalSerial` writes them. */
+  readonly serials: readonly string[];
+  readonly identities: readonly RevokedIdentity[];
+}
+
 export type Resource =
   | NodeResource
   | NamespaceResource
@@ -181,8 +208,10 @@ export type Resource =
   | TemplateResource
   | ServiceResource
   | EndpointSliceResource
+  | GatewayResource
   | PeerAuthenticationResource
-  | AuthorizationPolicyResource;
+  | AuthorizationPolicyResource
+  | CertificateRevocationResource;
 export type ResourceKind = Resource['kind'];
 
 /** `KIND/NAMESPACE/NAME`: what an object is called among all objects. */

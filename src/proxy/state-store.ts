@@ -8,7 +8,7 @@ import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { HeldVersions } from '../discovery/held-resources.ts';
 import type { IssuedCertificate } from '../identity/certificate-manager.ts';
-import type { Policy, Service, Workload } from '../model/types.ts';
+import type { Policy, Revocation, Service, Workload } from '../model/types.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { isMemoryBacked, StateFile } from './state-files.ts';
 
@@ -19,6 +19,7 @@ export interface SavedMesh {
   readonly workloads: readonly Workload[];
   readonly services: readonly Service[];
   readonly policies: readonly Policy[];
+  readonly revocations: readonly Revocation[];
   readonly held: HeldVersions;
 }
 

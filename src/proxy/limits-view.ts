@@ -1,14 +1,14 @@
 // Each limit of the proxy beside how much of it is in use, for the metrics. A limit of each data thread is shown for
 // all of them together.
 import { countOpen, Descriptors } from '../base/descriptors.ts';
-import type { NodeConfig } from '../config/node.ts';
+import type { ProxyConfig } from '../config/proxy.ts';
 import { descriptorsFor } from '../forward/admission.ts';
 import { type SharedUse, slotOf, totalSlot } from '../forward/shared-use.ts';
 import type { Workload } from '../model/types.ts';
 import type { LimitReading } from '../telemetry/registry.ts';
 
 export interface LimitSources {
-  readonly config: NodeConfig;
+  readonly config: ProxyConfig;
   readonly localPods: Iterable<Workload>;
   readonly threads: number;
   readonly counters: ReadonlyMap<string, number>;
@@ -42,8 +42,8 @@ export function limitReadings({ config, localPods, threads, counters, use }: Lim
 }
 
 function readings(
-  limits: NodeConfig['limits'],
-  uses: Readonly<Partial<Record<keyof NodeConfig['limits'], number | null>>>,
+  limits: ProxyConfig['limits'],
+  uses: Readonly<Partial<Record<keyof ProxyConfig['limits'], number | null>>>,
   times: number,
 ): LimitReading[] {
   return Object.entries(uses).map(([limit, use]) => {

@@ -11,6 +11,7 @@ import { ConfigKeeper } from './config-keeper.ts';
 
 const least = 'nodeName: n1\ncontrollerUrl: https://10.80.0.1:15012\npodCidrs: [10.244.1.0/24]\n';
 const waitMs = 10_000;
+const reader = async () => readNodeConfig;
 
 async function setUp(context: TestContext) {
   const folder = mkdtempSync(join(tmpdir(), 'config-keeper-'));
@@ -30,7 +31,7 @@ async function setUp(context: TestContext) {
   const log = createLogger({ level: 'info', format: 'text', write: (line) => lines.push(line) });
   const changes: NodeConfig[] = [];
   const onChange = (config: NodeConfig) => changes.push(config);
-  const keeper = new ConfigKeeper({ file, config: readNodeConfig(file), clock: systemClock, log, onChange });
+  const keeper = new ConfigKeeper({ file, config: readNodeConfig(file), reader, clock: systemClock, log, onChange });
   context.after(() => {
     keeper.close();
     rmSync(folder, { recursive: true });
@@ -101,6 +102,7 @@ test('a file that is still what the proxy was started with is not read again', a
       file,
       config: started,
       digest,
+      reader,
       clock: systemClock,
       log,
       onChange: () => count++,

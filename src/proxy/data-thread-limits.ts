@@ -3,6 +3,7 @@
 import type { ForwardConfig } from '../forward/context.ts';
 import type { HoldLimits } from '../forward/hold-queue.ts';
 import type { TunnelPoolOptions } from '../tunnel/pool.ts';
+import type { Revocations } from '../tunnel/revoked.ts';
 import type { TunnelServerOptions } from '../tunnel/server.ts';
 import type { CredentialStoreOptions } from './data-thread-credentials.ts';
 
@@ -36,8 +37,9 @@ export function holdLimits({ limits, timeouts }: ForwardConfig): HoldLimits {
 }
 
 /** Options of the tunnels that are opened. */
-export function poolOptions({ limits }: ForwardConfig): TunnelPoolOptions {
+export function poolOptions({ limits }: ForwardConfig, revocations: Revocations): TunnelPoolOptions {
   return {
+    revocations,
     get streamsPerSession() {
       return limits.streamsPerSession;
     },
@@ -53,9 +55,11 @@ export function poolOptions({ limits }: ForwardConfig): TunnelPoolOptions {
 /** Options of the tunnels that are accepted. */
 export function serverOptions(
   { limits, timeouts }: ForwardConfig,
+  revocations: Revocations,
   onHandshakeError: NonNullable<TunnelServerOptions['onHandshakeError']>,
 ): TunnelServerOptions {
   return {
+    revocations,
     onHandshakeError,
     get handshakeTimeoutMs() {
       return timeouts.handshakeMs;

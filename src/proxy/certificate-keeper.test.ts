@@ -6,8 +6,9 @@ import { MeshError } from '../base/errors.ts';
 import type { IssuedCertificate, SignedChain, SignRequest } from '../identity/certificate-manager.ts';
 import { parseCsr } from '../identity/csr.ts';
 import { createRoot, createWorkloadLeaf } from '../identity/x509.ts';
+import { canonicalSerial, RevocationList } from '../model/revocation.ts';
 import { createLogger } from '../telemetry/logger.ts';
-import { CertificateKeeper } from './certificate-keeper.ts';
+import { CertificateKeeper, revocationOf } from './certificate-keeper.ts';
 import type { ToDataThread } from './messages.ts';
 
 const web = 'spiffe://cluster.local/ns/shop/sa/web';
@@ -22,7 +23,12 @@ async function signIt({ identity, csrPem }: SignRequest): Promise<SignedChain> {
   return { chainPem: [createWorkloadLeaf(issuer, parseCsr(csrPem).spki, identity, life)], rootsPem: [rootPem] };
 }
 
-function keep(context: TestContext, sign = signIt, restored: readonly IssuedCertificate[] = []) {
+function keep(
+  context: TestContext,
+  sign = signIt,
+  restored: readonly IssuedCertificate[] = [],
+  revocations = new RevocationList(),
+) {
   const told: ToDataThread[] = [];
   let wake = (): void => {};
   const keeper = new CertificateKeeper({
@@ -31,6 +37,7 @@ function keep(context: TestContext, sign = signIt, restored: readonly IssuedCert
     clock: systemClock,
     random: Math.random,
     log: createLogger({ level: 'silent', format: 'json' }),
+    revoked: (certificate) => revocationOf(certificate, revocations),
     broadcast: (message) => {
       told.push(message);
       wake();
@@ -105,4 +112,26 @@ test('certificates of the last run serve again; one whose key is another’s doe
   const { keeper } = keep(context, never, [one, { ...other, keyPem: one.keyPem }]);
   keeper.setLocal(new Set([web, cart]));
   assert.deepEqual(keeper.missing(), [other.identity]);
+});
+
+test('a certificate that was revoked is given up and another asked for; what is still revoked is not taken', async (context) => {
+  const revocations = new RevocationList();
+  const { keeper, told, until } = keep(context, signIt, [], revocations);
+  keeper.setLocal(new Set([web, cart]));
+  await until(() => keeper.missing().length === 0);
+  const held = keeper.held().find(({ identity }) => identity === web) ?? assert.fail();
+  const serial = canonicalSerial(new X509Certificate(held.chainPem[0] ?? '').serialNumber) ?? '';
+  const stolen = { namespace: 'ambient-system', name: 'stolen', serials: [serial], identities: [] };
+  revocations.apply({ revocations: [stolen] });
+  keeper.recheck();
+  assert.deepEqual(keeper.missing(), [web]);
+  assert.equal(keeper.views().find(({ identity }) => identity === web)?.reason, 'revoked by ambient-system/stolen');
+  await until(() => keeper.missing().length === 0);
+  assert.deepEqual(about(told, web), ['certificate', 'certificateForgotten', 'certificate']);
+  assert.deepEqual(about(told, cart), ['certificate']);
+  const identities = [{ identity: web, issuedBeforeMs: Date.now() }];
+  revocations.apply({ revocations: [{ ...stolen, identities }] });
+  keeper.recheck();
+  await until(() => about(told, web).includes('certificateFailed'));
+  assert.deepEqual(keeper.missing(), [web], 'this authority goes on issuing from an hour ago');
 });

@@ -19,7 +19,8 @@ import { tcpBackend } from '../io/tcp-backend.ts';
 import { TransparentSockets } from '../io/transparent-socket.ts';
 import { MeshCompactor } from '../model/compact-mesh.ts';
 import { MeshIndex } from '../model/mesh-index.ts';
-import type { MeshUpdate, SpiffeId, Workload } from '../model/types.ts';
+import { RevocationList } from '../model/revocation.ts';
+import type { MeshUpdate, Revocation, SpiffeId, Workload } from '../model/types.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
 import { EdgeCounters } from '../telemetry/edge-counters.ts';
 import { createTunnelPool } from '../tunnel/pool.ts';
@@ -38,13 +39,14 @@ export class DataPath {
   readonly tunnelServer: TunnelServer;
   readonly clientAddresses: ClientAddresses;
   readonly #compactor = new MeshCompactor();
+  readonly #revocations = new RevocationList();
   /** Every part reads these at each use, so that a change of them is a change for all. */
   readonly #live: Pick<ForwardConfig, 'timeouts' | 'limits'>;
   #stopLooking: () => void = () => {};
 
   /** `ask` requests a certificate from the main thread; tests bring their own `connect`. */
   constructor(start: DataThreadStart, ask: (identity: SpiffeId) => void, connect: ConnectTcp = connectTcp) {
-    // The main thread has read and checked it; it arrives as a structured clone of `NodeConfig`.
+    // The main thread has read and checked it; it arrives as a structured clone.
     const given = start.config as unknown as ForwardConfig;
     const config = { ...given, timeouts: { ...given.timeouts }, limits: { ...given.limits } };
     const { timeouts, limits, log } = config;
@@ -68,7 +70,7 @@ export class DataPath {
       index,
       tracker: this.tracker,
       credentials: this.credentials,
-      pool: createTunnelPool(poolOptions(config)),
+      pool: createTunnelPool(poolOptions(config, this.#revocations)),
       holds: new HoldQueue(holdLimits(config)),
       sweep: new Sweep({ tickMs: tickFor(timeouts.idleMs, timeouts.halfCloseMs) }),
       connect: this.clientAddresses.connect,
@@ -77,7 +79,9 @@ export class DataPath {
     };
     threadBudget.limits = config.limits;
     this.tunnelServer = createTunnelServer(
-      serverOptions(config, (error, remote, local) => recordRefused(this.context, error, plain(remote), plain(local))),
+      serverOptions(config, this.#revocations, (error, remote, local) =>
+        recordRefused(this.context, error, plain(remote), plain(local)),
+      ),
     );
     this.context.sweep.start();
   }
@@ -94,6 +98,13 @@ export class DataPath {
   /** Puts a change into the tables; live connections that it refuses end within this call, up to a batch. */
   applyMesh(update: MeshUpdate): void {
     applyMesh(this.context, this.tunnelServer, this.#compactor.update(update));
+  }
+
+  /** Takes all revocations; sessions with a peer whose certificate is among them end within this call. */
+  revoke(revocations: readonly Revocation[]): void {
+    if (!this.#revocations.apply({ complete: true, revocations })) return;
+    this.context.pool.recheck();
+    this.tunnelServer.recheck();
   }
 
   /** Counters and gauges by name. */

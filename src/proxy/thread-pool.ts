@@ -1,4 +1,4 @@
-// The data threads of a node proxy: a piscina pool with one never-ending serve task per thread. A thread that dies
+// The data threads of a proxy: a piscina pool with one never-ending serve task per thread. A thread that dies
 // takes only its own connections with it; it is replaced, with the next descriptors of its row, and told everything
 // anew.
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
@@ -32,8 +32,8 @@ export interface ThreadPoolOptions {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Logger;
-  /** The module that exports `serve`; default: the data thread. */
-  readonly entry?: URL;
+  /** The module that exports `serve`: what each worker runs. */
+  readonly entry: URL;
 }
 
 interface Thread {
@@ -78,9 +78,8 @@ export class ThreadPool {
 
   constructor(options: ThreadPoolOptions) {
     this.#options = options;
-    const { threads, random } = options;
+    const { threads, random, entry } = options;
     this.use = new SharedUse(threads);
-    const entry = options.entry ?? new URL('./data-thread.ts', import.meta.url);
     // One endless task per thread: nothing may ever wait for a signal between tasks.
     const sizes = {
       minThreads: threads,

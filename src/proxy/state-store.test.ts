@@ -31,7 +31,7 @@ function store(folder: string, change: Partial<StateStoreOptions> = {}): StateSt
     clusterId: 'c1',
     clock: systemClock,
     log: createLogger({ level: 'silent', format: 'json' }),
-    mesh: () => ({ workloads: [], services: [], policies: [], held: { t: { a: '1' } } }),
+    mesh: () => ({ workloads: [], services: [], policies: [], revocations: [], held: { t: { a: '1' } } }),
     certificates: () => [certificate('spiffe://a', Date.now() + 60_000), certificate('spiffe://old', 1)],
     mayHoldKeys: true,
     ...change,

@@ -5,35 +5,37 @@ import type { Clock } from '../base/clock.ts';
 import { MeshError } from '../base/errors.ts';
 import { digestOf } from '../base/file-digest.ts';
 import { changedFields, isLive, withLiveFields } from '../config/live.ts';
-import type { NodeConfig } from '../config/node.ts';
+import type { ProxyConfig } from '../config/proxy.ts';
 import { FolderWatch } from '../kube/folder-watch.ts';
 import type { ConfigFileView } from '../model/views.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
-export interface ConfigKeeperOptions {
+export interface ConfigKeeperOptions<Config extends ProxyConfig> {
   readonly file: string;
   /** What the proxy was started with. */
-  readonly config: NodeConfig;
+  readonly config: Config;
+  /** Loads the reader of such files, when one has changed: few ever do, and a reader of YAML is large. */
+  readonly reader: () => Promise<(file: string) => Config>;
   /** `digestOf` the file that `config` was read from, where it is known. */
   readonly digest?: string;
   readonly clock: Clock;
   readonly log: Logger;
   /** Fields that need no restart have changed. */
-  readonly onChange: (config: NodeConfig) => void;
+  readonly onChange: (config: Config) => void;
 }
 
 /** Follows one file from `start` to `close`. */
-export class ConfigKeeper {
-  readonly #options: ConfigKeeperOptions;
+export class ConfigKeeper<Config extends ProxyConfig> {
+  readonly #options: ConfigKeeperOptions<Config>;
   readonly #watch: FolderWatch;
-  readonly #started: NodeConfig;
-  #running: NodeConfig;
+  readonly #started: Config;
+  #running: Config;
   #readAt: string;
   #error: string | null = null;
   #needsRestart: readonly string[] = [];
   #isClosed = false;
 
-  constructor(options: ConfigKeeperOptions) {
+  constructor(options: ConfigKeeperOptions<Config>) {
     this.#options = options;
     this.#started = options.config;
     this.#running = options.config;
@@ -64,13 +66,12 @@ export class ConfigKeeper {
   }
 
   async #read(): Promise<void> {
-    // Loaded when the file has changed, which few ever do: the reader of YAML is large.
-    const { readNodeConfig } = await import('../config/node.ts');
+    const { file, log, onChange, reader } = this.#options;
+    const readConfig = await reader();
     if (this.#isClosed) return;
-    const { file, log, onChange } = this.#options;
-    let read: NodeConfig;
+    let read: Config;
     try {
-      read = readNodeConfig(file);
+      read = readConfig(file);
     } catch (error) {
       const { message } = MeshError.from(error);
       if (message !== this.#error) log.error({ error }, 'the configuration file is not used: the last good one stays');

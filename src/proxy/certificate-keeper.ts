@@ -1,5 +1,6 @@
 // The certificates of a node proxy between authority, data threads and disk: one per identity that runs on this node,
 // asked for before a connection needs it, handed to every thread, forgotten with the last pod that has the identity.
+import { X509Certificate } from 'node:crypto';
 import type { Clock } from '../base/clock.ts';
 import { MeshError, messageOf } from '../base/errors.ts';
 import {
@@ -7,6 +8,8 @@ import {
   type CertificateManagerOptions,
   type IssuedCertificate,
 } from '../identity/certificate-manager.ts';
+import { uriNames } from '../identity/x509.ts';
+import { canonicalSerial, type RevocationList } from '../model/revocation.ts';
 import type { SpiffeId } from '../model/types.ts';
 import type { CertificateView } from '../model/views.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -18,6 +21,8 @@ export interface CertificateKeeperOptions {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Logger;
+  /** Why a certificate counts no more, or null. */
+  readonly revoked: (certificate: IssuedCertificate) => string | null;
   readonly broadcast: (message: ToDataThread) => void;
   /** A certificate came, was renewed or was given up. */
   readonly onChange: () => void;
@@ -34,8 +39,8 @@ export class CertificateKeeper {
 
   constructor(options: CertificateKeeperOptions) {
     this.#options = options;
-    const { sign, ttlMs, clock, random, log, broadcast, onChange } = options;
-    this.#manager = new CertificateManager({ sign, ttlMs, clock, random, identitiesMax });
+    const { sign, ttlMs, clock, random, log, broadcast, onChange, revoked } = options;
+    this.#manager = new CertificateManager({ sign, ttlMs, clock, random, identitiesMax, revoked });
     this.#manager.on('certificate', (certificate) => {
       log.debug({ identity: certificate.identity, notAfterMs: certificate.notAfterMs }, 'certificate in service');
       broadcast(messageOfCertificate(certificate));
@@ -62,6 +67,15 @@ export class CertificateKeeper {
     for (const identity of before) {
       if (identities.has(identity)) continue;
       this.#manager.forget(identity);
+      this.#options.broadcast({ type: 'certificateForgotten', identity });
+      this.#options.onChange();
+    }
+  }
+
+  /** The revocations have changed: gives up what counts no more, and asks for others. */
+  recheck(): void {
+    for (const identity of this.#manager.recheck()) {
+      this.#options.log.warn({ identity }, 'the certificate was revoked; asking for another');
       this.#options.broadcast({ type: 'certificateForgotten', identity });
       this.#options.onChange();
     }
@@ -131,4 +145,13 @@ export const signNothing: CertificateManagerOptions['sign'] = async () => {
 function messageOfCertificate(certificate: IssuedCertificate): ToDataThread {
   const { identity, keyPem, chainPem, rootsPem, notAfterMs } = certificate;
   return { type: 'certificate', identity, keyPem, chainPem, rootsPem, notAfterMs };
+}
+
+/** In words, the revocation that a certificate falls under; null when it counts. */
+export function revocationOf({ chainPem }: IssuedCertificate, revocations: RevocationList): string | null {
+  if (revocations.size === 0) return null;
+  const leaf = new X509Certificate(chainPem[0] ?? '');
+  const serial = canonicalSerial(leaf.serialNumber) ?? '';
+  const key = revocations.find({ uris: uriNames(leaf), serial, notBeforeMs: +leaf.validFromDate });
+  return key === null ? null : `revoked by ${key}`;
 }

@@ -3,12 +3,10 @@
 //   disk ──┐
 //          ├──▶ index ──▶ data threads (whole mesh once, then changes), capture, certificates, disk
 //   ADS ───┘
-import { hostname, networkInterfaces } from 'node:os';
 import type { Clock } from '../base/clock.ts';
 import { compactHeap } from '../base/compact-heap.ts';
 import { messageOf } from '../base/errors.ts';
-import { version } from '../base/version.ts';
-import type { NodeConfig } from '../config/node.ts';
+import type { ProxyConfig } from '../config/proxy.ts';
 import { DiscoveryClient, type DiscoveryState } from '../discovery/delta-client.ts';
 import type { HeldVersions } from '../discovery/held-resources.ts';
 import type { ProxyNode } from '../discovery/proxy-node.ts';
@@ -16,19 +14,23 @@ import type { RefusedResource } from '../discovery/refusals.ts';
 import { MeshCompactor } from '../model/compact-mesh.ts';
 import { MeshIndex, serviceKey } from '../model/mesh-index.ts';
 import { policyKey } from '../model/policy-table.ts';
+import { RevocationList, revocationKey } from '../model/revocation.ts';
 import type { MeshUpdate, Workload } from '../model/types.ts';
-import type { NodeDump } from '../model/views.ts';
+import type { ProxyDump } from '../model/views.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { SavedMesh } from './state-store.ts';
 
 export interface MeshKeeperOptions {
-  readonly config: NodeConfig;
+  readonly config: ProxyConfig;
+  readonly proxy: ProxyNode;
   readonly saved: SavedMesh | null;
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Logger;
   /** A change has been taken into the index: pass it on. Called with null once, before all else: the mesh is known. */
   readonly onMesh: (update: MeshUpdate | null) => void;
+  /** `MeshKeeper.revocations` changed; not called for those from disk. */
+  readonly onRevocations: () => void;
   /** The pods of this node changed; the change is acknowledged to the controller when this resolves. */
   readonly onLocalPods: (pods: readonly Workload[]) => Promise<void>;
   readonly onState: (state: DiscoveryState) => void;
@@ -37,6 +39,7 @@ export interface MeshKeeperOptions {
 /** Holds the mesh of the main thread and follows the controller from `start` to `close`. */
 export class MeshKeeper {
   readonly index = new MeshIndex();
+  readonly revocations = new RevocationList();
   readonly #options: MeshKeeperOptions;
   readonly #compactor = new MeshCompactor();
   readonly #client: DiscoveryClient | null;
@@ -47,11 +50,12 @@ export class MeshKeeper {
 
   constructor(options: MeshKeeperOptions) {
     this.#options = options;
-    const { config, saved, clock, random, log } = options;
+    const { config, proxy, saved, clock, random, log } = options;
     this.#since = new Date(clock.now()).toISOString();
     this.#fromDisk = saved !== null;
     if (saved !== null) {
-      const { workloads, services, policies } = saved;
+      const { workloads, services, policies, revocations = [] } = saved;
+      this.revocations.apply({ complete: true, revocations });
       const update = { workloads, services, policies, removedAddresses: [], removedPolicies: [], complete: true };
       this.index.apply(this.#compactor.update(update));
     }
@@ -59,8 +63,7 @@ export class MeshKeeper {
     const access = { url, rootsFile, tokenFile };
     const apply = (update: MeshUpdate) => this.#apply(update);
     const held = saved?.held ?? {};
-    this.#client =
-      url === '' ? null : new DiscoveryClient({ ...access, node: proxyNode(config), held, apply, clock, random });
+    this.#client = url === '' ? null : new DiscoveryClient({ ...access, node: proxy, held, apply, clock, random });
     this.#client?.on('synced', () => void this.#becomeKnown());
     let said = '';
     this.#client?.on('state', (state) => {
@@ -93,10 +96,10 @@ export class MeshKeeper {
   }
 
   localPods(): readonly Workload[] {
-    return this.index.workloadsOnNode(this.#options.config.nodeName);
+    return this.index.workloadsOnNode(this.#options.proxy.nodeName);
   }
 
-  view(): NodeDump['discovery'] {
+  view(): ProxyDump['discovery'] {
     const state = this.#client?.state();
     return {
       connected: state?.connected ?? false,
@@ -128,15 +131,18 @@ export class MeshKeeper {
   async #apply(received: MeshUpdate): Promise<readonly RefusedResource[]> {
     const update = this.#compactor.update(received);
     if (update.workloads.length >= largeChange) this.#compactLater();
-    const { onMesh, onLocalPods, log } = this.#options;
+    const { onMesh, onLocalPods, onRevocations, log } = this.#options;
     const before = this.localPods();
+    let areRevocationsNew = false;
     try {
+      areRevocationsNew = this.revocations.apply(update);
       this.index.apply(update);
     } catch (error) {
       const reason = messageOf(error);
       log.error({ error }, 'a change of the mesh could not be taken');
       return namesOf(update).map((resource) => ({ resource, reason }));
     }
+    if (areRevocationsNew) onRevocations();
     if (!this.#isKnown) return [];
     onMesh(update);
     const after = this.localPods();
@@ -155,17 +161,6 @@ function namesOf(update: MeshUpdate): string[] {
     ...update.workloads.map(({ uid }) => uid),
     ...update.services.map(serviceKey),
     ...update.policies.map(policyKey),
+    ...(update.revocations ?? []).map(revocationKey),
   ];
-}
-
-/** The kubelet sets POD_NAME through the manifest; elsewhere the name follows the node's. */
-function proxyNode(config: NodeConfig): ProxyNode {
-  const { nodeName, clusterId, systemNamespace } = config;
-  const addresses = Object.values(networkInterfaces())
-    .flatMap((list) => list ?? [])
-    .filter(({ internal, address }) => !internal && !address.startsWith('fe80') && !address.startsWith('169.254.'))
-    .map(({ address }) => address);
-  const name = process.env.POD_NAME ?? `ambient-node-${nodeName || hostname()}`;
-  const instance = `${process.pid}.${Date.now()}`;
-  return { kind: 'node', instance, name, namespace: systemNamespace, nodeName, addresses, clusterId, version };
 }

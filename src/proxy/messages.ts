@@ -1,6 +1,6 @@
 // What the main thread and the data threads say to each other: plain objects over one MessagePort per thread.
-import type { NodeConfig } from '../config/node.ts';
-import type { MeshUpdate, SpiffeId } from '../model/types.ts';
+import type { ProxyConfig } from '../config/proxy.ts';
+import type { MeshUpdate, Revocation, SpiffeId } from '../model/types.ts';
 import type { ConnectionView, EdgeView } from '../model/views.ts';
 
 /** `workerData` of a data thread. */
@@ -21,7 +21,7 @@ export interface DataThreadStart {
     readonly inbound?: readonly ListenAddress[];
     readonly hbone?: readonly ListenAddress[];
   };
-  /** The part of NodeConfig that the data path reads; see `src/config/node.ts`. */
+  /** A structured clone of the part of the configuration that the data path reads: `ForwardConfig`. */
   readonly config: Readonly<Record<string, unknown>>;
   /** Nothing is accepted before the message `clientAddresses` has come. */
   readonly awaitsClientAddresses?: boolean;
@@ -30,7 +30,7 @@ export interface DataThreadStart {
 }
 
 /** The part of the configuration that changes without a restart. */
-export type LiveConfig = Pick<NodeConfig, 'log' | 'timeouts' | 'limits'>;
+export type LiveConfig = Pick<ProxyConfig, 'log' | 'timeouts' | 'limits'>;
 
 export interface ListenAddress {
   readonly host: string;
@@ -51,6 +51,10 @@ export type ToDataThread =
       readonly notAfterMs: number;
     }
   | { readonly type: 'certificateFailed'; readonly identity: SpiffeId; readonly reason: string }
+  /** All of them, whenever one has changed. */
+  | { readonly type: 'revocations'; readonly revocations: readonly Revocation[] }
+  /** All of them, whenever one has changed. */
+  | { readonly type: 'revocations'; readonly revocations: readonly Revocation[] }
   | { readonly type: 'certificateForgotten'; readonly identity: SpiffeId }
   /** Asks for a `snapshot` with the same id. */
   | { readonly type: 'snapshot'; readonly id: number; readonly connections: boolean }

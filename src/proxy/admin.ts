@@ -1,12 +1,12 @@
-// The HTTP side of a node proxy: administration on loopback, metrics and readiness for the cluster.
+// The HTTP side of a proxy: administration on loopback, metrics and readiness for the cluster.
 import { MeshError } from '../base/errors.ts';
 import { logLevels } from '../config/log-levels.ts';
-import type { NodeConfig } from '../config/node.ts';
-import type { NodeDump } from '../model/views.ts';
+import type { ProxyConfig } from '../config/proxy.ts';
+import type { ProxyDump } from '../model/views.ts';
 import { json, type SimpleResponse, SimpleServer, text } from '../telemetry/metrics-server.ts';
 
 export interface AdminSources {
-  dump(): Promise<NodeDump>;
+  dump(): Promise<ProxyDump>;
   scrape(): Promise<{ contentType: string; text: string }>;
   /** What readiness waits for, and what else there is to say when it waits for nothing. */
   readiness(): { readonly pending: readonly string[]; readonly note: string };
@@ -24,21 +24,21 @@ export interface AdminPorts {
   readonly readiness: number;
 }
 
-const index = `ambient-node
-GET  /config_dump             what this proxy knows and does, as JSON
+const index = `GET  /config_dump             what this proxy knows and does, as JSON
 POST /logging?level=LEVEL     ${logLevels.join(', ')}
 POST /drain                   stop accepting, let connections end, exit
 POST /debug/kill-thread?id=N  make a data thread crash; it is replaced
 POST /debug/block-main?ms=N   keep the main thread busy; data threads go on
 `;
 
-/** The three HTTP servers of a node proxy: built, then `start`, then `close`. */
+/** The three HTTP servers of a proxy: built, then `start`, then `close`. */
 export class AdminServers {
   readonly #admin: SimpleServer;
   readonly #metrics: SimpleServer;
   readonly #readiness: SimpleServer;
 
-  constructor(config: NodeConfig, sources: AdminSources) {
+  /** `program` is what the proxy is called. */
+  constructor(program: string, config: ProxyConfig, sources: AdminSources) {
     const { ports } = config;
     const scrape = async (): Promise<SimpleResponse> => {
       const { contentType, text: body } = await sources.scrape();
@@ -48,7 +48,7 @@ export class AdminServers {
       host: '127.0.0.1',
       port: ports.admin,
       routes: {
-        'GET /': () => text(200, index),
+        'GET /': () => text(200, `${program}\n${index}`),
         'GET /config_dump': async () => json(await sources.dump()),
         'POST /logging': (url) => setLevel(url, sources),
         'POST /drain': () => {
