@@ -1,6 +1,6 @@
 // One try of a request: from the wish for a connection to the end of the endpoint's answer. It tells its exchange what
 // happens, and keeps apart what the exchange must not mix up: tries that are over say nothing any more.
-import { MeshError } from '../../base/errors.ts';
+import type { MeshError } from '../../base/errors.ts';
 import { Took } from '../../io/byte-stream.ts';
 import type { Endpoint } from '../balance/endpoint.ts';
 import type {

@@ -70,6 +70,8 @@ export class Exchange implements RequestHandler, AttemptOwner {
   decidedBy: string | null = null;
   grpcStatus = -1;
   endpoint: Endpoint | null = null;
+  /** When the request was given to a connection, and when the head of its answer came; 0 before. */
+  sentAtMs = 0;
   headAtMs = 0;
   bytesReceived = 0;
   bytesSent = 0;
@@ -185,14 +187,20 @@ export class Exchange implements RequestHandler, AttemptOwner {
   }
 
   onSent(_attempt: Attempt, outgoing: OutgoingRequest): void {
-    if (this.#body !== null && this.#body.attach(outgoing)) this.request.resume();
+    this.sentAtMs = this.engine.nowMs();
+    if (this.#body?.attach(outgoing) === true) this.request.resume();
   }
 
   onUnsent(_attempt: Attempt): void {
     this.#body?.detach();
     if (this.#body?.replayable === false) {
       this.#attempt?.cancel();
-      this.onTryFailed(this.#attempt!, new MeshError('CONNECTION_LOST', { reason: 'closed while idle' }), 'exchange', true);
+      this.onTryFailed(
+        this.#attempt!,
+        new MeshError('CONNECTION_LOST', { reason: 'closed while idle' }),
+        'exchange',
+        true,
+      );
     }
   }
 
@@ -217,7 +225,11 @@ export class Exchange implements RequestHandler, AttemptOwner {
       this.destination!.failed(attempt.endpoint, failure, this.engine.nowMs());
     }
     this.#reported = true;
-    const failed = this.#failedTry({ end, unprocessed: unprocessed || stage === 'connect', bytesLeft: attempt.bytesLeft });
+    const failed = this.#failedTry({
+      end,
+      unprocessed: unprocessed || stage === 'connect',
+      bytesLeft: attempt.bytesLeft,
+    });
     const verdict = this.#retry(failed);
     if (verdict !== null) this.#fail(error, verdict === 'limit');
   }
@@ -366,6 +378,9 @@ export class Exchange implements RequestHandler, AttemptOwner {
   onAnswerEnd(_attempt: Attempt, trailers: Trailers): void {
     if (this.head.grpc) this.#takeGrpcStatus(trailers);
     if (!this.#answerEnded) this.request.end(trailers);
+    this.#answerEnded = true;
+    // Raw bytes: the other direction may go on.
+    if (this.#upgraded && !this.#isBodySent()) return;
     // An answer that is whole before the request is: nobody waits for the rest of it.
     if (!this.#isBodySent()) this.#attempt?.outgoing?.cancel();
     this.#finish(this.flag, null);
@@ -411,10 +426,13 @@ export class Exchange implements RequestHandler, AttemptOwner {
 
   onEnd(trailers: Trailers): void {
     if (this.#state === 'over' || this.#bodyEnded) return;
+    // Of an upgrade, what counts comes after the 101.
+    if (this.head.upgrade !== null && !this.#upgraded) return;
     this.#body ??= new RequestBody(this.engine.limits.retryBodyBytes);
     this.#body.onEnd(trailers);
     if (this.mirrors !== null) for (const mirror of this.mirrors) mirror.end(trailers);
-    if (this.#state !== 'trying' || this.head.upgrade !== null) return;
+    if (this.#upgraded && this.#answerEnded) this.#finish(this.flag, null);
+    if (this.#state !== 'trying') return;
     this.#setTimer('request', this.rule!.timeouts.requestMs);
     this.#armTry();
   }

@@ -35,7 +35,6 @@ export function failureAnswer(error: MeshError): FailureAnswer {
     }
     case 'BACKEND_INVALID':
       return { status: 503, body: 'no backend', headers: [], flag };
-    case 'HTTP_MALFORMED':
     case 'H2_PROTOCOL':
     case 'RESPONSE_INVALID':
       return { status: 502, body: 'upstream protocol error', headers: [], flag: 'RESPONSE_INVALID' };

@@ -63,9 +63,12 @@ function scene(startAtOnce = true): Scene {
   const inner = new FakeStream();
   const recorder = new Recorder();
   const made = { protocol: '' };
-  const sniffed = new SniffedStream(inner, new Deadlines(5), (protocol: string, stream: ByteStream) => {
-    made.protocol = protocol;
-    if (startAtOnce) stream.start(recorder);
+  const sniffed = new SniffedStream(inner, new Deadlines(5), {
+    decide: (protocol: string, stream: ByteStream) => {
+      made.protocol = protocol;
+      if (startAtOnce) stream.start(recorder);
+    },
+    closed: () => undefined,
   });
   return Object.assign(made, { inner, recorder, sniffed });
 }

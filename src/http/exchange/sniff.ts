@@ -30,10 +30,18 @@ function isMethodByte(byte: number): boolean {
   return (byte >= 0x41 && byte <= 0x5a) || byte === 0x2d || byte === 0x5f;
 }
 
+/** Who asked. */
+export interface SniffEvents {
+  /** Once, unless the stream closes before anything is known. */
+  decide(protocol: SniffedProtocol, stream: ByteStream): void;
+  /** It closed before. */
+  closed(): void;
+}
+
 /** Reads until it is known what the stream speaks, then is that stream, from its first byte on. */
 export class SniffedStream extends DeadlineEntry implements ByteStream, ByteStreamHandler {
   readonly #inner: ByteStream;
-  readonly #decide: (protocol: SniffedProtocol, stream: ByteStream) => void;
+  readonly #events: SniffEvents;
   #held: Buffer | null = null;
   #handler: ByteStreamHandler | null = null;
   #decided = false;
@@ -41,11 +49,10 @@ export class SniffedStream extends DeadlineEntry implements ByteStream, ByteStre
   #ended = false;
   #closed: { readonly error: Error | null; readonly wasReset: boolean } | null = null;
 
-  /** Calls `decide` once, unless the stream closes before anything is known. */
-  constructor(inner: ByteStream, deadlines: Deadlines, decide: (p: SniffedProtocol, stream: ByteStream) => void) {
+  constructor(inner: ByteStream, deadlines: Deadlines, events: SniffEvents) {
     super();
     this.#inner = inner;
-    this.#decide = decide;
+    this.#events = events;
     deadlines.set(this);
     inner.start(this);
   }
@@ -97,6 +104,7 @@ export class SniffedStream extends DeadlineEntry implements ByteStream, ByteStre
     this.deadlineList?.lift(this);
     if (this.#handler !== null) this.#handler.onClose(error, wasReset);
     else this.#closed = { error, wasReset };
+    if (!this.#decided) this.#events.closed();
     this.#decided = true;
   }
 
@@ -142,7 +150,7 @@ export class SniffedStream extends DeadlineEntry implements ByteStream, ByteStre
     if (this.#decided) return Took.All;
     this.#decided = true;
     this.deadlineList?.lift(this);
-    this.#decide(protocol, this);
+    this.#events.decide(protocol, this);
     return this.#handedOver || this.#handler === null ? Took.All : Took.Pause;
   }
 
