@@ -76,9 +76,9 @@ export class Attempt implements ResponseHandler, PoolUser {
   }
 
   /** The answer is not wanted: a short one is read to its end, for the sake of the connection. */
-  discard(head: ResponseHead, endStream: boolean): void {
+  discard(head: ResponseHead, endStream: boolean, isRequestSent: boolean): void {
     const isShort = head.contentLength >= 0 && head.contentLength <= discardBytesMax;
-    if (endStream || isShort) this.#state = endStream ? 'over' : 'discarding';
+    if (isRequestSent && (endStream || isShort)) this.#state = endStream ? 'over' : 'discarding';
     else this.cancel();
   }
 

@@ -5,7 +5,7 @@
 import type { MeshError } from '../../base/errors.ts';
 import type { ByteStream } from '../../io/byte-stream.ts';
 import type { MeshIndex } from '../../model/mesh-index.ts';
-import type { ServiceRoutes } from '../../model/route-types.ts';
+import type { DestinationPolicy, ServiceRoutes } from '../../model/route-types.ts';
 import type { AppProtocol, NamespacedKey, Service, SpiffeId, Workload } from '../../model/types.ts';
 import type { RequestRecord } from '../../telemetry/access-record.ts';
 import type { RequestCounters } from '../../telemetry/request-counters.ts';
@@ -81,6 +81,10 @@ export interface HttpServiceContext {
   readonly self: () => Workload | null;
   /** The same object until it changes; null for a service without routes or policies. */
   readonly routesOf: (service: NamespacedKey) => ServiceRoutes | null;
+  /** What a service without any has. */
+  readonly defaultRoutesOf: (service: Service) => ServiceRoutes;
+  /** How a service is called that nobody said anything about. */
+  readonly defaultPolicy: DestinationPolicy;
   readonly compileRoutes: CompileRoutes;
   /** Labels of a workload, for subsets. */
   readonly labelsOf: (workload: Workload) => Readonly<Record<string, string>>;

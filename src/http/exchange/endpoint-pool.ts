@@ -8,7 +8,7 @@ import type { Endpoint } from '../balance/endpoint.ts';
 import type { ClientConnection, ClientConnectionEvents, HttpProtocol } from '../message.ts';
 import type { BreakerLimit, Breakers } from '../resilience/breakers.ts';
 
-/** Who wants a connection: told once, unless it gives up. `reused`: the connection has served before and may be dead. */
+/** Who wants a connection: told once, unless it gives up. `reused`: it has served before, so it may be dead. */
 export interface PoolUser {
   onConnection(connection: ClientConnection, reused: boolean): void;
   onNoConnection(error: MeshError): void;

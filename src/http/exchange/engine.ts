@@ -2,7 +2,6 @@
 import { DeadlineLists } from '../../io/deadlines.ts';
 import { serviceKey } from '../../model/mesh-index.ts';
 import type { Backend, Destination as DestinationRules, ServiceRoutes } from '../../model/route-types.ts';
-import { defaultPolicy, defaultServiceRoutes } from '../../model/routes/route-defaults.ts';
 import type { NamespacedKey, Service } from '../../model/types.ts';
 import type { Destination } from '../balance/destination.ts';
 import { Destinations } from '../balance/destinations.ts';
@@ -13,7 +12,7 @@ import { composeHead, speakHttp } from './codecs.ts';
 import type { ClientInfo, HttpServiceContext, RequestJudge } from './context.ts';
 import { EndpointPool, type PoolEnvironment } from './endpoint-pool.ts';
 import type { Exchange } from './exchange.ts';
-import type { ExchangeTimer } from './exchange-timer.ts';
+import type { ExchangeTimer } from './exchange-timers.ts';
 import type { HttpLimits } from './limits.ts';
 import type { Mirror, MirrorOwner } from './mirror.ts';
 import { RequestRows } from './request-rows.ts';
@@ -51,7 +50,7 @@ export class Engine implements MirrorOwner {
     this.#destinations = new Destinations({
       index: context.index,
       rulesOf: (service) => context.routesOf(service)?.destination ?? this.#otherRules.get(service) ?? null,
-      defaultPolicy: defaultPolicy(null),
+      defaultPolicy: context.defaultPolicy,
       labelsOf: context.labelsOf,
       self: context.self,
       random: context.random,
@@ -91,7 +90,7 @@ export class Engine implements MirrorOwner {
   #defaultRoutes(client: ClientInfo): ServiceRoutes {
     const known = this.#defaults.get(client.service);
     if (known !== undefined) return known;
-    const routes = defaultServiceRoutes(client.service);
+    const routes = this.context.defaultRoutesOf(client.service);
     this.#defaults.set(client.service, routes);
     return routes;
   }

@@ -23,15 +23,16 @@ import type {
 } from '../message.ts';
 import type { AdaptiveConcurrency } from '../resilience/adaptive-concurrency.ts';
 import { httpStatusOfGrpc } from '../resilience/grpc-status.ts';
+import type { LocalFailure } from '../resilience/outliers.ts';
 import { backoffMs, type FailedTry, isUntouched, type RetryVerdict, retryRulesOf } from '../resilience/retry-rules.ts';
 import { Attempt, type AttemptOwner } from './attempt.ts';
 import type { ClientInfo, Verdict } from './context.ts';
 import type { Engine } from './engine.ts';
-import { ExchangeTimer, type TimerKind } from './exchange-timer.ts';
+import { ExchangeTimers, type TimerKind, type TimerOwner } from './exchange-timers.ts';
 import type { ForwardChanges } from './forward-headers.ts';
 import { GrpcMessages } from './grpc-messages.ts';
 import type { Mirror } from './mirror.ts';
-import { failureAnswer, tryEndOf } from './outcome.ts';
+import { failedTry, failureAnswer, localFailureOf, tryEndOf, unprocessedHeader } from './outcome.ts';
 import { recordOf } from './record.ts';
 import { RequestBody } from './request-body.ts';
 import { ResponseChanges } from './response-changes.ts';
@@ -40,11 +41,8 @@ import { steps } from './steps.ts';
 type Pairs = readonly (readonly [name: string, value: string])[];
 type State = 'deciding' | 'trying' | 'answering' | 'over';
 
-/** Looked at this many times per idle time-out: that much too late it may be. */
-const idleLooks = 4;
-
 /** A request in progress. Steps read and write its fields; everything else is its own. */
-export class Exchange implements RequestHandler, AttemptOwner {
+export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
   readonly engine: Engine;
   readonly client: ClientInfo;
   readonly request: IncomingRequest;
@@ -80,8 +78,8 @@ export class Exchange implements RequestHandler, AttemptOwner {
   #state: State = 'deciding';
   #step = 0;
   #started = false;
-  #body: RequestBody | null = null;
-  #bodyEnded: boolean;
+  /** Null for a request without a body. */
+  readonly #body: RequestBody | null;
   #attempt: Attempt | null = null;
   #tried: Endpoint[] | null = null;
   #next: Endpoint | null = null;
@@ -93,18 +91,17 @@ export class Exchange implements RequestHandler, AttemptOwner {
   #answerEnded = false;
   #admittedTo: AdaptiveConcurrency | null = null;
   #admitted = false;
-  #active = true;
-  #quietLooks = 0;
-  readonly #idleTimer = new ExchangeTimer(this, 'idle');
-  #timers: Map<TimerKind, ExchangeTimer> | null = null;
+  readonly #timers: ExchangeTimers;
 
   constructor(engine: Engine, client: ClientInfo, request: IncomingRequest) {
     this.engine = engine;
     this.client = client;
     this.request = request;
     this.head = request.head;
+    this.#timers = new ExchangeTimers(this, engine.deadlines);
     this.target = this.head.target;
-    this.#bodyEnded = this.head.contentLength === 0 && this.head.upgrade === null;
+    const isBodiless = this.head.contentLength === 0 && this.head.upgrade === null;
+    this.#body = isBodiless ? null : new RequestBody(engine.limits.retryBodyBytes);
     this.requestMessages = this.head.grpc ? new GrpcMessages() : null;
     this.responseMessages = this.head.grpc ? new GrpcMessages() : null;
   }
@@ -120,14 +117,9 @@ export class Exchange implements RequestHandler, AttemptOwner {
     }
   }
 
-  /** To be called by a step that waits: the client may go meanwhile. */
-  wait(): void {
-    this.#start();
-  }
-
-  /** Calls `proceed` after `ms`. */
-  delay(ms: number): void {
-    this.#setTimer('delay', ms);
+  /** A step waits, `ms` if they are given, else until it calls `proceed` itself: the client may go meanwhile. */
+  wait(ms = 0): void {
+    this.#timers.set('delay', ms);
     this.#start();
   }
 
@@ -156,16 +148,15 @@ export class Exchange implements RequestHandler, AttemptOwner {
     this.#admitted = true;
     this.#admittedTo = destination!.concurrency;
     this.#state = 'trying';
-    this.#setTimer('stream', this.rule!.timeouts.maxStreamMs);
-    if (!this.#bodyEnded) this.#body ??= new RequestBody(engine.limits.retryBodyBytes);
-    if (this.#isRequestWhole()) this.#setTimer('request', this.rule!.timeouts.requestMs);
+    this.#timers.set('stream', this.rule!.timeouts.maxStreamMs);
+    if (this.#isRequestWhole()) this.#timers.set('request', this.rule!.timeouts.requestMs);
     const endpoint = destination!.pick(this.hash, null, engine.nowMs());
     if (endpoint === null) {
-      const port = destination!.port;
-      this.#fail(new MeshError('NO_ENDPOINT', { service: destination!.service.hostname, port }));
+      this.#failWithoutEndpoint();
       return;
     }
     this.#try(endpoint);
+    this.#timers.watchIdle(this.#idleMs());
     this.#start();
   }
 
@@ -191,23 +182,17 @@ export class Exchange implements RequestHandler, AttemptOwner {
     if (this.#body?.attach(outgoing) === true) this.request.resume();
   }
 
-  onUnsent(_attempt: Attempt): void {
+  onUnsent(attempt: Attempt): void {
     this.#body?.detach();
-    if (this.#body?.replayable === false) {
-      this.#attempt?.cancel();
-      this.onTryFailed(
-        this.#attempt!,
-        new MeshError('CONNECTION_LOST', { reason: 'closed while idle' }),
-        'exchange',
-        true,
-      );
-    }
+    if (this.#body?.replayable !== false) return;
+    attempt.cancel();
+    this.onTryFailed(attempt, new MeshError('CONNECTION_LOST', { reason: 'closed while idle' }), 'exchange', true);
   }
 
   onInform(_attempt: Attempt, status: number, headers: Headers): void {
-    this.#active = true;
+    this.#timers.active = true;
     if (status === 100 && this.#informed100) return;
-    if (status === 100) this.#informed100 = true;
+    this.#informed100 ||= status === 100;
     this.request.inform(status, headers);
   }
 
@@ -220,32 +205,16 @@ export class Exchange implements RequestHandler, AttemptOwner {
       return;
     }
     const end = tryEndOf(error, stage, unprocessed);
-    if (!this.uncounted && end !== 'overflow' && !this.#reported) {
-      const failure = end === 'connect-failure' ? 'connect' : end === 'per-try-timeout' ? 'timeout' : 'reset';
-      this.destination!.failed(attempt.endpoint, failure, this.engine.nowMs());
-    }
-    this.#reported = true;
-    const failed = this.#failedTry({
-      end,
-      unprocessed: unprocessed || stage === 'connect',
-      bytesLeft: attempt.bytesLeft,
-    });
+    if (end !== 'overflow') this.#reportFailed(localFailureOf(end));
+    const { bytesLeft } = attempt;
+    const failed = this.#failedTry({ end, unprocessed: unprocessed || stage === 'connect', bytesLeft });
     const verdict = this.#retry(failed);
     if (verdict !== null) this.#fail(error, verdict === 'limit');
   }
 
   #failedTry(what: Partial<FailedTry> & Pick<FailedTry, 'end'>): FailedTry {
-    return {
-      status: 0,
-      grpcStatus: -1,
-      madeByProxy: false,
-      rateLimited: false,
-      bytesLeft: true,
-      unprocessed: false,
-      replayable: this.#body?.replayable ?? true,
-      uncommitted: this.#state === 'trying',
-      ...what,
-    };
+    const replayable = this.#body?.replayable ?? true;
+    return { ...failedTry, replayable, uncommitted: this.#state === 'trying', ...what };
   }
 
   /** Returns null when another try was begun or is planned, otherwise why there is none. */
@@ -272,7 +241,7 @@ export class Exchange implements RequestHandler, AttemptOwner {
     this.#next = next;
     const waitMs = backoffMs(rule!.retry, this.attempts, engine.random);
     if (waitMs < 1) this.#tryNext();
-    else this.#setTimer('backoff', waitMs);
+    else this.#timers.set('backoff', waitMs);
     return null;
   }
 
@@ -283,10 +252,12 @@ export class Exchange implements RequestHandler, AttemptOwner {
     const isFit = !planned.gone && !planned.ejected;
     const endpoint = isFit ? planned : destination!.pick(this.hash, this.#tried, engine.nowMs());
     if (endpoint !== null) this.#try(endpoint);
-    else {
-      const { port } = destination!;
-      this.#fail(new MeshError('NO_ENDPOINT', { service: destination!.service.hostname, port }));
-    }
+    else this.#failWithoutEndpoint();
+  }
+
+  #failWithoutEndpoint(): void {
+    const { service, port } = this.destination!;
+    this.#fail(new MeshError('NO_ENDPOINT', { service: service.hostname, port }));
   }
 
   /** The try that runs counts no more, at its endpoint and in the retry budget. */
@@ -294,7 +265,7 @@ export class Exchange implements RequestHandler, AttemptOwner {
     const attempt = this.#attempt;
     if (attempt === null) return;
     this.#attempt = null;
-    this.#timers?.get('try')?.lift();
+    this.#timers.lift('try');
     this.destination!.end(attempt.endpoint);
     if (this.#retrying) {
       this.#retrying = false;
@@ -309,17 +280,15 @@ export class Exchange implements RequestHandler, AttemptOwner {
 
   /** No answer to pass on: the client is told why, as far as it concerns it. */
   #fail(error: MeshError, isLastOfSeveral = false): void {
-    const { status, body, headers, flag } = failureAnswer(error);
-    const marked: Pairs = this.#everyTryUntouched ? [...headers, ['x-ambient-unprocessed', '1']] : headers;
-    const limitReached = isLastOfSeveral && this.attempts > 1;
-    this.answer(status, marked, body, limitReached ? 'RETRY_LIMIT' : flag, error);
+    const { status, body, headers, flag } = failureAnswer(error, this.#everyTryUntouched);
+    this.answer(status, headers, body, isLastOfSeveral && this.attempts > 1 ? 'RETRY_LIMIT' : flag, error);
   }
 
   // ---- the answer ----
 
   onAnswer(attempt: Attempt, head: ResponseHead, endStream: boolean): void {
     const nowMs = this.engine.nowMs();
-    this.#active = true;
+    this.#timers.active = true;
     this.headAtMs = nowMs;
     const grpcText = this.head.grpc ? head.headers.get('grpc-status') : null;
     const grpcStatus = grpcText === null ? -1 : Number(grpcText);
@@ -332,11 +301,11 @@ export class Exchange implements RequestHandler, AttemptOwner {
     this.#everyTryUntouched = false;
     this.status = head.status;
     this.grpcStatus = grpcStatus;
-    this.#timers?.get('try')?.lift();
+    this.#timers.lift('try');
     this.#body?.forget();
     this.#upgraded = head.status === 101;
     // What lasts as long as its ends like is bounded by the idle time-out alone.
-    if (this.#upgraded) this.#timers?.get('request')?.lift();
+    if (this.#upgraded) this.#timers.lift('request');
     this.#answerEnded = endStream && !this.#upgraded;
     this.request.respond(head, this.responseChanges.merged(), this.#answerEnded);
   }
@@ -348,28 +317,23 @@ export class Exchange implements RequestHandler, AttemptOwner {
       end: 'answer',
       status: head.status,
       grpcStatus,
-      madeByProxy: head.status === 503 && headers.has('x-ambient-unprocessed'),
+      madeByProxy: head.status === 503 && headers.has(unprocessedHeader),
       rateLimited: headers.has('x-envoy-ratelimited'),
     });
     const verdict = this.#retry(failed);
     if (verdict === null) {
-      if (this.#isBodySent()) attempt.discard(head, endStream);
-      else attempt.cancel();
+      attempt.discard(head, endStream, this.#isBodySent());
       return true;
     }
     if (verdict === 'limit' && this.attempts > 1) this.flag = 'RETRY_LIMIT';
     // The place of the try was given back, but its answer is what the client gets.
-    if (this.#attempt === null) this.#resumeTry(attempt);
+    if (this.#attempt === null) this.destination!.begin(attempt.endpoint);
+    this.#attempt = attempt;
     return false;
   }
 
-  #resumeTry(attempt: Attempt): void {
-    this.#attempt = attempt;
-    this.destination!.begin(attempt.endpoint);
-  }
-
   onAnswerData(chunk: Buffer): number {
-    this.#active = true;
+    this.#timers.active = true;
     this.bytesSent += chunk.length;
     this.responseMessages?.count(chunk);
     return this.request.write(chunk);
@@ -403,42 +367,47 @@ export class Exchange implements RequestHandler, AttemptOwner {
     this.destination!.answered(attempt.endpoint, status, this.headAtMs - attempt.startedAtMs, nowMs);
   }
 
+  #reportFailed(failure: LocalFailure): void {
+    const attempt = this.#attempt;
+    if (this.#reported || attempt === null) return;
+    this.#reported = true;
+    if (!this.uncounted) this.destination!.failed(attempt.endpoint, failure, this.engine.nowMs());
+  }
+
   /** Time-outs count from here. What an upgrade sends later is no part of the request. */
   #isRequestWhole(): boolean {
     return this.#isBodySent() || this.head.upgrade !== null;
   }
 
   #isBodySent(): boolean {
-    return this.#bodyEnded || this.#body?.ended === true;
+    return this.#body === null || this.#body.ended;
   }
 
   // ---- told by the client's side ----
 
   onData(chunk: Buffer): number {
     if (this.#state === 'over') return Took.All;
-    this.#active = true;
+    this.#timers.active = true;
     this.bytesReceived += chunk.length;
     this.requestMessages?.count(chunk);
     if (this.mirrors !== null) for (const mirror of this.mirrors) mirror.write(chunk);
-    this.#body ??= new RequestBody(this.engine.limits.retryBodyBytes);
-    return this.#body.onData(chunk);
+    return this.#body?.onData(chunk) ?? Took.All;
   }
 
   onEnd(trailers: Trailers): void {
-    if (this.#state === 'over' || this.#bodyEnded) return;
+    if (this.#state === 'over' || this.#body === null) return;
     // Of an upgrade, what counts comes after the 101.
     if (this.head.upgrade !== null && !this.#upgraded) return;
-    this.#body ??= new RequestBody(this.engine.limits.retryBodyBytes);
     this.#body.onEnd(trailers);
     if (this.mirrors !== null) for (const mirror of this.mirrors) mirror.end(trailers);
     if (this.#upgraded && this.#answerEnded) this.#finish(this.flag, null);
     if (this.#state !== 'trying') return;
-    this.#setTimer('request', this.rule!.timeouts.requestMs);
+    this.#timers.set('request', this.rule!.timeouts.requestMs);
     this.#armTry();
   }
 
   onDrain(): void {
-    this.#active = true;
+    this.#timers.active = true;
     this.#attempt?.outgoing?.resume();
   }
 
@@ -451,7 +420,7 @@ export class Exchange implements RequestHandler, AttemptOwner {
   #start(): void {
     if (this.#started || this.#state === 'over') return;
     this.#started = true;
-    this.engine.deadlines.of(this.#idleMs() / idleLooks).set(this.#idleTimer);
+    this.#timers.watchIdle(this.#idleMs());
     this.request.start(this);
   }
 
@@ -459,7 +428,7 @@ export class Exchange implements RequestHandler, AttemptOwner {
 
   onTimer(kind: TimerKind): void {
     if (this.#state === 'over') return;
-    if (kind === 'idle') this.#lookIdle();
+    if (kind === 'idle') this.#timedOut('IDLE_TIMEOUT', this.#idleMs());
     else if (kind === 'delay') this.proceed();
     else if (kind === 'backoff') this.#tryNext();
     else if (kind === 'request') this.#timedOut('REQUEST_TIMEOUT', this.rule!.timeouts.requestMs);
@@ -475,10 +444,7 @@ export class Exchange implements RequestHandler, AttemptOwner {
       this.#finish(error.flag, error);
       return;
     }
-    const attempt = this.#attempt;
-    if (attempt !== null && !this.#reported && !this.uncounted && code === 'REQUEST_TIMEOUT') {
-      this.destination!.failed(attempt.endpoint, 'timeout', this.engine.nowMs());
-    }
+    if (code === 'REQUEST_TIMEOUT') this.#reportFailed('timeout');
     this.#everyTryUntouched = false;
     this.#cancelAttempt();
     this.#fail(error);
@@ -492,14 +458,6 @@ export class Exchange implements RequestHandler, AttemptOwner {
     this.onTryFailed(attempt, new MeshError('TRY_TIMEOUT', { timeoutMs }), 'exchange', false);
   }
 
-  #lookIdle(): void {
-    const idleMs = this.#idleMs();
-    this.#quietLooks = this.#active ? 0 : this.#quietLooks + 1;
-    this.#active = false;
-    if (this.#quietLooks < idleLooks) this.engine.deadlines.of(idleMs / idleLooks).set(this.#idleTimer);
-    else this.#timedOut('IDLE_TIMEOUT', idleMs);
-  }
-
   #idleMs(): number {
     return this.rule?.timeouts.idleMs || this.engine.limits.streamIdleMs;
   }
@@ -511,19 +469,7 @@ export class Exchange implements RequestHandler, AttemptOwner {
   }
 
   #armTry(): void {
-    this.#setTimer('try', this.#perTryMs());
-  }
-
-  #setTimer(kind: TimerKind, ms: number): void {
-    if (ms <= 0) return;
-    this.#timers ??= new Map();
-    let timer = this.#timers.get(kind);
-    if (timer === undefined) {
-      timer = new ExchangeTimer(this, kind);
-      this.#timers.set(kind, timer);
-    }
-    timer.lift();
-    this.engine.deadlines.of(ms).set(timer);
+    this.#timers.set('try', this.#perTryMs());
   }
 
   // ---- the end ----
@@ -533,8 +479,7 @@ export class Exchange implements RequestHandler, AttemptOwner {
     this.#state = 'over';
     this.flag = flag;
     this.error = error;
-    this.#idleTimer.lift();
-    if (this.#timers !== null) for (const timer of this.#timers.values()) timer.lift();
+    this.#timers.close();
     this.#endTry();
     if (this.#retrying) this.destination!.endRetry();
     this.#retrying = false;

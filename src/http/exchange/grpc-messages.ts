@@ -1,8 +1,8 @@
-// Counts the messages of a gRPC call in one direction: five bytes of prefix, then as many as they say. Skips by
-// subtraction; nothing of a message is looked at.
+// The messages of a gRPC call: five bytes of prefix, then as many as they say.
 
 const prefixBytes = 5;
 
+/** Counts messages in one direction. Skips by subtraction; nothing of a message is looked at. */
 export class GrpcMessages {
   messages = 0;
   #left = 0;

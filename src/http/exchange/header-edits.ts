@@ -32,7 +32,7 @@ export function authorityOf(edits: HeaderEdits): string | null {
   return null;
 }
 
-/** Edits without names that no edit may touch: pseudo-headers and `host`. Returns `edits` itself where none is there. */
+/** Edits without names that no edit may touch: pseudo-headers and `host`. `edits` itself where none is there. */
 export function withoutReserved(edits: HeaderEdits): HeaderEdits {
   const reserved = (name: string): boolean => name.startsWith(':') || name === 'host';
   const bad = edits.remove.some(reserved) || [...edits.set, ...edits.add].some(([name]) => reserved(name));

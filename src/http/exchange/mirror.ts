@@ -6,7 +6,7 @@ import type { Destination } from '../balance/destination.ts';
 import type { Endpoint } from '../balance/endpoint.ts';
 import type { ClientConnection, ComposedRequest, OutgoingRequest, ResponseHandler, Trailers } from '../message.ts';
 import type { EndpointPool, PoolUser } from './endpoint-pool.ts';
-import { ExchangeTimer } from './exchange-timer.ts';
+import { ExchangeTimer } from './exchange-timers.ts';
 
 /** Who makes mirrors. */
 export interface MirrorOwner {

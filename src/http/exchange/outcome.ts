@@ -3,7 +3,8 @@
 import type { ErrorCode, MeshError } from '../../base/errors.ts';
 import type { Flag } from '../../base/flags.ts';
 import { overloadRetryAfterS } from '../resilience/adaptive-concurrency.ts';
-import type { TryEnd } from '../resilience/retry-rules.ts';
+import type { LocalFailure } from '../resilience/outliers.ts';
+import type { FailedTry, TryEnd } from '../resilience/retry-rules.ts';
 
 export interface FailureAnswer {
   readonly status: number;
@@ -12,10 +13,31 @@ export interface FailureAnswer {
   readonly flag: Flag;
 }
 
+/** A try of which nothing is known but that its request has left. */
+export const failedTry: FailedTry = {
+  end: 'reset',
+  status: 0,
+  grpcStatus: -1,
+  madeByProxy: false,
+  rateLimited: false,
+  bytesLeft: true,
+  unprocessed: false,
+  replayable: true,
+  uncommitted: true,
+};
+
 const timeoutBody = 'upstream request timeout';
 
-/** The answer for a failure, with the flag of the access log. */
-export function failureAnswer(error: MeshError): FailureAnswer {
+/** Says to a proxy before us that no application has seen the request: it may send it elsewhere, whatever it is. */
+export const unprocessedHeader = 'x-ambient-unprocessed';
+
+/** The answer for a failure, with the flag of the access log. `untouched`: no application has seen the request. */
+export function failureAnswer(error: MeshError, untouched: boolean): FailureAnswer {
+  const answer = answerFor(error);
+  return untouched ? { ...answer, headers: [...answer.headers, [unprocessedHeader, '1']] } : answer;
+}
+
+function answerFor(error: MeshError): FailureAnswer {
   const { flag } = error;
   switch (error.code) {
     case 'REQUEST_TIMEOUT':
@@ -49,6 +71,11 @@ export function tryEndOf(error: MeshError, stage: 'connect' | 'exchange', unproc
   if (error.code === 'TRY_TIMEOUT') return 'per-try-timeout';
   if (stage === 'connect') return 'connect-failure';
   return unprocessed ? 'refused-stream' : 'reset';
+}
+
+/** How a try that got no answer counts at its endpoint. */
+export function localFailureOf(end: TryEnd): LocalFailure {
+  return end === 'connect-failure' ? 'connect' : end === 'per-try-timeout' ? 'timeout' : 'reset';
 }
 
 /** Errors that came before there was a connection. */

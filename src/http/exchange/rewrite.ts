@@ -20,7 +20,7 @@ export function replacePrefix(path: string, match: PathMatch | null, value: stri
   return joinSegments(value, path.slice(prefix.length));
 }
 
-/** The location of a redirect. `requestPort` is the port that was dialled, which plain HTTP leaves out when it is 80. */
+/** The location of a redirect. `request.port` is the one that was dialled; 80 is left out of plain HTTP. */
 export function locationOf(
   redirect: Redirect,
   request: { readonly scheme: string; readonly authority: string; readonly target: string; readonly port: number },

@@ -1,10 +1,10 @@
-// The steps of a request, in order, each a function of one shape: it looks at the exchange, changes it, and says whether
-// to go on. A step that waits calls `exchange.proceed()` when it is done.
+// The steps of a request, in order, each a function of one shape: it looks at the exchange, changes it, and says
+// whether to go on. A step that waits calls `exchange.proceed()` when it is done.
 //
-//   canonical path → authenticate, authorize → match → delay, abort → CORS → rate limit → redirect, direct → forward
+//   canonical path → authenticate, authorize → match → fault → CORS → rate limit → redirect, direct → forward
 //
-// The order of policy, fault and CORS is Istio's (l7.md §5.2): policy sees the path as it came (normalised), a preflight
-// is subject to policy.
+// The order of policy, fault and CORS is Istio's (l7.md §5.2): policy sees the path as it came (normalised), and a
+// preflight is subject to policy.
 import { MeshError } from '../../base/errors.ts';
 import { abortBody, drawAbort, drawDelayMs } from '../resilience/faults.ts';
 import { rateLimitHeaders } from '../resilience/rate-limits.ts';
@@ -89,7 +89,7 @@ function delayFault(exchange: Exchange): StepOutcome {
   const { fault } = exchange.rule!;
   const delayMs = fault === null ? 0 : drawDelayMs(fault, exchange.engine.random);
   if (delayMs <= 0) return 'next';
-  exchange.delay(delayMs);
+  exchange.wait(delayMs);
   return 'stop';
 }
 
