@@ -13,9 +13,13 @@ import {
 } from '../model/resources.ts';
 import type { SourcePlace } from '../model/types.ts';
 import { isMapping, ObjectReader } from './object-reader.ts';
+import { readDestinationRule } from './read-destination-rule.ts';
+import { readGrpcRoute, readHttpRoute, readReferenceGrant } from './read-gateway-routes.ts';
+import { readRateLimitPolicy, readTrafficPolicy } from './read-own-policies.ts';
 import { readNamespace, readNode, readPod, readServiceAccount, readTemplate } from './read-pods.ts';
 import { readAuthorizationPolicy, readPeerAuthentication } from './read-security.ts';
 import { readEndpointSlice, readService } from './read-services.ts';
+import { readVirtualService } from './read-virtual-service.ts';
 
 export interface ManifestSet {
   readonly resources: readonly Resource[];
@@ -39,6 +43,11 @@ const security = { group: 'security.istio.io', versions: ['v1', 'v1beta1'], isNa
 const core = { group: '', versions: ['v1'], isNamespaced: true } as const;
 const apps = { group: 'apps', versions: ['v1'], isNamespaced: true } as const;
 
+const gateway = { group: 'gateway.networking.k8s.io', versions: ['v1', 'v1beta1'], isNamespaced: true } as const;
+
+const traffic = { group: 'networking.istio.io', versions: ['v1', 'v1beta1', 'v1alpha3'], isNamespaced: true } as const;
+const ours = { group: 'ambient.mesh', versions: ['v1alpha1'], isNamespaced: true } as const;
+
 const kinds: Readonly<Record<ResourceKind, KindEntry>> = {
   Node: { ...core, isNamespaced: false, read: readNode },
   Namespace: { ...core, isNamespaced: false, read: readNamespace },
@@ -53,6 +62,13 @@ const kinds: Readonly<Record<ResourceKind, KindEntry>> = {
   EndpointSlice: { group: 'discovery.k8s.io', versions: ['v1'], isNamespaced: true, read: readEndpointSlice },
   PeerAuthentication: { ...security, read: readPeerAuthentication },
   AuthorizationPolicy: { ...security, read: readAuthorizationPolicy },
+  HTTPRoute: { ...gateway, read: readHttpRoute },
+  GRPCRoute: { ...gateway, read: readGrpcRoute },
+  ReferenceGrant: { ...gateway, read: readReferenceGrant },
+  VirtualService: { ...traffic, read: readVirtualService },
+  DestinationRule: { ...traffic, read: readDestinationRule },
+  RateLimitPolicy: { ...ours, read: readRateLimitPolicy },
+  TrafficPolicy: { ...ours, read: readTrafficPolicy },
 };
 /** Kinds of the security API that exist and are not enforced at L4. */
 const otherSecurityKinds = ['RequestAuthentication'];

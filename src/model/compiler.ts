@@ -3,6 +3,7 @@
 import { compileAuthorization } from './compile-authorization.ts';
 import { compileService, hostnameOf, portsOfSlice, portsOnPod } from './compile-service.ts';
 import { compileWorkload, localityOf, type PodView, templateId } from './compile-workload.ts';
+import type { ObjectStatus } from './conditions.ts';
 import { misspeltMode } from './enrolment.ts';
 import { IssueList } from './issues.ts';
 import { serviceKey } from './mesh-index.ts';
@@ -11,6 +12,8 @@ import { policyKey } from './policy-table.ts';
 import { ResourceStore } from './resource-store.ts';
 import type { EndpointSliceResource, PodPhase, Resource, ResourceKind, ServiceResource } from './resources.ts';
 import { resourceKey } from './resources.ts';
+import { isRouteKind, isRouteResource } from './route-resources.ts';
+import { RouteCompiler } from './routes/route-compiler.ts';
 import type {
   MeshUpdate,
   NamespacedKey,
@@ -47,6 +50,7 @@ export interface PodInfo {
 export class MeshCompiler {
   readonly #options: CompilerOptions;
   readonly #store: ResourceStore;
+  readonly #routes: RouteCompiler;
   readonly #workloads = new OutputTable<Workload>();
   readonly #services = new OutputTable<Service>();
   readonly #policies = new OutputTable<Policy>();
@@ -62,16 +66,26 @@ export class MeshCompiler {
   constructor(options: CompilerOptions) {
     this.#options = options;
     this.#store = new ResourceStore(options);
+    const report = (id: string, issues: readonly ResourceIssue[]): void => this.#setIssues(id, issues);
+    this.#routes = new RouteCompiler({ ...options, report }, this.#store.services);
   }
 
   /** Adds or replaces a resource; takes effect with the next `flush`. */
   upsert(resource: Resource): void {
+    if (isRouteResource(resource)) {
+      this.#routes.upsert(resource);
+      return;
+    }
     this.#store.upsert(resource);
     if (resource.kind === 'Pod' || resource.kind === 'Namespace') this.#checkEnrolment(resource);
   }
 
   /** Removes a resource; one that is not there is ignored. */
   delete(kind: ResourceKind, namespace: string, name: string): void {
+    if (isRouteKind(kind)) {
+      this.#routes.delete(kind, namespace, name);
+      return;
+    }
     this.#store.delete(kind, namespace, name);
     this.#setIssues(resourceKey({ kind, namespace, name }), []);
   }
@@ -82,18 +96,24 @@ export class MeshCompiler {
     for (const id of dirty.authorizations) this.#compileAuthorization(id);
     for (const namespace of dirty.peerNamespaces) this.#compilePeers(namespace);
     if (dirty.peerNamespaces.size > 0) this.#compileStrictPolicy();
-    for (const id of dirty.services) this.#compileService(id);
+    for (const id of dirty.services) {
+      this.#compileService(id);
+      this.#routes.touchService(id);
+    }
     for (const id of dirty.views) this.#compileView(id);
     for (const id of dirty.slices) this.#compileSlice(id);
     const workloads = this.#workloads.take();
     const services = this.#services.take();
     const policies = this.#policies.take();
+    const routes = this.#routes.flush();
     const update = {
       workloads: workloads.changed,
       services: services.changed,
       policies: policies.changed,
       removedAddresses: [...workloads.removed, ...services.removed],
       removedPolicies: policies.removed,
+      routes: routes.changed,
+      removedRoutes: routes.removed,
       complete: false,
     };
     const issues = [...this.#touchedIssues].flatMap((key) => this.#issues.get(key) ?? []);
@@ -107,12 +127,18 @@ export class MeshCompiler {
       workloads: [...this.#workloads.values()],
       services: [...this.#services.values()],
       policies: [...this.#policies.values()],
+      routes: [...this.#routes.tables()],
     };
   }
 
   /** As `mesh`, as an update with `complete: true`. */
   snapshot(): MeshUpdate {
-    return { ...this.mesh(), removedAddresses: [], removedPolicies: [], complete: true };
+    return { ...this.mesh(), removedAddresses: [], removedPolicies: [], removedRoutes: [], complete: true };
+  }
+
+  /** What became of every object that carries conditions. */
+  statuses(): readonly ObjectStatus[] {
+    return [...this.#routes.statuses()];
   }
 
   /** Every finding about the present resources. */

@@ -19,6 +19,7 @@ import type {
   TemplateKind,
   TemplateResource,
 } from './resources.ts';
+import type { RouteResource } from './route-resources.ts';
 import type { SpiffeId } from './types.ts';
 
 /** What has to be compiled again, by the ids of the store. */
@@ -72,7 +73,7 @@ export class ResourceStore {
     return dirty;
   }
 
-  upsert(resource: Resource): void {
+  upsert(resource: Exclude<Resource, RouteResource>): void {
     const id = `${resource.namespace}/${resource.name}`;
     switch (resource.kind) {
       case 'Pod':
@@ -108,7 +109,7 @@ export class ResourceStore {
     }
   }
 
-  delete(kind: ResourceKind, namespace: string, name: string): void {
+  delete(kind: Exclude<ResourceKind, RouteResource['kind']>, namespace: string, name: string): void {
     const id = `${namespace}/${name}`;
     switch (kind) {
       case 'Pod':
