@@ -1,27 +1,29 @@
 // `npm run bench -- l4`: what a pair of proxies costs between two pods on two nodes.
 //
 // Every path stands ready; each metric is then measured path after path, in another order each round, so that a slow
-// hour
-// of the machine hits all of them. Memory is taken before any load.
+// hour of the machine hits all of them. Memory is taken before any load.
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../src/base/errors.ts';
 import { makeCertificates } from './certificates.ts';
-import { holdConnections, type LoadOptions, type LoadResult, probe, runLoad } from './load.ts';
+import { type MemoryPlan, measureMemory } from './l4-memory.ts';
+import { type LoadOptions, type LoadResult, probe, runLoad } from './load.ts';
 import { startAmbient } from './paths/ambient.ts';
+import { type ControlPlane, startControlPlane } from './paths/control-plane.ts';
 import { startDirect } from './paths/direct.ts';
 import { findEnvoy, startEnvoy } from './paths/envoy.ts';
 import { startHaproxy } from './paths/haproxy.ts';
 import { startServer } from './paths/nginx.ts';
 import { type RunningPath, type StartPath, serverPort } from './paths/path.ts';
+import { startZtunnel } from './paths/ztunnel.ts';
 import { eventually, type Service, usageOf } from './processes.ts';
 import { describeMachine, type MetricName, metricNames, type Report, type ReportRow } from './report.ts';
 import { spreadOf } from './statistics.ts';
 import { makeTopology, serverAddress, type Topology } from './topology.ts';
 
 /** What is measured together, in this order. */
-export const metricGroups = ['memory', 'requests', 'latency', 'connections', 'bulk'] as const;
+export const metricGroups = ['memory', 'requests', 'latency', 'connections', 'bulk', 'beside'] as const;
 export type MetricGroup = (typeof metricGroups)[number];
 
 export interface L4Options {
@@ -36,6 +38,8 @@ export interface L4Options {
   readonly say: (line: string) => void;
   /** Node's flags for our own proxies, such as `--cpu-prof`. */
   readonly nodeFlags: readonly string[];
+  /** A real ztunnel's binary; null to do without. */
+  readonly ztunnel: string | null;
 }
 
 interface Durations {
@@ -44,31 +48,40 @@ interface Durations {
   readonly oneConnectionS: number;
   readonly reconnectS: number;
   readonly bulkS: number;
-  readonly settleMs: number;
-  readonly idleConnections: number;
+  readonly besideS: number;
+  readonly memory: MemoryPlan;
 }
 
 const fullDurations: Durations = {
   warmUpS: 2,
-  requestsS: 5,
-  oneConnectionS: 3,
-  reconnectS: 4,
-  bulkS: 4,
-  settleMs: 2_000,
-  idleConnections: 2_000,
+  requestsS: 4,
+  oneConnectionS: 2,
+  reconnectS: 3,
+  bulkS: 3,
+  besideS: 2,
+  memory: { settleMs: 10_000, firstConnections: 500, heldConnections: 9_000, afterMs: 60_000 },
 };
 const quickDurations: Durations = {
   warmUpS: 1,
-  requestsS: 3,
+  requestsS: 2,
   oneConnectionS: 1,
   reconnectS: 2,
   bulkS: 2,
-  settleMs: 1_000,
-  idleConnections: 1_000,
+  besideS: 1,
+  memory: { settleMs: 1_000, firstConnections: 200, heldConnections: 1_000, afterMs: null },
 };
 const readyTimeoutMs = 30_000;
 const gigabyte = 1e9;
-const connectionsOf = { requests: 64, reconnect: 32, bulk: 4 } as const;
+const mebibyte = 2 ** 20;
+const connectionsOf = { requests: 64, reconnect: 32, bulk: 4, beside: 16, besideBulk: 2 } as const;
+/** The bulk streams run this much longer than the requests beside them, at either end. */
+const besideLeadS = 1;
+
+interface Topologies {
+  readonly plain: Topology;
+  readonly mesh: Topology;
+  readonly ztunnel?: Topology;
+}
 
 type Samples = Record<MetricName, number[]> & { errors: number };
 
@@ -88,9 +101,13 @@ export class L4Bench {
   async run(): Promise<Report> {
     const startedAt = new Date().toISOString();
     const paths = await this.#startAll();
-    if (this.#isAsked('memory')) for (const running of paths) await this.#attempt(running, () => this.#memory(running));
+    if (this.#isAsked('memory')) await this.#memory(paths);
     for (const running of this.#alive(paths)) {
       await this.#attempt(running, () => this.#load(running, '/', connectionsOf.requests, this.#durations.warmUpS));
+      // Opening connections is other code than carrying requests: in a fresh proxy most of it is not compiled yet.
+      await this.#attempt(running, () =>
+        this.#load(running, '/', connectionsOf.reconnect, this.#durations.warmUpS, { reconnect: true }),
+      );
     }
     for (let round = 0; round < this.#options.rounds; round++) {
       this.#options.say(`round ${round + 1} of ${this.#options.rounds}`);
@@ -123,14 +140,19 @@ export class L4Bench {
     const client = certificates.get('client');
     const server = certificates.get('server');
     if (client === undefined || server === undefined) return [];
-    const topologies = { plain: makeTopology('bench', 0), mesh: makeTopology('mesh', 1) };
+    const topologies = this.#topologies();
     for (const [name, { server: netns }] of Object.entries(topologies)) {
       const server = startServer(this.#folder(`nginx-${name}`), netns);
       this.#services.push(server);
       await eventually('nginx', readyTimeoutMs, [server], () => probe(netns, `http://${serverAddress}:${serverPort}`));
     }
+    const controlPlane = await startControlPlane({
+      dir: this.#folder('controller'),
+      serverNames: [topologies.mesh, topologies.ztunnel].flatMap((topology) => topology?.controlAddresses ?? []),
+      keep: (service) => this.#services.push(service),
+    });
     const running: RunningPath[] = [];
-    for (const [name, topology, start] of this.#candidates(topologies)) {
+    for (const [name, topology, start] of this.#candidates(topologies, controlPlane)) {
       try {
         say(`starting ${name}`);
         const context = { dir: this.#folder(name), topology, certificates: { client, server } };
@@ -146,14 +168,28 @@ export class L4Bench {
     return running;
   }
 
-  #candidates(topologies: { plain: Topology; mesh: Topology }): [string, Topology, StartPath][] {
-    const { cacheDir, say, only, nodeFlags } = this.#options;
+  /** What captures has a network of its own; the peers that are called by name share one. */
+  #topologies(): Topologies {
+    const { ztunnel } = this.#options;
+    const captured = {
+      mesh: makeTopology('mesh', 1),
+      ...(ztunnel !== null && { ztunnel: makeTopology('ztunnel', 2) }),
+    };
+    return { plain: makeTopology('bench', 0), ...captured };
+  }
+
+  #candidates(topologies: Topologies, controlPlane: ControlPlane): [string, Topology, StartPath][] {
+    const { cacheDir, only, nodeFlags, ztunnel } = this.#options;
+    const keep = (service: Service): void => void this.#services.push(service);
     const all: [string, Topology, StartPath][] = [
       ['direct', topologies.plain, startDirect],
       ['haproxy', topologies.plain, startHaproxy],
       ['envoy-hbone', topologies.plain, (context) => startEnvoy(findEnvoy(cacheDir))(context)],
-      ['ambient', topologies.mesh, startAmbient({ say, nodeFlags, keep: (service) => this.#services.push(service) })],
+      ['ambient', topologies.mesh, startAmbient({ controlPlane, nodeFlags, keep })],
     ];
+    if (ztunnel !== null && topologies.ztunnel !== undefined) {
+      all.splice(3, 0, ['ztunnel', topologies.ztunnel, startZtunnel(ztunnel, controlPlane)]);
+    }
     return all.filter(([name]) => only.length === 0 || only.includes(name));
   }
 
@@ -195,22 +231,25 @@ export class L4Bench {
       ['latency', this.#oneConnection],
       ['connections', this.#reconnect],
       ['bulk', this.#bulk],
+      ['beside', this.#beside],
     ] as const;
     return all.filter(([group]) => this.#isAsked(group)).map(([, measure]) => measure);
   }
 
-  async #memory(running: RunningPath): Promise<void> {
-    if (running.proxies.length === 0) return;
-    const { settleMs, idleConnections } = this.#durations;
-    const samples = this.#samplesOf(running.name);
-    const pids = running.proxies.map(({ pid }) => pid);
-    await delay(settleMs);
-    const rest = usageOf(pids).rssBytes;
-    samples.rssMB.push(rest / running.proxies.length / 1e6);
-    const held = await holdConnections(running.topology.client, `${running.origin}/`, idleConnections);
-    await delay(settleMs);
-    samples.kbPerIdleConnection.push((usageOf(pids).rssBytes - rest) / 1024 / held.count);
-    await held.release();
+  async #memory(paths: readonly RunningPath[]): Promise<void> {
+    const later: Promise<void>[] = [];
+    for (const running of paths.filter(({ proxies }) => proxies.length > 0)) {
+      await this.#attempt(running, async () => {
+        const { held, after } = await measureMemory(running, this.#durations.memory);
+        const take = (found: Partial<Record<MetricName, number>>): void => {
+          const samples = this.#samplesOf(running.name);
+          for (const [metric, value] of Object.entries(found)) samples[metric as MetricName].push(value);
+        };
+        take(held);
+        later.push(this.#attempt(running, async () => take(await after)));
+      });
+    }
+    await Promise.all(later);
   }
 
   async #requests(running: RunningPath): Promise<void> {
@@ -241,7 +280,22 @@ export class L4Bench {
     const samples = this.#samplesOf(running.name);
     const { result, cpuS } = await this.#load(running, '/bulk', connectionsOf.bulk, this.#durations.bulkS);
     samples.bulkGBps.push(result.bytes / gigabyte / result.seconds);
-    if (cpuS !== null) samples.cpuSPerGB.push(cpuS / (result.bytes / gigabyte));
+    if (cpuS === null) return;
+    samples.cpuSPerGB.push(cpuS / (result.bytes / gigabyte));
+    samples.cpuUsPerMiB.push((cpuS * 1e6) / (result.bytes / mebibyte));
+  }
+
+  /** Small requests alone, and at once beside two bulk streams. */
+  async #beside(running: RunningPath): Promise<void> {
+    const samples = this.#samplesOf(running.name);
+    const { besideS } = this.#durations;
+    const alone = await this.#load(running, '/', connectionsOf.beside, besideS);
+    samples.quietP50Ms.push(alone.result.p50Ms);
+    const bulk = this.#load(running, '/bulk', connectionsOf.besideBulk, besideS + 2 * besideLeadS);
+    await delay(besideLeadS * 1_000);
+    const beside = await this.#load(running, '/', connectionsOf.beside, besideS);
+    await bulk;
+    samples.besideBulkP50Ms.push(beside.result.p50Ms);
   }
 
   async #load(

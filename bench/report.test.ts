@@ -76,14 +76,14 @@ describe('renderReport', () => {
       .filter((line) => line.startsWith(`| ${path}`))
       .map((line) => line.split('|')[2]?.trim() ?? '');
 
-  it('shows medians, ratios to the reference, and what was left out', () => {
-    const text = renderReport(report, 'haproxy');
-    assert.deepEqual(cells(text, 'ambient'), ['30,000', '1.50 ×']);
-    assert.deepEqual(cells(text, 'haproxy'), ['20,000', '1.00 ×']);
+  it('shows medians, ratios to each peer, and what was left out', () => {
+    const text = renderReport(report, 'ambient');
+    assert.deepEqual(cells(text, 'ambient'), ['30,000', '–'], 'what it does, what it costs');
+    assert.deepEqual(cells(text, 'haproxy'), ['20,000', '–', '1.50 ×', '–']);
     assert.match(text, /envoy-hbone was left out: no network/);
   });
 
-  it('leaves the ratios out without a reference', () => {
-    assert.deepEqual(cells(renderReport(report, 'nobody'), 'ambient'), ['30,000']);
+  it('leaves the ratios out when the path was not measured', () => {
+    assert.deepEqual(cells(renderReport(report, 'nobody'), 'ambient'), ['30,000', '–']);
   });
 });

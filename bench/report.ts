@@ -4,19 +4,30 @@ import { readable, type Spread } from './statistics.ts';
 
 /** Every metric that a path can have; null where it has none (`direct` has no proxy). Units are in the names. */
 export const metricTable = {
-  rps: { title: 'req/s', more: 'better' },
-  p50Ms: { title: 'p50 ms', more: 'worse' },
-  p99Ms: { title: 'p99 ms', more: 'worse' },
-  oneConnectionRps: { title: 'req/s, 1 conn', more: 'better' },
-  oneConnectionP50Ms: { title: 'p50 ms, 1 conn', more: 'worse' },
-  connectionsPerS: { title: 'new conn/s', more: 'better' },
-  bulkGBps: { title: 'bulk GB/s', more: 'better' },
-  cpuUsPerRequest: { title: 'CPU µs/req', more: 'worse' },
-  cpuUsPerConnection: { title: 'CPU µs/conn', more: 'worse' },
-  cpuSPerGB: { title: 'CPU s/GB', more: 'worse' },
-  rssMB: { title: 'RSS MB', more: 'worse' },
-  kbPerIdleConnection: { title: 'KB/idle conn', more: 'worse' },
-} as const satisfies Record<string, { title: string; more: 'better' | 'worse' }>;
+  rps: { title: 'req/s', table: 'speed' },
+  p50Ms: { title: 'p50 ms', table: 'speed' },
+  p99Ms: { title: 'p99 ms', table: 'speed' },
+  oneConnectionRps: { title: 'req/s, 1 conn', table: 'speed' },
+  oneConnectionP50Ms: { title: 'p50 ms, 1 conn', table: 'speed' },
+  connectionsPerS: { title: 'new conn/s', table: 'speed' },
+  bulkGBps: { title: 'bulk GB/s', table: 'speed' },
+  quietP50Ms: { title: 'p50 ms, 16 conns', table: 'speed' },
+  besideBulkP50Ms: { title: 'beside bulk', table: 'speed' },
+  cpuUsPerRequest: { title: 'CPU µs/req', table: 'cost' },
+  cpuUsPerConnection: { title: 'CPU µs/conn', table: 'cost' },
+  cpuUsPerMiB: { title: 'CPU µs/MiB', table: 'cost' },
+  cpuSPerGB: { title: 'CPU s/GB', table: 'cost' },
+  rssMB: { title: 'RSS MB', table: 'cost' },
+  rssHeldMB: { title: 'RSS held', table: 'cost' },
+  rssAfterMB: { title: 'RSS after', table: 'cost' },
+  kbPerIdleConnection: { title: 'KB/idle conn', table: 'cost' },
+  kbPerIdleEntry: { title: 'KB, entry', table: 'cost' },
+  kbPerIdleExit: { title: 'KB, exit', table: 'cost' },
+} as const satisfies Record<string, { title: string; table: Table }>;
+
+/** How fast, and at what price in CPU time and memory. */
+const tables = ['speed', 'cost'] as const;
+type Table = (typeof tables)[number];
 
 export type MetricName = keyof typeof metricTable;
 export const metricNames = Object.keys(metricTable) as MetricName[];
@@ -57,17 +68,24 @@ export function describeMachine(): Report['machine'] {
 }
 
 /**
- * Two tables: medians, and their ratios to `reference` (the path of that name), with what could not be measured below.
+ * Medians in two tables, then the ratios of `own` (the path of that name) to every other path, and last what could not
+ * be measured.
  */
-export function renderReport(report: Report, reference: string): string {
-  const parts = [headOf(report), renderTable(medianCells(report.rows))];
-  const base = report.rows.find((row) => row.path === reference);
-  if (base !== undefined && report.rows.length > 1) {
-    parts.push(`ratio to ${reference}; for ms, CPU, RSS and KB less is better`);
-    parts.push(renderTable(ratioCells(report.rows, base)));
+export function renderReport(report: Report, own: string): string {
+  const parts = [headOf(report)];
+  for (const table of tables) parts.push(renderTable(medianCells(report.rows, metricsOf(table))));
+  const base = report.rows.find((row) => row.path === own);
+  const others = report.rows.filter((row) => row.path !== own);
+  if (base !== undefined && others.length > 0) {
+    parts.push(`${own} as a ratio to each; for ms, CPU, RSS and KB less is better`);
+    for (const table of tables) parts.push(renderTable(ratioCells(others, base, metricsOf(table))));
   }
   for (const { path, reason } of report.leftOut) parts.push(`${path} was left out: ${reason}`);
   return `${parts.join('\n\n')}\n`;
+}
+
+function metricsOf(table: Table): MetricName[] {
+  return metricNames.filter((name) => metricTable[name].table === table);
 }
 
 /** One line per metric, a column per path, and what is to be reached; for suites of other metrics than `l4`. */
@@ -101,23 +119,23 @@ function headOf(report: Pick<Report, 'name' | 'rounds' | 'machine' | 'node'>): s
   return `${name}, ${rounds} round(s), ${cpus} CPUs (${cpuModel}), Linux ${kernel}, Node ${node}`;
 }
 
-function medianCells(rows: readonly ReportRow[]): string[][] {
-  const head = ['path', ...metricNames.map((name) => metricTable[name].title), 'errors'];
+function medianCells(rows: readonly ReportRow[], names: readonly MetricName[]): string[][] {
+  const head = ['path', ...names.map((name) => metricTable[name].title), 'errors'];
   const body = rows.map((row) => [
     row.path,
-    ...metricNames.map((name) => cell(row.metrics[name]?.median)),
+    ...names.map((name) => cell(row.metrics[name]?.median)),
     String(row.socketErrors),
   ]);
   return [head, ...body];
 }
 
-function ratioCells(rows: readonly ReportRow[], base: ReportRow): string[][] {
-  const head = ['path', ...metricNames.map((name) => metricTable[name].title)];
-  const body = rows.map((row) => [
+function ratioCells(others: readonly ReportRow[], base: ReportRow, names: readonly MetricName[]): string[][] {
+  const head = ['to', ...names.map((name) => metricTable[name].title)];
+  const body = others.map((row) => [
     row.path,
-    ...metricNames.map((name) => {
-      const own = row.metrics[name]?.median;
-      const other = base.metrics[name]?.median;
+    ...names.map((name) => {
+      const own = base.metrics[name]?.median;
+      const other = row.metrics[name]?.median;
       return own === undefined || other === undefined || other === 0 ? '–' : `${(own / other).toFixed(2)} ×`;
     }),
   ]);

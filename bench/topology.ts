@@ -35,6 +35,17 @@ export function makeTopology(prefix: string, index: number): Topology {
   return { ...names, controlAddresses: controlAddresses as [string, string] };
 }
 
+/** Lets the run's own namespace and the topology's pods reach each other too; for one topology of a run. */
+export function routeToPods({ controlAddresses: [a, b] }: Topology): void {
+  command('ip', ['route', 'add', `${clientAddress}/32`, 'via', gatewayOn(a)]);
+  command('ip', ['route', 'add', `${serverAddress}/32`, 'via', gatewayOn(b)]);
+}
+
+/** The node's own address on the control link on which ours is `controlAddress`. */
+export function gatewayOn(controlAddress: string): string {
+  return controlAddress.replace(/1$/, '2');
+}
+
 function addNamespace(name: string): void {
   command('ip', ['netns', 'add', name]);
   ip(name, 'link set lo up');

@@ -53,7 +53,8 @@ function packageFile(name: string, file: string): string {
   return path.join(path.dirname(require.resolve(`${name}/package.json`)), file);
 }
 
-if (import.meta.main) {
+// Also when `run.mjs` imports it, which says so by the arguments.
+if (import.meta.main || process.argv[1] === import.meta.filename) {
   generate(generatedDir);
   process.stderr.write(`ambient: wrote ${path.relative(projectRoot, generatedDir)}\n`);
 }

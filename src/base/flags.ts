@@ -21,6 +21,17 @@ export const flagTable = {
   HALF_CLOSE_TIMEOUT: 'half closed for too long',
   OVERLOAD: 'a limit was reached',
   DRAIN: 'the proxy was shutting down',
+  UNAUTHENTICATED: 'the token was refused (401)',
+  NO_ROUTE: 'routes are attached and none matches (NR)',
+  BACKEND_INVALID: 'the route names no backend that can be used (NC)',
+  UPSTREAM_OVERFLOW: 'a circuit breaker of the destination was open (UO)',
+  UPSTREAM_TIMEOUT: 'the request or its last try took too long (UT)',
+  MAX_STREAM_TIME: 'the stream lasted longer than its route allows (UMSDR)',
+  RETRY_LIMIT: 'the last of the tries failed like those before (URX)',
+  RATE_LIMITED: 'a rate limit was reached (RL)',
+  FAULT_INJECTED: 'the route injects this fault (FI)',
+  REQUEST_INVALID: 'the client broke HTTP (DPE)',
+  RESPONSE_INVALID: 'the destination broke HTTP (UPE)',
   PROXY_ERROR: 'a failure of the proxy or of its peer proxy',
 } as const satisfies Record<string, string>;
 

@@ -54,6 +54,7 @@ export const dump: NodeDump = {
     fromDisk: false,
   },
   capture: { state: 'applied', verifiedAt: '2026-11-21T12:00:01.000Z', reason: null },
+  revocations: [],
   clientAddresses: { setting: 'auto', ipv4: true, ipv6: true, reason: null },
   threads: [{ id: 0, state: 'serving', restarts: 0, connections: 2, tcp: 'raw' }],
   workloads: [

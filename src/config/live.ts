@@ -1,11 +1,11 @@
-// Which fields of a node proxy's configuration change without a restart, and how two configurations differ.
-import type { NodeConfig } from './node.ts';
+// Which fields of a proxy's configuration change without a restart, and how two configurations differ.
+import type { ProxyConfig } from './proxy.ts';
 
 /** Fields that a running proxy takes over, by path; everything below a name counts. */
 const liveFields = ['log.level', 'log.format', 'log.access', 'limits', 'timeouts'] as const;
 
 /** Paths of values (`limits.connectionsMax`) that are not the same, in the order of the configuration. */
-export function changedFields(before: NodeConfig, after: NodeConfig): string[] {
+export function changedFields(before: ProxyConfig, after: ProxyConfig): string[] {
   const changed: string[] = [];
   compare(before, after, '', changed);
   return changed;
@@ -17,7 +17,7 @@ export function isLive(field: string): boolean {
 }
 
 /** `running` with the live fields of `file`. */
-export function withLiveFields(running: NodeConfig, file: NodeConfig): NodeConfig {
+export function withLiveFields<Config extends ProxyConfig>(running: Config, file: Config): Config {
   const { level, format, access } = file.log;
   const log = Object.freeze({ ...running.log, level, format, access });
   return Object.freeze({ ...running, log, limits: file.limits, timeouts: file.timeouts });

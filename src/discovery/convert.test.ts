@@ -13,6 +13,7 @@ import {
   decodeResource,
   type EncodedResource,
   encodePolicy,
+  encodeRevocation,
   encodeService,
   encodeWorkload,
   standInFor,
@@ -254,6 +255,18 @@ test('a policy of which nothing can be read denies its namespace', () => {
   const resource = received(typeUrls.authorization, { name: 'shop/p', version: '1', bytes, aliases: [], scope: null });
   assert.throws(() => decodeResource(typeUrls.authorization, resource), { code: 'RESOURCE_REFUSED' });
   assert.deepEqual(standInFor(resource), closedStandIn('shop', 'p', null));
+});
+
+test('a revocation comes out as it went in, and one with a field that is not known is refused', () => {
+  const identity = 'spiffe://cluster.local/ns/shop/sa/web';
+  const identities = [{ identity, issuedBeforeMs: Date.UTC(2026, 0, 31) }];
+  const revocation = { namespace: 'ambient-system', name: 'stolen', serials: ['7f', '0'], identities };
+  const encoded = encodeRevocation(revocation);
+  assert.deepEqual(decodeResource(typeUrls.revocation, received(typeUrls.revocation, encoded)).value, revocation);
+  const bytes = Uint8Array.from([...encoded.bytes, 0x98, 0x06, 0x01]);
+  assert.throws(() => decodeResource(typeUrls.revocation, received(typeUrls.revocation, { ...encoded, bytes })), {
+    message: 'ambient-system/stolen: field 99 is not known here',
+  });
 });
 
 test('the type inside the Any is the public one', () => {

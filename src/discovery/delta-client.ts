@@ -21,7 +21,7 @@ import {
 import { HeldResources, type HeldVersions } from './held-resources.ts';
 import { type ProxyNode, proxyNodeMessage } from './proxy-node.ts';
 import { type RefusedResource, refusalStatus } from './refusals.ts';
-import { moreSuffix, typeOrder } from './resources.ts';
+import { commonTypes, moreSuffix, typeOrder } from './resources.ts';
 
 export interface DiscoveryClientOptions extends ControllerAccess {
   readonly node: ProxyNode;
@@ -170,7 +170,8 @@ export class DiscoveryClient extends EventEmitter<ClientEvents> {
   #noteComplete(response: DeltaDiscoveryResponse): void {
     if (response.systemVersionInfo.endsWith(moreSuffix)) return;
     this.#completeTypes.add(response.typeUrl);
-    if (this.#state.synced || !typeOrder.every((typeUrl) => this.#completeTypes.has(typeUrl))) return;
+    // What is Ambient's own comes before these, or not at all when the controller is a foreign one.
+    if (this.#state.synced || !commonTypes.every((typeUrl) => this.#completeTypes.has(typeUrl))) return;
     this.#update({ synced: true });
     this.emit('synced');
   }

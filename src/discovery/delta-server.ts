@@ -2,6 +2,7 @@
 // what it lacks, and knows of each what it applied, since when it is behind, and what it refused and why.
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@connectrpc/connect';
 import type { Clock } from '../base/clock.ts';
+import { revocationKey } from '../model/revocation.ts';
 import type { MeshUpdate } from '../model/types.ts';
 import type { ProxyView } from '../model/views.ts';
 import {
@@ -15,6 +16,7 @@ import { ResourceTable } from './resource-table.ts';
 import {
   type EncodedResource,
   encodePolicy,
+  encodeRevocation,
   encodeService,
   encodeWorkload,
   type TypeUrl,
@@ -58,9 +60,11 @@ export class DiscoveryServer {
   readonly #options: DiscoveryServerOptions;
   readonly #addresses = new ResourceTable();
   readonly #policies = new ResourceTable();
+  readonly #revocations = new ResourceTable();
   readonly #tables: ReadonlyMap<TypeUrl, ResourceTable> = new Map([
     [typeUrls.address, this.#addresses],
     [typeUrls.authorization, this.#policies],
+    [typeUrls.revocation, this.#revocations],
   ]);
   readonly #streams = new Set<ProxyStream>();
   readonly #known = new Map<string, Known>();
@@ -78,11 +82,13 @@ export class DiscoveryServer {
     const put = (table: ResourceTable, resource: EncodedResource): void => {
       hasChanged = table.upsert(resource) || hasChanged;
     };
+    for (const revocation of update.revocations ?? []) put(this.#revocations, encodeRevocation(revocation));
     for (const policy of update.policies) put(this.#policies, encodePolicy(policy));
     for (const service of update.services) put(this.#addresses, encodeService(service));
     for (const workload of update.workloads) put(this.#addresses, encodeWorkload(workload));
     for (const name of update.removedAddresses) hasChanged = this.#addresses.remove(name) || hasChanged;
     for (const name of update.removedPolicies) hasChanged = this.#policies.remove(name) || hasChanged;
+    for (const name of update.removedRevocations ?? []) hasChanged = this.#revocations.remove(name) || hasChanged;
     if (hasChanged || update.complete) this.#schedulePush();
   }
 
@@ -180,6 +186,9 @@ export class DiscoveryServer {
     const policies = new Set(update.policies.map((policy) => `${policy.namespace}/${policy.name}`));
     for (const name of [...this.#addresses.names()]) if (!addresses.has(name)) this.#addresses.remove(name);
     for (const name of [...this.#policies.names()]) if (!policies.has(name)) this.#policies.remove(name);
+    if (update.revocations === undefined) return;
+    const revocations = new Set(update.revocations.map(revocationKey));
+    for (const name of [...this.#revocations.names()]) if (!revocations.has(name)) this.#revocations.remove(name);
   }
 
   #schedulePush(): void {

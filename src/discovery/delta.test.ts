@@ -143,9 +143,8 @@ function follow(context: TestContext, fixture: Fixture, options: Partial<Discove
   const nextChange = async (): Promise<MeshUpdate> => {
     for (;;) {
       const update = await next();
-      const { workloads, services, policies, removedAddresses, removedPolicies } = update;
-      if ([workloads, services, policies, removedAddresses, removedPolicies].some((list) => list.length > 0))
-        return update;
+      const { complete: _, ...lists } = update;
+      if (Object.values(lists).some((list) => list.length > 0)) return update;
     }
   };
   return { client, synced, next, nextChange, refusals };
@@ -179,6 +178,7 @@ test('the whole mesh arrives, policies first, and the proxy shows in step', time
   fixture.discovery().update(change({ workloads: [workload('web')], services: [shop], policies: [policy('deny')] }));
   const { client, synced, next } = follow(context, fixture);
   client.start();
+  assert.deepEqual((await next()).revocations, [], 'what was revoked comes before all');
   const first = await next();
   assert.deepEqual([first.policies.length, first.workloads.length], [1, 0], 'policies come first');
   const second = await next();
@@ -195,6 +195,7 @@ test('the whole mesh arrives, policies first, and the proxy shows in step', time
   assert.deepEqual(
     view?.types.map((type) => [type.type, type.refused.length]),
     [
+      ['ambient.mesh.v1alpha1.CertificateRevocation', 0],
       ['istio.security.Authorization', 0],
       ['istio.workload.Address', 0],
     ],
@@ -313,7 +314,7 @@ test('after a restart of the controller only differences and removals are sent',
   assert.deepEqual(update.workloads, [changed]);
   assert.deepEqual(update.removedAddresses, [many[0]?.uid]);
   await until(() => fixture.discovery().proxies()[0]?.inStep === true, 'in step');
-  assert.deepEqual(fixture.pushes, [0, 2]);
+  assert.deepEqual(fixture.pushes, [0, 0, 2]);
 });
 
 test('a restarted proxy that held everything on disk gets nothing again', timeout, async (context) => {
@@ -328,7 +329,7 @@ test('a restarted proxy that held everything on disk gets nothing again', timeou
   const second = follow(context, fixture, { held });
   second.client.start();
   await second.synced;
-  assert.deepEqual(fixture.pushes, [0, 0]);
+  assert.deepEqual(fixture.pushes, [0, 0, 0]);
 });
 
 test(
@@ -342,7 +343,7 @@ test(
     refusals.push({ resource: 'shop/p', reason: 'too many rules' });
     fixture.discovery().update(change({ policies: [policy('p'), policy('q')] }));
     await nextChange();
-    const refused = () => fixture.discovery().proxies()[0]?.types[0]?.refused ?? [];
+    const refused = () => fixture.discovery().proxies()[0]?.types[1]?.refused ?? [];
     await until(() => refused().length > 0, 'the refusal shows');
     assert.deepEqual(refused(), [{ resource: 'shop/p', reason: 'too many rules' }]);
     const [view] = fixture.discovery().proxies();
@@ -353,6 +354,31 @@ test(
     await nextChange();
     await until(() => fixture.discovery().proxies()[0]?.inStep === true, 'in step');
     assert.deepEqual(refused(), []);
+  },
+);
+
+test(
+  'revocations come before all else, and one that cannot be read leaves the earlier one',
+  timeout,
+  async (context) => {
+    const fixture = await serve(context);
+    const { client, synced, nextChange } = follow(context, fixture);
+    const stolen = { namespace: 'ambient-system', name: 'stolen', serials: ['7f'], identities: [] };
+    fixture.discovery().update(change({ workloads: [workload('a')], revocations: [stolen] }));
+    client.start();
+    assert.deepEqual((await nextChange()).revocations, [stolen]);
+    assert.equal((await nextChange()).workloads.length, 1);
+    await synced;
+    const applied = client.heldVersions()[typeUrls.revocation];
+    assert.deepEqual(Object.keys(applied ?? {}), ['ambient-system/stolen']);
+    fixture.discovery().update(change({ revocations: [{ ...stolen, serials: ['not one'] }] }));
+    const refused = () => fixture.discovery().proxies()[0]?.types[0]?.refused ?? [];
+    await until(() => refused().length > 0, 'the refusal shows');
+    assert.equal(refused()[0]?.resource, 'ambient-system/stolen');
+    assert.deepEqual(client.heldVersions()[typeUrls.revocation], applied);
+    fixture.discovery().update(change({ removedRevocations: ['ambient-system/stolen'] }));
+    assert.deepEqual((await nextChange()).removedRevocations, ['ambient-system/stolen']);
+    await until(() => fixture.discovery().proxies()[0]?.inStep === true, 'in step');
   },
 );
 
@@ -369,7 +395,7 @@ test('a mesh of 5,000 workloads comes in pages, and is complete only with the la
   client.start();
   await synced;
   assert.equal(seen, 5_000);
-  assert.deepEqual(fixture.pushes, [0, 2_000, 2_000, 1_000]);
+  assert.deepEqual(fixture.pushes, [0, 0, 2_000, 2_000, 1_000]);
 });
 
 test(

@@ -1,7 +1,7 @@
 // What a proxy holds, by type and name with versions: turns a response into a change of the mesh, and remembers of it
 // what was applied, so that the next stream can begin with differences only.
 import { messageOf } from '../base/errors.ts';
-import type { MeshUpdate, Policy, Service, Workload } from '../model/types.ts';
+import type { MeshUpdate, Policy, Revocation, Service, Workload } from '../model/types.ts';
 import type { DeltaDiscoveryResponse, Resource } from './generated/ads_pb.ts';
 import type { RefusedResource } from './refusals.ts';
 import { decodeResource, standInFor, typeUrls } from './resources.ts';
@@ -22,7 +22,8 @@ export class HeldResources {
 
   /**
    * The change that `response` makes, and what of it could not be read. A policy that could not be read and that we
-   * hold no earlier version of is in the change as a stand-in that denies: unknown never widens access.
+   * hold no earlier version of is in the change as a stand-in that denies: unknown never widens access. Of a revocation
+   * the earlier version stays in force.
    */
   decode(response: DeltaDiscoveryResponse): {
     readonly update: MeshUpdate;
@@ -31,14 +32,17 @@ export class HeldResources {
     const workloads: Workload[] = [];
     const services: Service[] = [];
     const policies: Policy[] = [];
+    const revocations: Revocation[] = [];
     const refused: RefusedResource[] = [];
-    const isPolicies = response.typeUrl === typeUrls.authorization;
+    const { typeUrl, removedResources } = response;
+    const isPolicies = typeUrl === typeUrls.authorization;
     for (const resource of response.resources) {
       try {
         const decoded = decodeResource(response.typeUrl, resource);
         if (decoded.kind === 'workload') workloads.push(decoded.value);
         else if (decoded.kind === 'service') services.push(decoded.value);
-        else policies.push(decoded.value);
+        else if (decoded.kind === 'policy') policies.push(decoded.value);
+        else revocations.push(decoded.value);
       } catch (error) {
         refused.push({ resource: resource.name, reason: messageOf(error) });
         if (isPolicies && this.#needsStandIn(resource)) policies.push(standInFor(resource));
@@ -48,8 +52,10 @@ export class HeldResources {
       workloads,
       services,
       policies,
-      removedAddresses: isPolicies ? [] : response.removedResources,
-      removedPolicies: isPolicies ? response.removedResources : [],
+      removedAddresses: typeUrl === typeUrls.address ? removedResources : [],
+      removedPolicies: isPolicies ? removedResources : [],
+      revocations,
+      removedRevocations: typeUrl === typeUrls.revocation ? removedResources : [],
       complete: false,
     };
     return { update, refused };

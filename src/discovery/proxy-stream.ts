@@ -12,7 +12,7 @@ import {
 } from './generated/ads_pb.ts';
 import type { ProxyNode } from './proxy-node.ts';
 import type { ResourceTable } from './resource-table.ts';
-import { type EncodedResource, moreSuffix, type TypeUrl, typeOrder, typeUrls } from './resources.ts';
+import { commonTypes, type EncodedResource, moreSuffix, type TypeUrl, typeOrder, typeUrls } from './resources.ts';
 import { type Page, Subscription } from './subscription.ts';
 
 export interface StreamObserver {
@@ -98,16 +98,16 @@ export class ProxyStream {
     return this.#end === 'tooFarBehind';
   }
 
-  /** It follows every type and has had all of each once. */
+  /** It follows every type that it must, and has had all of each that it follows once. */
   get isReady(): boolean {
-    return typeOrder.every((typeUrl) => this.#subscriptions.get(typeUrl)?.hasAnswered === true);
+    return this.#followed().every((typeUrl) => this.#subscriptions.get(typeUrl)?.hasAnswered === true);
   }
 
   /**
    * Since when something is not applied; null when in step. A type not yet asked for counts from the stream's begin.
    */
   get behindSinceMs(): number | null {
-    const since = typeOrder.map((typeUrl) => {
+    const since = this.#followed().map((typeUrl) => {
       const subscription = this.#subscriptions.get(typeUrl);
       return subscription === undefined ? this.#connectedMs : subscription.behindSinceMs;
     });
@@ -119,15 +119,22 @@ export class ProxyStream {
     return [...this.#subscriptions.values()].map((subscription) => subscription.view());
   }
 
+  #followed(): TypeUrl[] {
+    return typeOrder.filter((typeUrl) => commonTypes.includes(typeUrl) || this.#subscriptions.has(typeUrl));
+  }
+
   #pick(): DeltaDiscoveryResponse | null {
+    const revocations = this.#subscriptions.get(typeUrls.revocation);
     const policies = this.#subscriptions.get(typeUrls.authorization);
     const addresses = this.#subscriptions.get(typeUrls.address);
-    for (const subscription of [policies, addresses]) {
+    for (const subscription of [revocations, policies, addresses]) {
       if (subscription?.catchUp() === false) {
         this.#end = 'tooFarBehind';
         return null;
       }
     }
+    const revocationPage = revocations?.nextPage(false) ?? null;
+    if (revocations !== undefined && revocationPage !== null) return this.#send(revocations, revocationPage);
     const policyPage = policies?.nextPage(addresses?.hasWork !== false) ?? null;
     if (policies !== undefined && policyPage !== null) return this.#send(policies, policyPage);
     if (addresses === undefined || policies?.hasUrgent === true) return null;

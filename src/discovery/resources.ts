@@ -3,21 +3,31 @@
 import { createHash } from 'node:crypto';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { isMeshError, MeshError, messageOf } from '../base/errors.ts';
-import type { Policy, Service, Workload } from '../model/types.ts';
+import { revocationKey } from '../model/revocation.ts';
+import type { Policy, Revocation, Service, Workload } from '../model/types.ts';
 import { serviceMessage, serviceOf, workloadMessage, workloadOf } from './convert-address.ts';
 import { closedStandIn, policyMessage, policyOf } from './convert-policy.ts';
+import { revocationMessage, revocationOf } from './convert-revocation.ts';
 import type { Resource } from './generated/ads_pb.ts';
 import { type Authorization, AuthorizationSchema } from './generated/authorization_pb.ts';
+import { CertificateRevocationSchema } from './generated/revocation_pb.ts';
 import { AddressSchema } from './generated/workload_pb.ts';
 
 export const typeUrls = {
   address: 'type.googleapis.com/istio.workload.Address',
   authorization: 'type.googleapis.com/istio.security.Authorization',
+  revocation: 'type.googleapis.com/ambient.mesh.v1alpha1.CertificateRevocation',
 } as const;
 export type TypeUrl = (typeof typeUrls)[keyof typeof typeUrls];
 
-/** Policies go before the workloads that name them: a proxy never knows of a policy that it has not got. */
-export const typeOrder: readonly TypeUrl[] = [typeUrls.authorization, typeUrls.address];
+/**
+ * Revocations go before all else, since nothing waits for them; policies before the workloads that name them: a proxy
+ * never knows of a policy that it has not got.
+ */
+export const typeOrder: readonly TypeUrl[] = [typeUrls.revocation, typeUrls.authorization, typeUrls.address];
+
+/** What every proxy follows and every controller serves; the others are Ambient's own. */
+export const commonTypes: readonly TypeUrl[] = [typeUrls.authorization, typeUrls.address];
 
 /**
  * Ends the system version of a response that has another one of the same change behind it. Foreign proxies ignore it.
@@ -38,7 +48,8 @@ export interface EncodedResource {
 export type DecodedResource =
   | { readonly kind: 'workload'; readonly value: Workload }
   | { readonly kind: 'service'; readonly value: Service }
-  | { readonly kind: 'policy'; readonly value: Policy };
+  | { readonly kind: 'policy'; readonly value: Policy }
+  | { readonly kind: 'revocation'; readonly value: Revocation };
 
 /** The resource of a workload, named by its uid. Throws RESOURCE_REFUSED. */
 export function encodeWorkload(workload: Workload): EncodedResource {
@@ -64,6 +75,12 @@ export function encodePolicy(policy: Policy): EncodedResource {
   );
 }
 
+/** The resource of a revocation, named `NAMESPACE/NAME`. */
+export function encodeRevocation(revocation: Revocation): EncodedResource {
+  const bytes = toBinary(CertificateRevocationSchema, revocationMessage(revocation));
+  return encoded(revocationKey(revocation), bytes, []);
+}
+
 /**
  * Decodes what a response of type `typeUrl` carries under `resource.name`. Throws RESOURCE_REFUSED, naming the
  * resource.
@@ -73,7 +90,7 @@ export function decodeResource(typeUrl: string, resource: Resource): DecodedReso
     if (resource.resource?.typeUrl !== typeUrl)
       throw new MeshError('RESOURCE_REFUSED', misnamed(resource, 'another type'));
     const bytes = resource.resource.value;
-    const decoded = typeUrl === typeUrls.authorization ? decodePolicy(bytes) : decodeAddress(bytes);
+    const decoded = decode(typeUrl, bytes);
     if (nameOf(decoded) !== resource.name) throw new MeshError('RESOURCE_REFUSED', misnamed(resource, nameOf(decoded)));
     return decoded;
   } catch (error) {
@@ -103,6 +120,19 @@ export function nameOf(decoded: DecodedResource): string {
       return `${decoded.value.namespace}/${decoded.value.hostname}`;
     case 'policy':
       return `${decoded.value.namespace}/${decoded.value.name}`;
+    case 'revocation':
+      return revocationKey(decoded.value);
+  }
+}
+
+function decode(typeUrl: string, bytes: Uint8Array): DecodedResource {
+  switch (typeUrl) {
+    case typeUrls.authorization:
+      return { kind: 'policy', value: policyOf(fromBinary(AuthorizationSchema, bytes)) };
+    case typeUrls.revocation:
+      return { kind: 'revocation', value: revocationOf(fromBinary(CertificateRevocationSchema, bytes)) };
+    default:
+      return decodeAddress(bytes);
   }
 }
 
@@ -111,10 +141,6 @@ function decodeAddress(bytes: Uint8Array): DecodedResource {
   if (type.case === 'workload') return { kind: 'workload', value: workloadOf(type.value) };
   if (type.case === 'service') return { kind: 'service', value: serviceOf(type.value) };
   throw new MeshError('RESOURCE_REFUSED', { resource: 'an address', reason: 'it is neither workload nor service' });
-}
-
-function decodePolicy(bytes: Uint8Array): DecodedResource {
-  return { kind: 'policy', value: policyOf(fromBinary(AuthorizationSchema, bytes)) };
 }
 
 function misnamed(resource: Resource, found: string): { resource: string; reason: string } {

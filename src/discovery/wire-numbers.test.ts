@@ -10,6 +10,7 @@ import {
   StringMatchSchema,
 } from './generated/authorization_pb.ts';
 import { IstioCertificateRequestSchema, IstioCertificateResponseSchema } from './generated/certificate_pb.ts';
+import { CertificateRevocationSchema, RevokedIdentitySchema } from './generated/revocation_pb.ts';
 import {
   AddressSchema,
   GatewayAddressSchema,
@@ -21,6 +22,12 @@ import {
 } from './generated/workload_pb.ts';
 
 const messages: readonly (readonly [DescMessage, string, Readonly<Record<string, number>>])[] = [
+  [
+    CertificateRevocationSchema,
+    'ambient.mesh.v1alpha1.CertificateRevocation',
+    { namespace: 1, name: 2, serials: 3, identities: 4 },
+  ],
+  [RevokedIdentitySchema, 'ambient.mesh.v1alpha1.RevokedIdentity', { identity: 1, issued_before_ms: 2 }],
   [AddressSchema, 'istio.workload.Address', { workload: 1, service: 2 }],
   [
     WorkloadSchema,

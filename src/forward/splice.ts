@@ -3,7 +3,7 @@
 //
 //   source ──onData──▶ Half ──write──▶ destination          bytesSent
 //   source ◀──write── Half ◀──onData── destination          bytesReceived
-import { MeshError } from '../base/errors.ts';
+import { isMeshError, MeshError } from '../base/errors.ts';
 import type { ByteStream, ByteStreamHandler } from '../io/byte-stream.ts';
 import type { Sweep, Swept } from './sweep.ts';
 
@@ -160,6 +160,8 @@ class Half implements ByteStreamHandler {
 }
 
 function closingError(half: Half, error: Error | null, wasReset: boolean): MeshError {
+  // The tunnel knows better who ended it and why.
+  if (isMeshError(error) && error.code === 'CERTIFICATE_REVOKED') return error;
   if (wasReset) return new MeshError(half.resetCode, {}, { cause: error });
   return MeshError.from(error);
 }

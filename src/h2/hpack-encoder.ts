@@ -1,6 +1,12 @@
 // HPACK encoding (RFC 7541) without a dynamic table: what the static table has is indexed, the rest are literals that
 // are not to be indexed. The caller's order is kept.
-import { staticEntries, staticNames } from './hpack-static.ts';
+import { staticNames } from './hpack-static.ts';
+
+/** Up to here it is cheaper to copy character by character than to call into Node. */
+const shortLength = 24;
+
+/** A size update to 0 (RFC 7541 §6.3). */
+const noTable = Buffer.from([0x20]);
 
 /** The encoder of one connection. */
 export class HpackEncoder {
@@ -13,24 +19,31 @@ export class HpackEncoder {
     this.#sizeUpdateDue = true;
   }
 
+  /** `block` of `encodeBlock` as it may go out on this connection: behind the size update that is due, if one is. */
+  prefixed(block: Buffer): Buffer {
+    if (!this.#sizeUpdateDue) return block;
+    this.#sizeUpdateDue = false;
+    return Buffer.concat([noTable, block]);
+  }
+
   /** Returns the block of `[name, value, …]`; a view that is valid until the next call. Names are in lower case. */
   encode(headers: readonly string[]): Buffer {
     this.#at = 0;
     this.#reserve(16);
-    if (this.#sizeUpdateDue) this.#scratch[this.#at++] = 0x20;
+    if (this.#sizeUpdateDue) this.#scratch[this.#at++] = noTable[0]!;
     this.#sizeUpdateDue = false;
     for (let i = 0; i + 1 < headers.length; i += 2) {
       const name = headers[i]!;
       const value = headers[i + 1]!;
       this.#reserve(name.length + value.length + 24);
-      const whole = staticEntries.get(`${name}\0${value}`);
+      const known = staticNames.get(name);
+      const whole = known?.byValue.get(value);
       if (whole !== undefined) {
         this.#integer(0x80, 7, whole);
         continue;
       }
-      const index = staticNames.get(name) ?? 0;
-      this.#integer(0x00, 4, index);
-      if (index === 0) this.#string(name);
+      this.#integer(0x00, 4, known?.index ?? 0);
+      if (known === undefined) this.#string(name);
       this.#string(value);
     }
     return this.#scratch.subarray(0, this.#at);
@@ -44,8 +57,10 @@ export class HpackEncoder {
   }
 
   #string(text: string): void {
-    this.#integer(0x00, 7, text.length);
-    this.#at += this.#scratch.write(text, this.#at, 'latin1');
+    const { length } = text;
+    this.#integer(0x00, 7, length);
+    if (length > shortLength) this.#at += this.#scratch.write(text, this.#at, 'latin1');
+    else for (let i = 0; i < length; i++) this.#scratch[this.#at++] = text.charCodeAt(i);
   }
 
   #integer(pattern: number, prefixBits: number, value: number): void {
@@ -59,4 +74,11 @@ export class HpackEncoder {
     for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) this.#scratch[this.#at++] = (rest % 0x80) | 0x80;
     this.#scratch[this.#at++] = rest;
   }
+}
+
+const shared = new HpackEncoder();
+
+/** Returns the block of `[name, value, …]`, bound to no connection; memory of its own. Names are in lower case. */
+export function encodeBlock(headers: readonly string[]): Buffer {
+  return Buffer.from(shared.encode(headers));
 }

@@ -122,6 +122,7 @@ export class SessionFrames implements FrameSink {
     if (!stream.headersReceived && headerOf(headers, ':status').startsWith('1')) {
       this.#count('empty');
       if (endStream) this.#streamError(stream, ErrorCode.ProtocolError, '1xx with END_STREAM');
+      else stream.events.onInform?.(stream, headers);
       return;
     }
     stream.headersReceived = true;
@@ -220,6 +221,7 @@ export class SessionFrames implements FrameSink {
     if (overflowed) {
       stream.respond([':status', '431'], true);
       stream.abort(ErrorCode.NoError);
+      this.#core.events.onHeadersTooLong?.(headers);
       return;
     }
     if (headerOf(headers, ':method') !== 'CONNECT') stream.contentLeft = contentLengthOf(headers);

@@ -3,12 +3,14 @@ import type { MeshError } from '../base/errors.ts';
 import type { ByteStream } from '../io/byte-stream.ts';
 import { type FloodKind, type FloodRate, floodRates } from './flood.ts';
 import type { ReceiveBudget } from './receive-budget.ts';
-import type { LocalSettings } from './settings.ts';
+import { defaultLocalSettings, type LocalSettings } from './settings.ts';
 import type { H2Stream } from './stream.ts';
 
 export interface SessionEvents {
   /** Server role: a request with well-formed headers. The owner sets `stream.events` and answers with `respond`. */
   onStream(stream: H2Stream, headers: readonly string[], endStream: boolean): void;
+  /** Server role: a request whose header list is over the limit was answered with 431; `headers` is its beginning. */
+  onHeadersTooLong?(headers: readonly string[]): void;
   /** The peer's first SETTINGS are in. */
   onReady(): void;
   /** A stream ended, or the peer allows more of them. */
@@ -71,3 +73,10 @@ export const defaultPingIntervalMs = 10_000;
 export const defaultPingTimeoutMs = 20_000;
 export const defaultStreamsLimit = 100;
 export const defaultStreamWindowMaxBytes = 4 * 1024 * 1024;
+
+/** Returns the stream window to begin with, where one is asked for: never larger than it may become. */
+export function startWindow({ settings, streamWindowMaxBytes }: SessionOptions): Partial<LocalSettings> {
+  if (streamWindowMaxBytes === undefined) return {};
+  const { streamWindowBytes } = { ...defaultLocalSettings, ...settings };
+  return { streamWindowBytes: Math.min(streamWindowBytes, streamWindowMaxBytes) };
+}

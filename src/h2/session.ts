@@ -3,7 +3,7 @@
 //
 //   transport ──▶ FrameParser ──▶ SessionFrames ──▶ H2Stream ──▶ handler
 //   transport ◀── Outbox ◀── frame-writer ◀── H2Session ◀── H2Stream ◀── handler
-import { MeshError } from '../base/errors.ts';
+import { isMeshError, MeshError } from '../base/errors.ts';
 import { type ByteStream, Took } from '../io/byte-stream.ts';
 import type { OutQueue } from '../io/out-queue.ts';
 import { clientPreface, defaultWindowBytes, ErrorCode, errorName, largestStreamId } from './constants.ts';
@@ -34,6 +34,7 @@ import {
   type SessionEvents,
   type SessionLimits,
   type SessionOptions,
+  startWindow,
 } from './session-options.ts';
 import {
   defaultLocalSettings,
@@ -42,7 +43,7 @@ import {
   type LocalSettings,
   type PeerSettings,
 } from './settings.ts';
-import { H2Stream, type StreamEvents, type StreamHost } from './stream.ts';
+import { H2Stream, noStreamEvents, type StreamEvents, type StreamHost } from './stream.ts';
 import { WindowTuner } from './window-tuner.ts';
 
 const pingOpaque = Buffer.from('ambient\0', 'latin1');
@@ -98,7 +99,7 @@ export class H2Session implements StreamHost, SessionCore {
     this.events = options.events;
     this.settings = { ...defaultLocalSettings, ...options.settings, ...startWindow(options) };
     this.limits = { ...defaultSessionLimits, ...options.limits };
-    this.nowMs = options.nowMs ?? monotonicMs;
+    this.nowMs = options.nowMs ?? (() => performance.now());
     this.budget = options.budget ?? threadBudget;
     this.#tuner = new WindowTuner({
       startBytes: this.settings.streamWindowBytes,
@@ -130,7 +131,6 @@ export class H2Session implements StreamHost, SessionCore {
     });
   }
 
-  /** Streams that are open on the wire. */
   get streamCount(): number {
     return this.streams.size;
   }
@@ -179,12 +179,15 @@ export class H2Session implements StreamHost, SessionCore {
 
   /** Client role: opens a stream with `headers`; null when none can be opened now. */
   open(headers: readonly string[], endStream: boolean, events: StreamEvents): H2Stream | null {
-    if (!this.client || !this.canOpen) return null;
-    const id = this.nextStreamId;
-    this.nextStreamId += 2;
-    const stream = this.#newStream(id, events);
-    stream.respond(headers, endStream);
-    if (this.nextStreamId > largestStreamId) this.#retire();
+    const stream = this.#nextStream(events);
+    stream?.respond(headers, endStream);
+    return stream;
+  }
+
+  /** Like `open`, with a block of `encodeBlock`: it is the same on every session, so it can be sent again. */
+  openBlock(block: Buffer, endStream: boolean, events: StreamEvents): H2Stream | null {
+    const stream = this.#nextStream(events);
+    stream?.request(block, endStream);
     return stream;
   }
 
@@ -197,17 +200,15 @@ export class H2Session implements StreamHost, SessionCore {
     this.#draining = true;
     writeGoaway(this.out, this.client ? 0 : largestStreamId, ErrorCode.NoError);
     this.#outbox.touched();
-    if (this.client) {
-      this.#endIfIdle();
-      return;
-    }
-    writePing(this.out, drainOpaque, false);
-    this.#drainTimer = setTimeout(() => this.#drainNoticed(), drainNoticeMs);
+    if (!this.client) {
+      writePing(this.out, drainOpaque, false);
+      this.#drainTimer = setTimeout(() => this.#drainNoticed(), drainNoticeMs);
+    } else this.#endIfIdle();
   }
 
-  /** Ends the session now, with GOAWAY(NO_ERROR); streams that still run are lost, for `reason`. */
-  close(reason = 'closed'): void {
-    this.#end(ErrorCode.NoError, this.streams.size === 0 ? null : this.#lost(reason));
+  /** Ends the session now, with GOAWAY(`code`); streams that still run are lost, for `reason` or with that error. */
+  close(reason: MeshError | string = 'closed', code: number = ErrorCode.NoError): void {
+    this.#end(code, this.streams.size === 0 ? null : this.#lost(reason));
   }
 
   /** Ends the session without a word. */
@@ -250,8 +251,12 @@ export class H2Session implements StreamHost, SessionCore {
   }
 
   sendHeaders(stream: H2Stream, headers: readonly string[], endStream: boolean): void {
-    const block = this.#encoder.encode(headers);
-    writeHeaders(this.#outbox.queue, stream.id, block, endStream, this.peerSettings.maxFrameBytes);
+    this.sendBlock(stream, this.#encoder.encode(headers), endStream);
+  }
+
+  sendBlock(stream: H2Stream, block: Buffer, endStream: boolean): void {
+    const whole = this.#encoder.prefixed(block);
+    writeHeaders(this.#outbox.queue, stream.id, whole, endStream, this.peerSettings.maxFrameBytes);
     this.#outbox.touched();
   }
 
@@ -291,7 +296,7 @@ export class H2Session implements StreamHost, SessionCore {
   }
 
   addStream(id: number): H2Stream {
-    return this.#newStream(id, noEvents);
+    return this.#newStream(id, noStreamEvents);
   }
 
   control(write: (out: OutQueue) => void): void {
@@ -344,6 +349,14 @@ export class H2Session implements StreamHost, SessionCore {
   }
 
   // ---- inside ----
+
+  #nextStream(events: StreamEvents): H2Stream | null {
+    if (!this.client || !this.canOpen) return null;
+    const stream = this.#newStream(this.nextStreamId, events);
+    this.nextStreamId += 2;
+    if (this.nextStreamId > largestStreamId) this.#retire();
+    return stream;
+  }
 
   #newStream(id: number, events: StreamEvents): H2Stream {
     const own = this.settings.streamWindowBytes;
@@ -429,8 +442,8 @@ export class H2Session implements StreamHost, SessionCore {
     else if (this.#retired) this.#end(ErrorCode.NoError, null);
   }
 
-  #lost(reason: string, cause?: unknown): MeshError {
-    return new MeshError('TUNNEL_LOST', { address: this.peer, reason }, { cause });
+  #lost(reason: MeshError | string, cause?: unknown): MeshError {
+    return isMeshError(reason) ? reason : new MeshError('TUNNEL_LOST', { address: this.peer, reason }, { cause });
   }
 
   /** The transport is no good any more. */
@@ -484,17 +497,4 @@ export class H2Session implements StreamHost, SessionCore {
     for (const stream of streams) stream.fail(reason, false);
     this.events.onClose(error);
   }
-}
-
-/** A window never begins larger than it may become. */
-function startWindow({ settings, streamWindowMaxBytes }: SessionOptions): Partial<LocalSettings> {
-  if (streamWindowMaxBytes === undefined) return {};
-  const { streamWindowBytes } = { ...defaultLocalSettings, ...settings };
-  return { streamWindowBytes: Math.min(streamWindowBytes, streamWindowMaxBytes) };
-}
-
-const noEvents: StreamEvents = { onHeaders: () => undefined, onFailed: () => undefined };
-
-function monotonicMs(): number {
-  return performance.now();
 }

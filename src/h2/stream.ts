@@ -16,8 +16,13 @@ export interface StreamFailure {
 
 /** What is not bytes. Lists are flat: `[name, value, …]`. */
 export interface StreamEvents {
-  /** Client role: the final response (1xx is skipped), then trailers if there are any. Server role: trailers. */
+  /**
+   * Client role: the final response, then trailers if there are any. Server role: trailers. Trailers come when they
+   * arrive: DATA before them may still be unread, so they are the body's end only at the handler's `onEnd`.
+   */
   onHeaders(stream: H2Stream, headers: readonly string[], endStream: boolean): void;
+  /** Client role: an informational response (1xx); skipped where nobody asks for it. */
+  onInform?(stream: H2Stream, headers: readonly string[]): void;
   /**
    * The stream ended before it was answered: reset by the peer, or lost with its session. At most once.
    * After the answer it is the handler that is told, whenever it is attached.
@@ -25,12 +30,17 @@ export interface StreamEvents {
   onFailed(stream: H2Stream, failure: StreamFailure): void;
 }
 
+/** Of a stream whose owner has not asked yet. */
+export const noStreamEvents: StreamEvents = { onHeaders: () => undefined, onFailed: () => undefined };
+
 /** What a stream needs of its session. */
 export interface StreamHost {
   /** Sends as much of `chunk` as the windows allow, in DATA frames; returns how much. */
   sendData(stream: H2Stream, chunk: Buffer): number;
   sendEnd(stream: H2Stream): void;
   sendHeaders(stream: H2Stream, headers: readonly string[], endStream: boolean): void;
+  /** Like `sendHeaders`, with a block that `encodeBlock` has made. */
+  sendBlock(stream: H2Stream, block: Buffer, endStream: boolean): void;
   sendReset(stream: H2Stream, code: number): void;
   credit(stream: H2Stream, bytes: number): void;
   /** The stream's reader does not keep up. */
@@ -58,6 +68,8 @@ export class H2Stream implements ByteStream, BytesHolder {
   contentLeft = -1;
   /** The peer has sent END_STREAM. */
   remoteEnded = false;
+  /** Once our side has ended, the peer need not go on: RST_STREAM(NO_ERROR), as RFC 9113 §8.1 has it for servers. */
+  resetsAfterEnd = false;
   events: StreamEvents;
 
   readonly #host: StreamHost;
@@ -70,6 +82,8 @@ export class H2Stream implements ByteStream, BytesHolder {
   #wantsDrain = false;
   #ending = false;
   #endSent = false;
+  /** Sent instead of an empty DATA frame at the end. */
+  #trailers: readonly string[] | null = null;
   #endDelivered = false;
   #over = false;
   #closeReported = false;
@@ -117,13 +131,26 @@ export class H2Stream implements ByteStream, BytesHolder {
     else this.resume();
   }
 
-  /** Sends response headers (server), or trailers with `endStream`. */
+  /** Sends response headers (server) or request headers (client). */
   respond(headers: readonly string[], endStream: boolean): void {
     if (this.#over || this.#ending) return;
     if (endStream) this.#ending = true;
     this.headersSent = true;
     this.#host.sendHeaders(this, headers, endStream);
     if (endStream) this.#onEndSent();
+  }
+
+  /** Sends request headers (client) that are encoded already. */
+  request(block: Buffer, endStream: boolean): void {
+    if (endStream) this.#ending = true;
+    this.headersSent = true;
+    this.#host.sendBlock(this, block, endStream);
+    if (endStream) this.#onEndSent();
+  }
+
+  /** Sends an informational response (server; RFC 9113 §8.1): the final one is still to come. */
+  inform(headers: readonly string[]): void {
+    if (!this.#over && !this.headersSent) this.#host.sendHeaders(this, headers, false);
   }
 
   write(chunk: Buffer): number {
@@ -149,6 +176,13 @@ export class H2Stream implements ByteStream, BytesHolder {
     if (this.#ending || this.#over) return;
     this.#ending = true;
     if (this.bufferedBytes === 0) this.#sendEnd();
+  }
+
+  /** Like `end`, with trailers, which go out behind every byte that still waits for its window. */
+  endWith(trailers: readonly string[]): void {
+    if (this.#ending || this.#over) return;
+    this.#trailers = trailers;
+    this.end();
   }
 
   reset(): void {
@@ -333,13 +367,15 @@ export class H2Stream implements ByteStream, BytesHolder {
   }
 
   #sendEnd(): void {
-    this.#host.sendEnd(this);
+    if (this.#trailers === null) this.#host.sendEnd(this);
+    else this.#host.sendHeaders(this, this.#trailers, true);
     this.#onEndSent();
   }
 
   #onEndSent(): void {
     this.#endSent = true;
     if (this.remoteEnded) this.#host.forget(this);
+    else if (this.resetsAfterEnd) this.abort(ErrorCode.NoError);
     this.#checkDone();
   }
 

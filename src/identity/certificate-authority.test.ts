@@ -143,6 +143,18 @@ test('nothing outlives its issuer', (context) => {
   });
 });
 
+test('a certificate is never back-dated to where its identity is revoked', (context) => {
+  const clock = new ManualClock(Date.now());
+  const authority = new CertificateAuthority({ dir: temporaryDir(context), trustDomain: 'cluster.local', clock });
+  const revokedMs = clock.now() - 500;
+  const issue = () => authority.issueWorkload(identity, spkiOf(newKeys()), dayMs, revokedMs);
+  clock.advance(-2_000);
+  assert.throws(issue, { code: 'CA_REFUSED', message: /is revoked already/ });
+  clock.advance(3_000);
+  const { notBeforeMs } = validityOf(new X509Certificate(issue().chainPem[0] ?? ''));
+  assert.ok(notBeforeMs >= revokedMs && notBeforeMs <= clock.now(), String(notBeforeMs - revokedMs));
+});
+
 test('roots of a rotation are handed out together', (context) => {
   const dir = temporaryDir(context);
   const clock = new ManualClock(Date.now());

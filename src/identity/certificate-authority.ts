@@ -65,13 +65,14 @@ export class CertificateAuthority {
   /**
    * Issues a workload's certificate for the key `spki` (DER), valid for `ttlMs` or until the issuer ends.
    * Throws IDENTITY_INVALID, or CA_REFUSED for another trust domain or when the issuer has expired.
+   * It begins no earlier than `notBeforeMs`, before which what the identity has is revoked: CA_REFUSED until then.
    */
-  issueWorkload(identity: SpiffeId, spki: Uint8Array, ttlMs: number): IssuedChain {
+  issueWorkload(identity: SpiffeId, spki: Uint8Array, ttlMs: number, notBeforeMs = 0): IssuedChain {
     const { trustDomain } = parseSpiffeId(identity);
     if (trustDomain !== this.#options.trustDomain) {
       throw new MeshError('CA_REFUSED', { identity, reason: `the trust domain here is ${this.#options.trustDomain}` });
     }
-    const validity = this.#validity(identity, ttlMs);
+    const validity = this.#validity(identity, ttlMs, notBeforeMs);
     return this.#chain(createWorkloadLeaf(this.#material.issuer, spki, identity, validity), validity);
   }
 
@@ -84,7 +85,7 @@ export class CertificateAuthority {
     return this.#chain(createServerLeaf(this.#material.issuer, spki, { dns, ips }, validity), validity);
   }
 
-  #validity(who: string, ttlMs: number): Validity {
+  #validity(who: string, ttlMs: number, earliestMs = 0): Validity {
     const nowMs = this.#options.clock.now();
     if (nowMs >= this.notAfterMs) {
       throw new MeshError('CA_REFUSED', {
@@ -92,7 +93,13 @@ export class CertificateAuthority {
         reason: `the issuer expired at ${new Date(this.notAfterMs).toISOString()}`,
       });
     }
-    const notBeforeMs = nowMs - Math.min(backDateMaxMs, ttlMs / 10);
+    // Certificates count in whole seconds.
+    const notBeforeFloorMs = Math.ceil(earliestMs / 1000) * 1000;
+    if (nowMs < notBeforeFloorMs) {
+      const reason = `what is issued before ${new Date(notBeforeFloorMs).toISOString()} is revoked already`;
+      throw new MeshError('CA_REFUSED', { identity: who, reason });
+    }
+    const notBeforeMs = Math.max(notBeforeFloorMs, nowMs - Math.min(backDateMaxMs, ttlMs / 10));
     return { notBeforeMs, notAfterMs: Math.min(nowMs + ttlMs, this.notAfterMs) };
   }
 

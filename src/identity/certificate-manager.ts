@@ -51,6 +51,8 @@ export interface CertificateManagerOptions {
   readonly ttlMs: number;
   /** How many identities one node may hold: pods per node and then some. */
   readonly identitiesMax: number;
+  /** Why a certificate counts no more though it is in date, or null; default: all count. */
+  readonly revoked?: (certificate: IssuedCertificate) => string | null;
   /** Requests in flight at once. */
   readonly concurrency?: number;
 }
@@ -124,6 +126,7 @@ export class CertificateManager extends EventEmitter<ManagerEvents> {
     } catch {
       return false;
     }
+    if (this.#options.revoked?.(issued)) return false;
     this.#add(identity, 'background');
     const entry = this.#entries.get(identity);
     if (entry !== undefined) this.#accept(entry, issued);
@@ -140,6 +143,26 @@ export class CertificateManager extends EventEmitter<ManagerEvents> {
       entry.backoff.reset();
     }
     this.#pump();
+  }
+
+  /** Gives up every certificate that was revoked, and asks for others at once. Returns their identities. */
+  recheck(): SpiffeId[] {
+    const { revoked } = this.#options;
+    const given: SpiffeId[] = [];
+    for (const entry of this.#entries.values()) {
+      const reason = entry.held === null ? null : (revoked?.(entry.held) ?? null);
+      if (reason === null) continue;
+      entry.held = null;
+      entry.reason = reason;
+      given.push(entry.identity);
+      entry.priority = 'warmup';
+      if (entry.state !== 'resting') continue;
+      entry.cancelTimer?.();
+      entry.cancelTimer = null;
+      entry.state = 'waiting';
+    }
+    this.#pump();
+    return given;
   }
 
   /** The last workload with `identity` has gone: gives up its certificate and whatever is under way for it. */
@@ -218,6 +241,8 @@ export class CertificateManager extends EventEmitter<ManagerEvents> {
       const request = { identity, csrPem: createCsr(identity, keys), ttlMs: this.#options.ttlMs };
       const signed = await this.#options.sign(request, entry.abort.signal);
       const issued = checked(identity, keys.privateKey, signed, this.#options.clock.now());
+      const reason = this.#options.revoked?.(issued) ?? null;
+      if (reason !== null) throw new MeshError('NO_CERTIFICATE', { identity, reason });
       if (!this.#isCurrent(entry)) return;
       this.#accept(entry, issued);
     } catch (error) {

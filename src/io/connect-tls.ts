@@ -3,7 +3,7 @@ import { type ConnectionOptions, connect, type SecureContext, type TLSSocket } f
 import { MeshError, messageOf } from '../base/errors.ts';
 import { hostPort } from './connect-tcp.ts';
 import { type OnRead, ReadMemory, tlsReadBytes } from './read-memory.ts';
-import { peerNotAfterMs, peerUris, sessionFault } from './tls-peer.ts';
+import { type PeerCertificate, peerCertificate, sessionFault } from './tls-peer.ts';
 import { TlsStream } from './tls-stream.ts';
 
 export interface ConnectTlsOptions {
@@ -21,14 +21,12 @@ export interface ConnectTlsOptions {
 
 export interface TlsConnected {
   readonly stream: TlsStream;
-  /** URI SANs of the verified certificate. */
-  readonly uris: readonly string[];
-  /** When that certificate ends, in milliseconds since the epoch. */
-  readonly notAfterMs: number;
+  /** The verified one. */
+  readonly certificate: PeerCertificate;
 }
 
 /**
- * Calls back exactly once: with a stream over verified TLS 1.3 (chain and dates; whose certificate it is says `uris`,
+ * Calls back exactly once: with a stream over verified TLS 1.3 (chain and dates; whose it is says `certificate`,
  * for the caller to judge), or with CONNECT_FAILED, CONNECT_TIMEOUT or TLS_FAILED. Returns a function that gives up.
  */
 export function connectTls(
@@ -45,7 +43,7 @@ export function connectTls(
   });
   let settled = false;
   let connected = false;
-  const settle = (error: MeshError | null, uris: readonly string[]): void => {
+  const settle = (error: MeshError | null): void => {
     if (settled) return;
     settled = true;
     clearTimeout(timer);
@@ -56,12 +54,12 @@ export function connectTls(
     }
     socket.pause();
     stream = new TlsStream(socket, null, memory);
-    callback(null, { stream, uris, notAfterMs: peerNotAfterMs(socket) });
+    callback(null, { stream, certificate: peerCertificate(socket) });
   };
   const fail = (reason: string, cause: unknown): void =>
-    settle(new MeshError(connected ? 'TLS_FAILED' : 'CONNECT_FAILED', { address, reason }, { cause }), []);
+    settle(new MeshError(connected ? 'TLS_FAILED' : 'CONNECT_FAILED', { address, reason }, { cause }));
   let timer = setTimeout(() => {
-    settle(new MeshError('CONNECT_TIMEOUT', { address, timeoutMs: options.connectTimeoutMs }), []);
+    settle(new MeshError('CONNECT_TIMEOUT', { address, timeoutMs: options.connectTimeoutMs }));
   }, options.connectTimeoutMs);
   socket.setNoDelay(true);
   socket.on('connect', () => {
@@ -78,7 +76,7 @@ export function connectTls(
   socket.on('secureConnect', () => {
     const fault = socket.authorized ? sessionFault(socket) : `not authorized: ${socket.authorizationError}`;
     if (fault !== '') fail(fault, undefined);
-    else settle(null, peerUris(socket));
+    else settle(null);
   });
   return () => {
     if (settled) return;

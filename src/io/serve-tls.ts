@@ -6,7 +6,7 @@ import { MeshError, messageOf } from '../base/errors.ts';
 import { adoptTlsReads } from './adopt.ts';
 import type { TlsConnected } from './connect-tls.ts';
 import { ReadMemory, tlsReadBytes } from './read-memory.ts';
-import { clientVerifyFault, peerNotAfterMs, peerUris } from './tls-peer.ts';
+import { clientVerifyFault, peerCertificate } from './tls-peer.ts';
 import { TlsStream } from './tls-stream.ts';
 
 export interface ServeTlsOptions {
@@ -39,7 +39,7 @@ export function serveTls(
   });
   let settled = false;
   let stream: TlsStream | null = null;
-  const settle = (error: MeshError | null, uris: readonly string[]): void => {
+  const settle = (error: MeshError | null): void => {
     if (settled) return;
     settled = true;
     clearTimeout(timer);
@@ -51,10 +51,10 @@ export function serveTls(
     }
     socket.pause();
     stream = serverStream(socket, raw);
-    callback(null, { stream, uris, notAfterMs: peerNotAfterMs(socket) });
+    callback(null, { stream, certificate: peerCertificate(socket) });
   };
   const fail = (reason: string, cause?: unknown): void =>
-    settle(new MeshError('TLS_FAILED', { address: options.address, reason }, { cause }), []);
+    settle(new MeshError('TLS_FAILED', { address: options.address, reason }, { cause }));
   const timer = setTimeout(
     () => fail(`no end of the handshake in ${options.handshakeTimeoutMs} ms`),
     options.handshakeTimeoutMs,
@@ -70,7 +70,7 @@ export function serveTls(
   socket.on('secure', () => {
     const fault = clientVerifyFault(socket);
     if (fault !== '') fail(fault);
-    else settle(null, peerUris(socket));
+    else settle(null);
   });
   return () => {
     if (settled) return;

@@ -25,14 +25,22 @@ export function sessionFault(socket: TLSSocket): string {
   return socket.isSessionReused() ? 'a resumed session' : '';
 }
 
-/** Returns when the peer's certificate ends, in milliseconds since the epoch; 0 when it has shown none. */
-export function peerNotAfterMs(socket: TLSSocket): number {
-  return socket.getPeerX509Certificate()?.validToDate.getTime() ?? 0;
+/** What the verified certificate of a peer says. Times are in milliseconds since the epoch. */
+export interface PeerCertificate {
+  /** URI subject alternative names, in its order. */
+  readonly uris: readonly string[];
+  /** Hexadecimal digits, as Node writes them. */
+  readonly serial: string;
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
 }
 
-/** Returns the URI subject alternative names of the peer's certificate, in its order. */
-export function peerUris(socket: TLSSocket): string[] {
-  return urisOf(socket.getPeerX509Certificate()?.subjectAltName ?? '');
+/** Returns what the peer's certificate says; without one, a certificate of nobody that has ended long ago. */
+export function peerCertificate(socket: TLSSocket): PeerCertificate {
+  const shown = socket.getPeerX509Certificate();
+  if (shown === undefined) return { uris: [], serial: '', notBeforeMs: 0, notAfterMs: 0 };
+  const { subjectAltName = '', serialNumber: serial, validFromDate, validToDate } = shown;
+  return { uris: urisOf(subjectAltName), serial, notBeforeMs: +validFromDate, notAfterMs: +validToDate };
 }
 
 /**

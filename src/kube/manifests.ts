@@ -15,8 +15,10 @@ import type { SourcePlace } from '../model/types.ts';
 import { isMapping, ObjectReader } from './object-reader.ts';
 import { readDestinationRule } from './read-destination-rule.ts';
 import { readGrpcRoute, readHttpRoute, readReferenceGrant } from './read-gateway-routes.ts';
+import { readGateway } from './read-gateways.ts';
 import { readRateLimitPolicy, readTrafficPolicy } from './read-own-policies.ts';
 import { readNamespace, readNode, readPod, readServiceAccount, readTemplate } from './read-pods.ts';
+import { readCertificateRevocation } from './read-revocation.ts';
 import { readAuthorizationPolicy, readPeerAuthentication } from './read-security.ts';
 import { readEndpointSlice, readService } from './read-services.ts';
 import { readVirtualService } from './read-virtual-service.ts';
@@ -40,13 +42,11 @@ interface KindEntry {
 }
 
 const security = { group: 'security.istio.io', versions: ['v1', 'v1beta1'], isNamespaced: true } as const;
+const own = { group: 'ambient.mesh', versions: ['v1alpha1'], isNamespaced: true } as const;
 const core = { group: '', versions: ['v1'], isNamespaced: true } as const;
-const apps = { group: 'apps', versions: ['v1'], isNamespaced: true } as const;
-
 const gateway = { group: 'gateway.networking.k8s.io', versions: ['v1', 'v1beta1'], isNamespaced: true } as const;
-
+const apps = { group: 'apps', versions: ['v1'], isNamespaced: true } as const;
 const traffic = { group: 'networking.istio.io', versions: ['v1', 'v1beta1', 'v1alpha3'], isNamespaced: true } as const;
-const ours = { group: 'ambient.mesh', versions: ['v1alpha1'], isNamespaced: true } as const;
 
 const kinds: Readonly<Record<ResourceKind, KindEntry>> = {
   Node: { ...core, isNamespaced: false, read: readNode },
@@ -60,6 +60,7 @@ const kinds: Readonly<Record<ResourceKind, KindEntry>> = {
   DaemonSet: { ...apps, read: readTemplate('DaemonSet') },
   Job: { group: 'batch', versions: ['v1'], isNamespaced: true, read: readTemplate('Job') },
   EndpointSlice: { group: 'discovery.k8s.io', versions: ['v1'], isNamespaced: true, read: readEndpointSlice },
+  Gateway: { ...gateway, read: readGateway },
   PeerAuthentication: { ...security, read: readPeerAuthentication },
   AuthorizationPolicy: { ...security, read: readAuthorizationPolicy },
   HTTPRoute: { ...gateway, read: readHttpRoute },
@@ -67,9 +68,12 @@ const kinds: Readonly<Record<ResourceKind, KindEntry>> = {
   ReferenceGrant: { ...gateway, read: readReferenceGrant },
   VirtualService: { ...traffic, read: readVirtualService },
   DestinationRule: { ...traffic, read: readDestinationRule },
-  RateLimitPolicy: { ...ours, read: readRateLimitPolicy },
-  TrafficPolicy: { ...ours, read: readTrafficPolicy },
+  RateLimitPolicy: { ...own, read: readRateLimitPolicy },
+  TrafficPolicy: { ...own, read: readTrafficPolicy },
+  CertificateRevocation: { ...own, read: readCertificateRevocation },
 };
+/** Groups in which a kind that nobody knows is an error: what it was to secure would go unsecured. */
+const strictGroups: readonly string[] = [security.group, own.group];
 /** Kinds of the security API that exist and are not enforced at L4. */
 const otherSecurityKinds = ['RequestAuthentication'];
 const listDepthMax = 4;
@@ -137,7 +141,7 @@ function readResource(object: ObjectReader): Resource | string {
   const group = slash < 0 ? '' : apiVersion.slice(0, slash);
   const entry = Object.hasOwn(kinds, kind) ? kinds[kind as ResourceKind] : undefined;
   if (entry === undefined || entry.group !== group) {
-    if (group === security.group && !otherSecurityKinds.includes(kind)) failSecurityKind(object, kind);
+    if (strictGroups.includes(group) && !otherSecurityKinds.includes(kind)) failStrictKind(object, group, kind);
     return entry === undefined ? kind : `${kind}.${group || 'core'}`;
   }
   if (!entry.versions.includes(apiVersion.slice(slash + 1))) {
@@ -154,9 +158,9 @@ function readResource(object: ObjectReader): Resource | string {
   }
 }
 
-function failSecurityKind(object: ObjectReader, kind: string): never {
-  const known = Object.keys(kinds).filter((name) => kinds[name as ResourceKind].group === security.group);
-  return object.fail('kind', `is no kind of ${security.group}: "${kind}"${didYouMean(kind, known)}`);
+function failStrictKind(object: ObjectReader, group: string, kind: string): never {
+  const known = Object.keys(kinds).filter((name) => kinds[name as ResourceKind].group === group);
+  return object.fail('kind', `is no kind of ${group}: "${kind}"${didYouMean(kind, known)}`);
 }
 
 function readMeta(object: ObjectReader, apiVersion: string, entry: KindEntry): ResourceMeta {

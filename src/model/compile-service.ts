@@ -1,6 +1,6 @@
 // Service → service, and the ports of a service as one endpoint has them.
 import type { EndpointSliceResource, PodSpec, ServicePort, ServiceResource } from './resources.ts';
-import type { AppProtocol, LoadBalancing, PortMapping, Service } from './types.ts';
+import type { AppProtocol, LoadBalancing, PortMapping, Service, WaypointAddress } from './types.ts';
 
 /** `NAME.NAMESPACE.svc.DOMAIN`. */
 export function hostnameOf(namespace: string, name: string, clusterDomain: string): string {
@@ -8,7 +8,11 @@ export function hostnameOf(namespace: string, name: string, clusterDomain: strin
 }
 
 /** The service, or null for one that is only a name for something else. */
-export function compileService(resource: ServiceResource, clusterDomain: string): Service | null {
+export function compileService(
+  resource: ServiceResource,
+  clusterDomain: string,
+  waypoint: WaypointAddress | null,
+): Service | null {
   if (resource.type === 'ExternalName') return null;
   return {
     name: resource.name,
@@ -17,7 +21,7 @@ export function compileService(resource: ServiceResource, clusterDomain: string)
     addresses: resource.clusterIps,
     ports: tcpPorts(resource).map((port) => mapping(port, typeof port.targetPort === 'number' ? port.targetPort : 0)),
     subjectAltNames: [],
-    waypoint: null,
+    waypoint,
     loadBalancing: loadBalancingOf(resource),
     ipFamilies: familiesOf(resource),
     canonical: true,

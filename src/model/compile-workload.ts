@@ -1,7 +1,7 @@
 // Pod → workload. A template without pods stands as a pod too, offline; both come here as a `PodView`.
 import { isEnrolled } from './enrolment.ts';
 import type { Labels, NodeResource, OwnerReference, PodResource, PodSpec, TemplateResource } from './resources.ts';
-import type { Locality, NamespacedKey, PortMapping, SpiffeId, Workload } from './types.ts';
+import type { Locality, NamespacedKey, PortMapping, SpiffeId, WaypointAddress, Workload } from './types.ts';
 
 /** What the compiler needs of anything that runs as a pod. */
 export interface PodView {
@@ -32,12 +32,16 @@ export interface WorkloadContext {
   readonly node: NodeResource | null;
   readonly policies: readonly NamespacedKey[];
   readonly services: Readonly<Record<NamespacedKey, readonly PortMapping[]>>;
+  readonly waypoint: WaypointAddress | null;
+  /** It is a waypoint, which speaks the tunnel protocol itself. */
+  readonly isWaypoint: boolean;
 }
 
 /** The workload of a pod. */
 export function compileWorkload(pod: PodView, context: WorkloadContext): Workload {
   const { hostNetwork, serviceAccount, node } = pod.spec;
-  const enrolled = isEnrolled({ ...pod, hostNetwork, ...context });
+  const { isWaypoint } = context;
+  const enrolled = isWaypoint || isEnrolled({ ...pod, hostNetwork, ...context });
   const { labels } = pod;
   return {
     uid: pod.uid,
@@ -58,14 +62,14 @@ export function compileWorkload(pod: PodView, context: WorkloadContext): Workloa
       'latest',
     workloadType: workloadTypeOf(pod.owner.kind),
     workloadName: pod.owner.name,
-    nativeTunnel: false,
+    nativeTunnel: isWaypoint,
     policies: context.policies,
     healthy: pod.healthy,
     clusterId: context.clusterId,
     locality: localityOf(context.node),
     hostNetwork,
     capacity: 1,
-    waypoint: null,
+    waypoint: context.waypoint,
     services: context.services,
   };
 }

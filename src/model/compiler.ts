@@ -1,9 +1,12 @@
 // From Kubernetes resources to the mesh: pure, and incremental. `upsert` and `delete` note what changed, `flush`
 // compiles that and nothing else, and says how the mesh differs from before.
 import { compileAuthorization } from './compile-authorization.ts';
+import { compileRevocation } from './compile-revocation.ts';
 import { compileService, hostnameOf, portsOfSlice, portsOnPod } from './compile-service.ts';
+import { WaypointBindings } from './compile-waypoints.ts';
 import { compileWorkload, localityOf, type PodView, templateId } from './compile-workload.ts';
 import type { ObjectStatus } from './conditions.ts';
+import { converted } from './converted-policies.ts';
 import { misspeltMode } from './enrolment.ts';
 import { IssueList } from './issues.ts';
 import { serviceKey } from './mesh-index.ts';
@@ -12,6 +15,7 @@ import { policyKey } from './policy-table.ts';
 import { ResourceStore } from './resource-store.ts';
 import type { EndpointSliceResource, PodPhase, Resource, ResourceKind, ServiceResource } from './resources.ts';
 import { resourceKey } from './resources.ts';
+import { RevocationList } from './revocation.ts';
 import { isRouteKind, isRouteResource } from './route-resources.ts';
 import { RouteCompiler } from './routes/route-compiler.ts';
 import type {
@@ -20,6 +24,7 @@ import type {
   Policy,
   PortMapping,
   ResourceIssue,
+  Revocation,
   Service,
   SpiffeId,
   Workload,
@@ -51,9 +56,12 @@ export class MeshCompiler {
   readonly #options: CompilerOptions;
   readonly #store: ResourceStore;
   readonly #routes: RouteCompiler;
+  readonly #waypoints: WaypointBindings;
   readonly #workloads = new OutputTable<Workload>();
   readonly #services = new OutputTable<Service>();
   readonly #policies = new OutputTable<Policy>();
+  readonly #revocations = new OutputTable<Revocation>();
+  readonly #revoked = new RevocationList();
   /** Names in the output by the id of what they were compiled from. */
   readonly #uidByView = new Map<string, string>();
   readonly #uidsBySlice = new Map<string, readonly string[]>();
@@ -68,6 +76,7 @@ export class MeshCompiler {
     this.#store = new ResourceStore(options);
     const report = (id: string, issues: readonly ResourceIssue[]): void => this.#setIssues(id, issues);
     this.#routes = new RouteCompiler({ ...options, report }, this.#store.services);
+    this.#waypoints = new WaypointBindings(this.#store, options);
   }
 
   /** Adds or replaces a resource; takes effect with the next `flush`. */
@@ -94,8 +103,12 @@ export class MeshCompiler {
   flush(): { update: MeshUpdate; issues: readonly ResourceIssue[] } {
     const dirty = this.#store.takeDirty();
     for (const id of dirty.authorizations) this.#compileAuthorization(id);
+    for (const id of dirty.revocations) this.#compileRevocation(id);
     for (const namespace of dirty.peerNamespaces) this.#compilePeers(namespace);
     if (dirty.peerNamespaces.size > 0) this.#compileStrictPolicy();
+    for (const id of dirty.gateways) {
+      this.#setIssues(`Gateway/${id}`, this.#waypoints.issuesOf(this.#store.gateways.get(id)));
+    }
     for (const id of dirty.services) {
       this.#compileService(id);
       this.#routes.touchService(id);
@@ -106,6 +119,7 @@ export class MeshCompiler {
     const services = this.#services.take();
     const policies = this.#policies.take();
     const routes = this.#routes.flush();
+    const revocations = this.#revocations.take();
     const update = {
       workloads: workloads.changed,
       services: services.changed,
@@ -114,8 +128,11 @@ export class MeshCompiler {
       removedPolicies: policies.removed,
       routes: routes.changed,
       removedRoutes: routes.removed,
+      revocations: revocations.changed,
+      removedRevocations: revocations.removed,
       complete: false,
     };
+    this.#revoked.apply(update);
     const issues = [...this.#touchedIssues].flatMap((key) => this.#issues.get(key) ?? []);
     this.#touchedIssues.clear();
     return { update, issues };
@@ -128,6 +145,7 @@ export class MeshCompiler {
       services: [...this.#services.values()],
       policies: [...this.#policies.values()],
       routes: [...this.#routes.tables()],
+      revocations: [...this.#revocations.values()],
     };
   }
 
@@ -160,6 +178,14 @@ export class MeshCompiler {
   }
 
   /**
+   * When the validity of a certificate of this identity may begin at the earliest, by the revocations that name the
+   * identity; 0 when none does. Milliseconds since the epoch.
+   */
+  issuedBeforeMs(identity: SpiffeId): number {
+    return this.#revoked.issuedBeforeMs(identity);
+  }
+
+  /**
    * The PeerAuthentication for which a workload refuses plaintext; null when it does not, or the workload is no pod.
    */
   peerAuthenticationOf(workload: { readonly uid: string }): { namespace: string; name: string } | null {
@@ -175,6 +201,14 @@ export class MeshCompiler {
     const compiled = resource === undefined ? null : compileAuthorization(resource, this.#options.rootNamespaces);
     this.#policies.set(id, compiled?.policy ?? null);
     this.#setIssues(`AuthorizationPolicy/${id}`, compiled?.issues ?? []);
+  }
+
+  #compileRevocation(id: string): void {
+    const resource = this.#store.revocations.get(id);
+    const systemNamespace = this.#options.rootNamespaces[0] ?? '';
+    const compiled = resource === undefined ? null : compileRevocation(resource, systemNamespace);
+    this.#revocations.set(id, compiled?.revocation ?? null);
+    this.#setIssues(`CertificateRevocation/${id}`, compiled?.issues ?? []);
   }
 
   #compilePeers(namespace: string): void {
@@ -199,15 +233,20 @@ export class MeshCompiler {
 
   #compileService(id: string): void {
     const resource = this.#store.services.get(id);
-    const service = resource === undefined ? null : compileService(resource, this.#options.clusterDomain);
+    const { waypoint, gateway, issues } = this.#waypoints.ofService(id, resource);
+    const service = resource === undefined ? null : compileService(resource, this.#options.clusterDomain, waypoint);
     const [namespace = '', name = ''] = id.split('/');
     const hostname = hostnameOf(namespace, name, this.#options.clusterDomain);
     this.#services.set(serviceKey({ namespace, hostname }), service);
+    this.#policies.set(converted.requireWaypointKey(namespace, name), this.#waypoints.requirement(resource, gateway));
+    this.#setIssues(`Service/${id}`, issues);
   }
 
   #compileView(id: string): void {
     const view = this.#store.views.get(id);
     const before = this.#uidByView.get(id);
+    const { waypoint, issues } = this.#waypoints.ofView(id, view);
+    this.#setIssues(`waypoint of ${id}`, issues);
     if (before !== undefined && before !== view?.uid) this.#workloads.set(before, null);
     if (view === undefined) {
       this.#uidByView.delete(id);
@@ -222,6 +261,8 @@ export class MeshCompiler {
       node: this.#store.nodes.get(view.spec.node) ?? null,
       policies: this.#policiesOf(view),
       services: this.#servicesOf(view),
+      waypoint,
+      isWaypoint: this.#waypoints.gatewayOf(view.namespace, view.labels) !== null,
     });
     this.#uidByView.set(id, view.uid);
     this.#workloads.set(view.uid, workload);
@@ -231,7 +272,19 @@ export class MeshCompiler {
     const matching = this.#store.authorizationSelectors.matching(view.namespace, view.labels);
     const keys = matching.filter((key) => this.#policies.get(key) !== undefined);
     const { policy } = this.#store.peers.outcomeFor(view.namespace, view.labels);
-    return policy === null ? keys : [...keys, policy];
+    const demanded = this.#waypoints.requirementsOf(this.#servedBy(view));
+    return policy === null ? [...keys, ...demanded] : [...keys, policy, ...demanded];
+  }
+
+  /** Services, `NAMESPACE/NAME`, that a pod answers for, ready or not. */
+  #servedBy(view: PodView): Set<string> {
+    const { serviceSelectors, slicesByService, slicesByPod, slices } = this.#store;
+    const selected = [...serviceSelectors.matching(view.namespace, view.labels)];
+    const listed = [...slicesByPod.get(view.id)].map((id) => slices.get(id)!);
+    return new Set([
+      ...selected.filter((id) => !slicesByService.has(id)),
+      ...listed.map(({ namespace, service }) => `${namespace}/${service}`),
+    ]);
   }
 
   #servicesOf(view: PodView): Record<NamespacedKey, readonly PortMapping[]> {

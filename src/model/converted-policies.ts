@@ -1,9 +1,12 @@
-// PeerAuthentication as the data path sees it: DENY policies under names of their own (ambient-l4 §2.5), which the
+// What is no AuthorizationPolicy and judges all the same: PeerAuthentication, and services that demand their waypoint,
+// as the data path sees them: DENY policies under names of their own (ambient-l4 §2.5), which the
 // decision turns back into the object that a person wrote.
 import type { NamespacedKey, Policy, PolicyMatch } from './types.ts';
 
 const strictName = 'istio_converted_static_strict';
 const portLevelPrefix = 'converted_peer_authentication_';
+const waypointPrefix = 'ambient_require_waypoint_';
+const everyAddress: PolicyMatch = { sourceIps: ['0.0.0.0/0', '::/0'] };
 const plaintext: PolicyMatch = { notPrincipals: [{ kind: 'presence' }] };
 
 export const converted = {
@@ -13,6 +16,26 @@ export const converted = {
 
   portLevelName(peerAuthentication: string): string {
     return `${portLevelPrefix}${peerAuthentication}`;
+  },
+
+  requireWaypointKey(namespace: string, service: string): NamespacedKey {
+    return `${namespace}/${waypointPrefix}${service}`;
+  },
+
+  /**
+   * Refuses on these ports (all when empty) whoever is not `principal`, without the scheme; everybody when that is
+   * null.
+   */
+  requireWaypoint(namespace: string, service: string, principal: string | null, ports: readonly number[]): Policy {
+    const who: PolicyMatch =
+      principal === null ? everyAddress : { notPrincipals: [{ kind: 'exact', value: principal }] };
+    const match = ports.length === 0 ? who : { ...who, destinationPorts: ports };
+    return deny(namespace, `${waypointPrefix}${service}`, [[match]]);
+  },
+
+  /** The Service that demands its waypoint by this policy; null for any other policy. */
+  serviceOf(policyName: string): string | null {
+    return policyName.startsWith(waypointPrefix) ? policyName.slice(waypointPrefix.length) : null;
   },
 
   /** The PeerAuthentication behind a policy name, the name itself where many share it; null for any other policy. */

@@ -7,7 +7,9 @@ import { LabelIndex, SelectorIndex } from './label-index.ts';
 import { PeerAuthenticationTable } from './peer-authentication.ts';
 import type {
   AuthorizationPolicyResource,
+  CertificateRevocationResource,
   EndpointSliceResource,
+  GatewayResource,
   Labels,
   NamespaceResource,
   NodeResource,
@@ -21,14 +23,17 @@ import type {
 } from './resources.ts';
 import type { RouteResource } from './route-resources.ts';
 import type { SpiffeId } from './types.ts';
+import { gatewayNameLabel, requiresWaypoint } from './waypoints.ts';
 
 /** What has to be compiled again, by the ids of the store. */
 export class DirtySet {
   readonly views = new Set<string>();
   readonly services = new Set<string>();
   readonly slices = new Set<string>();
+  readonly gateways = new Set<string>();
   readonly authorizations = new Set<string>();
   readonly peerNamespaces = new Set<string>();
+  readonly revocations = new Set<string>();
 
   addViews(ids: Iterable<string>): void {
     for (const id of ids) this.views.add(id);
@@ -43,17 +48,23 @@ export class ResourceStore {
   readonly nodes = new Map<string, NodeResource>();
   readonly services = new Map<string, ServiceResource>();
   readonly slices = new Map<string, EndpointSliceResource>();
+  readonly gateways = new Map<string, GatewayResource>();
   readonly authorizations = new Map<string, AuthorizationPolicyResource>();
+  readonly revocations = new Map<string, CertificateRevocationResource>();
   readonly peers: PeerAuthenticationTable;
   readonly serviceSelectors = new SelectorIndex();
   readonly authorizationSelectors = new SelectorIndex();
   readonly slicesByService = new MultiMap<string, string>();
   readonly slicesByPod = new MultiMap<string, string>();
+  /** Who names a waypoint, by its id; kept by the compiler. */
+  readonly servicesByWaypoint = new MultiMap<string, string>();
+  readonly viewsByWaypoint = new MultiMap<string, string>();
 
   readonly #options: CompilerOptions;
   readonly #templates = new Map<string, TemplateResource>();
   readonly #podsByOwner = new MultiMap<string, string>();
   readonly #podsByIdentity = new MultiMap<string, string>();
+  readonly #servicesByNamespace = new MultiMap<string, string>();
   readonly #viewsByNamespace = new MultiMap<string, string>();
   readonly #viewsByNode = new MultiMap<string, string>();
   /** Those with endpoints on the node behind which no pod stands. */
@@ -81,7 +92,7 @@ export class ResourceStore {
         break;
       case 'Namespace':
         this.namespaces.set(resource.name, resource);
-        this.#dirty.addViews(this.#viewsByNamespace.get(resource.name));
+        this.#touchNamespace(resource.name);
         break;
       case 'Node':
         this.nodes.set(resource.name, resource);
@@ -101,6 +112,13 @@ export class ResourceStore {
         this.peers.set(resource);
         this.#touchPeer(resource);
         break;
+      case 'Gateway':
+        this.#setGateway(id, resource);
+        break;
+      case 'CertificateRevocation':
+        this.revocations.set(id, resource);
+        this.#dirty.revocations.add(id);
+        break;
       case 'ServiceAccount':
         break;
       default:
@@ -117,7 +135,7 @@ export class ResourceStore {
         break;
       case 'Namespace':
         this.namespaces.delete(name);
-        this.#dirty.addViews(this.#viewsByNamespace.get(name));
+        this.#touchNamespace(name);
         break;
       case 'Node':
         this.nodes.delete(name);
@@ -138,6 +156,13 @@ export class ResourceStore {
         this.#touchPeer(before);
         break;
       }
+      case 'Gateway':
+        this.#setGateway(id, null);
+        break;
+      case 'CertificateRevocation':
+        this.revocations.delete(id);
+        this.#dirty.revocations.add(id);
+        break;
       case 'ServiceAccount':
         break;
       default:
@@ -209,6 +234,8 @@ export class ResourceStore {
   #setService(id: string, service: ServiceResource | null): void {
     this.#touchService(id);
     this.serviceSelectors.delete(id);
+    const namespace = id.slice(0, id.indexOf('/'));
+    this.#servicesByNamespace[service === null ? 'delete' : 'add'](namespace, id);
     if (service === null) this.services.delete(id);
     else {
       this.services.set(id, service);
@@ -232,10 +259,17 @@ export class ResourceStore {
     for (const pod of new Set([...old.keys(), ...now.keys()])) {
       if (old.get(pod) !== now.get(pod)) this.#dirty.views.add(pod);
     }
+    for (const service of services) this.#touchRequirement(service);
     // With its first slice a service leaves its selector, with its last it returns to it.
     for (const [service, had] of hadSlices) {
       if (had !== this.slicesByService.has(service)) this.#touchService(service);
     }
+  }
+
+  /** Whom only its waypoint may reach is told by the ports of its endpoints. */
+  #touchRequirement(id: string): void {
+    const service = this.services.get(id);
+    if (service !== undefined && requiresWaypoint(service)) this.#dirty.services.add(id);
   }
 
   #indexSlice(id: string, slice: EndpointSliceResource | null, change: 'add' | 'delete'): void {
@@ -261,6 +295,25 @@ export class ResourceStore {
     this.#touchSelected(policy);
   }
 
+  #setGateway(id: string, gateway: GatewayResource | null): void {
+    if (gateway === null) this.gateways.delete(id);
+    else this.gateways.set(id, gateway);
+    this.#dirty.gateways.add(id);
+    this.#touchWaypoint(id);
+    const [namespace = '', name = ''] = id.split('/');
+    this.#touchMatching(namespace, { [gatewayNameLabel]: name });
+  }
+
+  #touchWaypoint(id: string): void {
+    for (const service of this.servicesByWaypoint.get(id)) this.#dirty.services.add(service);
+    this.#dirty.addViews(this.viewsByWaypoint.get(id));
+  }
+
+  #touchNamespace(name: string): void {
+    this.#dirty.addViews(this.#viewsByNamespace.get(name));
+    for (const id of this.#servicesByNamespace.get(name)) this.#dirty.services.add(id);
+  }
+
   #touchNode(name: string): void {
     this.#dirty.addViews(this.#viewsByNode.get(name));
     for (const id of this.#slicesByNode.get(name)) this.#dirty.slices.add(id);
@@ -269,6 +322,8 @@ export class ResourceStore {
   /** The pods that a service has or could have as endpoints. */
   #touchService(id: string): void {
     this.#dirty.services.add(id);
+    // The Service of a waypoint is where it is reached.
+    if (this.gateways.has(id)) this.#touchWaypoint(id);
     const service = this.services.get(id);
     if (service?.selector != null) this.#touchMatching(service.namespace, service.selector);
     for (const sliceId of this.slicesByService.get(id)) {

@@ -2,7 +2,7 @@
 // text; the compiler turns them into workloads, services and policies. `raw` is the whole object, for who needs more of
 // it (the lab).
 import type { RouteResource } from './route-resources.ts';
-import type { SourcePlace } from './types.ts';
+import type { RevokedIdentity, SourcePlace } from './types.ts';
 
 /** Keys and list positions from the root of an object to a value in it. */
 export type ResourcePath = readonly (string | number)[];
@@ -174,6 +174,33 @@ export interface AuthorizationPolicyResource extends ResourceMeta {
   readonly rules: readonly AuthorizationRule[];
 }
 
+/** A listener of a Gateway, as far as waypoints need it. */
+export interface GatewayListener {
+  readonly name: string;
+  readonly port: number;
+  readonly protocol: string;
+  /** Whose routes and clients it takes: `allowedRoutes.namespaces.from`. */
+  readonly from: 'Same' | 'All' | 'Selector' | 'None';
+  /** With `Selector`: labels that the namespace must carry. */
+  readonly selector: Labels;
+}
+
+export interface GatewayResource extends ResourceMeta {
+  readonly kind: 'Gateway';
+  readonly gatewayClassName: string;
+  readonly listeners: readonly GatewayListener[];
+  /** Of its status: host names and addresses as written. */
+  readonly addresses: readonly string[];
+}
+
+/** `ambient.mesh/v1alpha1`, a kind of our own. */
+export interface CertificateRevocationResource extends ResourceMeta {
+  readonly kind: 'CertificateRevocation';
+  /** As `canonicalSerial` writes them. */
+  readonly serials: readonly string[];
+  readonly identities: readonly RevokedIdentity[];
+}
+
 export type Resource =
   | NodeResource
   | NamespaceResource
@@ -182,8 +209,10 @@ export type Resource =
   | TemplateResource
   | ServiceResource
   | EndpointSliceResource
+  | GatewayResource
   | PeerAuthenticationResource
   | AuthorizationPolicyResource
+  | CertificateRevocationResource
   | RouteResource;
 export type ResourceKind = Resource['kind'];
 

@@ -121,6 +121,21 @@ export interface Policy {
   readonly dryRun: boolean;
 }
 
+/** Certificates that count no more, though they are in date: by serial, or by identity and time of issue. */
+export interface Revocation {
+  readonly namespace: string;
+  readonly name: string;
+  /** As `canonicalSerial` writes them. */
+  readonly serials: readonly string[];
+  readonly identities: readonly RevokedIdentity[];
+}
+
+export interface RevokedIdentity {
+  readonly identity: SpiffeId;
+  /** Certificates whose validity begins before this count no more; milliseconds since the epoch. */
+  readonly issuedBeforeMs: number;
+}
+
 /** A change of the mesh. Every upsert replaces the whole object; removals are resource names. */
 export interface MeshUpdate {
   readonly workloads: readonly Workload[];
@@ -130,6 +145,10 @@ export interface MeshUpdate {
   readonly removedAddresses: readonly string[];
   /** `NAMESPACE/NAME`s that are gone. */
   readonly removedPolicies: readonly NamespacedKey[];
+  /** Absent: nothing is said about revocations, not even in a complete update. */
+  readonly revocations?: readonly Revocation[];
+  /** `NAMESPACE/NAME`s of revocations that are gone. */
+  readonly removedRevocations?: readonly NamespacedKey[];
   /** What waypoints do for services; a service without an entry has the defaults. Absent for none. */
   readonly routes?: readonly ServiceRoutes[];
   /** `NAMESPACE/HOSTNAME`s of services whose routes are gone. */

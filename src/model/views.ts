@@ -2,7 +2,7 @@
 // reads.
 // These shapes are contracts: fields are added, never changed.
 import type { ServiceRoutes } from './route-types.ts';
-import type { Policy, ResourceIssue, Service, Workload } from './types.ts';
+import type { Policy, ResourceIssue, Revocation, Service, Workload } from './types.ts';
 
 /** One proxy and resource type as the controller sees it. `behindSince` is RFC 3339, null when in step. */
 export interface ProxyView {
@@ -46,6 +46,7 @@ export interface MeshView {
   readonly workloads: readonly Workload[];
   readonly services: readonly Service[];
   readonly policies: readonly Policy[];
+  readonly revocations: readonly Revocation[];
   /** Absent in the dump of a node proxy, which has none. */
   readonly routes?: readonly ServiceRoutes[];
 }
@@ -129,8 +130,8 @@ export interface ClientAddressView {
   readonly reason: string | null;
 }
 
-export interface NodeDump extends MeshView {
-  readonly node: string;
+/** What every proxy says of itself. */
+export interface ProxyDump extends MeshView {
   /** Process id of the proxy: which of two answers while one replaces the other. */
   readonly pid: number;
   readonly version: string;
@@ -144,12 +145,6 @@ export interface NodeDump extends MeshView {
     readonly lastError: string | null;
     readonly fromDisk: boolean;
   };
-  readonly capture: {
-    readonly state: 'off' | 'applied' | 'failed';
-    readonly verifiedAt: string | null;
-    readonly reason: string | null;
-  };
-  readonly clientAddresses: ClientAddressView;
   readonly threads: readonly {
     readonly id: number;
     readonly state: 'starting' | 'serving' | 'dead';
@@ -165,4 +160,14 @@ export interface NodeDump extends MeshView {
   readonly config: Readonly<Record<string, unknown>>;
   /** Null when it was started without a file. */
   readonly configFile: ConfigFileView | null;
+}
+
+export interface NodeDump extends ProxyDump {
+  readonly node: string;
+  readonly capture: {
+    readonly state: 'off' | 'applied' | 'failed';
+    readonly verifiedAt: string | null;
+    readonly reason: string | null;
+  };
+  readonly clientAddresses: ClientAddressView;
 }

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Proof } from '../capture/prove-client-address.ts';
+import type { ToDataThread } from '../proxy/messages.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { ClientAddressKeeper, type ClientAddressOptions } from './client-address-keeper.ts';
-import type { ToDataThread } from './messages.ts';
 
 const works: Proof = { works: true, reason: null };
 const absent: Proof = { works: false, reason: null };

@@ -4,8 +4,8 @@ import { clientAddressRulesInPlace } from '../capture/host-backend.ts';
 import { type Family, type Proof, proveClientAddress } from '../capture/prove-client-address.ts';
 import { TransparentSockets } from '../io/transparent-socket.ts';
 import type { ClientAddressView } from '../model/views.ts';
+import type { ToDataThread } from '../proxy/messages.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import type { ToDataThread } from './messages.ts';
 
 export interface ClientAddressOptions {
   readonly setting: ClientAddressView['setting'];

@@ -2,7 +2,7 @@
 // dies.
 import { closeSync, fstatSync } from 'node:fs';
 import { MeshError } from '../base/errors.ts';
-import type { DataThreadStart } from './messages.ts';
+import type { DataThreadStart } from '../proxy/messages.ts';
 
 /** Where the launcher puts them; see `native-free/launcher.pl`. */
 export const listenersVariable = 'AMBIENT_LISTENERS';

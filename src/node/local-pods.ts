@@ -1,9 +1,8 @@
 // What the mesh means for this node: which of its pods are enrolled, with which identities, and which are left alone.
 import { type DesiredCapture, desiredCapture } from '../capture/desired.ts';
 import type { NodeConfig } from '../config/node.ts';
-import { identityOf, type MeshIndex } from '../model/mesh-index.ts';
+import { identityOf } from '../model/mesh-index.ts';
 import type { SpiffeId, Workload } from '../model/types.ts';
-import type { ToDataThread } from './messages.ts';
 
 /** The capture that the pods of this node call for. */
 export function captureFor(config: NodeConfig, pods: Iterable<Workload>): DesiredCapture {
@@ -19,37 +18,4 @@ export function localIdentities(pods: Iterable<Workload>): Set<SpiffeId> {
     if (pod.tunnelProtocol === 'HBONE' && !pod.nativeTunnel && !pod.hostNetwork) identities.add(identityOf(pod));
   }
   return identities;
-}
-
-/** Workloads per message: large enough to cost little, small enough that a copy of the whole mesh never exists. */
-const workloadsPerMessage = 1_000;
-
-/**
- * The whole mesh for a data thread that knows nothing yet: policies before the workloads that name them, and at the end
- * the word that this is all.
- */
-export function* meshMessages(index: MeshIndex): Generator<ToDataThread> {
-  const nothing = { workloads: [], services: [], policies: [], removedAddresses: [], removedPolicies: [] };
-  const services = [...index.services()];
-  yield { type: 'mesh', update: { ...nothing, services, policies: [...index.policies()], complete: false } };
-  let workloads: Workload[] = [];
-  for (const workload of index.workloads()) {
-    workloads.push(workload);
-    if (workloads.length < workloadsPerMessage) continue;
-    yield { type: 'mesh', update: { ...nothing, workloads, complete: false } };
-    workloads = [];
-  }
-  if (workloads.length > 0) yield { type: 'mesh', update: { ...nothing, workloads, complete: false } };
-  yield { type: 'meshKnown' };
-}
-
-/** Looks up canonical names by the owner's name, as the edges carry it; built once per scrape. */
-export function canonicalNames(
-  index: MeshIndex,
-): (namespace: string, workload: string) => { service: string; revision: string } | null {
-  const names = new Map<string, { service: string; revision: string }>();
-  for (const { namespace, workloadName, canonicalName, canonicalRevision } of index.workloads()) {
-    names.set(`${namespace}/${workloadName}`, { service: canonicalName, revision: canonicalRevision });
-  }
-  return (namespace, workload) => names.get(`${namespace}/${workload}`) ?? null;
 }

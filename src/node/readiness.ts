@@ -1,11 +1,12 @@
 // What a node proxy still waits for, in words; nothing means ready. Looked at by the readiness port, the dump and the
 // metrics.
+
+import type { CertificateKeeper } from '../proxy/certificate-keeper.ts';
+import type { MeshKeeper } from '../proxy/mesh-keeper.ts';
+import type { ThreadPool } from '../proxy/thread-pool.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { CaptureKeeper } from './capture-keeper.ts';
-import type { CertificateKeeper } from './certificate-keeper.ts';
 import type { ClientAddressKeeper } from './client-address-keeper.ts';
-import type { MeshKeeper } from './mesh-keeper.ts';
-import type { ThreadPool } from './thread-pool.ts';
 
 export interface ReadinessSources {
   readonly mesh: MeshKeeper;

@@ -14,21 +14,23 @@ import { CertificateClient } from '../discovery/certificate-client.ts';
 import type { CertificateManagerOptions } from '../identity/certificate-manager.ts';
 import type { Workload } from '../model/types.ts';
 import type { NodeDump } from '../model/views.ts';
+import { type AdminPorts, AdminServers } from '../proxy/admin.ts';
+import { CertificateKeeper, revocationOf, signNothing } from '../proxy/certificate-keeper.ts';
+import { ConfigKeeper } from '../proxy/config-keeper.ts';
+import { limitReadings } from '../proxy/limits-view.ts';
+import { MeshKeeper } from '../proxy/mesh-keeper.ts';
+import { canonicalNames, meshMessages } from '../proxy/mesh-messages.ts';
+import type { DataThreadStart, ToDataThread } from '../proxy/messages.ts';
+import { type SavedMesh, StateStore } from '../proxy/state-store.ts';
+import { ThreadPool } from '../proxy/thread-pool.ts';
 import { createLogger, type Logger } from '../telemetry/logger.ts';
 import { NodeMetrics, type NodeReading } from '../telemetry/registry.ts';
-import { type AdminPorts, AdminServers } from './admin.ts';
 import { CaptureKeeper } from './capture-keeper.ts';
-import { CertificateKeeper, signNothing } from './certificate-keeper.ts';
 import { ClientAddressKeeper } from './client-address-keeper.ts';
-import { ConfigKeeper } from './config-keeper.ts';
-import { limitReadings } from './limits-view.ts';
 import type { Listeners } from './listeners.ts';
-import { canonicalNames, captureFor, localIdentities, meshMessages } from './local-pods.ts';
-import { MeshKeeper } from './mesh-keeper.ts';
-import type { DataThreadStart } from './messages.ts';
+import { captureFor, localIdentities } from './local-pods.ts';
+import { proxyNode } from './proxy-node.ts';
 import { Readiness } from './readiness.ts';
-import { StateStore } from './state-store.ts';
-import { ThreadPool } from './thread-pool.ts';
 
 export interface NodeOptions {
   /** The launcher's sockets; or how to listen without them, for tests. */
@@ -60,6 +62,8 @@ export interface RunningNode {
   readonly ended: Promise<void>;
 }
 
+const reader = async () => (await import('../config/node.ts')).readNodeConfig;
+
 /** Keeps this thread busy, so that a test can see that the data threads do not need it. */
 function blockThisThread(durationMs: number): void {
   const end = performance.now() + durationMs;
@@ -88,11 +92,17 @@ export async function startNode(config: NodeConfig, options: NodeOptions): Promi
   }
 }
 
+interface SharedParts {
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Logger;
+}
+
 class NodeProxy implements RunningNode {
   ports: AdminPorts = { admin: 0, metrics: 0, readiness: 0 };
   readonly ended: Promise<void>;
   #config: NodeConfig;
-  readonly #configFile: ConfigKeeper | null;
+  readonly #configFile: ConfigKeeper<NodeConfig> | null;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #logStyle: { readonly level: string; format: 'json' | 'text' };
@@ -129,7 +139,7 @@ class NodeProxy implements RunningNode {
     this.#configFile =
       file === undefined
         ? null
-        : new ConfigKeeper({ ...shared, file, ...(digest !== undefined && { digest }), config, onChange });
+        : new ConfigKeeper({ ...shared, file, ...(digest !== undefined && { digest }), config, reader, onChange });
     this.#store = this.#openStore();
     const saved = this.#store?.loadMesh() ?? null;
     const savedAt = saved?.savedAt ?? null;
@@ -141,29 +151,14 @@ class NodeProxy implements RunningNode {
       ...shared,
       sign: options.sign ?? this.#client?.sign ?? signNothing,
       ttlMs: config.certificateTtlMs,
+      revoked: (certificate) => revocationOf(certificate, this.#mesh.revocations),
       broadcast: (message) => this.#threads.broadcast(message),
       onChange: () => this.#onCertificates(),
     });
     const isOn = config.capture.backend === 'host' || options.capture !== undefined;
     const backend = options.capture ?? (isOn ? new HostCapture(clock.now()) : new NoCapture());
     this.#capture = new CaptureKeeper({ ...shared, backend, isOn, onChange: () => this.#onCapture() });
-    this.#mesh = new MeshKeeper({
-      ...shared,
-      config,
-      saved,
-      onMesh: (update) => {
-        for (const message of update === null ? meshMessages(this.#mesh.index) : [{ type: 'mesh', update } as const]) {
-          this.#threads.broadcast(message);
-        }
-        this.#store?.meshChanged();
-        this.#onProgress();
-      },
-      onLocalPods: (pods) => this.#onLocalPods(pods),
-      onState: (state) => {
-        if (state.connected) this.#certificates.retryNow();
-        this.#onProgress();
-      },
-    });
+    this.#mesh = this.#meshKeeper(shared, saved);
     const parts = {
       mesh: this.#mesh,
       certificates: this.#certificates,
@@ -173,7 +168,7 @@ class NodeProxy implements RunningNode {
     };
     this.#readiness = new Readiness({ ...parts, log: this.#log, savedAt });
     this.#metrics = new NodeMetrics(() => this.#reading(), { version, node: config.nodeName });
-    this.#admin = new AdminServers(config, {
+    this.#admin = new AdminServers('ambient-node', config, {
       dump: () => this.dump(),
       scrape: () => this.#metrics.scrape(),
       readiness: () => ({ pending: this.pending(), note: this.#readiness.note() }),
@@ -221,6 +216,7 @@ class NodeProxy implements RunningNode {
       workloads: [...index.workloads()],
       services: [...index.services()],
       policies: [...index.policies()],
+      revocations: this.#mesh.revocations.values(),
       connections,
       edges: this.#threads.totals.edges(),
       config: { ...this.#config },
@@ -268,6 +264,28 @@ class NodeProxy implements RunningNode {
     this.#onEnd();
   }
 
+  #meshKeeper(shared: SharedParts, saved: SavedMesh | null): MeshKeeper {
+    return new MeshKeeper({
+      ...shared,
+      config: this.#config,
+      proxy: proxyNode(this.#config),
+      saved,
+      onMesh: (update) => {
+        for (const message of update === null ? meshMessages(this.#mesh.index) : [{ type: 'mesh', update } as const]) {
+          this.#threads.broadcast(message);
+        }
+        this.#store?.meshChanged();
+        this.#onProgress();
+      },
+      onRevocations: () => this.#onRevocations(),
+      onLocalPods: (pods) => this.#onLocalPods(pods),
+      onState: (state) => {
+        if (state.connected) this.#certificates.retryNow();
+        this.#onProgress();
+      },
+    });
+  }
+
   #openStore(): StateStore | null {
     const { stateDir: folder, nodeName, clusterId } = this.#config;
     if (folder === '') return null;
@@ -281,7 +299,8 @@ class NodeProxy implements RunningNode {
         mesh: () => {
           const { index } = this.#mesh;
           const mesh = { workloads: [...index.workloads()], services: [...index.services()] };
-          return { ...mesh, policies: [...index.policies()], held: this.#mesh.heldVersions() };
+          const revocations = this.#mesh.revocations.values();
+          return { ...mesh, policies: [...index.policies()], revocations, held: this.#mesh.heldVersions() };
         },
         certificates: () => this.#certificates.held(),
       });
@@ -310,6 +329,7 @@ class NodeProxy implements RunningNode {
     const none = { outbound: [], inbound: [], hbone: [] };
     return {
       threads: listeners.threads,
+      entry: new URL('./data-thread.ts', import.meta.url),
       startOf: (threadId: number, life: number): DataThreadStart => {
         const config = { ...this.#config, log: { ...this.#config.log, level: this.#log.level } };
         const awaitsClientAddresses = this.#clientAddresses.isAwaited;
@@ -331,7 +351,7 @@ class NodeProxy implements RunningNode {
     this.#certificates.wanted(identity, reply);
 
   #welcome() {
-    const known = [...this.#certificates.messages(), ...this.#clientAddresses.messages()];
+    const known = [this.#revocationMessage(), ...this.#certificates.messages(), ...this.#clientAddresses.messages()];
     return this.#mesh.isKnown ? [...known, ...meshMessages(this.#mesh.index)] : known;
   }
 
@@ -341,6 +361,16 @@ class NodeProxy implements RunningNode {
     this.#onProgress();
     await this.#capture.want(captureFor(this.#config, pods));
     this.#onCapture();
+  }
+
+  #revocationMessage(): ToDataThread {
+    return { type: 'revocations', revocations: this.#mesh.revocations.values() };
+  }
+
+  #onRevocations(): void {
+    this.#threads.broadcast(this.#revocationMessage());
+    this.#certificates.recheck();
+    this.#store?.meshChanged();
   }
 
   #onCapture(): void {

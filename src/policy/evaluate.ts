@@ -16,7 +16,8 @@ export interface ConnectionFacts {
 }
 
 export interface PolicyReference {
-  readonly kind: 'AuthorizationPolicy' | 'PeerAuthentication';
+  /** A Service is one that demands its waypoint. */
+  readonly kind: 'AuthorizationPolicy' | 'PeerAuthentication' | 'Service';
   readonly namespace: string;
   readonly name: string;
   /** Which rule matched, from 0; null when the policy decided because none of its rules did, or it is not known. */
@@ -129,7 +130,9 @@ function denial(policy: Policy, rule: number, connection: ConnectionFacts): Deci
   const isPlaintext = decidedBy.kind === 'PeerAuthentication' && connection.sourceIdentity === null;
   const reason = isPlaintext
     ? `plaintext is refused: mutual TLS is required by ${describe(decidedBy)}`
-    : `denied by ${describe(decidedBy)}`;
+    : decidedBy.kind === 'Service'
+      ? `only its waypoint may reach ${describe(decidedBy)}`
+      : `denied by ${describe(decidedBy)}`;
   return { allowed: false, decidedBy, reason, dryRun: noDryRun };
 }
 
@@ -151,6 +154,8 @@ function missingDecision(key: NamespacedKey | undefined): Decision | null {
 }
 
 function referenceTo(policy: { namespace: string; name: string }, rule: number | null): PolicyReference {
+  const service = converted.serviceOf(policy.name);
+  if (service !== null) return { kind: 'Service', namespace: policy.namespace, name: service, rule: null };
   const origin = converted.originOf(policy.name);
   if (origin === null) return { kind: 'AuthorizationPolicy', namespace: policy.namespace, name: policy.name, rule };
   // What it was converted to has a rule; what the author wrote has none.

@@ -26,3 +26,25 @@ export interface AccessRecord {
   /** Time until the destination was connected, by part; null where a part does not apply. */
   readonly segmentsMs: { readonly hold: number | null; readonly connect: number | null };
 }
+
+/** Where the time of a request went; null where nobody could tell. */
+export interface RequestSegments {
+  readonly clientProxy: number | null;
+  readonly wire: number | null;
+  readonly waypoint: number | null;
+  readonly destinationProxy: number | null;
+  readonly application: number | null;
+}
+
+/** One request = one record. `durationMs` is from its first byte to the last of its answer. */
+export interface RequestRecord extends Omit<AccessRecord, 'kind' | 'segmentsMs'> {
+  readonly kind: 'request';
+  readonly requestId: string | null;
+  readonly authority: string | null;
+  readonly protocol: 'http1' | 'http2' | 'grpc';
+  /** The route and its rule, `KIND/NAMESPACE/NAME#RULE`; null where none matched. */
+  readonly route: string | null;
+  /** Of a gRPC call that said so. */
+  readonly grpcStatus: number | null;
+  readonly segmentsMs: RequestSegments;
+}

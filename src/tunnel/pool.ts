@@ -7,6 +7,7 @@ import type { SessionOptions } from '../h2/session-options.ts';
 import { DeadlineLists, Deadlines } from '../io/deadlines.ts';
 import { Attempt, type AttemptOwner } from './attempt.ts';
 import { PooledSession, type PooledSessionOwner } from './pooled-session.ts';
+import type { Revocations } from './revoked.ts';
 import type { TunnelOpened, TunnelPool, TunnelRequest } from './types.ts';
 
 /** The limits are read when they are needed: the object may change them. */
@@ -22,6 +23,8 @@ export interface TunnelPoolOptions {
   readonly sessionsLimit?: number;
   /** What a stream may hold that nobody reads: the largest that its window grows to. Default 4 MiB. */
   readonly streamWindowBytes?: number;
+  /** Certificates of peers that count no more. */
+  readonly revocations?: Revocations;
 }
 
 /** Returns a pool; one per data thread. It opens nothing before the first `open`. */
@@ -71,6 +74,10 @@ class HbonePool implements TunnelPool, PooledSessionOwner, AttemptOwner {
 
   purgeWorkload(uid: string): void {
     for (const entry of [...this.#sessions]) if (entry.workloadUid === uid) this.#retire(entry);
+  }
+
+  recheck(): void {
+    for (const entry of [...this.#sessions]) entry.recheck();
   }
 
   stats(): { sessions: number; streams: number; sessionsOpened: number; streamsOpened: number } {
@@ -200,7 +207,7 @@ class HbonePool implements TunnelPool, PooledSessionOwner, AttemptOwner {
 
   #connect(attempt: Attempt, key: string, cautious: boolean): void {
     const { request } = attempt;
-    const entry = new PooledSession(key, request, this);
+    const entry = new PooledSession(key, request, this, this.#options.revocations);
     entry.cautious = cautious;
     attempt.entry = entry;
     this.#sessions.add(entry);

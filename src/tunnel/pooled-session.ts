@@ -1,13 +1,16 @@
 // One HBONE session of the pool: from the first SYN to the last stream. It knows which attempts wait for it to connect.
 import { MeshError } from '../base/errors.ts';
+import { ErrorCode } from '../h2/constants.ts';
 import { H2Session } from '../h2/session.ts';
 import type { SessionOptions } from '../h2/session-options.ts';
 import type { H2Stream, StreamEvents } from '../h2/stream.ts';
 import { hostPort } from '../io/connect-tcp.ts';
 import { connectTls, type TlsConnected } from '../io/connect-tls.ts';
 import { DeadlineEntry } from '../io/deadlines.ts';
+import type { PeerCertificate } from '../io/tls-peer.ts';
 import type { SpiffeId } from '../model/types.ts';
 import { atExpiry, expired } from './expiry.ts';
+import { type Revocations, revokedFault } from './revoked.ts';
 import type { TunnelRequest } from './types.ts';
 
 /** What the session tells the pool. */
@@ -43,10 +46,13 @@ export class PooledSession extends DeadlineEntry {
   /** Streams that were opened on it, ever. */
   streamsOpened = 0;
   readonly #owner: PooledSessionOwner;
+  readonly #revocations: Revocations | undefined;
+  #certificate: PeerCertificate | null = null;
   #cancel: (() => void) | null = null;
 
-  constructor(key: string, request: TunnelRequest, owner: PooledSessionOwner) {
+  constructor(key: string, request: TunnelRequest, owner: PooledSessionOwner, revocations: Revocations | undefined) {
     super();
+    this.#revocations = revocations;
     this.key = key;
     this.address = hostPort(request.host, request.port);
     this.node = request.node;
@@ -75,14 +81,13 @@ export class PooledSession extends DeadlineEntry {
       { host, port, secureContext, connectTimeoutMs, handshakeTimeoutMs: connectTimeoutMs, onTcpConnected },
       (error, connected) => {
         this.#cancel = null;
-        const fault =
-          error === null ? identityFault(connected!, request, this.address) : tunnelError(error, this.address);
+        const fault = error === null ? this.#faultOf(connected!, request) : tunnelError(error, this.address);
         if (fault !== null) {
           connected?.stream.destroy();
           this.#owner.onGone(this, fault);
           return;
         }
-        this.peerIdentity = connected!.uris.find((uri) => request.acceptIdentities.includes(uri))!;
+        this.peerIdentity = connected!.certificate.uris.find((uri) => request.acceptIdentities.includes(uri))!;
         this.#begin(connected!, options);
       },
     );
@@ -96,6 +101,13 @@ export class PooledSession extends DeadlineEntry {
     return stream;
   }
 
+  /** Ends the session if the certificate of its peer was revoked. */
+  recheck(): void {
+    if (this.#certificate === null) return;
+    const fault = revokedFault(this.#revocations, this.#certificate, this.address);
+    if (fault !== null) this.session?.close(fault, ErrorCode.InadequateSecurity);
+  }
+
   /** Gives up connecting, or ends the session at once. */
   close(): void {
     this.deadlineList?.lift(this);
@@ -107,6 +119,12 @@ export class PooledSession extends DeadlineEntry {
   /** The session has been without a stream for long enough. */
   onDeadline(): void {
     this.#owner.onIdle(this);
+  }
+
+  #faultOf({ certificate }: TlsConnected, request: TunnelRequest): MeshError | null {
+    return (
+      identityFault(certificate, request, this.address) ?? revokedFault(this.#revocations, certificate, this.address)
+    );
   }
 
   #begin(connected: TlsConnected, options: Partial<SessionOptions>): void {
@@ -130,16 +148,17 @@ export class PooledSession extends DeadlineEntry {
       },
     });
     this.session = session;
-    const stopWaiting = atExpiry(connected.notAfterMs, () => session.close(expired));
+    this.#certificate = connected.certificate;
+    const stopWaiting = atExpiry(connected.certificate.notAfterMs, () => session.close(expired));
     session.start();
     this.#owner.onConnected(this);
   }
 }
 
 /** The server must be one of those that the destination may be, as whole strings (ambient-l4 §1.2). */
-function identityFault(connected: TlsConnected, request: TunnelRequest, address: string): MeshError | null {
-  if (connected.uris.some((uri) => request.acceptIdentities.includes(uri))) return null;
-  const actual = connected.uris.join(', ') || 'a certificate without a SPIFFE id';
+function identityFault({ uris }: PeerCertificate, request: TunnelRequest, address: string): MeshError | null {
+  if (uris.some((uri) => request.acceptIdentities.includes(uri))) return null;
+  const actual = uris.join(', ') || 'a certificate without a SPIFFE id';
   return new MeshError('PEER_IDENTITY', { address, actual, expected: request.acceptIdentities.join(' or ') });
 }
 

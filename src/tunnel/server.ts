@@ -2,13 +2,16 @@
 import type { Socket } from 'node:net';
 import { MeshError } from '../base/errors.ts';
 import { canonicalIp } from '../base/ip.ts';
+import { ErrorCode } from '../h2/constants.ts';
 import { H2Session } from '../h2/session.ts';
 import { tryParseSpiffeId } from '../identity/spiffe.ts';
 import type { TlsConnected } from '../io/connect-tls.ts';
 import { serveTls } from '../io/serve-tls.ts';
+import type { PeerCertificate } from '../io/tls-peer.ts';
 import type { SpiffeId } from '../model/types.ts';
 import { atExpiry, expired } from './expiry.ts';
 import { Incoming, type IncomingPeer } from './incoming.ts';
+import { type Revocations, revokedFault } from './revoked.ts';
 import type { IncomingTunnel, TunnelCredentials } from './types.ts';
 
 /** Limits and times are read when they are needed: the object may change them. */
@@ -28,8 +31,11 @@ export interface TunnelServerOptions {
   /** Keepalive PING and how long its answer may take; defaults 10 s and 20 s. 0 sends none. */
   readonly pingIntervalMs?: number;
   readonly pingTimeoutMs?: number;
+  /** Certificates of peers that count no more. */
+  readonly revocations?: Revocations;
   /**
    * A connection failed before it could carry a stream, for one access-log line: `TLS_FAILED`, `PEER_IDENTITY`,
+   * `CERTIFICATE_REVOKED`,
    * `H2_HANDSHAKE`, `H2_PROTOCOL` or `LIMIT_REACHED`.
    */
   readonly onHandshakeError?: (error: MeshError, remoteAddress: string, localAddress: string) => void;
@@ -51,6 +57,8 @@ export interface TunnelServer {
    */
   accept(rawSocket: Socket, credentials: TunnelCredentials, onTunnel: (tunnel: IncomingTunnel) => void): void;
   stats(): TunnelServerStats;
+  /** The revocations have changed: sessions with a peer whose certificate counts no more end at once. */
+  recheck(): void;
   /** GOAWAY to every peer of sessions made to this address, whose pod has gone; what runs on them finishes. */
   drainAddress(address: string): void;
   /** GOAWAY to every peer; resolves when the last session has ended or `deadlineMs` has passed, whichever is first. */
@@ -72,10 +80,16 @@ const defaults = {
 } as const;
 const serverHeaderListBytes = 64 * 1024;
 
+/** Whom a session was accepted from, by what certificate, and at which address. */
+interface AcceptedFrom {
+  readonly localAddress: string;
+  readonly remoteAddress: string;
+  readonly certificate: PeerCertificate;
+}
+
 class HboneServer implements TunnelServer {
   readonly #options: TunnelServerOptions;
-  /** With the address that each was made to. */
-  readonly #sessions = new Map<H2Session, string>();
+  readonly #sessions = new Map<H2Session, AcceptedFrom>();
   /** Handshakes under way: what gives each of them up. */
   readonly #handshakes = new Set<() => void>();
   /** How many of them by the peer's address. */
@@ -110,9 +124,9 @@ class HboneServer implements TunnelServer {
       (error, connected) => {
         this.#handshakes.delete(cancel);
         this.#countHandshake(remoteAddress, -1);
-        const fault = error ?? identityFault(connected!, credentials, remoteAddress);
+        const fault = error ?? this.#faultOf(connected!.certificate, credentials, remoteAddress);
         if (fault === null) {
-          this.#serve(connected!, { ...peer, identity: firstIdentity(connected!.uris)! }, onTunnel);
+          this.#serve(connected!, { ...peer, identity: firstIdentity(connected!.certificate.uris)! }, onTunnel);
           return;
         }
         connected?.stream.destroy();
@@ -135,8 +149,15 @@ class HboneServer implements TunnelServer {
     };
   }
 
+  recheck(): void {
+    for (const [session, { certificate, remoteAddress }] of [...this.#sessions]) {
+      const fault = revokedFault(this.#options.revocations, certificate, remoteAddress);
+      if (fault !== null) session.close(fault, ErrorCode.InadequateSecurity);
+    }
+  }
+
   drainAddress(address: string): void {
-    for (const [session, localAddress] of [...this.#sessions]) {
+    for (const [session, { localAddress }] of [...this.#sessions]) {
       if (canonicalIp(localAddress) === address) session.drain();
     }
   }
@@ -162,6 +183,12 @@ class HboneServer implements TunnelServer {
     for (const session of [...this.#sessions.keys()]) session.close();
   }
 
+  #faultOf(certificate: PeerCertificate, credentials: TunnelCredentials, address: string): MeshError | null {
+    return (
+      identityFault(certificate, credentials, address) ?? revokedFault(this.#options.revocations, certificate, address)
+    );
+  }
+
   #countHandshake(source: string, change: 1 | -1): void {
     const count = (this.#handshakesBySource.get(source) ?? 0) + change;
     if (count === 0) this.#handshakesBySource.delete(source);
@@ -180,6 +207,7 @@ class HboneServer implements TunnelServer {
 
   #serve(connected: TlsConnected, peer: IncomingPeer, onTunnel: (tunnel: IncomingTunnel) => void): void {
     const options = this.#options;
+    const { certificate } = connected;
     let ready = false;
     const session: H2Session = new H2Session({
       role: 'server',
@@ -212,8 +240,9 @@ class HboneServer implements TunnelServer {
         },
       },
     });
-    const stopWaiting = atExpiry(connected.notAfterMs, () => session.close(expired));
-    this.#sessions.set(session, peer.localAddress);
+    const stopWaiting = atExpiry(certificate.notAfterMs, () => session.close(expired));
+    const { localAddress, remoteAddress } = peer;
+    this.#sessions.set(session, { localAddress, remoteAddress, certificate });
     this.#sessionsAccepted++;
     session.start();
     if (this.#draining) session.drain();
@@ -231,8 +260,8 @@ function firstIdentity(uris: readonly SpiffeId[]): SpiffeId | null {
 }
 
 /** A client of another trust domain, or without an identity, gets no further than TLS (ambient-l4 §1.2). */
-function identityFault(connected: TlsConnected, credentials: TunnelCredentials, address: string): MeshError | null {
-  const identity = firstIdentity(connected.uris);
+function identityFault({ uris }: PeerCertificate, credentials: TunnelCredentials, address: string): MeshError | null {
+  const identity = firstIdentity(uris);
   const trustDomain = identity === null ? '' : tryParseSpiffeId(identity)!.trustDomain;
   if (identity !== null && trustDomain === credentials.trustDomain) return null;
   const actual = identity ?? 'a certificate without a SPIFFE id';

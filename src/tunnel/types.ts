@@ -50,8 +50,8 @@ export interface TunnelPool {
   /**
    * Calls back exactly once. The error says whether another endpoint may be tried: `CONNECT_FAILED`,
    * `TUNNEL_CONNECT_TIMEOUT`,
-   * `TLS_FAILED`, `H2_HANDSHAKE` came before any byte of the client was sent; `PEER_IDENTITY`, `TUNNEL_REJECTED` carry
-   * what the peer said
+   * `TLS_FAILED`, `CERTIFICATE_REVOKED`, `H2_HANDSHAKE` came before any byte of the client was sent; `PEER_IDENTITY`,
+   * `TUNNEL_REJECTED` carry what the peer said
    * (`TUNNEL_REJECTED` has details `status`).
    * Returns a function that gives the attempt up; after it the callback is not called.
    */
@@ -61,6 +61,8 @@ export interface TunnelPool {
    * connection.
    */
   purgeWorkload(uid: string): void;
+  /** The revocations have changed: sessions with a peer whose certificate counts no more end at once. */
+  recheck(): void;
   stats(): {
     readonly sessions: number;
     readonly streams: number;

@@ -9,7 +9,7 @@ import { type TestContext, test } from 'node:test';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { pod, port, service, update } from '../../src/forward/testing-mesh.ts';
-import type { DataThreadStart, FromDataThread } from '../../src/node/messages.ts';
+import type { DataThreadStart, FromDataThread } from '../../src/proxy/messages.ts';
 import { client, defaultAuthority, hbonePort, read, refused, testConfig, within } from './support/mesh.ts';
 
 const web = '127.35.1.2';

@@ -8,6 +8,7 @@ export const layers: readonly (readonly string[])[] = [
   ['cli'],
   ['lab'],
   ['node', 'waypoint', 'controller'],
+  ['proxy'],
   ['http'],
   ['forward'],
   ['capture'],

@@ -23,7 +23,7 @@ export function compileTable(
   scope: RouteScope,
   compiledOf: (routeId: string) => { route: GatewayRouteResource; rules: CompiledRules } | undefined,
 ): ServiceRoutes | null {
-  const compiled = compileService(service, scope.clusterDomain);
+  const compiled = compileService(service, scope.clusterDomain, null);
   if (compiled === null) return null;
   const id = `${service.namespace}/${service.name}`;
   const attached: AttachedRoute[] = [];

@@ -1,7 +1,7 @@
 // A certificate authority for tests: one root, and a key with a certificate for any identity.
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { createRoot, createWorkloadLeaf, type Issuer } from '../../../src/identity/x509.ts';
-import type { ToDataThread } from '../../../src/node/messages.ts';
+import type { ToDataThread } from '../../../src/proxy/messages.ts';
 
 type CertificateMessage = Extract<ToDataThread, { type: 'certificate' }>;
 

@@ -11,8 +11,9 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { ForwardConfig } from '../../../src/forward/context.ts';
 import { connectTcp } from '../../../src/io/connect-tcp.ts';
 import type { MeshUpdate } from '../../../src/model/types.ts';
-import { DataThread } from '../../../src/node/data-thread.ts';
-import type { FromDataThread, ListenAddress, ToDataThread } from '../../../src/node/messages.ts';
+import { nodeThread } from '../../../src/node/data-thread.ts';
+import { DataThread } from '../../../src/proxy/data-thread.ts';
+import type { FromDataThread, ListenAddress, ToDataThread } from '../../../src/proxy/messages.ts';
 import type { AccessRecord } from '../../../src/telemetry/access-record.ts';
 import { TestAuthority } from './authority.ts';
 
@@ -124,7 +125,7 @@ export class TestNode {
         config: { ...config },
       },
       port2,
-      (target, callback) => connectTcp({ ...target, port: target.port + appPortShift }, callback),
+      nodeThread((target, callback) => connectTcp({ ...target, port: target.port + appPortShift }, callback)),
     );
     this.thread.done.catch(serving.reject);
     context.after(() => this.thread.close());

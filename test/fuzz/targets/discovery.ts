@@ -8,6 +8,7 @@ import {
   decodeResource,
   type EncodedResource,
   encodePolicy,
+  encodeRevocation,
   encodeService,
   encodeWorkload,
   nameOf,
@@ -154,7 +155,8 @@ function mutateMessage(bytes: Buffer, random: Random, depth: number): Buffer {
 
 function encodeAgain(decoded: DecodedResource): EncodedResource {
   if (decoded.kind === 'workload') return encodeWorkload(decoded.value);
-  return decoded.kind === 'service' ? encodeService(decoded.value) : encodePolicy(decoded.value);
+  if (decoded.kind === 'service') return encodeService(decoded.value);
+  return decoded.kind === 'policy' ? encodePolicy(decoded.value) : encodeRevocation(decoded.value);
 }
 
 const read = (typeUrl: string, name: string, value: Uint8Array): DecodedResource =>
@@ -174,6 +176,8 @@ function checkTaken(typeUrl: string, decoded: DecodedResource): void {
   });
 }
 
+const typesByFirstByte = [typeUrls.address, typeUrls.authorization, typeUrls.address, typeUrls.revocation];
+
 export const discoveryTarget: FuzzTarget = {
   name: 'discovery',
   seeds,
@@ -181,7 +185,7 @@ export const discoveryTarget: FuzzTarget = {
   bytesMax: 1024,
   mutate: (input, random) => Buffer.concat([input.subarray(0, 1), mutateMessage(input.subarray(1), random, 0)]),
   run: (input) => {
-    const typeUrl = (input[0] ?? 0) % 2 === 0 ? typeUrls.address : typeUrls.authorization;
+    const typeUrl = typesByFirstByte[(input[0] ?? 0) % typesByFirstByte.length]!;
     const bytes = input.subarray(1);
     let name = '';
     try {

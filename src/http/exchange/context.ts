@@ -1,0 +1,118 @@
+// What the HTTP service of a waypoint asks of the process around it, and what it is told about each client's stream.
+//
+//   waypoint ──serve(stream, client)──▶ HttpService ──connect(target)──▶ waypoint's tunnels ══▶ endpoint
+//                                            └──passThrough(stream, client)──▶ waypoint's TCP path
+import type { MeshError } from '../../base/errors.ts';
+import type { ByteStream } from '../../io/byte-stream.ts';
+import type { MeshIndex } from '../../model/mesh-index.ts';
+import type { ServiceRoutes } from '../../model/route-types.ts';
+import type { AppProtocol, NamespacedKey, Service, SpiffeId, Workload } from '../../model/types.ts';
+import type { RequestRecord } from '../../telemetry/access-record.ts';
+import type { RequestCounters } from '../../telemetry/request-counters.ts';
+import type { RequestHead } from '../message.ts';
+import type { HttpLimits } from './limits.ts';
+
+/** Who opened a stream, and what for. One object per stream; everything that its requests have in common. */
+export interface ClientInfo {
+  /** Proved by its certificate; null where the hop had none. */
+  readonly identity: SpiffeId | null;
+  /** Null when nobody knows the address. */
+  readonly workload: Workload | null;
+  readonly address: string;
+  readonly port: number;
+  /** What was dialled: the service, its port, and the VIP. */
+  readonly service: Service;
+  readonly servicePort: number;
+  readonly destinationAddress: string;
+  /** What the port says it speaks; `unknown` is sniffed. */
+  readonly protocol: AppProtocol;
+}
+
+/** Where a connection is to be opened to. */
+export interface EndpointTarget {
+  readonly service: Service;
+  readonly workload: Workload;
+  readonly address: string;
+  readonly targetPort: number;
+  readonly timeoutMs: number;
+}
+
+/**
+ * Opens a byte stream to an endpoint: a tunnel where the workload has one, else plain TCP. Calls back once, later or at
+ * once; an error means that no byte has reached the application. Returns what gives up; after it nothing is called.
+ */
+export type ConnectEndpoint = (
+  target: EndpointTarget,
+  callback: (error: MeshError | null, stream: ByteStream | null) => void,
+) => () => void;
+
+/** The outcome of authentication and authorization. */
+export interface Verdict {
+  readonly allowed: boolean;
+  /** 401 or 403, and what the client is told; where not allowed. */
+  readonly status: number;
+  readonly body: string;
+  /** For `www-authenticate`; '' for none. */
+  readonly challenge: string;
+  /** The policy that decided, `NAMESPACE/NAME`; null where none spoke. */
+  readonly decidedBy: string | null;
+  /** Claims of the token that was verified; null without one. */
+  readonly claims: Readonly<Record<string, unknown>> | null;
+  /** Tokens that are not forwarded, claims that go into headers. Names in lower case. */
+  readonly removeHeaders: readonly string[];
+  readonly setHeaders: readonly (readonly [name: string, value: string])[];
+  /** Set where a token in the query must not be forwarded. */
+  readonly target: string | null;
+}
+
+/** Asks L7 policy and verifies tokens. */
+export interface RequestJudge {
+  /**
+   * Returns the verdict, or null when it comes by `later` (keys have to be fetched first). `head` has its path
+   * normalised in `target`.
+   */
+  judge(client: ClientInfo, head: RequestHead, target: string, later: (verdict: Verdict) => void): Verdict | null;
+}
+
+export interface HttpServiceContext {
+  readonly index: MeshIndex;
+  /** The waypoint's own workload, for localities; null while unknown. */
+  readonly self: () => Workload | null;
+  /** The same object until it changes; null for a service without routes or policies. */
+  readonly routesOf: (service: NamespacedKey) => ServiceRoutes | null;
+  readonly connect: ConnectEndpoint;
+  /** Takes over a stream that speaks no HTTP; bytes that were read to find out are delivered first. */
+  readonly passThrough: (stream: ByteStream, client: ClientInfo) => void;
+  /** Null: nothing is asked. */
+  readonly judge: RequestJudge | null;
+  /** One per request that has ended; null where nobody listens. */
+  readonly onRecord: ((record: RequestRecord) => void) | null;
+  readonly counters: RequestCounters;
+  readonly limits: HttpLimits;
+  /** In [0, 1). */
+  readonly random: () => number;
+}
+
+export interface HttpServiceStats {
+  readonly connections: number;
+  readonly requests: number;
+  readonly upstreamConnections: number;
+  readonly mirrorsDropped: number;
+  readonly retries: number;
+  readonly retriesRefused: number;
+}
+
+/** The HTTP side of a waypoint; one per thread. */
+export interface HttpService {
+  /** Serves a client's stream, whatever it speaks, until it ends. */
+  serve(stream: ByteStream, client: ClientInfo): void;
+  /**
+   * The mesh or the routes have changed: connections to endpoints that went are let go of. Requests in flight keep the
+   * route they began with.
+   */
+  meshChanged(): void;
+  stats(): HttpServiceStats;
+  /** Clients are asked to go elsewhere; resolves when the last request is over or `deadlineMs` has passed. */
+  drain(deadlineMs: number): Promise<void>;
+  close(): void;
+}

@@ -1,0 +1,171 @@
+// Binds services and workloads to their waypoints while the mesh is compiled, and remembers who names which waypoint,
+// so that a change of a Gateway costs no scan.
+import type { PodView } from './compile-workload.ts';
+import type { CompilerOptions } from './compiler.ts';
+import { converted } from './converted-policies.ts';
+import { IssueList } from './issues.ts';
+import type { ResourceStore } from './resource-store.ts';
+import type { GatewayResource, Labels, Resource, ServiceResource } from './resources.ts';
+import type { NamespacedKey, Policy, ResourceIssue, WaypointAddress } from './types.ts';
+import {
+  addressOfWaypoint,
+  bindingOf,
+  gatewayNameLabel,
+  isWaypoint,
+  problemOfGateway,
+  referenceOf,
+  requiresWaypoint,
+  type WaypointBinding,
+  type WaypointReference,
+} from './waypoints.ts';
+
+export interface BoundObject {
+  readonly waypoint: WaypointAddress | null;
+  /** The Gateway of it. */
+  readonly gateway: GatewayResource | null;
+  readonly issues: readonly ResourceIssue[];
+}
+
+const none: BoundObject = Object.freeze({ waypoint: null, gateway: null, issues: [] });
+
+/** One per compiler. */
+export class WaypointBindings {
+  readonly #store: ResourceStore;
+  readonly #options: CompilerOptions;
+  /** The waypoint that each service and view names. */
+  readonly #namedBy = { service: new Map<string, string>(), workload: new Map<string, string>() };
+
+  constructor(store: ResourceStore, options: CompilerOptions) {
+    this.#store = store;
+    this.#options = options;
+  }
+
+  /** The waypoint of a service; those of a waypoint itself have none. `service` undefined: it has gone. */
+  ofService(id: string, service: ServiceResource | undefined): BoundObject {
+    if (service === undefined || this.gatewayOf(service.namespace, service.labels) !== null) {
+      this.#note('service', id, null);
+      return none;
+    }
+    return this.#bind('service', id, service, service);
+  }
+
+  /** The waypoint of a workload, for who dials its own address. */
+  ofView(id: string, view: PodView | undefined): BoundObject {
+    if (view === undefined || this.gatewayOf(view.namespace, view.labels) !== null) {
+      this.#note('workload', id, null);
+      return none;
+    }
+    return this.#bind('workload', id, view, this.#store.pods.get(id) ?? null);
+  }
+
+  /** The Gateway whose waypoint a pod or Service with these labels is part of, or null. */
+  gatewayOf(namespace: string, labels: Labels): GatewayResource | null {
+    const name = labels[gatewayNameLabel];
+    const gateway = name === undefined ? undefined : this.#store.gateways.get(`${namespace}/${name}`);
+    return gateway !== undefined && isWaypoint(gateway) ? gateway : null;
+  }
+
+  /** The findings about a Gateway itself. */
+  issuesOf(gateway: GatewayResource | undefined): readonly ResourceIssue[] {
+    if (gateway === undefined || !isWaypoint(gateway)) return [];
+    const problem = problemOfGateway(gateway);
+    if (problem === null) return [];
+    const list = new IssueList(gateway);
+    list.add('error', ['spec', 'listeners'], problem.message, problem.fix);
+    return list.issues;
+  }
+
+  /** The policy of a service that only its waypoint may reach; null for others. */
+  requirement(service: ServiceResource | undefined, gateway: GatewayResource | null): Policy | null {
+    if (service === undefined || !requiresWaypoint(service)) return null;
+    const { namespace, name } = service;
+    const { trustDomain } = this.#options;
+    const principal = gateway === null ? null : `${trustDomain}/ns/${gateway.namespace}/sa/${gateway.name}`;
+    return converted.requireWaypoint(namespace, name, principal, this.#targetPorts(service));
+  }
+
+  /** The policies of services that demand their waypoint, among those that a pod answers for (`NAMESPACE/NAME`). */
+  requirementsOf(services: Iterable<string>): NamespacedKey[] {
+    const keys: NamespacedKey[] = [];
+    for (const id of services) {
+      const service = this.#store.services.get(id);
+      if (service === undefined || !requiresWaypoint(service)) continue;
+      keys.push(converted.requireWaypointKey(service.namespace, service.name));
+    }
+    return keys;
+  }
+
+  /** The ports of the pods behind a service; empty when one of them cannot be told, which stands for all ports. */
+  #targetPorts(service: ServiceResource): readonly number[] {
+    const id = `${service.namespace}/${service.name}`;
+    const slices = [...this.#store.slicesByService.get(id)].map((slice) => this.#store.slices.get(slice)!);
+    const ports = new Set<number>();
+    for (const { name, protocol, targetPort } of service.ports) {
+      if (protocol !== 'TCP') continue;
+      const numbers =
+        typeof targetPort === 'number'
+          ? [targetPort]
+          : slices.flatMap((slice) => slice.ports.filter((port) => port.name === name).map(({ port }) => port));
+      if (numbers.length === 0) return [];
+      for (const number of numbers) ports.add(number);
+    }
+    return [...ports].sort((a, b) => a - b);
+  }
+
+  #bind(
+    kind: 'service' | 'workload',
+    id: string,
+    object: { readonly namespace: string; readonly labels: Labels },
+    resource: Resource | null,
+  ): BoundObject {
+    const { namespace, labels } = object;
+    const namespaceLabels = this.#store.namespaces.get(namespace)?.labels ?? {};
+    const reference = referenceOf(namespace, labels, namespaceLabels);
+    this.#note(kind, id, reference);
+    const binding = bindingOf({
+      reference,
+      kind,
+      namespace,
+      namespaceLabels,
+      gateway: (name) => this.#store.gateways.get(name),
+      isProgrammed: (gateway) => this.#isProgrammed(gateway),
+    });
+    const { gateway } = binding;
+    const waypoint = gateway === null ? null : addressOfWaypoint(gateway, this.#options.clusterDomain);
+    return { waypoint, gateway, issues: resource === null ? [] : issuesOf(resource, reference, binding) };
+  }
+
+  /** Offline, where no Gateway has a status, each counts as deployed. */
+  #isProgrammed(gateway: GatewayResource): boolean {
+    if (gateway.addresses.length > 0 || this.#options.expandTemplates) return true;
+    const service = this.#store.services.get(`${gateway.namespace}/${gateway.name}`);
+    return service !== undefined && service.clusterIps.length > 0;
+  }
+
+  #note(kind: 'service' | 'workload', id: string, reference: WaypointReference | null): void {
+    const named = this.#namedBy[kind];
+    const index = kind === 'service' ? this.#store.servicesByWaypoint : this.#store.viewsByWaypoint;
+    const before = named.get(id);
+    const now = reference === null ? undefined : `${reference.namespace}/${reference.name}`;
+    if (before === now) return;
+    if (before !== undefined) index.delete(before, id);
+    if (now === undefined) named.delete(id);
+    else {
+      named.set(id, now);
+      index.add(now, id);
+    }
+  }
+}
+
+/** What is wrong on the namespace is said of each service in it, and of no pod: a pod has rarely one of its own. */
+function issuesOf(
+  resource: Resource,
+  reference: WaypointReference | null,
+  { problem }: WaypointBinding,
+): readonly ResourceIssue[] {
+  if (problem === null || reference === null || (resource.kind === 'Pod' && !reference.isOwn)) return [];
+  const list = new IssueList(resource);
+  const demanded = requiresWaypoint(resource) ? ': its endpoints refuse everybody, as it demands its waypoint' : '';
+  list.add('warning', ['metadata', 'labels', reference.label], `${problem.message}${demanded}`, problem.fix);
+  return list.issues;
+}

@@ -1,0 +1,113 @@
+// The HTTP side of a proxy: administration on loopback, metrics and readiness for the cluster.
+import { MeshError } from '../base/errors.ts';
+import { logLevels } from '../config/log-levels.ts';
+import type { ProxyConfig } from '../config/proxy.ts';
+import type { ProxyDump } from '../model/views.ts';
+import { json, type SimpleResponse, SimpleServer, text } from '../telemetry/metrics-server.ts';
+
+export interface AdminSources {
+  dump(): Promise<ProxyDump>;
+  scrape(): Promise<{ contentType: string; text: string }>;
+  /** What readiness waits for, and what else there is to say when it waits for nothing. */
+  readiness(): { readonly pending: readonly string[]; readonly note: string };
+  setLogLevel(level: string): void;
+  drain(): void;
+  /** Makes a data thread crash; false when there is none with this id. */
+  killThread(id: number): boolean;
+  /** Keeps the main thread busy for so long. */
+  blockMain(durationMs: number): void;
+}
+
+export interface AdminPorts {
+  readonly admin: number;
+  readonly metrics: number;
+  readonly readiness: number;
+}
+
+const index = `GET  /config_dump             what this proxy knows and does, as JSON
+POST /logging?level=LEVEL     ${logLevels.join(', ')}
+POST /drain                   stop accepting, let connections end, exit
+POST /debug/kill-thread?id=N  make a data thread crash; it is replaced
+POST /debug/block-main?ms=N   keep the main thread busy; data threads go on
+`;
+
+/** The three HTTP servers of a proxy: built, then `start`, then `close`. */
+export class AdminServers {
+  readonly #admin: SimpleServer;
+  readonly #metrics: SimpleServer;
+  readonly #readiness: SimpleServer;
+
+  /** `program` is what the proxy is called. */
+  constructor(program: string, config: ProxyConfig, sources: AdminSources) {
+    const { ports } = config;
+    const scrape = async (): Promise<SimpleResponse> => {
+      const { contentType, text: body } = await sources.scrape();
+      return { status: 200, contentType, body };
+    };
+    this.#admin = new SimpleServer({
+      host: '127.0.0.1',
+      port: ports.admin,
+      routes: {
+        'GET /': () => text(200, `${program}\n${index}`),
+        'GET /config_dump': async () => json(await sources.dump()),
+        'POST /logging': (url) => setLevel(url, sources),
+        'POST /drain': () => {
+          sources.drain();
+          return text(202, 'draining\n');
+        },
+        'POST /debug/kill-thread': (url) => killThread(url, sources),
+        'POST /debug/block-main': (url) => blockMain(url, sources),
+      },
+    });
+    const metrics = { 'GET /metrics': scrape, 'GET /stats/prometheus': scrape };
+    this.#metrics = new SimpleServer({ host: '', port: ports.metrics, routes: metrics });
+    const ready = () => readinessText(sources);
+    this.#readiness = new SimpleServer({ host: '', port: ports.readiness, routes: { 'GET /healthz/ready': ready } });
+  }
+
+  /** Opens all three; returns the ports that were bound. Throws NOT_REACHABLE when one cannot be had. */
+  async start(): Promise<AdminPorts> {
+    const [admin, metrics, readiness] = await Promise.all([
+      this.#admin.start(),
+      this.#metrics.start(),
+      this.#readiness.start(),
+    ]);
+    return { admin, metrics, readiness };
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#admin.close(), this.#metrics.close(), this.#readiness.close()]);
+  }
+}
+
+function readinessText(sources: AdminSources): SimpleResponse {
+  const { pending, note } = sources.readiness();
+  if (pending.length > 0) return text(503, `not ready, pending: ${pending.join('; ')}\n`);
+  return text(200, note === '' ? 'ready\n' : `ready (${note})\n`);
+}
+
+function killThread(url: URL, sources: AdminSources): SimpleResponse {
+  const id = Number(url.searchParams.get('id') ?? Number.NaN);
+  if (sources.killThread(id)) return text(202, `data thread ${id} crashes\n`);
+  throw new MeshError('USAGE', { reason: 'id must be that of a data thread that serves' });
+}
+
+const blockMaxMs = 10_000;
+
+function blockMain(url: URL, sources: AdminSources): SimpleResponse {
+  const durationMs = Number(url.searchParams.get('ms') ?? Number.NaN);
+  if (!(durationMs > 0 && durationMs <= blockMaxMs)) {
+    throw new MeshError('USAGE', { reason: `ms must be more than 0 and at most ${blockMaxMs}` });
+  }
+  setImmediate(() => sources.blockMain(durationMs));
+  return text(202, `the main thread is busy for ${durationMs} ms\n`);
+}
+
+function setLevel(url: URL, sources: AdminSources): SimpleResponse {
+  const level = url.searchParams.get('level') ?? '';
+  if (!(logLevels as readonly string[]).includes(level)) {
+    throw new MeshError('USAGE', { reason: `level must be one of ${logLevels.join(', ')}, not '${level}'` });
+  }
+  sources.setLogLevel(level);
+  return text(200, `level is ${level}\n`);
+}

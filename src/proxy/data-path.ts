@@ -1,0 +1,234 @@
+// Assembles the data path of one thread: the tables, what connections share, and how a change of the mesh reaches each.
+import { Descriptors } from '../base/descriptors.ts';
+import { MeshError } from '../base/errors.ts';
+import { canonicalIp, parseCidr } from '../base/ip.ts';
+import { Admission } from '../forward/admission.ts';
+import { ClientAddresses } from '../forward/client-address.ts';
+import { ConnectionTracker } from '../forward/connection-tracker.ts';
+import type { ConnectTcp, ForwardConfig, ForwardContext } from '../forward/context.ts';
+import { EdgeRecorder } from '../forward/edge-recorder.ts';
+import { HoldQueue } from '../forward/hold-queue.ts';
+import { recordRefused } from '../forward/inbound-hbone.ts';
+import { judgeOf } from '../forward/judge.ts';
+import { SharedUse } from '../forward/shared-use.ts';
+import { Sweep, tickFor } from '../forward/sweep.ts';
+import { identityOf } from '../forward/workload-names.ts';
+import { threadBudget } from '../h2/receive-budget.ts';
+import { connectTcp } from '../io/connect-tcp.ts';
+import { tcpBackend } from '../io/tcp-backend.ts';
+import { TransparentSockets } from '../io/transparent-socket.ts';
+import { MeshCompactor } from '../model/compact-mesh.ts';
+import { MeshIndex } from '../model/mesh-index.ts';
+import { RevocationList } from '../model/revocation.ts';
+import type { MeshUpdate, Revocation, SpiffeId, Workload } from '../model/types.ts';
+import { AccessLog } from '../telemetry/access-log.ts';
+import { EdgeCounters } from '../telemetry/edge-counters.ts';
+import { createTunnelPool } from '../tunnel/pool.ts';
+import { createTunnelServer, type TunnelServer } from '../tunnel/server.ts';
+import { CredentialStore } from './data-thread-credentials.ts';
+import { credentialOptions, holdLimits, poolOptions, serverOptions } from './data-thread-limits.ts';
+import type { DataThreadStart, LiveConfig } from './messages.ts';
+
+/** Everything of one data thread but its listeners. */
+export class DataPath {
+  readonly context: ForwardContext;
+  readonly tracker: ConnectionTracker;
+  readonly edges = new EdgeCounters();
+  readonly accessLog: AccessLog;
+  readonly credentials: CredentialStore;
+  readonly tunnelServer: TunnelServer;
+  readonly clientAddresses: ClientAddresses;
+  readonly #compactor = new MeshCompactor();
+  readonly #revocations = new RevocationList();
+  /** Every part reads these at each use, so that a change of them is a change for all. */
+  readonly #live: Pick<ForwardConfig, 'timeouts' | 'limits'>;
+  #stopLooking: () => void = () => {};
+
+  /** `ask` requests a certificate from the main thread; tests bring their own `connect`. */
+  constructor(start: DataThreadStart, ask: (identity: SpiffeId) => void, connect: ConnectTcp = connectTcp) {
+    // The main thread has read and checked it; it arrives as a structured clone.
+    const given = start.config as unknown as ForwardConfig;
+    const config = { ...given, timeouts: { ...given.timeouts }, limits: { ...given.limits } };
+    const { timeouts, limits, log } = config;
+    this.#live = { timeouts, limits };
+    const index = new MeshIndex();
+    const { threadId } = start;
+    const use = new SharedUse(start.use ?? threadId + 1);
+    const admission = new Admission({ limits, use, descriptors: new Descriptors(), threadId });
+    this.accessLog = new AccessLog({ format: log.format, file: log.accessFile, access: log.access, level: log.level });
+    const { accessLog } = this;
+    const edges = new EdgeRecorder(this.edges);
+    this.tracker = new ConnectionTracker({ threadId, admission, judge: judgeOf(index), accessLog, edges });
+    this.credentials = new CredentialStore(credentialOptions(config, ask));
+    const sockets = start.awaitsClientAddresses ? TransparentSockets.load() : null;
+    this.clientAddresses = new ClientAddresses(connect, sockets, Math.random);
+    let ids = 0;
+    this.context = {
+      config,
+      podCidrs: cidrsOf(config.podCidrs),
+      meshCidrs: cidrsOf(config.meshCidrs ?? config.podCidrs),
+      index,
+      tracker: this.tracker,
+      credentials: this.credentials,
+      pool: createTunnelPool(poolOptions(config, this.#revocations)),
+      holds: new HoldQueue(holdLimits(config)),
+      sweep: new Sweep({ tickMs: tickFor(timeouts.idleMs, timeouts.halfCloseMs) }),
+      connect: this.clientAddresses.connect,
+      random: Math.random,
+      nextId: () => `${threadId}-${++ids}`,
+    };
+    threadBudget.limits = config.limits;
+    this.tunnelServer = createTunnelServer(
+      serverOptions(config, this.#revocations, (error, remote, local) =>
+        recordRefused(this.context, error, plain(remote), plain(local)),
+      ),
+    );
+    this.context.sweep.start();
+  }
+
+  /** Takes another log, other times and other limits from here on, for what runs as well. */
+  reconfigure({ log, timeouts, limits }: LiveConfig): void {
+    Object.assign(this.#live.timeouts, timeouts);
+    Object.assign(this.#live.limits, limits);
+    this.context.sweep.retune(tickFor(timeouts.idleMs, timeouts.halfCloseMs));
+    this.accessLog.setStyle(log);
+    this.accessLog.setLevel(log.level);
+  }
+
+  /** Puts a change into the tables; live connections that it refuses end within this call, up to a batch. */
+  applyMesh(update: MeshUpdate): void {
+    applyMesh(this.context, this.tunnelServer, this.#compactor.update(update));
+  }
+
+  /** Takes all revocations; sessions with a peer whose certificate is among them end within this call. */
+  revoke(revocations: readonly Revocation[]): void {
+    if (!this.#revocations.apply({ complete: true, revocations })) return;
+    this.context.pool.recheck();
+    this.tunnelServer.recheck();
+  }
+
+  /** Counters and gauges by name. */
+  counters(): Record<string, number> {
+    const { tracker, holds } = this.context;
+    const pool = this.context.pool.stats();
+    const server = this.tunnelServer.stats();
+    const rejections: Record<string, number> = {};
+    for (const [limit, count] of tracker.rejections) rejections[`ambient_limit_rejections_total/${limit}`] = count;
+    return {
+      ...rejections,
+      ambient_connections_open: tracker.size,
+      ambient_connections_held: holds.size + this.credentials.waiting,
+      ambient_certificates_loaded: this.credentials.size,
+      ambient_tunnel_client_sessions: pool.sessions,
+      ambient_tunnel_client_streams: pool.streams,
+      ambient_tunnel_client_sessions_opened_total: pool.sessionsOpened,
+      ambient_tunnel_client_streams_opened_total: pool.streamsOpened,
+      ambient_tunnel_server_handshakes: server.handshakes,
+      ambient_tunnel_server_sessions: server.sessions,
+      ambient_tunnel_server_streams: server.streams,
+      ambient_tunnel_server_sessions_accepted_total: server.sessionsAccepted,
+      ambient_tunnel_server_streams_accepted_total: server.streamsAccepted,
+      ambient_client_addresses_kept_total: this.clientAddresses.kept,
+      ambient_client_addresses_lost_total: this.clientAddresses.lost,
+      ambient_tunnel_buffered_bytes: threadBudget.usedBytes,
+      ambient_tunnel_streams_shed_total: threadBudget.shedCount,
+      ambient_tcp_raw_threads: tcpBackend().name === 'raw' ? 1 : 0,
+      ambient_access_log_dropped_total: this.accessLog.dropped,
+    };
+  }
+
+  /**
+   * Waits for connections to end; those left at the deadline end with `error`. Calls back once with their number.
+   * What was accepted is served, however far it has got: it may still need a tunnel, so the pool is told at the end.
+   */
+  drain(deadlineMs: number, error: MeshError, done: (closedByDeadline: number) => void): void {
+    const { tracker, pool } = this.context;
+    void this.tunnelServer.drain(deadlineMs);
+    const settle = (closed: number): void => {
+      this.#stopLooking();
+      void pool.drain(0);
+      done(closed);
+    };
+    const timer = setTimeout(() => settle(tracker.abortAll(error)), deadlineMs);
+    const look = setInterval(() => {
+      if (this.#isQuiet()) settle(0);
+    }, drainLookMs);
+    this.#stopLooking = () => {
+      clearTimeout(timer);
+      clearInterval(look);
+    };
+  }
+
+  /** No connection is left, none is on its way to being one, and every peer has taken its leave. */
+  #isQuiet(): boolean {
+    const { tracker, holds } = this.context;
+    const { sessions, handshakes } = this.tunnelServer.stats();
+    return tracker.size + holds.size + this.credentials.waiting + sessions + handshakes === 0;
+  }
+
+  /** Resets every connection and takes no more, on tunnels neither: what came now would end as if all had been said. */
+  abort(error: MeshError): void {
+    const { holds, tracker, pool } = this.context;
+    holds.close();
+    tracker.abortAll(error);
+    pool.close();
+    this.tunnelServer.close();
+  }
+
+  /** Ends every connection at once and lets go of everything. */
+  close(): void {
+    const { holds, tracker, pool, sweep } = this.context;
+    this.#stopLooking();
+    holds.close();
+    tracker.abortAll(new MeshError('DRAINED'));
+    pool.close();
+    this.tunnelServer.close();
+    this.credentials.close();
+    sweep.close();
+    this.accessLog.close();
+  }
+}
+
+/** A drain is over when five things are at rest; it is rare, so it looks instead of being told. */
+const drainLookMs = 20;
+
+function applyMesh(context: ForwardContext, server: TunnelServer, update: MeshUpdate): void {
+  const { index, tracker, pool, holds } = context;
+  const replaced = update.workloads
+    .map((workload) => ({ before: index.workloadByUid(workload.uid), now: workload }))
+    .filter(({ before, now }) => isReplaced(before, now));
+  const change = index.apply(update);
+  // Sessions from and to a pod that has gone take no new streams: its address may be another's tomorrow.
+  const gone = [...replaced.flatMap(({ before }) => before ?? []), ...change.removedWorkloads];
+  for (const workload of gone) {
+    pool.purgeWorkload(workload.uid);
+    for (const address of workload.addresses) server.drainAddress(address);
+  }
+  for (const workload of change.removedWorkloads) {
+    tracker.workloadChanged(workload.uid, null);
+  }
+  for (const workload of change.changedWorkloads) tracker.workloadChanged(workload.uid, workload);
+  if (change.policiesChanged) tracker.policiesChanged();
+  if (holds.size === 0) return;
+  for (const workload of update.workloads) for (const address of workload.addresses) holds.arrived(address);
+  for (const service of update.services) for (const address of service.addresses) holds.arrived(address);
+}
+
+/** True when the uid stands for another pod than before: other addresses, or another identity. */
+function isReplaced(before: Workload | null, now: Workload): boolean {
+  if (before === null) return false;
+  return identityOf(before) !== identityOf(now) || before.addresses.some((address) => !now.addresses.includes(address));
+}
+
+function cidrsOf(texts: readonly string[]) {
+  return texts.map((text) => {
+    const cidr = parseCidr(text);
+    if (cidr === null) throw new MeshError('CONFIG_INVALID', { place: 'podCidrs', reason: `${text} is no network` });
+    return cidr;
+  });
+}
+
+/** Sockets show IPv4 peers in IPv6 form. */
+function plain(address: string): string {
+  return canonicalIp(address) ?? address;
+}

@@ -1,0 +1,83 @@
+// What the main thread and the data threads say to each other: plain objects over one MessagePort per thread.
+import type { ProxyConfig } from '../config/proxy.ts';
+import type { MeshUpdate, Revocation, SpiffeId } from '../model/types.ts';
+import type { ConnectionView, EdgeView } from '../model/views.ts';
+
+/** `workerData` of a data thread. */
+export interface DataThreadStart {
+  readonly threadId: number;
+  readonly nodeName: string;
+  readonly trustDomain: string;
+  readonly clusterId: string;
+  /** Inherited descriptors of transparent listeners; several when one port has a socket per address family. */
+  readonly listeners: {
+    readonly outbound: readonly number[];
+    readonly inbound: readonly number[];
+    readonly hbone: readonly number[];
+  };
+  /** Listened on besides the descriptors: for tests, and where nothing is captured. */
+  readonly addresses?: {
+    readonly outbound?: readonly ListenAddress[];
+    readonly inbound?: readonly ListenAddress[];
+    readonly hbone?: readonly ListenAddress[];
+  };
+  /** A structured clone of the part of the configuration that the data path reads: `ForwardConfig`. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Nothing is accepted before the message `clientAddresses` has come. */
+  readonly awaitsClientAddresses?: boolean;
+  /** What all data threads count together; see `SharedUse`. Absent: this one counts alone. */
+  readonly use?: SharedArrayBuffer;
+}
+
+/** The part of the configuration that changes without a restart. */
+export type LiveConfig = Pick<ProxyConfig, 'log' | 'timeouts' | 'limits'>;
+
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+export type ToDataThread =
+  | { readonly type: 'mesh'; readonly update: MeshUpdate }
+  /** The whole mesh has been said, in several changes: from now on an address that is not known is unknown. */
+  | { readonly type: 'meshKnown' }
+  | {
+      readonly type: 'certificate';
+      readonly identity: SpiffeId;
+      readonly keyPem: string;
+      /** Leaf, then intermediates. */
+      readonly chainPem: readonly string[];
+      readonly rootsPem: readonly string[];
+      readonly notAfterMs: number;
+    }
+  | { readonly type: 'certificateFailed'; readonly identity: SpiffeId; readonly reason: string }
+  /** All of them, whenever one has changed. */
+  | { readonly type: 'revocations'; readonly revocations: readonly Revocation[] }
+  /** All of them, whenever one has changed. */
+  | { readonly type: 'revocations'; readonly revocations: readonly Revocation[] }
+  | { readonly type: 'certificateForgotten'; readonly identity: SpiffeId }
+  /** Asks for a `snapshot` with the same id. */
+  | { readonly type: 'snapshot'; readonly id: number; readonly connections: boolean }
+  /** Stop accepting, end pooled sessions gracefully, close what remains at the deadline, then answer `drained`. */
+  | { readonly type: 'drain'; readonly deadlineMs: number }
+  | { readonly type: 'logLevel'; readonly level: string }
+  /** Which families of client addresses applications get to see. */
+  | { readonly type: 'clientAddresses'; readonly ipv4: boolean; readonly ipv6: boolean }
+  | { readonly type: 'config'; readonly config: LiveConfig }
+  /** Die of an exception that nobody caught: for tests of what follows. */
+  | { readonly type: 'crash' };
+
+export type FromDataThread =
+  /** Listeners are open and the first complete mesh has been applied. */
+  /** `tcp`: the back end of its TCP streams, `raw` or `socket (WHY)`. */
+  | { readonly type: 'serving'; readonly tcp: string }
+  | { readonly type: 'certificateWanted'; readonly identity: SpiffeId }
+  | {
+      readonly type: 'snapshot';
+      readonly id: number;
+      readonly connections: readonly ConnectionView[];
+      readonly edges: readonly EdgeView[];
+      /** Counters and gauges of this thread by name, already in base units: `ambient_…`. */
+      readonly counters: Readonly<Record<string, number>>;
+    }
+  | { readonly type: 'drained'; readonly closedByDeadline: number };

@@ -1,0 +1,253 @@
+// The data threads of a proxy: a piscina pool with one never-ending serve task per thread. A thread that dies
+// takes only its own connections with it; it is replaced, with the next descriptors of its row, and told everything
+// anew.
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { Piscina } from 'piscina';
+import { Backoff } from '../base/backoff.ts';
+import type { Clock } from '../base/clock.ts';
+import { MeshError } from '../base/errors.ts';
+import { SharedUse } from '../forward/shared-use.ts';
+import type { ConnectionView } from '../model/views.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { DataThreadStart, FromDataThread, ToDataThread } from './messages.ts';
+import { ThreadTotals } from './thread-totals.ts';
+
+export interface ThreadPoolOptions {
+  readonly threads: number;
+  /**
+   * The start of a thread's life number `life`, from 0. Throws when its descriptors are used up: then the process
+   * must end.
+   */
+  readonly startOf: (threadId: number, life: number) => DataThreadStart;
+  /**
+   * What a thread that has just started must be told: the whole mesh, certificates, log level. Empty before they are
+   * known.
+   */
+  readonly welcome: () => readonly ToDataThread[];
+  readonly onCertificateWanted: (identity: string, reply: (message: ToDataThread) => void) => void;
+  /** A thread began to serve, or died. */
+  readonly onChange: () => void;
+  /** The pool cannot go on. */
+  readonly onFatal: (error: MeshError) => void;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Logger;
+  /** The module that exports `serve`: what each worker runs. */
+  readonly entry: URL;
+}
+
+interface Thread {
+  readonly id: number;
+  state: 'starting' | 'serving' | 'dead';
+  life: number;
+  port: MessagePort | null;
+  readonly backoff: Backoff;
+  servingSinceMs: number;
+  tcp: string;
+}
+
+type RunOptions = Parameters<Piscina['run']>[1];
+
+interface PendingSnapshot {
+  readonly waitingFor: Set<number>;
+  readonly connections: ConnectionView[];
+  readonly resolve: (connections: ConnectionView[]) => void;
+  readonly cancel: () => void;
+}
+
+const restartFirstMs = 10;
+const restartCapMs = 2_000;
+const restartJitter = 0.2;
+/** V8 would let it grow to 48 MB under load, and it does not pay: what a connection allocates lives long or briefly. */
+const youngGenerationMb = 12;
+/** A thread that served this long before it died is restarted at once. */
+const healthyAfterMs = 60_000;
+
+/** Runs `threads` data threads from `start` to `close`, each in an endless series of lives. */
+export class ThreadPool {
+  readonly totals = new ThreadTotals();
+  /** What all threads count together. */
+  readonly use: SharedUse;
+  readonly #options: ThreadPoolOptions;
+  readonly #pool: Piscina;
+  readonly #threads: Thread[];
+  readonly #snapshots = new Map<number, PendingSnapshot>();
+  readonly #draining = new Map<number, (closedByDeadline: number) => void>();
+  #nextSnapshot = 1;
+  #isClosing = false;
+
+  constructor(options: ThreadPoolOptions) {
+    this.#options = options;
+    const { threads, random, entry } = options;
+    this.use = new SharedUse(threads);
+    // One endless task per thread: nothing may ever wait for a signal between tasks.
+    const sizes = {
+      minThreads: threads,
+      maxThreads: threads,
+      concurrentTasksPerWorker: 1,
+      atomics: 'disabled',
+    } as const;
+    this.#pool = new Piscina({
+      filename: entry.href,
+      name: 'serve',
+      idleTimeout: Number.POSITIVE_INFINITY,
+      resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },
+      ...sizes,
+    });
+    this.#pool.on('error', (error: unknown) =>
+      options.log.error({ error }, 'a data thread failed outside of its task'),
+    );
+    this.#threads = Array.from({ length: threads }, (_, id) => {
+      const backoff = new Backoff({ firstMs: restartFirstMs, capMs: restartCapMs, jitter: restartJitter, random });
+      return { id, state: 'starting', life: 0, port: null, backoff, servingSinceMs: 0, tcp: '' };
+    });
+  }
+
+  /** Starts every thread; they serve once they have been told the whole mesh. */
+  start(): void {
+    for (const thread of this.#threads) this.#run(thread);
+  }
+
+  views(): { id: number; state: Thread['state']; restarts: number; connections: number; tcp: string }[] {
+    return this.#threads.map(({ id, state, life, tcp }) => {
+      return { id, state, restarts: life, connections: this.totals.connectionsOf(id), tcp };
+    });
+  }
+
+  /** Sends to every thread that lives. */
+  broadcast(message: ToDataThread): void {
+    for (const { port } of this.#threads) port?.postMessage(message);
+  }
+
+  /**
+   * Asks all threads for their counters, which go into `totals`, and for their connections if wanted. A thread that
+   * does not answer within `deadlineMs` is left out.
+   */
+  snapshot(connections: boolean, deadlineMs: number): Promise<ConnectionView[]> {
+    const asked = this.#threads.filter(({ port, state }) => port !== null && state === 'serving');
+    if (asked.length === 0) return Promise.resolve([]);
+    const id = this.#nextSnapshot++;
+    return new Promise((resolve) => {
+      const cancel = this.#options.clock.after(deadlineMs, () => this.#settleSnapshot(id));
+      const waitingFor = new Set(asked.map((thread) => thread.id));
+      this.#snapshots.set(id, { waitingFor, connections: [], resolve, cancel });
+      for (const { port } of asked) port?.postMessage({ type: 'snapshot', id, connections } satisfies ToDataThread);
+    });
+  }
+
+  /** Makes a thread that serves crash; false when there is none with this id. For tests of what follows. */
+  crash(threadId: number): boolean {
+    const thread = this.#threads[threadId];
+    if (thread?.state !== 'serving') return false;
+    thread.port?.postMessage({ type: 'crash' } satisfies ToDataThread);
+    return true;
+  }
+
+  /**
+   * No thread accepts any more; resolves when the last connection has ended, or at the deadline, which ends what is
+   * left, with the number of connections that it ended.
+   */
+  async drain(deadlineMs: number): Promise<number> {
+    this.#isClosing = true;
+    const living = this.#threads.filter(({ port }) => port !== null);
+    const done = living.map(({ id }) => new Promise<number>((resolve) => this.#draining.set(id, resolve)));
+    this.broadcast({ type: 'drain', deadlineMs });
+    return (await Promise.all(done)).reduce((sum, closed) => sum + closed, 0);
+  }
+
+  /** Ends every thread at once. Idempotent. */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    for (const id of [...this.#snapshots.keys()]) this.#settleSnapshot(id);
+    for (const thread of this.#threads) thread.port?.close();
+    await this.#pool.destroy();
+  }
+
+  #run(thread: Thread): void {
+    const { log, onFatal, onChange, welcome, startOf } = this.#options;
+    let start: DataThreadStart;
+    try {
+      start = { ...startOf(thread.id, thread.life), use: this.use.memory };
+    } catch (error) {
+      onFatal(MeshError.from(error));
+      return;
+    }
+    const { port1, port2 } = new MessageChannel();
+    thread.state = 'starting';
+    thread.port = port1;
+    port1.on('message', (message: FromDataThread) => this.#onMessage(thread, message));
+    for (const message of welcome()) port1.postMessage(message);
+    const task = { start, port: port2 };
+    const reason = 'it ended by itself';
+    // piscina's types know the list by the signature of an older Node.
+    const transferList = [port2] as unknown as NonNullable<RunOptions>['transferList'];
+    this.#pool.run(task, { transferList }).then(
+      () => this.#onDeath(thread, new MeshError('INTERNAL', { reason })),
+      (error: unknown) => this.#onDeath(thread, error),
+    );
+    log.debug({ thread: thread.id, life: thread.life }, 'data thread starts');
+    onChange();
+  }
+
+  #onDeath(thread: Thread, error: unknown): void {
+    const { log, clock, onChange } = this.#options;
+    thread.port?.close();
+    thread.port = null;
+    thread.state = 'dead';
+    this.#draining.get(thread.id)?.(0);
+    this.totals.retire(thread.id);
+    this.use.clear(thread.id);
+    for (const [id, pending] of this.#snapshots) {
+      if (pending.waitingFor.delete(thread.id) && pending.waitingFor.size === 0) this.#settleSnapshot(id);
+    }
+    if (this.#isClosing) return;
+    if (thread.servingSinceMs > 0 && clock.now() - thread.servingSinceMs > healthyAfterMs) thread.backoff.reset();
+    thread.life += 1;
+    thread.servingSinceMs = 0;
+    const delayMs = thread.backoff.next();
+    log.error({ thread: thread.id, life: thread.life, delayMs, error }, 'data thread died and is replaced');
+    onChange();
+    clock.after(delayMs, () => {
+      if (!this.#isClosing) this.#run(thread);
+    });
+  }
+
+  #onMessage(thread: Thread, message: FromDataThread): void {
+    switch (message.type) {
+      case 'serving':
+        thread.state = 'serving';
+        thread.servingSinceMs = this.#options.clock.now();
+        thread.tcp = message.tcp;
+        this.#options.onChange();
+        break;
+      case 'certificateWanted':
+        this.#options.onCertificateWanted(message.identity, (reply) => thread.port?.postMessage(reply));
+        break;
+      case 'snapshot':
+        this.#onSnapshot(thread, message);
+        break;
+      case 'drained':
+        this.#draining.get(thread.id)?.(message.closedByDeadline);
+        break;
+      default:
+        message satisfies never;
+    }
+  }
+
+  #onSnapshot(thread: Thread, message: Extract<FromDataThread, { type: 'snapshot' }>): void {
+    this.totals.update(thread.id, message);
+    const pending = this.#snapshots.get(message.id);
+    if (pending === undefined) return;
+    pending.connections.push(...message.connections);
+    pending.waitingFor.delete(thread.id);
+    if (pending.waitingFor.size === 0) this.#settleSnapshot(message.id);
+  }
+
+  #settleSnapshot(id: number): void {
+    const pending = this.#snapshots.get(id);
+    if (pending === undefined) return;
+    this.#snapshots.delete(id);
+    pending.cancel();
+    pending.resolve(pending.connections);
+  }
+}
