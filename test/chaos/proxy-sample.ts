@@ -1,8 +1,7 @@
 // What a node proxy holds, as its own process and the kernel say it.
-import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
-import { enterCommand } from '../../src/lab/enter.ts';
 import type { TestLab } from '../lab/harness.ts';
+import { runIn } from './evidence.ts';
 
 export interface ProxySample {
   readonly rssMb: number;
@@ -35,11 +34,8 @@ export async function sampleProxy(lab: TestLab, node: string): Promise<ProxySamp
 /** The metrics of a node's proxy, as text. */
 export async function metrics(lab: TestLab, node: string): Promise<string> {
   const ask = "fetch('http://127.0.0.1:15020/metrics').then(async (r) => process.stdout.write(await r.text()))";
-  const { command, args } = enterCommand(await lab.client.target('node', '', node), [process.execPath, '-e', ask]);
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'ignore'] });
-  const chunks: Buffer[] = [];
-  child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
-  const code = await new Promise((resolve) => child.on('close', resolve));
-  if (code !== 0) throw new Error(`the proxy of ${node} does not answer`);
-  return Buffer.concat(chunks).toString();
+  const target = await lab.client.target('node', '', node);
+  const { code, stdout, stderr } = await runIn(target, [process.execPath, '-e', ask]);
+  if (code !== 0) throw new Error(`the proxy of ${node} does not answer: ${stderr}`);
+  return stdout;
 }
