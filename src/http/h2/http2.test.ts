@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import http2 from 'node:http2';
-import { type AddressInfo, createServer, type Server } from 'node:net';
+import type { AddressInfo, Server } from 'node:net';
 import { after, afterEach, describe, it } from 'node:test';
 import type { MeshError } from '../../base/errors.ts';
-import { acceptedTcp } from '../../io/accept-tcp.ts';
 import { type ByteStream, Took } from '../../io/byte-stream.ts';
 import { connectTcp } from '../../io/connect-tcp.ts';
 import { DeadlineLists } from '../../io/deadlines.ts';
+import { createTcpServer } from '../../io/listen-tcp.ts';
 import type { ClientConnection, HeadChanges, IncomingRequest, OutgoingRequest, ServerConnection } from '../message.ts';
 import { createHttp2Client } from './client-connection.ts';
 import { composeHttp2 } from './compose.ts';
@@ -52,9 +52,9 @@ async function serve(
 ): Promise<Served> {
   const refused: Served['refused'] = [];
   let connection: ServerConnection | null = null;
-  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) => {
+  const server = createTcpServer((stream) => {
     connection = createHttp2Server(
-      acceptedTcp(socket),
+      stream,
       { onRequest, onRefused: (status, error) => refused.push({ status, error }), onClose: () => undefined },
       { peer: 'client', deadlines, ...options },
     );
