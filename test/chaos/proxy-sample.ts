@@ -10,6 +10,9 @@ export interface ProxySample {
   readonly sessions: number;
   readonly streams: number;
   readonly held: number;
+  /** How long turns of the slowest data thread's event loop took lately: all but a hundredth, and the longest. */
+  readonly delayMs: number;
+  readonly longestMs: number;
 }
 
 /** A sample of the proxy of `node`; rejects when it does not answer. */
@@ -18,6 +21,11 @@ export async function sampleProxy(lab: TestLab, node: string): Promise<ProxySamp
   const value = (name: string): number => {
     const lines = text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
     return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+  };
+  const delayMs = (quantile: string): number => {
+    const name = 'ambient_event_loop_delay_seconds{';
+    const lines = text.split('\n').filter((line) => line.startsWith(name) && line.includes(`quantile="${quantile}"`));
+    return Math.max(0, ...lines.map((line) => Number(line.split(' ').at(-1)) * 1000));
   };
   const pid = lab.proxyPid(node);
   const rssKb = Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0);
@@ -28,6 +36,8 @@ export async function sampleProxy(lab: TestLab, node: string): Promise<ProxySamp
     sessions: value('ambient_tunnel_client_sessions') + value('ambient_tunnel_server_sessions'),
     streams: value('ambient_tunnel_client_streams') + value('ambient_tunnel_server_streams'),
     held: value('ambient_connections_held'),
+    delayMs: delayMs('0.99'),
+    longestMs: delayMs('1'),
   };
 }
 
