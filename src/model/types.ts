@@ -56,6 +56,8 @@ export interface Workload {
   /** Load-balancing weight. */
   readonly capacity: number;
   readonly waypoint: WaypointAddress | null;
+  /** Its labels as far as a route or subset asks for them; absent where none does. */
+  readonly labels?: Readonly<Record<string, string>>;
   /** Services that this workload is an endpoint of, with the ports as this endpoint has them. */
   readonly services: Readonly<Record<NamespacedKey, readonly PortMapping[]>>;
 }
