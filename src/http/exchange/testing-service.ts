@@ -39,9 +39,14 @@ export interface SceneOptions {
   readonly rule?: Partial<RouteRule>;
   readonly path?: PathMatch | null;
   readonly policy?: Partial<DestinationPolicy>;
+  /** Names of endpoints (`cart-0`, …) that are subsets of their own. */
+  readonly subsets?: readonly string[];
   readonly limits?: Partial<HttpLimits>;
   readonly context?: Partial<HttpServiceContext>;
+  /** Of the service's port. */
   readonly protocol?: AppProtocol;
+  /** What clients speak, where it is another. */
+  readonly clientProtocol?: AppProtocol;
   /** Stands between the service and `connectTcp`. */
   readonly connect?: (connect: ConnectEndpoint) => ConnectEndpoint;
 }
@@ -164,7 +169,7 @@ export async function sceneOf(test: TestContext, options: SceneOptions): Promise
     ...options.context,
   };
   const http = createHttpService(context);
-  const client = clientOf(service, options.protocol ?? 'http1');
+  const client = clientOf(service, options.clientProtocol ?? options.protocol ?? 'http1');
   const front = createTcpServer((stream) => http.serve(stream, client));
   await listen(front);
   const { port } = front.address() as AddressInfo;
@@ -250,11 +255,12 @@ function meshOf(servers: readonly NetServer[], protocol: AppProtocol) {
 function routesOf(rules: readonly RouteRule[], options: SceneOptions): ServiceRoutes {
   const policy = destinationPolicyOf(options.policy);
   const path = options.path ?? null;
+  const subsets = (options.subsets ?? []).map((name) => ({ name, labels: { name }, policy, portPolicies: [] }));
   const entries = rules.map((_, rule) => ({ match: { ...matchAnything, path }, rule }));
   return {
     service: cartKey,
     ports: [{ port: 80, protocol: options.protocol ?? 'http1', rules, entries, attached: true, tcpBackends: [] }],
-    destination: { service: cartKey, policy, portPolicies: [], subsets: [] },
+    destination: { service: cartKey, policy, portPolicies: [], subsets },
     otherDestinations: [],
     serverTiming: false,
   };
