@@ -105,8 +105,8 @@ export interface PolicyMatch {
   readonly notDestinationPorts?: readonly number[];
   readonly serviceAccounts?: readonly { readonly namespace: string; readonly serviceAccount: string }[];
   readonly notServiceAccounts?: readonly { readonly namespace: string; readonly serviceAccount: string }[];
-  // What only HTTP has: in policies for waypoints. Where there is no request, an ALLOW with one of these matches nothing
-  // and a DENY matches as if it were not there.
+  // What only HTTP has: in policies for waypoints. Where there is no request, an ALLOW with one of these matches
+  // nothing, and a DENY matches as if it were not there.
   /** Without regard to case, with or without the port. */
   readonly hosts?: readonly StringMatch[];
   readonly notHosts?: readonly StringMatch[];

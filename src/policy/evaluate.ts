@@ -1,5 +1,5 @@
-// The authorisation decision, of connections and of requests: pure, cheap, and the same for the node proxy, `why` and tests. The order is Istio's
-// (ambient-l4 §5.2) with one change: a policy that is referenced but not known refuses the connection.
+// The authorisation decision, of connections and of requests: pure, cheap, and the same for the proxies, `why` and
+// tests. The order is Istio's (ambient-l4 §5.2) with one change: a policy that is referenced but not known refuses.
 import { parseIp } from '../base/ip.ts';
 import { converted } from '../model/converted-policies.ts';
 import type { EffectivePolicies } from '../model/mesh-index.ts';
@@ -36,8 +36,8 @@ export interface Decision {
 }
 
 /**
- * Judges a connection, or a request on it. Never throws: what cannot be judged is refused. Without `request`, conditions
- * about one are resolved to the closed side.
+ * Judges a connection, or a request on it. Never throws: what cannot be judged is refused. Without `request`,
+ * conditions about one are resolved to the closed side.
  */
 export function evaluate(
   effective: EffectivePolicies,
