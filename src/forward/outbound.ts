@@ -164,15 +164,17 @@ class Outbound {
 
   #request(source: Workload, way: Way, workload: Workload, credentials: TunnelCredentials): TunnelRequest {
     const { config } = this.#context;
-    const { sourceAddress, sourcePort } = this.#from;
+    const { sourceAddress, sourcePort, destinationAddress, destinationPort } = this.#from;
+    const named = way.waypoint === null ? way.service : way.waypoint.service;
+    const dialled = formatHostPort(destinationAddress, destinationPort);
     return {
       credentials,
-      acceptIdentities: [identityOf(workload), ...(way.service?.subjectAltNames ?? [])],
+      acceptIdentities: [identityOf(workload), ...(named?.subjectAltNames ?? [])],
       host: way.address,
-      port: config.ports.hbone,
-      authority: formatHostPort(way.address, way.port),
+      port: way.waypoint === null ? config.ports.hbone : way.port,
+      authority: way.waypoint === null ? formatHostPort(way.address, way.port) : dialled,
       workloadUid: workload.uid,
-      node: workload.node,
+      node: way.waypoint === null ? workload.node : '',
       baggage: baggageOf(source),
       forwarded: formatForwarded(sourceAddress, sourcePort, way.service?.hostname),
       traceparent: newTraceparent(),
@@ -192,7 +194,8 @@ class Outbound {
       throw new MeshError('POLICY_DENIED', { policy: peer }, { cause: error });
     }
     const { endpointAttempts } = this.#context.config.limits;
-    const isLast = this.#connection.attempts >= endpointAttempts || way.service === null || way.workload === null;
+    const hasOthers = (way.waypoint ?? way).service !== null;
+    const isLast = this.#connection.attempts >= endpointAttempts || !hasOthers || way.workload === null;
     if (isLast || !mayTryElsewhere(error)) throw error;
     this.#lastError = error;
     if (way.workload !== null) {
