@@ -43,6 +43,10 @@ export class Gate {
       const reason = `pod ${pod} on node ${caller.node} claims node ${claimed.nodeName || '(none)'}`;
       throw this.refuse('discovery', reason, Code.PermissionDenied);
     }
+    if (claimed.kind !== caller.kind) {
+      const reason = `pod ${caller.namespace}/${caller.pod} is a ${caller.kind} proxy and claims to be a ${claimed.kind} proxy`;
+      throw this.refuse('discovery', reason, Code.PermissionDenied);
+    }
     return { ...claimed, name: caller.pod, namespace: caller.namespace, nodeName: caller.node };
   }
 
