@@ -104,6 +104,10 @@ export class L4Bench {
     if (this.#isAsked('memory')) await this.#memory(paths);
     for (const running of this.#alive(paths)) {
       await this.#attempt(running, () => this.#load(running, '/', connectionsOf.requests, this.#durations.warmUpS));
+      // Opening connections is other code than carrying requests: in a fresh proxy most of it is not compiled yet.
+      await this.#attempt(running, () =>
+        this.#load(running, '/', connectionsOf.reconnect, this.#durations.warmUpS, { reconnect: true }),
+      );
     }
     for (let round = 0; round < this.#options.rounds; round++) {
       this.#options.say(`round ${round + 1} of ${this.#options.rounds}`);

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import path from 'node:path';
+import type { TcpStream } from '../src/io/tcp-stream.ts';
 import type { TunnelCredentials } from '../src/tunnel/types.ts';
 
 export interface PairProxyOptions {
@@ -19,9 +20,12 @@ const load = <T>(file: string): Promise<T> => import(path.join(options.tree, 'sr
 const { createTunnelPool } = await load<typeof import('../src/tunnel/pool.ts')>('tunnel/pool.ts');
 const { createTunnelServer } = await load<typeof import('../src/tunnel/server.ts')>('tunnel/server.ts');
 const { tunnelSecureContext } = await load<typeof import('../src/io/tls-context.ts')>('io/tls-context.ts');
-const { acceptedTcp } = await load<typeof import('../src/io/accept-tcp.ts')>('io/accept-tcp.ts').catch(() =>
-  load<typeof import('../src/io/accept-tcp.ts')>('io/tcp-stream.ts'),
-);
+/**
+ * What the tree accepts plain connections with: a server that makes streams, or before that a function that makes one.
+ */
+type Listening = typeof import('../src/io/listen-tcp.ts');
+const listening = await load<Listening>('io/listen-tcp.ts').catch(() => null);
+const before = await load<{ acceptedTcp: (socket: Socket) => TcpStream }>('io/accept-tcp.ts').catch(() => null);
 const selfTest = await load<typeof import('../src/io/tcp-self-test.ts')>('io/tcp-self-test.ts').catch(() => null);
 process.stderr.write(`${JSON.stringify((await selfTest?.chooseTcpBackend()) ?? null)}\n`);
 const { connectTcp } = await load<typeof import('../src/io/connect-tcp.ts')>('io/connect-tcp.ts');
@@ -48,8 +52,7 @@ const credentials: TunnelCredentials = {
 const nothing = (): void => undefined;
 
 const pool = createTunnelPool();
-function outbound(socket: Socket): void {
-  const source = acceptedTcp(socket);
+function outbound(source: TcpStream): void {
   const request = {
     credentials,
     acceptIdentities: [identityOf('server')],
@@ -79,7 +82,11 @@ function inbound(socket: Socket): void {
   });
 }
 
-const listener = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true });
-listener.on('connection', options.role === 'client' ? outbound : inbound);
+const socketOptions = { pauseOnConnect: true, allowHalfOpen: true, noDelay: true };
+const listener =
+  options.role === 'server'
+    ? createServer(socketOptions, inbound)
+    : (listening?.createTcpServer(outbound) ??
+      createServer(socketOptions, (socket) => outbound(before!.acceptedTcp(socket))));
 listener.listen({ port: options.port, host, backlog: 4096 }, () => process.stdout.write('ready\n'));
 process.on('SIGTERM', () => process.exit(0));

@@ -2,6 +2,7 @@
 // own identity, and none of them for any other.
 import { create } from '@bufbuild/protobuf';
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@connectrpc/connect';
+import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import {
   type IstioCertificateRequest,
@@ -27,6 +28,7 @@ export interface CertificateServiceOptions {
   readonly hasIdentityOnNode: (identity: SpiffeId, node: string) => boolean;
   /** Certificates of the identity whose validity begins before this are revoked; 0 for none. */
   readonly issuedBeforeMs: (identity: SpiffeId) => number;
+  readonly clock: Clock;
   readonly log: Logger;
   readonly issued: () => void;
 }
@@ -34,6 +36,8 @@ export interface CertificateServiceOptions {
 const call = 'certificate';
 /** Larger than any request for one certificate. */
 const requestBytesMax = 16 * 1024;
+/** A revocation of all until now is over within a second: who asks before that gets its answer then. */
+const patienceMs = 2_000;
 
 /** Signs for proxies; every refusal goes through the gate, which tells the caller nothing. */
 export class CertificateService {
@@ -51,13 +55,14 @@ export class CertificateService {
     router.service(IstioCertificateService, implementation, { readMaxBytes: requestBytesMax });
   }
 
-  #create(request: IstioCertificateRequest, context: HandlerContext): IstioCertificateResponse {
+  async #create(request: IstioCertificateRequest, context: HandlerContext): Promise<IstioCertificateResponse> {
     const { authority, gate, issuedBeforeMs, log, issued } = this.#options;
     const caller = gate.caller(context.requestHeader, call);
     const csr = this.#parse(caller, request.csr);
     const identity = this.#allowed(caller, request, csr);
     try {
-      const earliestMs = issuedBeforeMs(identity);
+      const earliestMs = wholeSecond(issuedBeforeMs(identity));
+      await this.#wait(earliestMs);
       const { chainPem, notAfterMs } = authority.issueWorkload(identity, csr.spki, this.#ttlMs(request), earliestMs);
       issued();
       log.info({ identity, node: caller.node, notAfter: new Date(notAfterMs).toISOString() }, 'issued a certificate');
@@ -67,6 +72,15 @@ export class CertificateService {
       log.error({ identity, node: caller.node, reason: messageOf(error) }, 'cannot issue a certificate');
       throw new ConnectError('the certificate authority cannot sign now', Code.Unavailable);
     }
+  }
+
+  async #wait(untilMs: number): Promise<void> {
+    const { clock } = this.#options;
+    const waitMs = untilMs - clock.now();
+    if (waitMs <= 0 || waitMs > patienceMs) return;
+    await new Promise<void>((resolve) => {
+      clock.after(waitMs, resolve);
+    });
   }
 
   /**
@@ -122,4 +136,9 @@ export class CertificateService {
     const askedMs = Number(request.validityDuration) * 1000;
     return Math.min(askedMs > 0 ? askedMs : ttlMs, ttlMaxMs);
   }
+}
+
+/** Certificates count in whole seconds. */
+function wholeSecond(ms: number): number {
+  return Math.ceil(ms / 1000) * 1000;
 }

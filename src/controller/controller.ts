@@ -124,6 +124,7 @@ class Controller {
       ttlMs: config.certificateTtlMs,
       ttlMaxMs: config.certificateTtlMaxMs,
       hasIdentityOnNode: (identity, node) => compiler.hasIdentityOnNode(identity, node),
+      clock,
       issuedBeforeMs: (identity) => compiler.issuedBeforeMs(identity),
       log,
       issued: () => this.#metrics.certificatesIssued.inc(),

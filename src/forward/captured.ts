@@ -1,7 +1,5 @@
 // A connection that capture delivered: its stream, and the addresses that it was made from and to.
-import type { Socket } from 'node:net';
 import { canonicalIp } from '../base/ip.ts';
-import { acceptedTcp } from '../io/accept-tcp.ts';
 import type { TcpStream } from '../io/tcp-stream.ts';
 
 export interface Captured {
@@ -13,16 +11,14 @@ export interface Captured {
   readonly destinationPort: number;
 }
 
-/** Takes over an accepted, paused socket. Null when the client has gone already; the socket is closed then. */
-export function captured(socket: Socket): Captured | null {
-  const { remotePort, localPort } = socket;
-  const sourceAddress = canonicalIp(socket.remoteAddress ?? '');
-  const destinationAddress = canonicalIp(socket.localAddress ?? '');
-  if (sourceAddress === null || destinationAddress === null || remotePort === undefined || localPort === undefined) {
-    socket.on('error', () => {});
-    socket.destroy();
+/** The addresses of a connection that was just accepted. Null when the client has gone already; it is closed then. */
+export function captured(stream: TcpStream): Captured | null {
+  const { remoteAddress, remotePort, localAddress, localPort } = stream;
+  const sourceAddress = canonicalIp(remoteAddress);
+  const destinationAddress = canonicalIp(localAddress);
+  if (sourceAddress === null || destinationAddress === null) {
+    stream.destroy();
     return null;
   }
-  const stream = acceptedTcp(socket);
   return { stream, sourceAddress, sourcePort: remotePort, destinationAddress, destinationPort: localPort };
 }

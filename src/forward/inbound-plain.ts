@@ -1,17 +1,17 @@
 // A plaintext connection to an enrolled pod of this node (port 15006). It has no identity, whatever its source
 // address is: policy decides, and STRICT's converted policy refuses.
-import type { Socket } from 'node:net';
 import { MeshError } from '../base/errors.ts';
 import { formatHostPort } from '../base/ip.ts';
+import type { TcpStream } from '../io/tcp-stream.ts';
 import { type Captured, captured } from './captured.ts';
 import { Connection } from './connection.ts';
 import { type ForwardContext, isOwnPort } from './context.ts';
 import { localPod } from './local-pod.ts';
 import { Pending } from './pending.ts';
 
-/** Takes over a socket that was accepted on the plaintext inbound port. */
-export function acceptInboundPlain(context: ForwardContext, socket: Socket): void {
-  const from = captured(socket);
+/** Takes over a connection that was accepted on the plaintext inbound port. */
+export function acceptInboundPlain(context: ForwardContext, accepted: TcpStream): void {
+  const from = captured(accepted);
   if (from === null) return;
   const { sourceAddress, sourcePort, destinationAddress, destinationPort, stream } = from;
   const connection = new Connection(

@@ -1,9 +1,9 @@
 // A connection that a local pod makes (port 15001): who is it, where does it go, and what to do when an endpoint
 // cannot be reached. Nothing of the client's is read before the destination is connected, so a second attempt loses
 // nothing.
-import type { Socket } from 'node:net';
 import { MeshError } from '../base/errors.ts';
 import { formatHostPort } from '../base/ip.ts';
+import type { TcpStream } from '../io/tcp-stream.ts';
 import type { Workload } from '../model/types.ts';
 import { formatForwarded } from '../tunnel/forwarded.ts';
 import { newTraceparent } from '../tunnel/traceparent.ts';
@@ -15,9 +15,9 @@ import { decideOutbound, type Way } from './decide.ts';
 import { Pending } from './pending.ts';
 import { baggageOf, identityOf } from './workload-names.ts';
 
-/** Takes over a socket that was accepted on the outbound port. */
-export function acceptOutbound(context: ForwardContext, socket: Socket): void {
-  const from = captured(socket);
+/** Takes over a connection that was accepted on the outbound port. */
+export function acceptOutbound(context: ForwardContext, stream: TcpStream): void {
+  const from = captured(stream);
   if (from !== null) new Outbound(context, from).begin();
 }
 

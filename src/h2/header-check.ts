@@ -13,6 +13,11 @@ export function headerOf(headers: readonly string[], name: string): string {
   return '';
 }
 
+function hasHeader(headers: readonly string[], name: string): boolean {
+  for (let i = 0; i + 1 < headers.length; i += 2) if (headers[i] === name) return true;
+  return false;
+}
+
 /** Returns all values of `name`, joined by commas as RFC 9110 §5.3 allows. */
 export function joinedHeader(headers: readonly string[], name: string): string {
   let joined = '';
@@ -26,11 +31,9 @@ export function joinedHeader(headers: readonly string[], name: string): string {
 export function requestFault(headers: readonly string[]): string {
   const fault = fieldsFault(headers, pseudoRequest);
   if (fault !== '') return fault;
-  const seen = new Set<string>();
-  for (let i = 0; i < headers.length && headers[i]!.startsWith(':'); i += 2) seen.add(headers[i]!);
-  if (!seen.has(':method')) return 'no :method';
+  if (!hasHeader(headers, ':method')) return 'no :method';
   if (headerOf(headers, ':method') === 'CONNECT') {
-    if (seen.has(':scheme') || seen.has(':path')) return 'CONNECT with :scheme or :path';
+    if (hasHeader(headers, ':scheme') || hasHeader(headers, ':path')) return 'CONNECT with :scheme or :path';
     return headerOf(headers, ':authority') === '' ? 'CONNECT without :authority' : '';
   }
   if (headerOf(headers, ':method') === '' || headerOf(headers, ':scheme') === '') return 'no :method or :scheme';

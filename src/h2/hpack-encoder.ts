@@ -1,6 +1,9 @@
 // HPACK encoding (RFC 7541) without a dynamic table: what the static table has is indexed, the rest are literals that
 // are not to be indexed. The caller's order is kept.
-import { staticEntries, staticNames } from './hpack-static.ts';
+import { staticNames } from './hpack-static.ts';
+
+/** Up to here it is cheaper to copy character by character than to call into Node. */
+const shortLength = 24;
 
 /** A size update to 0 (RFC 7541 §6.3). */
 const noTable = Buffer.from([0x20]);
@@ -33,14 +36,14 @@ export class HpackEncoder {
       const name = headers[i]!;
       const value = headers[i + 1]!;
       this.#reserve(name.length + value.length + 24);
-      const whole = staticEntries.get(`${name}\0${value}`);
+      const known = staticNames.get(name);
+      const whole = known?.byValue.get(value);
       if (whole !== undefined) {
         this.#integer(0x80, 7, whole);
         continue;
       }
-      const index = staticNames.get(name) ?? 0;
-      this.#integer(0x00, 4, index);
-      if (index === 0) this.#string(name);
+      this.#integer(0x00, 4, known?.index ?? 0);
+      if (known === undefined) this.#string(name);
       this.#string(value);
     }
     return this.#scratch.subarray(0, this.#at);
@@ -54,8 +57,10 @@ export class HpackEncoder {
   }
 
   #string(text: string): void {
-    this.#integer(0x00, 7, text.length);
-    this.#at += this.#scratch.write(text, this.#at, 'latin1');
+    const { length } = text;
+    this.#integer(0x00, 7, length);
+    if (length > shortLength) this.#at += this.#scratch.write(text, this.#at, 'latin1');
+    else for (let i = 0; i < length; i++) this.#scratch[this.#at++] = text.charCodeAt(i);
   }
 
   #integer(pattern: number, prefixBits: number, value: number): void {

@@ -68,12 +68,24 @@ export const staticTable: readonly (readonly [string, string])[] = [
 
 export const staticLength: number = staticTable.length - 1;
 
-/** First index of each name. */
-export const staticNames: ReadonlyMap<string, number> = new Map(
-  staticTable.map(([name], index) => [name, index] as const).toReversed(),
-);
+/** A name of the static table. */
+export interface StaticName {
+  /** Of its first entry. */
+  readonly index: number;
+  /** Index of each whole entry by its value. */
+  readonly byValue: ReadonlyMap<string, number>;
+}
 
-/** Index of each whole entry, by `name\0value`. */
-export const staticEntries: ReadonlyMap<string, number> = new Map(
-  staticTable.slice(1).map(([name, value], index) => [`${name}\0${value}`, index + 1] as const),
-);
+/** The static table by name. */
+export const staticNames: ReadonlyMap<string, StaticName> = namesOf();
+
+function namesOf(): Map<string, StaticName> {
+  const names = new Map<string, { index: number; byValue: Map<string, number> }>();
+  for (const [index, [name, value]] of staticTable.entries()) {
+    if (index === 0) continue;
+    const known = names.get(name) ?? { index, byValue: new Map<string, number>() };
+    known.byValue.set(value, index);
+    names.set(name, known);
+  }
+  return names;
+}

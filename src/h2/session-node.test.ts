@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import http2 from 'node:http2';
-import { type AddressInfo, createServer, type Server } from 'node:net';
+import type { AddressInfo, Server } from 'node:net';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { acceptedTcp } from '../io/accept-tcp.ts';
 import { type ByteStream, Took } from '../io/byte-stream.ts';
 import { connectTcp } from '../io/connect-tcp.ts';
+import { createTcpServer } from '../io/listen-tcp.ts';
 import { chooseTcpBackend } from '../io/tcp-self-test.ts';
 import { Recorder } from '../io/testing-recorder.ts';
 import { headerOf } from './header-check.ts';
@@ -63,8 +63,7 @@ async function serverFor(
   nodeOptions: http2.ClientSessionOptions = {},
 ): Promise<{ client: http2.ClientHttp2Session; session: H2Session }> {
   let session: H2Session | undefined;
-  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) => {
-    const transport = acceptedTcp(socket);
+  const server = createTcpServer((transport) => {
     session = new H2Session({
       role: 'server',
       transport,

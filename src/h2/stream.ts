@@ -68,6 +68,8 @@ export class H2Stream implements ByteStream, BytesHolder {
   contentLeft = -1;
   /** The peer has sent END_STREAM. */
   remoteEnded = false;
+  /** Once our side has ended, the peer need not go on: RST_STREAM(NO_ERROR), as RFC 9113 §8.1 has it for servers. */
+  resetsAfterEnd = false;
   events: StreamEvents;
 
   readonly #host: StreamHost;
@@ -373,6 +375,7 @@ export class H2Stream implements ByteStream, BytesHolder {
   #onEndSent(): void {
     this.#endSent = true;
     if (this.remoteEnded) this.#host.forget(this);
+    else if (this.resetsAfterEnd) this.abort(ErrorCode.NoError);
     this.#checkDone();
   }
 

@@ -1,7 +1,7 @@
 // Node's TCP handles without `net.Socket` around them: what they look like, and how to get at them. They are not
 // documented, so everything that knows their shape is in here and in `raw-stream.ts`; `tcp-backend.ts` tries them
 // before anybody relies on them.
-import type { Socket } from 'node:net';
+import type { Server } from 'node:net';
 import { getSystemErrorName } from 'node:util';
 
 /** A request that runs in the kernel: `oncomplete` is called when it is done, with a negative number for an error. */
@@ -19,6 +19,8 @@ export interface AddressOut {
 /** libuv's TCP handle as Node wraps it. Functions answer 0, or a negative error number. */
 export interface TcpHandle {
   onread: (this: TcpHandle) => Buffer | undefined;
+  /** Of a listening handle. */
+  onconnection: ((this: TcpHandle, status: number, accepted?: unknown) => void) | null;
   readStart(): number;
   readStop(): number;
   writeBuffer(request: HandleRequest, bytes: Buffer): number;
@@ -121,22 +123,11 @@ interface WithHandle {
 }
 
 /**
- * Takes the handle out of an accepted socket of which nothing was read or written; the socket is dead afterwards.
- * Null when that cannot be done, and then the socket is untouched.
+ * The handle of a listening server whose connections can be taken before they become sockets; null when they cannot.
  */
-export function takeHandle(raw: RawBinding, accepted: Socket): TcpHandle | null {
-  if (accepted.destroyed || accepted.readableLength > 0 || accepted.writableLength > 0) return null;
-  if (accepted.readableEnded || accepted.writableEnded) return null;
-  const holder = accepted as unknown as WithHandle;
-  const handle = holder._handle;
-  if (!raw.isHandle(handle)) return null;
-  holder._handle = null;
-  // Without a handle this closes nothing; it lets the server forget the socket that it made.
-  accepted.destroy();
-  // The handle knows its socket by a symbol of Node's; it would be kept alive as long as the connection.
-  const fields = handle as unknown as Record<symbol, unknown>;
-  for (const symbol of Object.getOwnPropertySymbols(handle)) if (fields[symbol] === accepted) fields[symbol] = null;
-  return handle;
+export function listeningHandle(raw: RawBinding, server: Server): TcpHandle | null {
+  const { _handle: handle } = server as unknown as WithHandle;
+  return raw.isHandle(handle) && typeof handle.onconnection === 'function' ? handle : null;
 }
 
 /** The error for a negative number of libuv. */

@@ -1,25 +1,24 @@
 // The TCP back end over Node's handles themselves: half the memory of `net.Socket` per connection, and less work to
 // open and close one. Undocumented, hence only used where `tcp-backend.ts` has tried it.
 import { closeSync } from 'node:fs';
-import type { Socket } from 'node:net';
+import type { Server } from 'node:net';
 import {
   type AddressOut,
   type HandleRequest,
   handleError,
+  listeningHandle,
   type RawBinding,
-  rawBinding,
   type TcpHandle,
-  takeHandle,
 } from './raw-handles.ts';
 import { ReadMemory } from './read-memory.ts';
-import { addressesOf, defaultKeepAliveMs, type TcpAddresses, TcpStream, type TcpStreamOptions } from './tcp-stream.ts';
+import { defaultKeepAliveMs, type TcpAddresses, TcpStream, type TcpStreamOptions } from './tcp-stream.ts';
 
 const endOfFile = -4095;
 /** What `shutdown` answers when there is nothing left to wait for. */
 const doneAtOnce = 1;
 const notConnected = -107;
 
-/** A connected handle as a stream. */
+/** A connected handle, whose socket options are set, as a stream. */
 export class RawStream extends TcpStream {
   readonly #raw: RawBinding;
   readonly #handle: TcpHandle;
@@ -29,17 +28,14 @@ export class RawStream extends TcpStream {
   #finUnderWay = false;
   #readEnded = false;
 
-  constructor(raw: RawBinding, handle: TcpHandle, options: TcpStreamOptions, addresses: TcpAddresses | null) {
-    super(new ReadMemory(options.memory ?? 'shared'), options, addresses);
+  constructor(raw: RawBinding, handle: TcpHandle, options: TcpStreamOptions) {
+    super(new ReadMemory(options.memory ?? 'shared'), options, null);
     this.#raw = raw;
     this.#handle = handle;
     this.#chunk = this.memory.current();
     handle.stream = this;
     handle.onread = onRead;
     handle.useUserBuffer(this.#chunk);
-    handle.setNoDelay(true);
-    const keepAliveMs = options.keepAliveMs ?? defaultKeepAliveMs;
-    if (keepAliveMs > 0) handle.setKeepAlive(true, Math.ceil(keepAliveMs / 1000));
   }
 
   /** From the handle: bytes, or the end of them. Returns the memory for the next read when it changes. */
@@ -102,6 +98,11 @@ export class RawStream extends TcpStream {
   }
 
   protected sendFin(): void {
+    // The last thing that can happen on a connection: its close says FIN too.
+    if (this.#readEnded) {
+      this.closeNow();
+      return;
+    }
     const request = this.#raw.newShutdown();
     request.waiter = this;
     request.oncomplete = onShutdown;
@@ -185,14 +186,30 @@ function failRead(stream: RawStream, status: number): void {
   stream.failRead(status);
 }
 
-/** Makes a stream of an accepted socket; null when its handle cannot be had, and then the socket is untouched. */
-export function acceptedRaw(socket: Socket, options: TcpStreamOptions): RawStream | null {
-  const raw = rawBinding();
-  if (raw === null) return null;
-  // Whoever accepted the socket has asked already, and Node remembers the answer.
-  const addresses = addressesOf(socket);
-  const handle = takeHandle(raw, socket);
-  return handle === null ? null : new RawStream(raw, handle, options, addresses);
+/**
+ * Makes `server`, which listens, hand over its connections as streams. False when its handle is not as expected, and
+ * then nothing is changed.
+ */
+export function acceptRaw(
+  raw: RawBinding,
+  server: Server,
+  accept: (stream: RawStream) => void,
+  options: TcpStreamOptions,
+): boolean {
+  const listening = listeningHandle(raw, server);
+  if (listening === null) return false;
+  // Linux hands them down to every connection that is accepted: five calls into the kernel less for each.
+  setSocketOptions(listening, options);
+  listening.onconnection = (status, accepted) => {
+    // A failed accept (descriptors used up) costs that connection only.
+    if (status === 0 && raw.isHandle(accepted)) accept(new RawStream(raw, accepted, options));
+  };
+  return true;
+}
+
+function setSocketOptions(handle: TcpHandle, { keepAliveMs = defaultKeepAliveMs }: TcpStreamOptions): void {
+  handle.setNoDelay(true);
+  if (keepAliveMs > 0) handle.setKeepAlive(true, Math.ceil(keepAliveMs / 1000));
 }
 
 export interface RawConnectOptions extends TcpStreamOptions {
@@ -241,7 +258,8 @@ export class RawConnect {
       this.#done(handleError(status, 'connect'), null);
       return;
     }
-    this.#done(null, new RawStream(this.#raw, this.#handle, this.#options, null));
+    setSocketOptions(this.#handle, this.#options);
+    this.#done(null, new RawStream(this.#raw, this.#handle, this.#options));
   }
 
   #begin(): number {

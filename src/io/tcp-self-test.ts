@@ -1,13 +1,12 @@
 // Tries raw TCP handles at start, over loopback: connect, read into our memory, write more than the kernel takes at
-// once, half-close, reset. Whatever is not as it should be makes the thread use `net.Socket`.
+// once, half-close, reset; accepted as handles too. Whatever is not as it should be makes the thread use `net.Socket`.
 
-import type { AddressInfo } from 'node:net';
-import { createServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, createServer, type Server } from 'node:net';
 import { MeshError, messageOf } from '../base/errors.ts';
 import { type ByteStreamHandler, Took } from './byte-stream.ts';
 import { connectRaw } from './connect-tcp.ts';
-import { rawBinding } from './raw-handles.ts';
-import { acceptedRaw, type RawStream } from './raw-stream.ts';
+import { type RawBinding, rawBinding } from './raw-handles.ts';
+import { acceptRaw, type RawStream } from './raw-stream.ts';
 import { rawForbidden, setTcpBackend, type TcpBackend } from './tcp-backend.ts';
 import type { TcpStream } from './tcp-stream.ts';
 
@@ -25,12 +24,13 @@ export function chooseTcpBackend(): Promise<TcpBackend> {
 async function choose(): Promise<TcpBackend> {
   const forbidden = rawForbidden();
   if (forbidden !== '') return setTcpBackend(forbidden);
-  if (rawBinding() === null) return setTcpBackend('the bindings of this Node are not as expected');
-  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true });
+  const raw = rawBinding();
+  if (raw === null) return setTcpBackend('the bindings of this Node are not as expected');
+  const server = createServer();
   try {
     await listening(server);
-    await echoes(server);
-    await resets(server);
+    await echoes(raw, server);
+    await resets(raw, server);
     return setTcpBackend('');
   } catch (error) {
     return setTcpBackend(messageOf(error));
@@ -88,6 +88,7 @@ class Witness implements ByteStreamHandler {
 
 /** Opens a connection, runs `run` on both sides, and resolves with what both saw. */
 function pair(
+  raw: RawBinding,
   server: Server,
   start: (client: RawStream, accepted: RawStream, settle: (witness: Witness) => void) => void,
 ): Promise<readonly Witness[]> {
@@ -121,10 +122,7 @@ function pair(
         else start(client as RawStream, accepted as RawStream, settle);
       }
     };
-    server.once('connection', (socket: Socket) => {
-      socket.on('error', () => undefined);
-      opened(acceptedRaw(socket, {}));
-    });
+    if (!acceptRaw(raw, server, opened, {})) give('a listener that is not as expected');
     const { port } = server.address() as AddressInfo;
     connectRaw({ host: '127.0.0.1', port, timeoutMs: testMs }, (_error, stream) => opened(stream));
   });
@@ -134,10 +132,10 @@ function fault(reason: string): MeshError {
   return new MeshError('INTERNAL', { reason: `raw handles: ${reason}` });
 }
 
-async function echoes(server: Server): Promise<void> {
+async function echoes(raw: RawBinding, server: Server): Promise<void> {
   const sent = Buffer.alloc(echoBytes);
   for (let i = 0; i < sent.length; i++) sent[i] = i * 7;
-  const witnesses = await pair(server, (client, accepted, settle) => {
+  const witnesses = await pair(raw, server, (client, accepted, settle) => {
     accepted.start(new Witness(accepted, (chunk) => accepted.write(chunk) & Took.Retained, settle));
     client.start(new Witness(client, () => Took.All, settle));
     client.write(sent);
@@ -148,9 +146,9 @@ async function echoes(server: Server): Promise<void> {
   if (!fine || one.sum !== other.sum) throw fault('an echo went wrong');
 }
 
-async function resets(server: Server): Promise<void> {
+async function resets(raw: RawBinding, server: Server): Promise<void> {
   let resetter: TcpStream | null = null;
-  const witnesses = await pair(server, (client, accepted, settle) => {
+  const witnesses = await pair(raw, server, (client, accepted, settle) => {
     resetter = client;
     accepted.start(
       new Witness(

@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, connect, type Server } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { isMeshError } from '../base/errors.ts';
-import { acceptedTcp } from './accept-tcp.ts';
 import { Took } from './byte-stream.ts';
 import { connectTcp } from './connect-tcp.ts';
+import { createTcpServer } from './listen-tcp.ts';
 import { chooseTcpBackend } from './tcp-self-test.ts';
 import type { TcpStream } from './tcp-stream.ts';
 import { Recorder } from './testing-recorder.ts';
 
-async function listen(onSocket: (socket: Socket) => void): Promise<{ server: Server; port: number }> {
-  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, onSocket);
+async function listen(accept: (stream: TcpStream) => void): Promise<{ server: Server; port: number }> {
+  const server = createTcpServer(accept);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return { server, port: (server.address() as AddressInfo).port };
@@ -34,8 +34,7 @@ describe('tcp stream', () => {
   before(async () => {
     const { name, reason } = await chooseTcpBackend();
     assert.equal(name, process.env.AMBIENT_DOCUMENTED_IO === '1' ? 'socket' : 'raw', reason);
-    ({ server, port } = await listen((socket) => {
-      const stream = acceptedTcp(socket);
+    ({ server, port } = await listen((stream) => {
       const waiter = waiters.shift();
       if (waiter === undefined) accepted.push(stream);
       else waiter(stream);

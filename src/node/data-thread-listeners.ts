@@ -1,11 +1,12 @@
-// The three kinds of listeners of a data thread: outbound, plaintext inbound, HBONE. Each accepts paused, half-open
-// sockets and hands them to `src/forward`; the sockets are inherited from the launcher, or opened here where nothing
-// is captured.
-import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
+// The three kinds of listeners of a data thread: outbound, plaintext inbound, HBONE. The first two accept streams, the
+// third paused sockets, since TLS wants those; `src/forward` takes them over. The listening sockets are inherited from
+// the launcher, or opened here where nothing is captured.
+import { createServer, type ListenOptions, type Server } from 'node:net';
 import { MeshError, messageOf } from '../base/errors.ts';
 import { acceptInboundHbone } from '../forward/inbound-hbone.ts';
 import { acceptInboundPlain } from '../forward/inbound-plain.ts';
 import { acceptOutbound } from '../forward/outbound.ts';
+import { createTcpServer } from '../io/listen-tcp.ts';
 import { chooseTcpBackend } from '../io/tcp-self-test.ts';
 import type { DataPath } from '../proxy/data-path.ts';
 import type { ThreadListeners } from '../proxy/data-thread.ts';
@@ -13,6 +14,8 @@ import type { DataThreadStart } from '../proxy/messages.ts';
 
 /** Connections that the kernel may keep until they are accepted. */
 const backlog = 4096;
+
+const hboneOptions = { allowHalfOpen: true, pauseOnConnect: true, noDelay: true } as const;
 
 /** Listeners of one data thread: `open` once, `close` when draining. */
 export class DataThreadListeners implements ThreadListeners {
@@ -29,15 +32,15 @@ export class DataThreadListeners implements ThreadListeners {
     const { context, tunnelServer } = this.#path;
     const { listeners, addresses } = start;
     const kinds = [
-      ['outbound', (socket: Socket) => acceptOutbound(context, socket)],
-      ['inbound', (socket: Socket) => acceptInboundPlain(context, socket)],
-      ['hbone', (socket: Socket) => acceptInboundHbone(context, tunnelServer, socket)],
+      ['outbound', () => createTcpServer((stream) => acceptOutbound(context, stream))],
+      ['inbound', () => createTcpServer((stream) => acceptInboundPlain(context, stream))],
+      ['hbone', () => createServer(hboneOptions, (socket) => acceptInboundHbone(context, tunnelServer, socket))],
     ] as const;
     const opening: Promise<void>[] = [];
-    for (const [kind, accept] of kinds) {
-      for (const fd of listeners[kind]) opening.push(this.#listen(kind, { fd }, accept));
+    for (const [kind, make] of kinds) {
+      for (const fd of listeners[kind]) opening.push(this.#listen(kind, { fd }, make()));
       for (const { host, port } of addresses?.[kind] ?? []) {
-        opening.push(this.#listen(kind, { host, port, reusePort: true }, accept));
+        opening.push(this.#listen(kind, { host, port, reusePort: true }, make()));
       }
     }
     await Promise.all(opening);
@@ -48,8 +51,7 @@ export class DataThreadListeners implements ThreadListeners {
     for (const server of this.#servers.splice(0)) server.close();
   }
 
-  #listen(kind: string, options: ListenOptions & { fd?: number }, accept: (socket: Socket) => void): Promise<void> {
-    const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, accept);
+  #listen(kind: string, options: ListenOptions & { fd?: number }, server: Server): Promise<void> {
     this.#servers.push(server);
     return new Promise((resolve, reject) => {
       server.once('error', (error) => {

@@ -1,7 +1,7 @@
 // The access log: one line per connection, as JSON or readable text, written in batches to standard output or a file.
 // The queue is bounded: a reader of the log that stops must not stop the mesh, so lines beyond it are counted and
 // dropped.
-import { closeSync, openSync, write, writeSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, write, writeSync } from 'node:fs';
 import type { PeerView } from '../model/views.ts';
 import type { AccessRecord } from './access-record.ts';
 
@@ -15,12 +15,14 @@ export interface AccessLogOptions {
   readonly level: string;
   /** Lines that may wait; default 10,000. */
   readonly queueLinesMax?: number;
-  /** How long the first line of a batch may wait; default 20 ms. */
+  /** How long a line may wait for others to be written with; default 20 ms. */
   readonly flushMs?: number;
 }
 
 /** Several threads write to one pipe: up to PIPE_BUF bytes a write is one piece, beyond it lines could mix. */
-const batchBytesMax = 4096;
+const pipeBatchBytes = 4096;
+/** To a file that is opened for appending, every write is one piece. */
+const fileBatchBytes = 64 * 1024;
 const retryMs = 10;
 
 /** Access log of one thread. `write` never blocks and never throws; `close` writes what waits. */
@@ -29,8 +31,10 @@ export class AccessLog {
   readonly #queueLinesMax: number;
   readonly #flushMs: number;
   readonly #fd: number;
+  readonly #batchBytes: number;
   #level: string;
-  #queue: Buffer[] = [];
+  #queue: string[] = [];
+  #queueBytes = 0;
   #inFlight: Buffer | null = null;
   #inFlightAt = 0;
   /** A write is with the kernel: its bytes must not be written again. */
@@ -45,6 +49,7 @@ export class AccessLog {
     this.#flushMs = options.flushMs ?? 20;
     this.#level = options.level;
     this.#fd = options.file === '' ? 1 : openSync(options.file, 'a', 0o640);
+    this.#batchBytes = options.file !== '' && fstatSync(this.#fd).isFile() ? fileBatchBytes : pipeBatchBytes;
   }
 
   /** Lines lost because the queue was full. */
@@ -85,10 +90,10 @@ export class AccessLog {
     this.#stopTimer();
     const rest = this.#inFlight === null || this.#writing ? [] : [this.#inFlight.subarray(this.#inFlightAt)];
     this.#inFlight = null;
-    for (const line of rest.concat(this.#queue)) {
-      if (!writeWhole(this.#fd, line)) this.#dropped++;
-    }
+    for (const bytes of rest) if (!writeWhole(this.#fd, bytes)) this.#dropped++;
+    for (const line of this.#queue) if (!writeWhole(this.#fd, Buffer.from(line))) this.#dropped++;
     this.#queue = [];
+    this.#queueBytes = 0;
   }
 
   close(): void {
@@ -104,8 +109,18 @@ export class AccessLog {
       this.#dropped++;
       return;
     }
-    this.#queue.push(Buffer.from(`${line}\n`));
-    if (this.#timer === null && this.#inFlight === null) this.#arm(this.#flushMs);
+    const text = `${line}\n`;
+    this.#queue.push(text);
+    this.#queueBytes += Buffer.byteLength(text);
+    if (this.#inFlight === null) this.#await();
+  }
+
+  /** A whole batch is written at once, less than that when it has waited: each write costs a trip to another thread. */
+  #await(): void {
+    if (this.#queueBytes >= this.#batchBytes) {
+      this.#stopTimer();
+      this.#next();
+    } else if (this.#queue.length > 0 && this.#timer === null) this.#arm(this.#flushMs);
   }
 
   #arm(ms: number): void {
@@ -140,19 +155,27 @@ export class AccessLog {
         this.#inFlight = null;
       } else if (this.#inFlightAt + written < batch.length) this.#inFlightAt += written;
       else this.#inFlight = null;
-      this.#next();
+      if (this.#inFlight === null) this.#await();
+      else this.#next();
     });
   }
 
   #takeBatch(): Buffer {
     let bytes = 0;
     let count = 0;
-    for (const line of this.#queue) {
-      if (count > 0 && bytes + line.length > batchBytesMax) break;
-      bytes += line.length;
-      count++;
+    if (this.#queueBytes <= this.#batchBytes) {
+      count = this.#queue.length;
+      bytes = this.#queueBytes;
+    } else {
+      for (const line of this.#queue) {
+        const length = Buffer.byteLength(line);
+        if (count > 0 && bytes + length > this.#batchBytes) break;
+        bytes += length;
+        count++;
+      }
     }
-    return Buffer.concat(this.#queue.splice(0, count), bytes);
+    this.#queueBytes -= bytes;
+    return Buffer.from(this.#queue.splice(0, count).join(''));
   }
 }
 

@@ -11,6 +11,7 @@ import { enterCommand } from '../../src/lab/enter.ts';
 import type { PodAgent } from './agent.ts';
 import {
   authorizationPolicy,
+  document,
   namespace,
   node1,
   node2,
@@ -45,6 +46,11 @@ const manifests =
   pod('hermit', { node: node2 }) +
   pod('plain', { node: node1, namespace: 'outside' }) +
   service('server', 80, port, { app: 'server' });
+
+function revocation(name: string, spec: object): string {
+  const metadata = { name, namespace: 'ambient-system' };
+  return document({ apiVersion: 'ambient.mesh/v1alpha1', kind: 'CertificateRevocation', metadata, spec });
+}
 
 describe('security', { timeout: 170_000 }, () => {
   let lab: TestLab;
@@ -216,6 +222,43 @@ describe('security', { timeout: 170_000 }, () => {
     assert.equal(await ask(at.client ?? ''), 200, 'an address of the identity that TLS has proven is');
     assert.equal(await ask(at.neighbour ?? ''), 401);
     await lab.delete(policy(at.client ?? ''));
+  });
+
+  test('a certificate that is revoked ends what runs on it and opens nothing; another takes its place', {
+    timeout: 60_000,
+  }, async () => {
+    const serial = async (): Promise<string | undefined> => {
+      const { certificates } = await lab.dump(node1);
+      return certificates.find(({ identity }) => identity === identityOf('client'))?.chain[0]?.serial;
+    };
+    const bySerial = revocation('by-serial', { serials: [(await serial()) ?? assert.fail()] });
+    const bySight = revocation('by-time', {
+      identities: [{ identity: identityOf('client'), issuedBefore: new Date().toISOString() }],
+    });
+    for (const revoked of [bySerial, bySight]) {
+      const before = await serial();
+      const near = await client.connect('server', 80);
+      await near.untilRead('server;', 20_000);
+      await lab.apply(revoked);
+      await near.untilClosed(10_000);
+      assert.notEqual((await near.state()).error, null, 'a reset, no end in good order');
+      const next = await client.connect('server', 80);
+      await next.untilRead('server;', 20_000);
+      await next.reset();
+      assert.notEqual(await serial(), before);
+    }
+    await lab.accessRecord(node2, 'the end of what ran', ({ flag, destination, bytesSent, bytesReceived }) => {
+      return flag === 'CERT_REVOKED' && destination.workload === 'server' && bytesSent + bytesReceived > 0;
+    });
+    // The key that was stolen: its certificate is in date, and its authority the mesh's own.
+    const { answers, error } = await tunnelAs('genuine', 'fabric', [{ authority: `${at.server}:${port}` }]);
+    assert.equal(answers.length, 0, JSON.stringify(answers));
+    assert.notEqual(error, undefined);
+    const refused = await lab.accessRecord(node2, 'the refusal', ({ source, flag }) => {
+      return flag === 'CERT_REVOKED' && source.address.startsWith(controller);
+    });
+    assert.match(refused.error ?? '', / was revoked by ambient-system\/by-time$/);
+    await lab.delete(bySerial + bySight);
   });
 
   test('an address that a pod gives itself gets it no connection', { timeout: 60_000 }, async () => {

@@ -1,12 +1,12 @@
 // The tunnel's HTTP/2 sessions over plain TCP with prior knowledge, for peers that cannot show a client certificate.
 import { once } from 'node:events';
-import { type AddressInfo, createServer, type Server } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { headerOf } from '../../../src/h2/header-check.ts';
 import { H2Session } from '../../../src/h2/session.ts';
 import type { LocalSettings } from '../../../src/h2/settings.ts';
 import type { H2Stream } from '../../../src/h2/stream.ts';
-import { acceptedTcp } from '../../../src/io/accept-tcp.ts';
-import { type ByteStreamHandler, Took } from '../../../src/io/byte-stream.ts';
+import { type ByteStream, type ByteStreamHandler, Took } from '../../../src/io/byte-stream.ts';
+import { createTcpServer } from '../../../src/io/listen-tcp.ts';
 import { chooseTcpBackend } from '../../../src/io/tcp-self-test.ts';
 
 export type OnStream = (stream: H2Stream, headers: readonly string[]) => void;
@@ -22,10 +22,10 @@ export interface PlainServer {
 export async function listenPlain(onStream: OnStream, settings: Partial<LocalSettings> = {}): Promise<PlainServer> {
   await chooseTcpBackend();
   const sessions = new Set<H2Session>();
-  const server: Server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) => {
+  const accept = (transport: ByteStream): void => {
     const session: H2Session = new H2Session({
       role: 'server',
-      transport: acceptedTcp(socket, { memory: 'own' }),
+      transport,
       peer: 'test',
       pingIntervalMs: 0,
       settings,
@@ -39,7 +39,8 @@ export async function listenPlain(onStream: OnStream, settings: Partial<LocalSet
     });
     sessions.add(session);
     session.start();
-  });
+  };
+  const server = createTcpServer(accept, { memory: 'own' });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return {
