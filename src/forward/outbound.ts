@@ -12,6 +12,7 @@ import { type Captured, captured } from './captured.ts';
 import { Connection } from './connection.ts';
 import { type ForwardContext, isIn, isOwnPort } from './context.ts';
 import { decideOutbound, type Way } from './decide.ts';
+import { mayTryElsewhere, refusedByPeer } from './dial.ts';
 import { Pending } from './pending.ts';
 import { baggageOf, identityOf } from './workload-names.ts';
 
@@ -189,10 +190,8 @@ class Outbound {
 
   /** An attempt failed before a byte was sent: another endpoint, or the end. */
   #failed(source: Workload, way: Way, error: MeshError): void {
-    if (error.code === 'TUNNEL_REJECTED' && error.details.status === 401) {
-      const peer = `the peer proxy at ${formatHostPort(way.address, this.#context.config.ports.hbone)}`;
-      throw new MeshError('POLICY_DENIED', { policy: peer }, { cause: error });
-    }
+    const refused = refusedByPeer(error, way.address, this.#context.config.ports.hbone);
+    if (refused !== error) throw refused;
     const { endpointAttempts } = this.#context.config.limits;
     const hasOthers = (way.waypoint ?? way).service !== null;
     const isLast = this.#connection.attempts >= endpointAttempts || !hasOthers || way.workload === null;
@@ -204,24 +203,5 @@ class Outbound {
     }
     this.#connection.question = null;
     this.#attempt(source);
-  }
-}
-
-/** True for failures of this endpoint alone, which came before any byte of the client was sent. */
-function mayTryElsewhere(error: MeshError): boolean {
-  switch (error.code) {
-    case 'CONNECT_FAILED':
-    case 'CONNECT_TIMEOUT':
-    case 'TUNNEL_CONNECT_TIMEOUT':
-    case 'TUNNEL_LOST':
-    case 'TLS_FAILED':
-    case 'H2_HANDSHAKE':
-    case 'PEER_IDENTITY':
-    case 'CERTIFICATE_REVOKED':
-      return true;
-    case 'TUNNEL_REJECTED':
-      return error.details.status === 503;
-    default:
-      return false;
   }
 }
