@@ -2,7 +2,8 @@
 //
 // A lab of two nodes. A neighbour asks its server on the other node, over 32 connections, while a flooding pod beside
 // it does nothing, holds 10,000 connections open, or reads nothing of what it has asked for, each to a server of its
-// own. What the two share are the node proxies, and the machine.
+// own. What the two share are the node proxies, and the machine: requests/s feel the machine, the proxies' CPU time per
+// request of the neighbour much less.
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -15,9 +16,11 @@ import { MeshError } from '../src/base/errors.ts';
 import type { LabClient } from '../src/lab/control-client.ts';
 import { enterCommand } from '../src/lab/enter.ts';
 import { launchLab } from '../src/lab/launch.ts';
+import { hostPidOf } from '../src/lab/running.ts';
 import type { NodeDump } from '../src/model/views.ts';
 import { parseLoad } from './load.ts';
 import { serverConfig } from './paths/nginx.ts';
+import { usageOf } from './processes.ts';
 import { readable, spreadOf } from './statistics.ts';
 
 export interface FairOptions {
@@ -31,6 +34,7 @@ const neighbourConnections = 32;
 const heldConnections = 10_000;
 const stalledConnections = 200;
 const settleMs = 500;
+const standingMs = 2_000;
 /** Buffers are full when so long no byte has moved. */
 const quietMs = 2_000;
 const quietDeadlineMs = 120_000;
@@ -57,9 +61,23 @@ export async function runFair(options: FairOptions): Promise<string> {
   }
 }
 
+interface Measured {
+  readonly rps: number;
+  /** User and system time of both node proxies per request of the neighbour. */
+  readonly cpuUs: number;
+}
+
+/** What the neighbour has beside a situation: as parts of what it has alone, and what the situation costs by itself. */
+interface Ratios {
+  readonly rps: number[];
+  readonly cpuUs: number[];
+  readonly standingPercent: number[];
+}
+
 class Fair {
   readonly #lab: LabClient;
   readonly #options: FairOptions;
+  #proxies: number[] = [];
   #children: ChildProcess[] = [];
 
   constructor(lab: LabClient, options: FairOptions) {
@@ -68,7 +86,14 @@ class Fair {
   }
 
   async run(): Promise<string> {
-    const ratios: Record<Situation, number[]> = { held: [], stalled: [] };
+    for (const node of ['node-1', 'node-2']) {
+      const { pid } = (await this.#lab.admin('node', node, '/config_dump')) as NodeDump;
+      this.#proxies.push(hostPidOf(this.#lab.lab, pid));
+    }
+    const found: Record<Situation, Ratios> = {
+      held: { rps: [], cpuUs: [], standingPercent: [] },
+      stalled: { rps: [], cpuUs: [], standingPercent: [] },
+    };
     const alone: number[] = [];
     await this.#measure();
     for (let round = 0; round < this.#options.rounds; round++) {
@@ -78,38 +103,55 @@ class Fair {
         const before = await this.#measure();
         const stop = await this.#misbehave(situation);
         if (situation === 'stalled') await this.#untilQuiet();
+        const standing = await this.#standingPercent();
         const beside = await this.#measure();
         await stop();
         const afterwards = await this.#measure();
-        alone.push(before, afterwards);
-        const ratio = beside / ((before + afterwards) / 2);
-        ratios[situation].push(ratio);
-        this.#options.say(`${situation}: ${readable(ratio)} of ${readable(before)} and ${readable(afterwards)}`);
+        alone.push(before.rps, afterwards.rps);
+        const { rps, cpuUs, standingPercent } = found[situation];
+        rps.push(beside.rps / ((before.rps + afterwards.rps) / 2));
+        cpuUs.push(beside.cpuUs / ((before.cpuUs + afterwards.cpuUs) / 2));
+        standingPercent.push(standing);
+        const of = [before, afterwards].map((each) => `${readable(each.rps)} (${readable(each.cpuUs)} µs)`).join(', ');
+        this.#options.say(`${situation}: ${readable(beside.rps)} (${readable(beside.cpuUs)} µs) beside; alone ${of}`);
       }
     }
     const rows = (['held', 'stalled'] as const).map((situation) => {
-      const spread = spreadOf(ratios[situation]);
-      const { median = 0, min = 0, max = 0 } = spread ?? {};
-      return `| ${situations[situation].words} | ${readable(median)} | ${readable(min)} to ${readable(max)} |`;
+      const { rps, cpuUs, standingPercent } = found[situation];
+      const cells = [rps, cpuUs, standingPercent].map((values) => {
+        const { median = 0, min = 0, max = 0 } = spreadOf(values) ?? {};
+        return `${readable(median)} (${readable(min)}–${readable(max)})`;
+      });
+      return `| ${[situations[situation].words, ...cells].join(' | ')} |`;
     });
     const rps = readable(spreadOf(alone)?.median ?? 0);
     return [
       `fair, ${this.#options.rounds} round(s): the neighbour alone has ${rps} requests/s; beside another pod with`,
       '',
-      '| | of it, median | from, to |',
-      '|---|---|---|',
+      '| | of its requests/s | of its CPU time per request | CPU of the proxies without the neighbour, % |',
+      '|---|---|---|---|',
       ...rows,
       '',
     ].join('\n');
   }
 
-  /** Requests per second of the neighbour. */
-  async #measure(): Promise<number> {
+  async #standingPercent(): Promise<number> {
+    await delay(settleMs);
+    const startedMs = performance.now();
+    const before = usageOf(this.#proxies).cpuS;
+    await delay(standingMs);
+    return ((usageOf(this.#proxies).cpuS - before) * 100_000) / (performance.now() - startedMs);
+  }
+
+  /** Of the neighbour. */
+  async #measure(): Promise<Measured> {
     await delay(settleMs);
     const { seconds } = this.#options;
     const words = ['wrk', '-t1', `-c${neighbourConnections}`, `-d${seconds}s`, '--timeout', '5s', '-s', script];
     const { command, args, env } = await this.#inPod('neighbour', [...words, `http://served:${port}/`]);
+    const before = usageOf(this.#proxies).cpuS;
     const { stdout } = await run(command, args, { env });
+    const cpuS = usageOf(this.#proxies).cpuS - before;
     const result = parseLoad(stdout);
     if (result.errors > 0) {
       throw new MeshError('NOT_REACHABLE', {
@@ -118,7 +160,7 @@ class Fair {
         hint: 'look at the log',
       });
     }
-    return result.requests / result.seconds;
+    return { rps: result.requests / result.seconds, cpuUs: (cpuS * 1e6) / result.requests };
   }
 
   /** Begins; returns what ends it. */

@@ -56,7 +56,9 @@ export const dump: NodeDump = {
   capture: { state: 'applied', verifiedAt: '2026-11-21T12:00:01.000Z', reason: null },
   revocations: [],
   clientAddresses: { setting: 'auto', ipv4: true, ipv6: true, reason: null },
-  threads: [{ id: 0, state: 'serving', restarts: 0, connections: 2, tcp: 'raw' }],
+  threads: [
+    { id: 0, state: 'serving', restarts: 0, connections: 2, tcp: 'raw', loopDelayMs: { p50: 0.1, p99: 1.5, max: 4 } },
+  ],
   workloads: [
     workload('web-7d4b9', 'shop', '10.244.1.2'),
     workload('catalog-5c6f8', 'shop', '10.244.2.2', {

@@ -142,7 +142,7 @@ export const nodeShape = {
     readiness: port(15021),
   }),
   sameNode: oneOf(['direct', 'tunnel'], 'direct'),
-  keepClientAddress: oneOf(['auto', 'on', 'off'], 'off'),
+  keepClientAddress: oneOf(['auto', 'on', 'off'], 'auto'),
   log: object({
     level: oneOf(logLevels, 'info'),
     format: oneOf(['json', 'text'], 'json'),

@@ -1,5 +1,5 @@
-// IstioCertificateService: a node proxy gets certificates for the identities of pods on its own node, a waypoint for its
-// own identity, and none of them for any other.
+// IstioCertificateService: a node proxy gets certificates for the identities of pods on its own node, a waypoint for
+// its own identity, and none of them for any other.
 import { create } from '@bufbuild/protobuf';
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@connectrpc/connect';
 import type { Clock } from '../base/clock.ts';

@@ -44,7 +44,8 @@ export class Gate {
       throw this.refuse('discovery', reason, Code.PermissionDenied);
     }
     if (claimed.kind !== caller.kind) {
-      const reason = `pod ${caller.namespace}/${caller.pod} is a ${caller.kind} proxy and claims to be a ${claimed.kind} proxy`;
+      const pod = `${caller.kind} proxy ${caller.namespace}/${caller.pod}`;
+      const reason = `the ${pod} claims to be a ${claimed.kind} proxy`;
       throw this.refuse('discovery', reason, Code.PermissionDenied);
     }
     return { ...claimed, name: caller.pod, namespace: caller.namespace, nodeName: caller.node };

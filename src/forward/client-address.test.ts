@@ -13,11 +13,13 @@ function refusal(code: string): MeshError {
   return new MeshError('CONNECT_FAILED', { reason: code }, { cause: Object.assign(new Error(code), { code }) });
 }
 
+const zero = (): number => 0;
+
 /** Connects with a kernel that gives `answers` one after the other, then success; returns what it was asked for. */
 function connectWith(
   options: ConnectTcpOptions,
   answers: MeshError[],
-  { families = { ipv4: true, ipv6: true }, sockets = true, random = 0 } = {},
+  { families = { ipv4: true, ipv6: true }, sockets = true, random = zero, nowMs = zero } = {},
 ) {
   const asked: ConnectTcpOptions[] = [];
   const results: (MeshError | null)[] = [];
@@ -30,7 +32,8 @@ function connectWith(
       return () => {};
     },
     sockets ? { create: () => fds++ } : null,
-    () => random,
+    random,
+    nowMs,
   );
   addresses.set(families);
   addresses.connect(options, (error) => results.push(error));
@@ -41,7 +44,8 @@ test('a connection is made from the address of the client, from a port that is n
   const { asked, results, addresses } = connectWith({ ...pod, localAddress: client }, []);
   assert.deepEqual(asked, [{ ...pod, localAddress: client, localPort: 1025, fd: 100 }]);
   assert.deepEqual([results, addresses.kept, addresses.lost], [[null], 1, 0]);
-  const last = connectWith({ ...pod, localAddress: client }, [], { random: 0.999_999_9 }).asked[0]?.localPort ?? 0;
+  const last =
+    connectWith({ ...pod, localAddress: client }, [], { random: () => 0.999_999_9 }).asked[0]?.localPort ?? 0;
   assert.ok(last >= 1024 && last < 32_768, `${last}`);
 });
 
@@ -62,14 +66,16 @@ for (const { name, localAddress, host = pod.host, ipv4 = true } of without) {
   });
 }
 
-test('a port that is in use is followed by the next, on a new socket', () => {
+test('a port that is in use is followed by one elsewhere, on a new socket', () => {
   const taken = [refusal('EADDRINUSE'), refusal('EADDRNOTAVAIL')];
-  const { asked, addresses } = connectWith({ ...pod, localAddress: client }, taken);
+  const places = [0, 0.5, 0.25];
+  const random = () => places.shift() ?? 0;
+  const { asked, addresses } = connectWith({ ...pod, localAddress: client }, taken, { random });
   const tried = asked.map(({ localPort, fd }) => [localPort, fd]);
   assert.deepEqual(tried, [
     [1025, 100],
-    [1026, 101],
-    [1027, 102],
+    [16_896, 101],
+    [8_960, 102],
   ]);
   assert.deepEqual([addresses.kept, addresses.lost], [1, 0]);
 });
@@ -80,6 +86,24 @@ test('when no port is to be had, from the node, and it is counted', () => {
   assert.equal(asked.length, 9);
   assert.deepEqual(asked.at(-1), pod);
   assert.deepEqual([addresses.kept, addresses.lost], [0, 1]);
+});
+
+test('a client without a port towards a pod is left alone for a second, others are not', () => {
+  let nowMs = 0;
+  const taken = Array.from({ length: 8 }, () => refusal('EADDRNOTAVAIL'));
+  const { asked, addresses } = connectWith({ ...pod, localAddress: client }, taken, { nowMs: () => nowMs });
+  const keeps = (localAddress: string, port: number): boolean => {
+    const before = asked.length;
+    addresses.connect({ ...pod, port, localAddress }, () => {});
+    assert.equal(asked.length, before + 1);
+    return asked.at(-1)?.localAddress !== undefined;
+  };
+  assert.deepEqual([keeps(client, pod.port), keeps(client, 9090), keeps('10.244.2.8', pod.port)], [false, true, true]);
+  nowMs = 999;
+  assert.equal(keeps(client, pod.port), false);
+  nowMs = 1_000;
+  assert.equal(keeps(client, pod.port), true);
+  assert.deepEqual([addresses.kept, addresses.lost], [3, 3]);
 });
 
 test('when the kernel refuses the address, or no socket can be made, from the node at once', () => {

@@ -20,8 +20,12 @@ export interface KeptFamilies {
  */
 const firstPort = 1024;
 const lastPort = 32_767;
-/** A port may be listened on, or the very same connection may exist. */
+/** A port may be listened on, or the very same connection may exist, or have ended less than a minute ago. */
 const portAttempts = 8;
+/** A client that has no port left towards a pod is not tried again for so long: each attempt costs as a connection. */
+const exhaustedMs = 1_000;
+/** Pairs of clients and pods that are remembered so; beyond it the oldest is forgotten. */
+const exhaustedMax = 1_024;
 
 type Callback = (error: MeshError | null, stream: TcpStream | null) => void;
 
@@ -32,14 +36,25 @@ export class ClientAddresses {
   lost = 0;
   readonly #connect: ConnectTcp;
   readonly #sockets: Pick<TransparentSockets, 'create'> | null;
+  readonly #random: () => number;
+  readonly #nowMs: () => number;
+  /** Until when, by client and pod. */
+  readonly #exhausted = new Map<string, number>();
   #families: KeptFamilies = { ipv4: false, ipv6: false };
   #port: number;
 
   /** `random` 0 up to, not including, 1: data threads begin at different ports. */
-  constructor(connect: ConnectTcp, sockets: Pick<TransparentSockets, 'create'> | null, random: () => number) {
+  constructor(
+    connect: ConnectTcp,
+    sockets: Pick<TransparentSockets, 'create'> | null,
+    random: () => number,
+    nowMs: () => number = () => performance.now(),
+  ) {
     this.#connect = connect;
     this.#sockets = sockets;
-    this.#port = firstPort + Math.floor(random() * (lastPort - firstPort));
+    this.#random = random;
+    this.#nowMs = nowMs;
+    this.#port = this.#somePort();
   }
 
   set(families: KeptFamilies): void {
@@ -50,14 +65,23 @@ export class ClientAddresses {
   readonly connect: ConnectTcp = (options, callback) => {
     const { localAddress, ...plain } = options;
     if (localAddress === undefined || !this.#mayKeep(localAddress, options.host)) return this.#connect(plain, callback);
+    if (this.#isExhausted(localAddress, plain)) {
+      this.lost += 1;
+      return this.#connect(plain, callback);
+    }
     return this.#attempt({ ...plain, localAddress }, plain, callback);
   };
 
-  #attempt(kept: ConnectTcpOptions, plain: ConnectTcpOptions, callback: Callback): () => void {
+  #attempt(
+    kept: ConnectTcpOptions & { readonly localAddress: string },
+    plain: ConnectTcpOptions,
+    callback: Callback,
+  ): () => void {
     const family = isIPv6(kept.host) ? 6 : 4;
     let attempts = 0;
     let cancel = nothing;
     const next = (): void => {
+      if (attempts === portAttempts) this.#noteExhausted(kept.localAddress, kept);
       const fd = attempts++ < portAttempts ? (this.#sockets?.create(family, clientAddressMark) ?? null) : null;
       if (fd !== null) cancel = this.#connect({ ...kept, localPort: this.#nextPort(), fd }, settle);
       else giveUp();
@@ -69,12 +93,34 @@ export class ClientAddresses {
     const settle: Callback = (error, stream) => {
       const refusal = error === null ? null : refusalOf(error);
       if (error === null) this.kept += 1;
-      if (refusal === 'port') next();
-      else if (refusal === 'address') giveUp();
+      // Elsewhere: the ports behind it may all have been used just now, by another data thread.
+      if (refusal === 'port') {
+        this.#port = this.#somePort();
+        next();
+      } else if (refusal === 'address') giveUp();
       else callback(error, stream);
     };
     next();
     return () => cancel();
+  }
+
+  #isExhausted(client: string, { host, port }: ConnectTcpOptions): boolean {
+    if (this.#exhausted.size === 0) return false;
+    const key = `${client} ${host} ${port}`;
+    const untilMs = this.#exhausted.get(key);
+    if (untilMs === undefined || this.#nowMs() < untilMs) return untilMs !== undefined;
+    this.#exhausted.delete(key);
+    return false;
+  }
+
+  #noteExhausted(client: string, { host, port }: ConnectTcpOptions): void {
+    const [oldest] = this.#exhausted.keys();
+    if (this.#exhausted.size >= exhaustedMax && oldest !== undefined) this.#exhausted.delete(oldest);
+    this.#exhausted.set(`${client} ${host} ${port}`, this.#nowMs() + exhaustedMs);
+  }
+
+  #somePort(): number {
+    return firstPort + Math.floor(this.#random() * (lastPort - firstPort));
   }
 
   #nextPort(): number {

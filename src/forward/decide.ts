@@ -76,7 +76,9 @@ function wayTo(
   return { kind: 'tunnel', ...to, enforce: false };
 }
 
-/** By tunnel, whatever node it is on. Throws NO_ENDPOINT or NO_SUCH_PORT: a waypoint that is away is not gone around. */
+/**
+ * By tunnel, whatever node it is on. Throws NO_ENDPOINT or NO_SUCH_PORT: a waypoint that is away is not gone around.
+ */
 function wayToWaypoint(query: OutboundQuery, service: Service | null, waypoint: WaypointAddress): Way {
   const { index, source, address, exclude, random } = query;
   const { hostname, hbonePort } = waypoint;

@@ -1,5 +1,5 @@
-// A connection that a waypoint makes itself, to an endpoint: a tunnel where the endpoint is enrolled, plain TCP where it
-// is outside the mesh. No byte has left when it fails.
+// A connection that a waypoint makes itself, to an endpoint: a tunnel where the endpoint is enrolled, plain TCP where
+// it is outside the mesh. No byte has left when it fails.
 import { MeshError } from '../base/errors.ts';
 import { formatHostPort } from '../base/ip.ts';
 import type { ByteStream } from '../io/byte-stream.ts';

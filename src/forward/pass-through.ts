@@ -1,5 +1,5 @@
-// What a waypoint does with bytes that are no HTTP: an endpoint is chosen for the connection, another one when it cannot
-// be reached, and both are joined. Nothing of the client's is read before the endpoint is connected.
+// What a waypoint does with bytes that are no HTTP: an endpoint is chosen for the connection, another one when it
+// cannot be reached, and both are joined. Nothing of the client's is read before the endpoint is connected.
 import { MeshError } from '../base/errors.ts';
 import type { ByteStream } from '../io/byte-stream.ts';
 import { chooseEndpoint } from '../model/balance.ts';

@@ -11,6 +11,11 @@ import type { MeshError } from '../base/errors.ts';
 
 export type HttpProtocol = 'http1' | 'http2';
 
+/**
+ * Header lines without those that end at this hop (`Connection` and what it nominates, `Keep-Alive`, `TE` other than
+ * `trailers`, `Transfer-Encoding`, `Upgrade`, …): what is matched is what goes on. h1: `host` and `content-length` are
+ * among them; whoever makes another head of them leaves `host` out. Values have one character per byte.
+ */
 export interface Headers {
   /**
    * Values of the header, joined with ', ' (cookie: '; ') where it is repeated; null when absent. `name` in lower case.
@@ -87,6 +92,7 @@ export interface RequestHandler extends BodyHandler {
 
 /** A request as its server side holds it. The exchange answers exactly once: `respond`, `answer`, or `reset`. */
 export interface IncomingRequest {
+  /** Valid until the request is over (answer whole, aborted, reset); then its `headers` are empty, the rest stays. */
   readonly head: RequestHead;
   /** When its first byte was read, `performance.now()`. */
   readonly startedAtMs: number;
@@ -95,7 +101,10 @@ export interface IncomingRequest {
   /** Body bytes delivered, and answer bytes written (payload). */
   readonly bytesReceived: number;
   readonly bytesSent: number;
-  /** Begins the delivery of the body; before it nothing is delivered. Called once, may hand over later. */
+  /**
+   * Begins the delivery of the body; before it nothing is delivered. It may call `handler` before it returns (the end
+   * of an empty body). Called again, it hands the rest over to another handler.
+   */
   start(handler: RequestHandler): void;
   pause(): void;
   resume(): void;

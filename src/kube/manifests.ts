@@ -13,11 +13,15 @@ import {
 } from '../model/resources.ts';
 import type { SourcePlace } from '../model/types.ts';
 import { isMapping, ObjectReader } from './object-reader.ts';
+import { readDestinationRule } from './read-destination-rule.ts';
+import { readGrpcRoute, readHttpRoute, readReferenceGrant } from './read-gateway-routes.ts';
 import { readGateway } from './read-gateways.ts';
+import { readRateLimitPolicy, readTrafficPolicy } from './read-own-policies.ts';
 import { readNamespace, readNode, readPod, readServiceAccount, readTemplate } from './read-pods.ts';
 import { readCertificateRevocation } from './read-revocation.ts';
 import { readAuthorizationPolicy, readPeerAuthentication } from './read-security.ts';
 import { readEndpointSlice, readService } from './read-services.ts';
+import { readVirtualService } from './read-virtual-service.ts';
 
 export interface ManifestSet {
   readonly resources: readonly Resource[];
@@ -42,6 +46,7 @@ const own = { group: 'ambient.mesh', versions: ['v1alpha1'], isNamespaced: true 
 const core = { group: '', versions: ['v1'], isNamespaced: true } as const;
 const gateway = { group: 'gateway.networking.k8s.io', versions: ['v1', 'v1beta1'], isNamespaced: true } as const;
 const apps = { group: 'apps', versions: ['v1'], isNamespaced: true } as const;
+const traffic = { group: 'networking.istio.io', versions: ['v1', 'v1beta1', 'v1alpha3'], isNamespaced: true } as const;
 
 const kinds: Readonly<Record<ResourceKind, KindEntry>> = {
   Node: { ...core, isNamespaced: false, read: readNode },
@@ -58,6 +63,13 @@ const kinds: Readonly<Record<ResourceKind, KindEntry>> = {
   Gateway: { ...gateway, read: readGateway },
   PeerAuthentication: { ...security, read: readPeerAuthentication },
   AuthorizationPolicy: { ...security, read: readAuthorizationPolicy },
+  HTTPRoute: { ...gateway, read: readHttpRoute },
+  GRPCRoute: { ...gateway, read: readGrpcRoute },
+  ReferenceGrant: { ...gateway, read: readReferenceGrant },
+  VirtualService: { ...traffic, read: readVirtualService },
+  DestinationRule: { ...traffic, read: readDestinationRule },
+  RateLimitPolicy: { ...own, read: readRateLimitPolicy },
+  TrafficPolicy: { ...own, read: readTrafficPolicy },
   CertificateRevocation: { ...own, read: readCertificateRevocation },
 };
 /** Groups in which a kind that nobody knows is an error: what it was to secure would go unsecured. */

@@ -56,6 +56,14 @@ export class ObjectReader {
     return this.fail(key, `must be a whole number from ${range.min} to ${range.max}, not ${nameOf(value)}`);
   }
 
+  /** A number with or without decimals. */
+  number(key: string, range: { min: number; max: number }, fallback?: number): number {
+    const value = this.fields[key] ?? fallback;
+    if (value === undefined) return this.#fail(this.path, `must have the field ${key}`);
+    if (typeof value === 'number' && value >= range.min && value <= range.max) return value;
+    return this.fail(key, `must be a number from ${range.min} to ${range.max}, not ${nameOf(value)}`);
+  }
+
   oneOf<const T extends string>(key: string, words: readonly T[], fallback?: NoInfer<T>): T {
     const value = this.string(key, fallback);
     const word = words.find((one) => one === value);

@@ -5,6 +5,7 @@ import { compileRevocation } from './compile-revocation.ts';
 import { compileService, hostnameOf, portsOfSlice, portsOnPod } from './compile-service.ts';
 import { WaypointBindings } from './compile-waypoints.ts';
 import { compileWorkload, localityOf, type PodView, templateId } from './compile-workload.ts';
+import type { ObjectStatus } from './conditions.ts';
 import { converted } from './converted-policies.ts';
 import { misspeltMode } from './enrolment.ts';
 import { IssueList } from './issues.ts';
@@ -15,6 +16,8 @@ import { ResourceStore } from './resource-store.ts';
 import type { EndpointSliceResource, PodPhase, Resource, ResourceKind, ServiceResource } from './resources.ts';
 import { resourceKey } from './resources.ts';
 import { RevocationList } from './revocation.ts';
+import { isRouteKind, isRouteResource } from './route-resources.ts';
+import { RouteCompiler } from './routes/route-compiler.ts';
 import type {
   MeshUpdate,
   NamespacedKey,
@@ -54,6 +57,7 @@ export interface PodInfo {
 export class MeshCompiler {
   readonly #options: CompilerOptions;
   readonly #store: ResourceStore;
+  readonly #routes: RouteCompiler;
   readonly #waypoints: WaypointBindings;
   readonly #workloads = new OutputTable<Workload>();
   readonly #services = new OutputTable<Service>();
@@ -72,17 +76,27 @@ export class MeshCompiler {
   constructor(options: CompilerOptions) {
     this.#options = options;
     this.#store = new ResourceStore(options);
+    const report = (id: string, issues: readonly ResourceIssue[]): void => this.#setIssues(id, issues);
+    this.#routes = new RouteCompiler({ ...options, report }, this.#store.services);
     this.#waypoints = new WaypointBindings(this.#store, options);
   }
 
   /** Adds or replaces a resource; takes effect with the next `flush`. */
   upsert(resource: Resource): void {
+    if (isRouteResource(resource)) {
+      this.#routes.upsert(resource);
+      return;
+    }
     this.#store.upsert(resource);
     if (resource.kind === 'Pod' || resource.kind === 'Namespace') this.#checkEnrolment(resource);
   }
 
   /** Removes a resource; one that is not there is ignored. */
   delete(kind: ResourceKind, namespace: string, name: string): void {
+    if (isRouteKind(kind)) {
+      this.#routes.delete(kind, namespace, name);
+      return;
+    }
     this.#store.delete(kind, namespace, name);
     this.#setIssues(resourceKey({ kind, namespace, name }), []);
   }
@@ -97,12 +111,16 @@ export class MeshCompiler {
     for (const id of dirty.gateways) {
       this.#setIssues(`Gateway/${id}`, this.#waypoints.issuesOf(this.#store.gateways.get(id)));
     }
-    for (const id of dirty.services) this.#compileService(id);
+    for (const id of dirty.services) {
+      this.#compileService(id);
+      this.#routes.touchService(id);
+    }
     for (const id of dirty.views) this.#compileView(id);
     for (const id of dirty.slices) this.#compileSlice(id);
     const workloads = this.#workloads.take();
     const services = this.#services.take();
     const policies = this.#policies.take();
+    const routes = this.#routes.flush();
     const revocations = this.#revocations.take();
     const update = {
       workloads: workloads.changed,
@@ -110,6 +128,8 @@ export class MeshCompiler {
       policies: policies.changed,
       removedAddresses: [...workloads.removed, ...services.removed],
       removedPolicies: policies.removed,
+      routes: routes.changed,
+      removedRoutes: routes.removed,
       revocations: revocations.changed,
       removedRevocations: revocations.removed,
       complete: false,
@@ -126,13 +146,19 @@ export class MeshCompiler {
       workloads: [...this.#workloads.values()],
       services: [...this.#services.values()],
       policies: [...this.#policies.values()],
+      routes: [...this.#routes.tables()],
       revocations: [...this.#revocations.values()],
     };
   }
 
   /** As `mesh`, as an update with `complete: true`. */
   snapshot(): MeshUpdate {
-    return { ...this.mesh(), removedAddresses: [], removedPolicies: [], complete: true };
+    return { ...this.mesh(), removedAddresses: [], removedPolicies: [], removedRoutes: [], complete: true };
+  }
+
+  /** What became of every object that carries conditions. */
+  statuses(): readonly ObjectStatus[] {
+    return [...this.#routes.statuses()];
   }
 
   /** Every finding about the present resources. */
@@ -150,8 +176,8 @@ export class MeshCompiler {
   }
 
   /**
-   * True when a pod with this SPIFFE id that has not finished is scheduled on the node. Waypoints do not count: they have
-   * a certificate of their own.
+   * True when a pod with this SPIFFE id that has not finished is scheduled on the node. Waypoints do not count: they
+   * have a certificate of their own.
    */
   hasIdentityOnNode(identity: SpiffeId, node: string): boolean {
     for (const pod of this.#store.podsWithIdentity(identity, node)) {

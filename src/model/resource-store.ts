@@ -21,6 +21,7 @@ import type {
   TemplateKind,
   TemplateResource,
 } from './resources.ts';
+import type { RouteResource } from './route-resources.ts';
 import type { SpiffeId } from './types.ts';
 import { gatewayNameLabel, requiresWaypoint } from './waypoints.ts';
 
@@ -83,7 +84,7 @@ export class ResourceStore {
     return dirty;
   }
 
-  upsert(resource: Resource): void {
+  upsert(resource: Exclude<Resource, RouteResource>): void {
     const id = `${resource.namespace}/${resource.name}`;
     switch (resource.kind) {
       case 'Pod':
@@ -126,7 +127,7 @@ export class ResourceStore {
     }
   }
 
-  delete(kind: ResourceKind, namespace: string, name: string): void {
+  delete(kind: Exclude<ResourceKind, RouteResource['kind']>, namespace: string, name: string): void {
     const id = `${namespace}/${name}`;
     switch (kind) {
       case 'Pod':

@@ -1,6 +1,7 @@
 // The Kubernetes resources that Ambient reads, narrowed to what it reads of them. `kube/manifests.ts` makes them from
 // text; the compiler turns them into workloads, services and policies. `raw` is the whole object, for who needs more of
 // it (the lab).
+import type { RouteResource } from './route-resources.ts';
 import type { RevokedIdentity, SourcePlace } from './types.ts';
 
 /** Keys and list positions from the root of an object to a value in it. */
@@ -211,7 +212,8 @@ export type Resource =
   | GatewayResource
   | PeerAuthenticationResource
   | AuthorizationPolicyResource
-  | CertificateRevocationResource;
+  | CertificateRevocationResource
+  | RouteResource;
 export type ResourceKind = Resource['kind'];
 
 /** `KIND/NAMESPACE/NAME`: what an object is called among all objects. */

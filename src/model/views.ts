@@ -120,7 +120,13 @@ export interface ConfigFileView {
   readonly needsRestart: readonly string[];
 }
 
-/** `GET /config_dump` of a node proxy. */
+/** How long turns of a thread's event loop took lately, in milliseconds: so long may an event have to wait. */
+export interface LoopDelayView {
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
+}
+
 /** Whether applications see their clients' own addresses, per family. */
 export interface ClientAddressView {
   readonly setting: 'auto' | 'on' | 'off';
@@ -152,6 +158,7 @@ export interface ProxyDump extends MeshView {
     readonly connections: number;
     /** Back end of its TCP streams: `raw` or `socket (WHY)`; '' while it starts. */
     readonly tcp: string;
+    readonly loopDelayMs: LoopDelayView;
   }[];
   readonly certificates: readonly CertificateView[];
   readonly connections: readonly ConnectionView[];
@@ -162,12 +169,14 @@ export interface ProxyDump extends MeshView {
   readonly configFile: ConfigFileView | null;
 }
 
+/** `GET /config_dump` of a waypoint. */
 export interface WaypointDump extends ProxyDump {
   /** `NAMESPACE/NAME` of its Gateway. */
   readonly waypoint: string;
   readonly pod: string;
 }
 
+/** `GET /config_dump` of a node proxy. */
 export interface NodeDump extends ProxyDump {
   readonly node: string;
   readonly capture: {

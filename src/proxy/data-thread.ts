@@ -7,6 +7,7 @@ import { tcpBackendName } from '../io/tcp-backend.ts';
 import type { SpiffeId } from '../model/types.ts';
 import type { DataPath } from './data-path.ts';
 import { HeapKeeper } from './heap-keeper.ts';
+import { LoopDelay } from './loop-delay.ts';
 import type { DataThreadStart, FromDataThread, ToDataThread } from './messages.ts';
 
 /** The listening sockets of a data thread. */
@@ -70,6 +71,7 @@ export class DataThread {
   readonly #path: DataPath;
   readonly #listeners: ThreadListeners;
   readonly #heap: HeapKeeper;
+  readonly #loopDelay = new LoopDelay();
   readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;
   #knowsMesh = false;
@@ -89,6 +91,7 @@ export class DataThread {
     const parts = assemble(start, (identity) => this.#tell({ type: 'certificateWanted', identity }));
     this.#path = parts.path;
     this.#listeners = parts.listeners;
+    this.#loopDelay.start();
     this.#heap = new HeapKeeper({ connections: () => this.#path.tracker.size });
     port.on('message', (message: ToDataThread) => this.#obey(message));
     port.on('close', () => this.close());
@@ -115,6 +118,7 @@ export class DataThread {
     this.#closed = true;
     this.#listeners.close();
     this.#heap.close();
+    this.#loopDelay.close();
     this.#path.close();
     this.#port.close();
     this.#resolve();
@@ -203,6 +207,7 @@ export class DataThread {
       connections: connections ? tracker.views() : [],
       edges: edges.views(),
       counters: this.#path.counters(),
+      loopDelayMs: this.#loopDelay.view(),
     });
   }
 

@@ -1,7 +1,7 @@
 // What the main thread and the data threads say to each other: plain objects over one MessagePort per thread.
 import type { ProxyConfig } from '../config/proxy.ts';
 import type { MeshUpdate, Revocation, SpiffeId } from '../model/types.ts';
-import type { ConnectionView, EdgeView } from '../model/views.ts';
+import type { ConnectionView, EdgeView, LoopDelayView } from '../model/views.ts';
 
 /** `workerData` of a data thread. */
 export interface DataThreadStart {
@@ -79,5 +79,6 @@ export type FromDataThread =
       readonly edges: readonly EdgeView[];
       /** Counters and gauges of this thread by name, already in base units: `ambient_…`. */
       readonly counters: Readonly<Record<string, number>>;
+      readonly loopDelayMs: LoopDelayView;
     }
   | { readonly type: 'drained'; readonly closedByDeadline: number };

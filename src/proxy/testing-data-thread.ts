@@ -1,6 +1,7 @@
 // A data thread without a data path, for the tests of the pool: it speaks the protocol of `messages.ts` and dies on
 // demand.
 import type { MessagePort } from 'node:worker_threads';
+import { noDelay } from './loop-delay.ts';
 import type { DataThreadStart, FromDataThread, ToDataThread } from './messages.ts';
 
 /**
@@ -19,7 +20,7 @@ export function serve({ start, port }: { start: DataThreadStart; port: MessagePo
       if (message.type === 'drain') tell({ type: 'drained', closedByDeadline: 0 });
       if (message.type === 'snapshot' && !isMute) {
         const counters = { ambient_lives_total: start.listeners.outbound[0] ?? 0, ambient_certificates: opened };
-        tell({ type: 'snapshot', id: message.id, connections: [], edges: [], counters });
+        tell({ type: 'snapshot', id: message.id, connections: [], edges: [], counters, loopDelayMs: noDelay });
       }
       if (message.type === 'crash') process.exit(3);
       if (message.type !== 'logLevel') return;

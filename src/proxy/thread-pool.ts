@@ -7,8 +7,9 @@ import { Backoff } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
 import { MeshError } from '../base/errors.ts';
 import { SharedUse } from '../forward/shared-use.ts';
-import type { ConnectionView } from '../model/views.ts';
+import type { ConnectionView, LoopDelayView, NodeDump } from '../model/views.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { noDelay } from './loop-delay.ts';
 import type { DataThreadStart, FromDataThread, ToDataThread } from './messages.ts';
 import { ThreadTotals } from './thread-totals.ts';
 
@@ -44,8 +45,10 @@ interface Thread {
   readonly backoff: Backoff;
   servingSinceMs: number;
   tcp: string;
+  loopDelayMs: LoopDelayView;
 }
 
+type ThreadView = NodeDump['threads'][number];
 type RunOptions = Parameters<Piscina['run']>[1];
 
 interface PendingSnapshot {
@@ -99,7 +102,7 @@ export class ThreadPool {
     );
     this.#threads = Array.from({ length: threads }, (_, id) => {
       const backoff = new Backoff({ firstMs: restartFirstMs, capMs: restartCapMs, jitter: restartJitter, random });
-      return { id, state: 'starting', life: 0, port: null, backoff, servingSinceMs: 0, tcp: '' };
+      return { id, state: 'starting', life: 0, port: null, backoff, servingSinceMs: 0, tcp: '', loopDelayMs: noDelay };
     });
   }
 
@@ -108,9 +111,9 @@ export class ThreadPool {
     for (const thread of this.#threads) this.#run(thread);
   }
 
-  views(): { id: number; state: Thread['state']; restarts: number; connections: number; tcp: string }[] {
-    return this.#threads.map(({ id, state, life, tcp }) => {
-      return { id, state, restarts: life, connections: this.totals.connectionsOf(id), tcp };
+  views(): ThreadView[] {
+    return this.#threads.map(({ id, state, life, tcp, loopDelayMs }) => {
+      return { id, state, restarts: life, connections: this.totals.connectionsOf(id), tcp, loopDelayMs };
     });
   }
 
@@ -204,6 +207,7 @@ export class ThreadPool {
     if (thread.servingSinceMs > 0 && clock.now() - thread.servingSinceMs > healthyAfterMs) thread.backoff.reset();
     thread.life += 1;
     thread.servingSinceMs = 0;
+    thread.loopDelayMs = noDelay;
     const delayMs = thread.backoff.next();
     log.error({ thread: thread.id, life: thread.life, delayMs, error }, 'data thread died and is replaced');
     onChange();
@@ -236,6 +240,7 @@ export class ThreadPool {
 
   #onSnapshot(thread: Thread, message: Extract<FromDataThread, { type: 'snapshot' }>): void {
     this.totals.update(thread.id, message);
+    thread.loopDelayMs = message.loopDelayMs;
     const pending = this.#snapshots.get(message.id);
     if (pending === undefined) return;
     pending.connections.push(...message.connections);

@@ -27,8 +27,8 @@ const reading: ProxyReading = {
     ['ambient_limit_rejections_total/connectionsMax', 4],
   ]),
   threads: [
-    { id: 0, state: 'serving', restarts: 2 },
-    { id: 1, state: 'dead', restarts: 0 },
+    { id: 0, state: 'serving', restarts: 2, loopDelayMs: { p50: 0.25, p99: 4, max: 20 } },
+    { id: 1, state: 'dead', restarts: 0, loopDelayMs: { p50: 0, p99: 0, max: 0 } },
   ],
   limits: [
     { limit: 'connectionsMax', value: 50, use: 7 },
@@ -105,6 +105,7 @@ test('a second scrape shows the same, not the double', async () => {
   assert.match(text, /istio_tcp_received_bytes_total\{.*} 100\n/);
   assert.match(text, /ambient_capture_repairs_total 3\n/);
   assert.match(text, /ambient_data_thread_restarts_total\{thread="0"} 2\n/);
+  assert.match(text, /ambient_event_loop_delay_seconds\{thread="0",quantile="0.99"} 0.004\n/);
 });
 
 test('what is ours is there, and said to be unstable', async () => {

@@ -1,7 +1,7 @@
 // The metrics of a proxy, in one prom-client registry on the main thread: Istio's names and labels for TCP, so
 // that its dashboards light up, and `ambient_…` for what is ours. HELP says "(unstable)" where a name may still change.
 import { Counter, Gauge, type Metric, Registry } from 'prom-client';
-import type { EdgeView } from '../model/views.ts';
+import type { EdgeView, LoopDelayView } from '../model/views.ts';
 import { collectProcessMetrics } from './process-metrics.ts';
 
 /** What a workload is called by its own labels; '' where unknown. */
@@ -17,13 +17,21 @@ export interface LimitReading {
   readonly use: number | null;
 }
 
+/** A data thread. */
+export interface ThreadReading {
+  readonly id: number;
+  readonly state: string;
+  readonly restarts: number;
+  readonly loopDelayMs: LoopDelayView;
+}
+
 /** Everything that a scrape shows, gathered when it is asked for. */
 export interface ProxyReading {
   readonly clusterId: string;
   readonly edges: readonly EdgeView[];
   /** Sums over data threads by metric name; those that end in `_total` only grow. */
   readonly counters: ReadonlyMap<string, number>;
-  readonly threads: readonly { readonly id: number; readonly state: string; readonly restarts: number }[];
+  readonly threads: readonly ThreadReading[];
   readonly limits: readonly LimitReading[];
   /** Null for proxies that capture nothing. */
   readonly capture: { readonly state: string; readonly repairs: number } | null;
@@ -148,6 +156,16 @@ export class ProxyMetrics {
     states.reset();
     for (const state of ['starting', 'serving', 'dead']) {
       states.set({ state }, reading.threads.filter((thread) => thread.state === state).length);
+    }
+    const delay = this.#gauge(
+      'ambient_event_loop_delay_seconds',
+      'How long turns of the event loops of data threads took lately: so long may an event wait (unstable)',
+      ['thread', 'quantile'],
+    );
+    delay.reset();
+    for (const { id, loopDelayMs } of reading.threads) {
+      const quantiles = { '0.5': loopDelayMs.p50, '0.99': loopDelayMs.p99, '1': loopDelayMs.max };
+      for (const [quantile, ms] of Object.entries(quantiles)) delay.set({ thread: String(id), quantile }, ms / 1000);
     }
     const restarts = this.#counter('ambient_data_thread_restarts_total', 'Data threads that died (unstable)', [
       'thread',

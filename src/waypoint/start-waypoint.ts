@@ -1,5 +1,5 @@
-// Assembles a waypoint on the main thread: what every proxy has (`proxy/proxy-core.ts`), with one identity, its own, and
-// nothing to capture.
+// Assembles a waypoint on the main thread: what every proxy has (`proxy/proxy-core.ts`), with one identity, its own,
+// and nothing to capture.
 import { version } from '../base/version.ts';
 import type { WaypointConfig } from '../config/waypoint.ts';
 import type { ProxyNode } from '../discovery/proxy-node.ts';

@@ -3,6 +3,7 @@
 import type { NodeDump } from '../../src/model/views.ts';
 import { node1, node2 } from '../lab/harness.ts';
 import { episode, pause } from './actions.ts';
+import { evidence } from './evidence.ts';
 import type { LoadEvent } from './load.ts';
 import { MarkerWatch } from './marker-watch.ts';
 import { type ProxySample, sampleProxy } from './proxy-sample.ts';
@@ -85,6 +86,7 @@ class Chaos {
       if (watch.seen > inTheClear) this.#fail(`${watch.seen - inTheClear} markers in the clear on a link`);
     } catch (error) {
       this.#fail(error instanceof Error ? error.message : String(error));
+      for (const line of await evidence(scene.lab).catch((reason) => [String(reason)])) this.#say(`  ${line}`);
     } finally {
       await watch?.stop();
       await scene.close();

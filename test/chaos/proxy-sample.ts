@@ -1,8 +1,7 @@
 // What a node proxy holds, as its own process and the kernel say it.
-import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
-import { enterCommand } from '../../src/lab/enter.ts';
 import type { TestLab } from '../lab/harness.ts';
+import { runIn } from './evidence.ts';
 
 export interface ProxySample {
   readonly rssMb: number;
@@ -11,6 +10,9 @@ export interface ProxySample {
   readonly sessions: number;
   readonly streams: number;
   readonly held: number;
+  /** How long turns of the slowest data thread's event loop took lately: all but a hundredth, and the longest. */
+  readonly delayMs: number;
+  readonly longestMs: number;
 }
 
 /** A sample of the proxy of `node`; rejects when it does not answer. */
@@ -19,6 +21,11 @@ export async function sampleProxy(lab: TestLab, node: string): Promise<ProxySamp
   const value = (name: string): number => {
     const lines = text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
     return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+  };
+  const delayMs = (quantile: string): number => {
+    const name = 'ambient_event_loop_delay_seconds{';
+    const lines = text.split('\n').filter((line) => line.startsWith(name) && line.includes(`quantile="${quantile}"`));
+    return Math.max(0, ...lines.map((line) => Number(line.split(' ').at(-1)) * 1000));
   };
   const pid = lab.proxyPid(node);
   const rssKb = Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0);
@@ -29,17 +36,16 @@ export async function sampleProxy(lab: TestLab, node: string): Promise<ProxySamp
     sessions: value('ambient_tunnel_client_sessions') + value('ambient_tunnel_server_sessions'),
     streams: value('ambient_tunnel_client_streams') + value('ambient_tunnel_server_streams'),
     held: value('ambient_connections_held'),
+    delayMs: delayMs('0.99'),
+    longestMs: delayMs('1'),
   };
 }
 
 /** The metrics of a node's proxy, as text. */
 export async function metrics(lab: TestLab, node: string): Promise<string> {
   const ask = "fetch('http://127.0.0.1:15020/metrics').then(async (r) => process.stdout.write(await r.text()))";
-  const { command, args } = enterCommand(await lab.client.target('node', '', node), [process.execPath, '-e', ask]);
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'ignore'] });
-  const chunks: Buffer[] = [];
-  child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
-  const code = await new Promise((resolve) => child.on('close', resolve));
-  if (code !== 0) throw new Error(`the proxy of ${node} does not answer`);
-  return Buffer.concat(chunks).toString();
+  const target = await lab.client.target('node', '', node);
+  const { code, stdout, stderr } = await runIn(target, [process.execPath, '-e', ask]);
+  if (code !== 0) throw new Error(`the proxy of ${node} does not answer: ${stderr}`);
+  return stdout;
 }

@@ -98,9 +98,14 @@ export class Scene {
     await (await this.#load('victim', 'victim')).serve(loadPort);
   }
 
-  async begin(): Promise<void> {
+  /** Begins the load; with `restFactor` times the pauses between streams and rounds. */
+  async begin(restFactor = 1): Promise<void> {
     for (const [who, list] of Object.entries(orders)) {
-      for (const each of list) await this.loads.get(who)!.run(each);
+      for (const each of list) {
+        const { pauseMs, roundMs } = each;
+        const rest = roundMs === undefined ? {} : { roundMs: roundMs * restFactor };
+        await this.loads.get(who)!.run({ ...each, ...rest, pauseMs: pauseMs * restFactor });
+      }
     }
   }
 

@@ -47,7 +47,7 @@ describe('kept client addresses', () => {
   const servers = new Map<string, PodAgent>();
 
   before(async () => {
-    lab = await startLab(manifests, { nodeConfig: { keepClientAddress: 'auto' } });
+    lab = await startLab(manifests, { nodeConfig: { threads: 1 } });
     const [one, near, far, outside] = await Promise.all([
       lab.agent('client'),
       lab.agent('near'),
@@ -146,6 +146,45 @@ describe('kept client addresses', () => {
     const host = await lab.addressOf('client');
     assert.equal(await seenBy(near, server('far'), host, port), await lab.addressOf('far'));
   });
+
+  // [who calls, who is called]: what the client sends passes the very node whose proxy connects from its address.
+  const samePort = [
+    ['an enrolled pod', 'near', 4],
+    ['an enrolled pod', 'near', 6],
+    ['a pod outside the mesh', 'far', 4],
+    ['a pod outside the mesh', 'far', 6],
+  ] as const;
+  for (const [from, name, family] of samePort) {
+    test(`IPv${family}: ${from} calls from the very port that the proxy takes for it`, {
+      timeout: 60_000,
+    }, async () => {
+      const caller = from === 'an enrolled pod' ? client : plain;
+      const host = await lab.addressOf(name, 'app', family);
+      const proxysPort = async (): Promise<number> => {
+        const opened = await caller.connect(host, port);
+        const accepted = await server(name).accepted(port);
+        await Promise.all([opened.reset(), accepted.untilClosed()]);
+        return Number(accepted.peer.slice(accepted.peer.lastIndexOf(':') + 1));
+      };
+      const localPort = (await proxysPort()) + 1;
+      const opened = await caller.connect(host, port, { localPort });
+      const accepted = await server(name).accepted(port);
+      // Over the same two addresses and ports there is now the client's connection and the proxy's.
+      for (let i = 0; i < 3; i++) {
+        await opened.write(`ask ${i};`);
+        await accepted.untilRead(`ask ${i};`);
+        await accepted.write(`answer ${i};`);
+        await opened.untilRead(`answer ${i};`);
+      }
+      await opened.end();
+      await accepted.untilEnded();
+      await accepted.write('late;');
+      await opened.untilRead('late;');
+      await accepted.end();
+      await Promise.all([opened.untilClosed(), accepted.untilClosed()]);
+      assert(accepted.peer.endsWith(`:${localPort}`), `the proxy connected from ${accepted.peer}`);
+    });
+  }
 
   test('the proxy is killed: what the pod still sends goes nowhere', { timeout: 60_000 }, async () => {
     const opened = await client.connect(await lab.addressOf('far'), port);

@@ -53,7 +53,11 @@ export class PodAgent {
   }
 
   /** Opens a connection; rejects with the error's code when it is refused. `paused`: reads nothing until `resume`. */
-  async connect(host: string, port: number, options: { paused?: boolean } = {}): Promise<PodConnection> {
+  async connect(
+    host: string,
+    port: number,
+    options: { paused?: boolean; localPort?: number } = {},
+  ): Promise<PodConnection> {
     const result = await this.call({ op: 'connect', host, port, ...options });
     if (typeof result.failed === 'string') throw new Error(result.failed);
     return new PodConnection(this, Number(result.conn), String(result.local));

@@ -10,6 +10,7 @@ interface Request {
   readonly conn?: number;
   readonly host?: string;
   readonly port?: number;
+  readonly localPort?: number;
   readonly text?: string;
   readonly bytes?: number;
   readonly seed?: number;
@@ -115,7 +116,9 @@ async function writePattern(at: Connection, bytes: number, seed: number): Promis
 
 function connect(request: Request): Promise<object> {
   return new Promise((resolve) => {
-    const socket = netConnect({ host: request.host ?? '', port: request.port ?? 0, allowHalfOpen: true });
+    const { host = '', port = 0, localPort } = request;
+    const own = localPort === undefined ? {} : { localPort };
+    const socket = netConnect({ host, port, allowHalfOpen: true, ...own });
     const conn = adopt(socket, request.paused ?? false);
     socket.once('connect', () => resolve({ conn, local: `${socket.localAddress}:${socket.localPort}` }));
     socket.once('error', (error: NodeJS.ErrnoException) => resolve({ conn, failed: error.code ?? error.message }));

@@ -1,7 +1,8 @@
-// Adaptive concurrency: how many requests at once a destination takes is found out from its latency (the gradient
-// method of Netflix' concurrency-limits, `Gradient2Limit`): while answers take as long as they usually do the limit
-// grows, and when they take longer it shrinks. What is over the limit is refused at once with 503 and `retry-after`.
-// Opt-in, per destination and waypoint thread.
+// Adaptive concurrency: how many requests at once a destination takes is found out from its latency (a gradient, as in
+// Netflix' concurrency-limits and Envoy's adaptive concurrency filter). While the limit is reached and answers take as
+// long as ever it grows; when they take longer it shrinks. Now and then it is halved for a moment, to see how fast
+// answers are without a queue: an overload that lasts does not become the new normal. What is over the limit is refused
+// at once with 503 and `retry-after`. Opt-in, per destination and waypoint thread.
 
 export interface ConcurrencyPolicy {
   readonly minLimit: number;
@@ -12,25 +13,33 @@ export interface ConcurrencyPolicy {
 export const overloadRetryAfterS = 1;
 
 const startLimit = 20;
+/** Answers that are judged together. */
+const windowAnswers = 100;
 /** Answers may take this much longer than usual before the limit shrinks. */
 const tolerance = 1.5;
 /** Share of a new estimate in the limit. */
-const smoothing = 0.2;
-/** Answers over which "usual" is averaged, once there were so many. */
-const longWindow = 600;
+const smoothing = 0.5;
 /** A limit shrinks to no less than this part at once. */
 const gradientMin = 0.5;
-/** Usual latency comes down quickly when it was learnt during an overload. */
-const recoveryRatio = 2;
-const recoveryFactor = 0.95;
+/** Windows at the limit between two looks at what is usual. */
+const windowsBetweenProbes = 5;
+/** Share of a slower window in what is usual; a faster one is taken as it is. */
+const forgetting = 0.1;
 
 /** The limit of one destination, and how much of it is in use. */
 export class AdaptiveConcurrency {
   #policy: ConcurrencyPolicy;
   #limit: number;
   #active = 0;
+  /** Mean latency without a queue; 0 before there was a window. */
   #usualMs = 0;
-  #samples = 0;
+  #sumMs = 0;
+  #answers = 0;
+  #wasFull = false;
+  #fullWindows = 0;
+  #isProbe = false;
+  /** Answers that are not looked at. */
+  #stale = 0;
 
   constructor(policy: ConcurrencyPolicy) {
     this.#policy = policy;
@@ -43,7 +52,7 @@ export class AdaptiveConcurrency {
 
   /** As of now, in requests. */
   get limit(): number {
-    return Math.floor(this.#limit);
+    return Math.floor(this.#isProbe ? this.#bounded(this.#limit / 2) : this.#limit);
   }
 
   setPolicy(policy: ConcurrencyPolicy): void {
@@ -53,29 +62,48 @@ export class AdaptiveConcurrency {
 
   /** Takes a place for a request; false when there is none. */
   tryAcquire(): boolean {
-    if (this.#active >= Math.floor(this.#limit)) return false;
+    if (this.#active >= this.limit) {
+      this.#wasFull = true;
+      return false;
+    }
     this.#active++;
     return true;
   }
 
   /** Gives the place back. `latencyMs` is the time to the answer's head; negative when it says nothing (aborted). */
   release(latencyMs: number): void {
-    const inUse = this.#active;
     this.#active--;
-    if (latencyMs >= 0) this.#learn(latencyMs, inUse);
+    if (latencyMs < 0) return;
+    if (this.#stale > 0) {
+      this.#stale--;
+      return;
+    }
+    this.#sumMs += Math.max(latencyMs, 0.01);
+    if (++this.#answers === windowAnswers) this.#endWindow(this.#sumMs / windowAnswers);
   }
 
-  #learn(latencyMs: number, inUse: number): void {
-    const sample = Math.max(latencyMs, 0.01);
-    // An average that is exact at first and forgets exponentially later.
-    this.#samples = Math.min(this.#samples + 1, longWindow);
-    this.#usualMs += (sample - this.#usualMs) / this.#samples;
-    if (this.#usualMs / sample > recoveryRatio) this.#usualMs *= recoveryFactor;
-    // A limit that is not in use is not tested by this answer.
-    if (inUse < this.#limit / 2) return;
-    const gradient = Math.max(gradientMin, Math.min(1, (tolerance * this.#usualMs) / sample));
-    const wanted = this.#limit * gradient + Math.sqrt(this.#limit);
-    this.#limit = this.#bounded(this.#limit * (1 - smoothing) + wanted * smoothing);
+  #endWindow(meanMs: number): void {
+    if (this.#isProbe || !this.#wasFull || this.#usualMs === 0) this.#learnUsual(meanMs);
+    else {
+      const gradient = Math.max(gradientMin, Math.min(1, (tolerance * this.#usualMs) / meanMs));
+      const wanted = this.#limit * gradient + Math.sqrt(this.#limit);
+      this.#limit = this.#bounded(this.#limit + (wanted - this.#limit) * smoothing);
+      this.#fullWindows++;
+    }
+    this.#isProbe = this.#fullWindows >= windowsBetweenProbes;
+    if (this.#isProbe) {
+      this.#fullWindows = 0;
+      // What is in flight has waited in the queue of before.
+      this.#stale = this.#active;
+    }
+    this.#sumMs = 0;
+    this.#answers = 0;
+    this.#wasFull = false;
+  }
+
+  #learnUsual(meanMs: number): void {
+    const isFaster = this.#usualMs === 0 || meanMs < this.#usualMs;
+    this.#usualMs = isFaster ? meanMs : this.#usualMs + (meanMs - this.#usualMs) * forgetting;
   }
 
   #bounded(limit: number): number {

@@ -101,7 +101,6 @@ export class MeshFixture {
       stateDir: path.join(this.#folder, 'state'),
       podCidrs,
       threads: 2,
-      keepClientAddress: 'auto',
       log: { level: 'info', format: 'text', access: 'off' },
       timeouts: { drain: '2s' },
     });

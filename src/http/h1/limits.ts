@@ -1,0 +1,56 @@
+// What one HTTP/1.1 connection may take of us. Every limit has a name, which the error says, and a default.
+import { MeshError } from '../../base/errors.ts';
+
+export interface H1Limits {
+  /** Start line and headers together; 431. */
+  readonly headBytesMax: number;
+  /** Header lines; 431. */
+  readonly headersMax: number;
+  /** The request target as it came; 414. */
+  readonly uriBytesMax: number;
+  /** Trailers of a chunked body. */
+  readonly trailerBytesMax: number;
+  /** Chunk extensions of one body, all together. */
+  readonly chunkExtensionBytesMax: number;
+  /** Options in `Connection`. */
+  readonly connectionOptionsMax: number;
+  /** 1xx answers before the final one. */
+  readonly informsMax: number;
+}
+
+export const defaultH1Limits: H1Limits = {
+  headBytesMax: 64 * 1024,
+  headersMax: 128,
+  uriBytesMax: 16 * 1024,
+  trailerBytesMax: 8 * 1024,
+  chunkExtensionBytesMax: 4 * 1024,
+  connectionOptionsMax: 32,
+  informsMax: 32,
+};
+
+/** Why a head or a body is not taken. */
+export interface Refusal {
+  /** To answer a request with. */
+  readonly status: number;
+  readonly reason: string;
+  /** The limit that was reached; null where the grammar was broken. */
+  readonly limit: keyof H1Limits | null;
+  readonly value: number;
+}
+
+/** A refusal of what breaks the grammar; `reason` names it. */
+export function malformed(reason: string, status = 400): Refusal {
+  return { status, reason, limit: null, value: 0 };
+}
+
+/** A refusal of what is too long. */
+export function tooMuch(limit: keyof H1Limits, value: number, what: string, status = 431): Refusal {
+  return { status, reason: what, limit, value };
+}
+
+/** The error that says why. */
+export function refusalError(refusal: Refusal, code: 'REQUEST_INVALID' | 'RESPONSE_INVALID'): MeshError {
+  const { limit, value, reason } = refusal;
+  if (limit !== null) return new MeshError('LIMIT_REACHED', { limit, value, what: reason });
+  return new MeshError(code, { reason });
+}

@@ -1,0 +1,184 @@
+// The rules of an HTTPRoute or GRPCRoute, compiled: what a request that matches meets. They are the same whichever
+// service the route is attached to.
+import type { IssueList } from '../issues.ts';
+import type { ResourcePath } from '../resources.ts';
+import { type GatewayRouteResource, type GatewayRule, noEdits, type RouteFilter } from '../route-resources.ts';
+import type {
+  HeaderEdits,
+  Mirror,
+  Redirect,
+  RetryPolicy,
+  RouteAction,
+  RouteRule,
+  WeightedBackend,
+} from '../route-types.ts';
+import { type RefReason, resolveBackend } from './gateway-backends.ts';
+import { mayRepeatPost, retryOptions } from './retry-options.ts';
+import {
+  backoffMaxFactor,
+  defaultAttempts,
+  defaultBackoffBaseMs,
+  defaultRetry,
+  plainRule,
+  safeRetryOn,
+} from './route-defaults.ts';
+import { policiesOfRule } from './route-policies.ts';
+import type { RouteScope } from './route-scope.ts';
+
+export interface CompiledRules {
+  readonly rules: readonly RouteRule[];
+  /** What the condition ResolvedRefs says; null when all is found. */
+  readonly unresolved: { readonly reason: RefReason; readonly message: string } | null;
+  /** Why nothing of the route is done; null when it is accepted. */
+  readonly refused: string | null;
+}
+
+type Filter<Type extends RouteFilter['type']> = Extract<RouteFilter, { type: Type }>;
+
+/** Compiles every rule of a route; what an author should know goes to `list`. */
+export function compileGatewayRules(route: GatewayRouteResource, scope: RouteScope, list: IssueList): CompiledRules {
+  return new RuleCompiler(route, scope, list).compile();
+}
+
+class RuleCompiler {
+  readonly #route: GatewayRouteResource;
+  readonly #scope: RouteScope;
+  readonly #list: IssueList;
+  #unresolved: CompiledRules['unresolved'] = null;
+  #refused: string | null = null;
+
+  constructor(route: GatewayRouteResource, scope: RouteScope, list: IssueList) {
+    this.#route = route;
+    this.#scope = scope;
+    this.#list = list;
+  }
+
+  compile(): CompiledRules {
+    for (const { path, message } of this.#route.unsupported) this.#refuse(path, message);
+    const rules = this.#route.rules.map((rule, at) => this.#rule(rule, at));
+    return { rules, unresolved: this.#unresolved, refused: this.#refused };
+  }
+
+  #rule(rule: GatewayRule, at: number): RouteRule {
+    const { kind, namespace, name, places, annotations } = this.#route;
+    const path: ResourcePath = ['spec', 'rules', at];
+    const origin = { kind, namespace, name, rule: at, ruleName: rule.name, place: places.at(path) } as const;
+    const backends = rule.backends.map((one) => this.#backend(one));
+    const find = <Type extends RouteFilter['type']>(type: Type): Filter<Type> | null =>
+      (rule.filters.find((filter) => filter.type === type) as Filter<Type> | undefined) ?? null;
+    const rewrite = find('URLRewrite');
+    const policies = policiesOfRule(this.#scope, this.#route, rule.name);
+    const options = retryOptions(annotations, policies.traffic);
+    return {
+      ...plainRule(origin, backends),
+      grpc: kind === 'GRPCRoute',
+      action: this.#action(rule, backends, path),
+      requestHeaders: find('RequestHeaderModifier')?.edits ?? noEdits,
+      responseHeaders: find('ResponseHeaderModifier')?.edits ?? noEdits,
+      rewrite: rewrite === null ? null : { authority: rewrite.hostname, path: rewrite.path },
+      mirrors: this.#mirrors(rule, path),
+      cors: find('CORS')?.cors ?? null,
+      timeouts: {
+        requestMs: rule.requestTimeoutMs ?? 0,
+        perTryMs: rule.backendTimeoutMs ?? 0,
+        idleMs: policies.idleTimeoutMs,
+        maxStreamMs: policies.maxStreamMs,
+      },
+      retry: this.#retry(rule, options, path),
+      rateLimits: policies.rateLimits,
+    };
+  }
+
+  #action(rule: GatewayRule, backends: readonly WeightedBackend[], path: ResourcePath): RouteAction {
+    const extension = rule.filters.find((filter) => filter.type === 'ExtensionRef');
+    if (extension?.type === 'ExtensionRef') {
+      const { kind, name } = extension.reference;
+      const reason = `the filter ExtensionRef ${kind}/${name} cannot be resolved`;
+      this.#warn([...path, 'filters'], reason, 'its requests get 500; Ambient has no extension filters');
+      this.#unresolved ??= { reason: 'InvalidKind', message: reason };
+      return { kind: 'invalid', status: 500, reason };
+    }
+    const redirect = rule.filters.find((filter) => filter.type === 'RequestRedirect');
+    if (redirect?.type === 'RequestRedirect') return { kind: 'redirect', redirect: redirectOf(redirect) };
+    if (backends.length === 0) {
+      this.#warn(path, 'the rule has no backendRefs', 'its requests get 500; name a Service, or redirect');
+      return { kind: 'invalid', status: 500, reason: 'the rule has no backendRefs' };
+    }
+    if (backends.every((one) => one.weight === 0)) {
+      this.#warn([...path, 'backendRefs'], 'all weights are 0', 'its requests get 500; give one backend a weight');
+      return { kind: 'invalid', status: 500, reason: 'all backends have weight 0' };
+    }
+    return { kind: 'forward', backends };
+  }
+
+  #backend(reference: GatewayRule['backends'][number]): WeightedBackend {
+    const { backend, problem } = resolveBackend(reference, this.#route, this.#scope);
+    if (problem !== null) {
+      this.#unresolved ??= problem;
+      this.#warn(reference.path, problem.message, 'its share of the requests gets 500');
+    }
+    let requestHeaders: HeaderEdits = noEdits;
+    let responseHeaders: HeaderEdits = noEdits;
+    for (const [at, filter] of reference.filters.entries()) {
+      if (filter.type === 'RequestHeaderModifier') requestHeaders = filter.edits;
+      else if (filter.type === 'ResponseHeaderModifier') responseHeaders = filter.edits;
+      else this.#refuse([...reference.path, 'filters', at], `the filter ${filter.type} is not supported on a backend`);
+    }
+    return { ...backend, weight: reference.weight, requestHeaders, responseHeaders };
+  }
+
+  /** A mirror that leads nowhere is left out; the request itself does not suffer. */
+  #mirrors(rule: GatewayRule, path: ResourcePath): Mirror[] {
+    const mirrors: Mirror[] = [];
+    for (const [at, filter] of rule.filters.entries()) {
+      if (filter.type !== 'RequestMirror') continue;
+      const { backend, problem } = resolveBackend(filter.backend, this.#route, this.#scope);
+      if (problem === null) mirrors.push({ backend, fraction: filter.fraction, shadowSuffix: false });
+      else {
+        this.#unresolved ??= problem;
+        this.#warn([...path, 'filters', at], `the mirror leads nowhere: ${problem.message}`, 'nothing is mirrored');
+      }
+    }
+    return mirrors;
+  }
+
+  /** Whoever writes `retry` has connection errors and time-outs of a try retried as well (l7.md §1.4.8). */
+  #retry(rule: GatewayRule, options: ReturnType<typeof retryOptions>, path: ResourcePath): RetryPolicy {
+    const perTryTimeoutMs = rule.backendTimeoutMs ?? 0;
+    const { retry } = rule;
+    if (retry === null) return { ...defaultRetry, ...options, perTryTimeoutMs };
+    const base = retry.backoffMs ?? defaultBackoffBaseMs;
+    const statuses = retry.codes;
+    const retryOn = [...safeRetryOn, 'reset', ...(statuses.length > 0 ? ['retriable-status-codes'] : [])];
+    const isPost = rule.matches.some((match) => mayRepeatPost(match.method === null ? null : [match.method]));
+    if (isPost && statuses.length > 0 && !options.nonIdempotent && this.#route.kind === 'HTTPRoute') {
+      this.#warn([...path, 'retry'], ...postWarning(`retry on ${statuses.join(', ')}`));
+    }
+    const attempts = retry.attempts ?? defaultAttempts;
+    const backoff = { backoffBaseMs: base, backoffMaxMs: base * backoffMaxFactor };
+    return { ...options, attempts, perTryTimeoutMs, retryOn, statuses, ...backoff, from: 'route' };
+  }
+
+  #warn(path: ResourcePath, message: string, fix: string): void {
+    this.#list.add('warning', path, message, fix);
+  }
+
+  #refuse(path: ResourcePath, message: string): void {
+    this.#refused ??= message;
+    this.#list.add('error', path, message, 'the whole route is not applied until this is removed');
+  }
+}
+
+/** Message and fix for retries that a POST does not get. */
+export function postWarning(what: string): [message: string, fix: string] {
+  return [
+    `${what} does not repeat a POST or PATCH that has left: it could be done twice`,
+    'where repeating is safe, say ambient.mesh/retry-non-idempotent: "true", or send an idempotency-key header',
+  ];
+}
+
+function redirectOf(filter: Filter<'RequestRedirect'>): Redirect {
+  const { scheme, hostname, path, status } = filter;
+  const port = filter.port ?? (scheme === null ? 'request' : 'scheme');
+  return { scheme, authority: hostname, port, path, status };
+}

@@ -1,0 +1,77 @@
+// The conditions of HTTPRoute and GRPCRoute, per parent (l7.md §1.6, §1.7).
+import { type Condition, conditionOf, controllerName, type ObjectStatus, type ParentStatus } from '../conditions.ts';
+import type { IssueList } from '../issues.ts';
+import type { GatewayRouteResource, ParentReference } from '../route-resources.ts';
+import { grpcPorts, portsOfParent } from './gateway-attachment.ts';
+import type { CompiledRules } from './gateway-rules.ts';
+import type { RouteScope } from './route-scope.ts';
+
+/** The status of a route; parents that are no Service belong to someone else and are left out. */
+export function gatewayStatus(
+  route: GatewayRouteResource,
+  rules: CompiledRules,
+  scope: RouteScope,
+  list: IssueList,
+): ObjectStatus {
+  const { kind, namespace, name } = route;
+  const parents = route.parents
+    .filter((parent) => parent.group === '' && parent.kind === 'Service')
+    .map((parent) => parentStatus(route, parent, rules, scope, list));
+  return { kind, namespace, name, conditions: [], parents };
+}
+
+function parentStatus(
+  route: GatewayRouteResource,
+  parent: ParentReference,
+  rules: CompiledRules,
+  scope: RouteScope,
+  list: IssueList,
+): ParentStatus {
+  const { group, kind, namespace, name, port, sectionName } = parent;
+  const accepted = acceptance(route, parent, rules, scope);
+  if (!accepted.isTrue && rules.refused === null) {
+    const at = route.parents.indexOf(parent);
+    list.add('warning', ['spec', 'parentRefs', at], accepted.message, 'the route does nothing for this parent');
+  }
+  const conditions: Condition[] = [
+    conditionOf(route, 'Accepted', accepted.isTrue, accepted.reason, accepted.message),
+    rules.unresolved === null
+      ? conditionOf(route, 'ResolvedRefs', true, 'ResolvedRefs', 'all references are found')
+      : conditionOf(route, 'ResolvedRefs', false, rules.unresolved.reason, rules.unresolved.message),
+  ];
+  const parentRef = {
+    ...{ group, kind, namespace, name },
+    ...(port === null ? {} : { port }),
+    ...(sectionName === null ? {} : { sectionName }),
+  };
+  return { parentRef, controllerName, conditions };
+}
+
+interface Acceptance {
+  readonly isTrue: boolean;
+  readonly reason: string;
+  readonly message: string;
+}
+
+function acceptance(
+  route: GatewayRouteResource,
+  parent: ParentReference,
+  rules: CompiledRules,
+  scope: RouteScope,
+): Acceptance {
+  if (rules.refused !== null) return { isTrue: false, reason: 'UnsupportedValue', message: rules.refused };
+  const id = `${parent.namespace}/${parent.name}`;
+  const service = scope.service(id);
+  const ports = portsOfParent(parent, service);
+  if (typeof ports === 'string' || service === undefined) {
+    return { isTrue: false, reason: 'NoMatchingParent', message: String(ports) };
+  }
+  const fine = { isTrue: true, reason: 'Accepted', message: 'the route is valid' };
+  if (route.kind === 'GRPCRoute') return fine;
+  const taken = grpcPorts(scope.gatewayRoutesOf(id), service);
+  const lost = ports.filter((one) => taken.has(one.port)).map((one) => one.port);
+  if (lost.length === 0) return fine;
+  const message = `a GRPCRoute has port ${lost.join(', ')} of Service ${id}`;
+  if (lost.length === ports.length) return { isTrue: false, reason: 'Conflicted', message };
+  return { ...fine, message: `the route is valid; ${message}` };
+}

@@ -1,0 +1,27 @@
+// What an author says about retries beside the conditions: annotations of a route, and TrafficPolicy.
+import type { Labels } from '../resources.ts';
+import type { TrafficPolicyResource } from '../route-resources.ts';
+
+export const nonIdempotentAnnotation = 'ambient.mesh/retry-non-idempotent';
+export const evenIfRetriedAnnotation = 'ambient.mesh/retry-even-if-retried';
+
+export interface RetryOptions {
+  readonly nonIdempotent: boolean;
+  readonly evenIfRetried: boolean;
+}
+
+/** The annotation counts before a policy. */
+export function retryOptions(annotations: Labels, traffic: TrafficPolicyResource | null): RetryOptions {
+  const said = (key: string): boolean | null => (annotations[key] === undefined ? null : annotations[key] === 'true');
+  return {
+    nonIdempotent: said(nonIdempotentAnnotation) ?? traffic?.retryNonIdempotent ?? false,
+    evenIfRetried: said(evenIfRetriedAnnotation) ?? traffic?.retryEvenIfRetried ?? false,
+  };
+}
+
+const idempotent: readonly string[] = ['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'TRACE'];
+
+/** True when requests of a match can be of a method that is not idempotent; null matches every method. */
+export function mayRepeatPost(methods: readonly string[] | null): boolean {
+  return methods === null || methods.some((method) => !idempotent.includes(method));
+}

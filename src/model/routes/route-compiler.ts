@@ -1,0 +1,98 @@
+// From resources about HTTP to tables of routes, statuses and findings: pure and incremental, as the compiler around
+// it.
+
+import { hostnameOf } from '../compile-service.ts';
+import type { ObjectStatus } from '../conditions.ts';
+import { IssueList } from '../issues.ts';
+import { OutputTable } from '../output-table.ts';
+import type { ServiceResource } from '../resources.ts';
+import type { GatewayRouteResource, RouteResource } from '../route-resources.ts';
+import type { ServiceRoutes } from '../route-types.ts';
+import type { ResourceIssue } from '../types.ts';
+import { compileTable } from './compile-table.ts';
+import { type CompiledRules, compileGatewayRules } from './gateway-rules.ts';
+import { gatewayStatus } from './gateway-status.ts';
+import { RouteScope } from './route-scope.ts';
+import { parentServices, RouteStore, type RouteStoreOptions } from './route-store.ts';
+
+export interface RouteCompilerOptions extends RouteStoreOptions {
+  /** Takes the findings about one object, `KIND/NAMESPACE/NAME`; none for one that is gone. */
+  readonly report: (objectId: string, issues: readonly ResourceIssue[]) => void;
+}
+
+/** Compiles what changed about routes. */
+export class RouteCompiler {
+  readonly #options: RouteCompilerOptions;
+  readonly #store: RouteStore;
+  readonly #tables = new OutputTable<ServiceRoutes>();
+  readonly #statuses = new Map<string, ObjectStatus>();
+  readonly #gateway = new Map<string, { readonly route: GatewayRouteResource; readonly rules: CompiledRules }>();
+
+  constructor(options: RouteCompilerOptions, services: ReadonlyMap<string, ServiceResource>) {
+    this.#options = options;
+    this.#store = new RouteStore(options, services);
+  }
+
+  upsert(resource: RouteResource): void {
+    this.#store.upsert(resource);
+  }
+
+  delete(kind: RouteResource['kind'], namespace: string, name: string): void {
+    this.#store.delete(kind, namespace, name);
+  }
+
+  /** The Service `NAMESPACE/NAME` came, changed or went. */
+  touchService(id: string): void {
+    this.#store.touchService(id);
+  }
+
+  /** Compiles what changed since the last call. */
+  flush(): { readonly changed: readonly ServiceRoutes[]; readonly removed: readonly string[] } {
+    const dirty = [...this.#store.takeDirty()];
+    for (const unit of dirty) if (unit.startsWith('object ')) this.#compileObject(unit);
+    const tables = new Set([...dirty, ...this.#store.takeDirty()]);
+    for (const unit of tables) if (unit.startsWith('service ')) this.#compileTable(unit);
+    return this.#tables.take();
+  }
+
+  tables(): Iterable<ServiceRoutes> {
+    return this.#tables.values();
+  }
+
+  /** What became of each object that has conditions. */
+  statuses(): Iterable<ObjectStatus> {
+    return this.#statuses.values();
+  }
+
+  #compileObject(unit: string): void {
+    const id = unit.slice('object '.length);
+    const route = this.#store.routes.get(id);
+    const scope = new RouteScope(this.#store);
+    if (route === undefined) {
+      this.#gateway.delete(id);
+      this.#statuses.delete(id);
+      this.#options.report(id, []);
+    } else this.#compileGateway(id, route, scope);
+    this.#store.dependencies.set(unit, scope.keys());
+  }
+
+  #compileGateway(id: string, route: GatewayRouteResource, scope: RouteScope): void {
+    const list = new IssueList(route);
+    const rules = compileGatewayRules(route, scope, list);
+    this.#gateway.set(id, { route, rules });
+    this.#statuses.set(id, gatewayStatus(route, rules, scope, list));
+    this.#options.report(id, list.issues);
+    for (const serviceId of parentServices(route)) this.#store.touchTable(serviceId);
+  }
+
+  #compileTable(unit: string): void {
+    const id = unit.slice('service '.length);
+    const service = this.#store.services.get(id);
+    const scope = new RouteScope(this.#store);
+    const table = service === undefined ? null : compileTable(service, scope, (routeId) => this.#gateway.get(routeId));
+    const [namespace = '', name = ''] = id.split('/');
+    this.#tables.set(`${namespace}/${hostnameOf(namespace, name, this.#options.clusterDomain)}`, table);
+    // A service with nothing of its own is found by what names it.
+    this.#store.dependencies.set(unit, table === null ? null : scope.keys());
+  }
+}
