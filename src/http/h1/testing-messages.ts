@@ -1,5 +1,5 @@
-// For property tests and fuzzing: requests that are well-formed, nearly so, or nonsense, made of the pieces that parsers
-// have disagreed about.
+// For property tests and fuzzing: requests that are well-formed, nearly so, or nonsense, made of the pieces that
+// parsers have disagreed about.
 import fc from 'fast-check';
 
 const startLines = [

@@ -89,6 +89,7 @@ export const http1Target: FuzzTarget = {
         broken('what passes means something else');
       }
     }
-    return `${whole.requests.length} ${whole.requests.map(({ method, ended }) => `${method.length} ${ended}`).join()} ${reasonOf(whole)}`;
+    const seen = whole.requests.map(({ method, ended }) => `${method.length} ${ended}`);
+    return `${seen.join()} ${reasonOf(whole)}`;
   },
 };
