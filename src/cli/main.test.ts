@@ -67,7 +67,7 @@ const rows: readonly { title: string; args: string[]; code: number; err?: RegExp
   { title: 'lab up without manifests', args: ['lab', 'up'], code: 2, err: /-f deploy\/samples\/shop/ },
   { title: 'what comes later', args: ['analyze', 'x'], code: 2, err: /analyze comes with a later release/ },
   { title: 'HTTP in why', args: ['why', 'a', 'b', '--method', 'GET'], code: 2, err: /--method comes with a later/ },
-  { title: 'the view of a waypoint', args: ['config', 'certs', '--waypoint', 'x/y'], code: 2, err: /--waypoint comes/ },
+  { title: 'a waypoint of no lab', args: ['config', 'certs', '--waypoint', 'x/y'], code: 3, err: /'no-such-lab'/ },
   { title: 'routes', args: ['config', 'routes', '--node', 'a'], code: 2, err: /config routes comes/ },
   { title: 'lab up from a pipe', args: ['lab', 'up', '-f', '-'], code: 2, err: /files or folders/ },
   {
