@@ -122,7 +122,7 @@ const rows: readonly { title: string; args: string[]; code: number; err?: RegExp
     code: 2,
     err: /--access node\/NAME/,
   },
-  { title: 'a restart of the lab', args: ['lab', 'restart', 'lab'], code: 2, err: /node\/NAME or controller/ },
+  { title: 'a restart of the lab', args: ['lab', 'restart', 'lab'], code: 2, err: /node\/NAME, waypoint\/NS\/NAME or controller/ },
   { title: 'client version', args: ['version', '--client', '-o', 'json'], code: 0, out: /"version": "\d+\.\d+\.\d+"/ },
   {
     title: 'help of a sub-command',
@@ -154,7 +154,7 @@ test('a saved dump is read, and what is no dump is named', async () => {
   writeFileSync(file, '{"workloads": []}');
   const bad = await run('config', 'workloads', '-f', file);
   assert.deepEqual([bad.code, bad.out], [2, '']);
-  assert.match(bad.err, /is no dump of a node proxy/);
+  assert.match(bad.err, /is no dump of a proxy/);
 });
 
 test('a dump on standard input may come late', async () => {

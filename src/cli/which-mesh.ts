@@ -43,8 +43,8 @@ export type PartName =
   | { readonly kind: 'lab' };
 
 /**
- * Reads `NS/POD`, `POD` (with `namespace`), `deploy/NAME`, `node/NAME`, `waypoint/NS/NAME`, `controller`, `lab`. Throws USAGE with the
- * forms that there are.
+ * Reads `NS/POD`, `POD` (with `namespace`), `deploy/NAME`, `node/NAME`, `waypoint/NS/NAME`, `controller`, `lab`. Throws
+ * USAGE with the forms that there are.
  * A pod's name stays `deploy/NAME` where that was given: the lab resolves it to one of the deployment's pods.
  */
 export function parsePart(text: string, namespace: string | undefined): PartName {

@@ -31,8 +31,8 @@ export interface LaunchOptions {
   /** Leave a lab that did not become ready running, to be looked at. */
   readonly keepOnFailure?: boolean;
   /**
-   * Settings of the node proxies, the controller and the waypoints that differ from the defaults, by the fields of their config
-   * files.
+   * Settings of the node proxies, the controller and the waypoints that differ from the defaults, by the fields of
+   * their config files.
    */
   readonly nodeConfig?: Readonly<Record<string, unknown>>;
   readonly controllerConfig?: Readonly<Record<string, unknown>>;

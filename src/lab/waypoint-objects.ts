@@ -1,5 +1,5 @@
-// What a Gateway of the waypoint class becomes in a cluster, as data: a service account, the configuration, a Deployment
-// of the program, and the Service at which node proxies find it (l7 §5.1).
+// What a Gateway of the waypoint class becomes in a cluster, as data: a service account, the configuration, a
+// Deployment of the program, and the Service at which node proxies find it (l7 §5.1).
 import { gatewayNameLabel, waypointPort } from '../model/waypoints.ts';
 import type { KubeObject, WorkloadObject } from './objects.ts';
 import { ownerReferenceTo } from './pods.ts';

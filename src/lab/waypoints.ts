@@ -1,5 +1,5 @@
-// Plays the controller's part of deploying waypoints: each Gateway of the waypoint class gets what `waypoint-objects.ts`
-// says, and loses it with the Gateway. The pods are run, probed and restarted like any other.
+// Plays the controller's part of deploying waypoints: each Gateway of the waypoint class gets what
+// `waypoint-objects.ts` says, and loses it with the Gateway. The pods are run, probed and restarted like any other.
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
