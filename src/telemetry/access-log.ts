@@ -1,4 +1,5 @@
-// The access log: one line per connection or HTTP request, as JSON or readable text, written in batches to standard output or a file.
+// The access log: one line per connection or HTTP request, as JSON or readable text, written in batches to standard
+// output or a file.
 // The queue is bounded: a reader of the log that stops must not stop the mesh, so lines beyond it are counted and
 // dropped.
 import { closeSync, fstatSync, openSync, write, writeSync } from 'node:fs';
@@ -211,9 +212,7 @@ export function textLine(record: AccessRecord): string {
   );
 }
 
-/**
- * `TIME GET cart/items 503 shop/web 10.0.0.1:1 -> shop/cart-1 10.0.0.2:80 (cart.shop.svc…) via HTTPRoute/shop/cart#0, …`.
- */
+/** `TIME GET cart/items 503 shop/web 10.0.0.1:1 -> shop/cart-1 10.0.0.2:80 (SERVICE) via ROUTE, 0 B up, …, FLAG`. */
 export function requestLine(record: RequestRecord): string {
   const { destination, method, authority, path, status, grpcStatus, attempts } = record;
   const outcome = grpcStatus === null ? `${status}` : `${status}/grpc ${grpcStatus}`;
