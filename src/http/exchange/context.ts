@@ -78,7 +78,7 @@ export interface HttpServiceContext {
   readonly index: MeshIndex;
   /** The waypoint's own workload, for localities; null while unknown. */
   readonly self: () => Workload | null;
-  /** The same object until it changes; null for a service without routes or policies. */
+  /** The same object until it changes; null for a service that has only defaults. */
   readonly routesOf: (service: NamespacedKey) => ServiceRoutes | null;
   readonly connect: ConnectEndpoint;
   /** Takes over a stream that speaks no HTTP; bytes that were read to find out are delivered first. */
