@@ -34,7 +34,12 @@ const rows: readonly [title: string, http: string, requests: readonly (readonly 
   ],
   [
     'in order, and what takes everything ends it',
-    `- {match: [{uri: {prefix: /a}}], ${to('v1')}}\n- {match: [{uri: {prefix: /a/b}}], ${to('v2')}}\n- {${to('v2')}}\n- {match: [{uri: {prefix: /c}}], ${to('v1')}}`,
+    [
+      `- {match: [{uri: {prefix: /a}}], ${to('v1')}}`,
+      `- {match: [{uri: {prefix: /a/b}}], ${to('v2')}}`,
+      `- {${to('v2')}}`,
+      `- {match: [{uri: {prefix: /c}}], ${to('v1')}}`,
+    ].join('\n'),
     [
       ['/a/b', 'v1'],
       ['/c', 'v2'],
@@ -42,7 +47,10 @@ const rows: readonly [title: string, http: string, requests: readonly (readonly 
   ],
   [
     'case of paths',
-    `- {match: [{uri: {prefix: /Api}, ignoreUriCase: true}], ${to('v1')}}\n- {match: [{uri: {exact: /Exact}}], ${to('v2')}}`,
+    [
+      `- {match: [{uri: {prefix: /Api}, ignoreUriCase: true}], ${to('v1')}}`,
+      `- {match: [{uri: {exact: /Exact}}], ${to('v2')}}`,
+    ].join('\n'),
     [
       ['/aPI/x', 'v1'],
       ['/exact', '404'],
