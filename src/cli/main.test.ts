@@ -122,7 +122,12 @@ const rows: readonly { title: string; args: string[]; code: number; err?: RegExp
     code: 2,
     err: /--access node\/NAME/,
   },
-  { title: 'a restart of the lab', args: ['lab', 'restart', 'lab'], code: 2, err: /node\/NAME, waypoint\/NS\/NAME or controller/ },
+  {
+    title: 'a restart of the lab',
+    args: ['lab', 'restart', 'lab'],
+    code: 2,
+    err: /node\/NAME, waypoint\/NS\/NAME or controller/,
+  },
   { title: 'client version', args: ['version', '--client', '-o', 'json'], code: 0, out: /"version": "\d+\.\d+\.\d+"/ },
   {
     title: 'help of a sub-command',
