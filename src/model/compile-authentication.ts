@@ -1,5 +1,5 @@
-// RequestAuthentication → the rules that a waypoint believes tokens by. A rule that cannot be used is kept without keys:
-// tokens of its issuer are refused, rather than taken for none.
+// RequestAuthentication → the rules that a waypoint believes tokens by. A rule that cannot be used is kept without
+// keys: tokens of its issuer are refused, rather than taken for none.
 import type { IssueList } from './issues.ts';
 import type { RequestAuthenticationResource, ResourcePath, WrittenJwtRule } from './resources.ts';
 import type { JwtRule } from './route-types.ts';

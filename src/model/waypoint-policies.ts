@@ -1,5 +1,5 @@
-// Which AuthorizationPolicies and RequestAuthentications a waypoint enforces for a service: those on the service, on its
-// waypoint, and on the class of waypoints (l7.md §5.3). Incremental: a policy touches the services that it reaches.
+// Which AuthorizationPolicies and RequestAuthentications a waypoint enforces for a service: those on the service, on
+// its waypoint, and on the class of waypoints (l7.md §5.3). Incremental: a policy touches the services it reaches.
 import { MultiMap } from '../base/multi-map.ts';
 import { compileAuthentication } from './compile-authentication.ts';
 import { compileForWaypoint, isForWaypoints } from './compile-authorization.ts';
