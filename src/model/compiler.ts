@@ -84,7 +84,9 @@ export class MeshCompiler {
     this.#options = options;
     this.#store = new ResourceStore(options);
     const report = (id: string, issues: readonly ResourceIssue[]): void => this.#setIssues(id, issues);
-    this.#routes = new RouteCompiler({ ...options, report }, this.#store.services);
+    const waypointOf = (id: string): { namespace: string; name: string } | null =>
+      this.#waypoints.ofService(id, this.#store.services.get(id)).gateway;
+    this.#routes = new RouteCompiler({ ...options, report, waypointOf }, this.#store.services);
     this.#waypoints = new WaypointBindings(this.#store, options);
     const { services, gateways } = this.#store;
     this.#waypointPolicies = new WaypointPolicies({ ...options, services, gateways, report });

@@ -377,6 +377,7 @@ export class ProxyCore<Config extends ProxyConfig> {
       ...this.#role.reading(),
       clusterId: this.#config.clusterId,
       edges: this.threads.totals.edges(),
+      requests: this.threads.totals.requests(),
       counters,
       threads,
       limits: limitReadings({ ...counted, config: this.#config }),
