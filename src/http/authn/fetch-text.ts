@@ -1,5 +1,5 @@
-// Fetches small texts, such as key sets, with a time limit and a size limit. Redirects are not followed: what is fetched
-// is what somebody wrote into a policy.
+// Fetches small texts, such as key sets, with a time limit and a size limit. Redirects are not followed: what is
+// fetched is what somebody wrote into a policy.
 import { request } from 'undici';
 import { MeshError } from '../../base/errors.ts';
 

@@ -94,7 +94,10 @@ export class KeySets {
     this.#fetchText = fetchText;
   }
 
-  /** The keys of a rule; a promise only where they have to be fetched. Throws or rejects NOT_REACHABLE, INPUT_UNREADABLE. */
+  /**
+   * The keys of a rule; a promise only where they have to be fetched. Throws or rejects with NOT_REACHABLE or
+   * INPUT_UNREADABLE.
+   */
   get(rule: JwtRule, nowMs: number): KeySet | Promise<KeySet> {
     if (rule.jwks === '') return this.#remoteOf(rule).get(nowMs);
     const known = this.#inline.get(rule);

@@ -78,7 +78,8 @@ for (const alg of ['RS256', 'RS384', 'RS512', 'PS256', 'PS512', 'ES256', 'ES384'
 }
 
 const seconds = nowMs / 1000;
-const unsigned = `${btoa('{"alg":"none"}').replace(/=/g, '')}.${btoa(`{"iss":"${issuer}","sub":"ann"}`).replace(/=/g, '')}.`;
+const unpadded = (text: string): string => btoa(text).replace(/=/g, '');
+const unsigned = `${unpadded('{"alg":"none"}')}.${unpadded(`{"iss":"${issuer}","sub":"ann"}`)}.`;
 const noKey = "401 Jwks doesn't have key to match kid or alg from Jwt";
 const noForm = '401 Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections';
 // [what, claims, rule, outcome]
