@@ -2,7 +2,7 @@
 import type { MeshIndex } from '../model/mesh-index.ts';
 import type { Workload } from '../model/types.ts';
 import type { EdgeView } from '../model/views.ts';
-import type { CanonicalName } from '../telemetry/registry.ts';
+import type { CanonicalName } from '../telemetry/istio-labels.ts';
 import type { ToDataThread } from './messages.ts';
 
 /** Workloads per message: large enough to cost little, small enough that a copy of the whole mesh never exists. */
