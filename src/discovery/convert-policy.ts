@@ -25,12 +25,16 @@ const scopes = enumPairs<Policy['scope'], Scope>({
   namespace: Scope.NAMESPACE,
   workload: Scope.WORKLOAD_SELECTOR,
 });
-const actions = enumPairs<Policy['action'], Action>({ allow: Action.ALLOW, deny: Action.DENY });
+const actions = enumPairs<Exclude<Policy['action'], 'audit'>, Action>({ allow: Action.ALLOW, deny: Action.DENY });
 const portMax = 65_535;
 
-/** The wire message of a policy. Throws RESOURCE_REFUSED when an address block of it is none. */
+/**
+ * The wire message of a policy. Throws RESOURCE_REFUSED when an address block of it is none, and for what L4 does not
+ * have: it would be lost on the way.
+ */
 export function policyMessage(policy: Policy): Authorization {
   const resource = `${policy.namespace}/${policy.name}`;
+  if (policy.action === 'audit') throw refuse(resource, 'AUDIT is for waypoints');
   const rules = policy.rules.map((rule) => {
     const clauses = rule.clauses.map((clause) => {
       return create(ClauseSchema, { matches: clause.matches.map((match) => matchMessage(resource, match)) });
@@ -83,6 +87,8 @@ function matchMessage(resource: string, match: PolicyMatch): Match {
     (values ?? []).map(stringMessage);
   const accounts = (values: PolicyMatch['serviceAccounts']) =>
     (values ?? []).map((account) => create(ServiceAccountMatchSchema, { ...account }));
+  const strange = Object.keys(match).find((field) => !Object.hasOwn(MatchSchema.field, field));
+  if (strange !== undefined) throw refuse(resource, `${strange} is for waypoints`);
   return create(MatchSchema, {
     namespaces: strings(match.namespaces),
     notNamespaces: strings(match.notNamespaces),

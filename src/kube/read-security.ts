@@ -8,11 +8,13 @@ import type {
   Labels,
   MtlsMode,
   PeerAuthenticationResource,
+  PolicyTarget,
   ResourceMeta,
 } from '../model/resources.ts';
 import type { ObjectReader } from './object-reader.ts';
 
 const modes = ['UNSET', 'DISABLE', 'PERMISSIVE', 'STRICT'] as const satisfies readonly MtlsMode[];
+const targetsMax = 16;
 const actions = ['ALLOW', 'DENY', 'AUDIT', 'CUSTOM'] as const;
 
 /** The fields of a source, each with its `not…` form. */
@@ -55,7 +57,7 @@ export function readAuthorizationPolicy(object: ObjectReader, meta: ResourceMeta
     ...meta,
     kind: 'AuthorizationPolicy',
     selector: readSelector(spec),
-    targeted: spec.has('targetRef') || spec.list('targetRefs').length > 0,
+    targets: readTargets(spec),
     action: spec.oneOf('action', actions, 'ALLOW'),
     rules: spec.objects('rules').map(readRule),
   };
@@ -85,6 +87,21 @@ function readCondition(condition: ObjectReader): AuthorizationCondition {
     values: condition.has('values') ? condition.strings('values', true) : null,
     notValues: condition.has('notValues') ? condition.strings('notValues', true) : null,
   };
+}
+
+/** `targetRefs`, or the deprecated `targetRef`; at most so many as Istio takes. */
+function readTargets(spec: ObjectReader): PolicyTarget[] {
+  const refs = spec.objects('targetRefs');
+  if (refs.length > targetsMax) spec.fail('targetRefs', `must have at most ${targetsMax} elements`);
+  return (spec.has('targetRef') ? [...refs, spec.object('targetRef')] : refs).map((ref) => {
+    ref.only(['group', 'kind', 'name', 'namespace']);
+    return {
+      group: ref.string('group', ''),
+      kind: ref.string('kind'),
+      name: ref.string('name'),
+      namespace: ref.has('namespace') ? ref.string('namespace') : null,
+    };
+  });
 }
 
 function readSelector(spec: ObjectReader): Labels | null {

@@ -1,9 +1,10 @@
 // The values of AuthorizationPolicy attributes: wildcards, principals, service accounts, networks and ports, read from
 // text.
 import { parseCidr } from '../base/ip.ts';
-import type { StringMatch } from './types.ts';
+import { isTemplate, templateProblem } from './path-template.ts';
+import type { PathPattern, StringMatch } from './types.ts';
 
-export type ValueType = 'text' | 'principal' | 'account' | 'network' | 'port';
+export type ValueType = 'text' | 'principal' | 'account' | 'network' | 'port' | 'path';
 
 export interface ValueProblem {
   readonly at: number;
@@ -40,6 +41,7 @@ const parsers: Readonly<Record<ValueType, (text: string, policyNamespace: string
   account: parseAccount,
   network: parseNetwork,
   port: parsePort,
+  path: parsePath,
 };
 
 /** `*` any, `x*` prefix, `*x` suffix, otherwise exact. */
@@ -85,4 +87,12 @@ function parsePort(text: string): Parsed {
   const port = Number(text);
   if (/^\d{1,5}$/.test(text) && port >= 1 && port <= 65535) return { value: port };
   return { reason: `"${text}" is no port`, fix: 'write a number from 1 to 65535' };
+}
+
+/** As text, or a template. */
+function parsePath(text: string): Parsed {
+  if (!isTemplate(text)) return parseText(text);
+  const problem = templateProblem(text);
+  if (problem === null) return { value: { kind: 'template', value: text } satisfies PathPattern };
+  return { reason: `"${text}" is no path template: ${problem}`, fix: 'write it like /shop/{*}/items/{**}' };
 }

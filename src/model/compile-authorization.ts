@@ -1,9 +1,18 @@
-// AuthorizationPolicy → the policy that L4 enforces (ambient-l4 §5.3). What L4 cannot judge, and what cannot be read,
-// is reported to the author and never widens access: an ALLOW rule with it matches nothing, a DENY rule with it matches
-// without it. Rules keep their positions, so that a decision can name the rule that the author wrote.
+// AuthorizationPolicy → the policy that L4 or a waypoint enforces (ambient-l4 §5.3, l7 §5.4). What cannot be judged
+// there, and what cannot be read, is reported to the author and never widens access: an ALLOW rule with it matches
+// nothing, a DENY rule with it matches without it. Rules keep their positions, so that a decision can name the rule
+// that the author wrote.
 
 import { didYouMean } from '../base/did-you-mean.ts';
-import { readValues, type ValueType } from './authorization-values.ts';
+import {
+  attributeEntry,
+  conditionEntry,
+  conditionKeys,
+  type FieldEntry,
+  isHigherCondition,
+  type PolicyLayer,
+} from './authorization-fields.ts';
+import { readValues } from './authorization-values.ts';
 import { IssueList } from './issues.ts';
 import type { Attributes, AuthorizationCondition, AuthorizationPolicyResource, ResourcePath } from './resources.ts';
 import type { Policy, PolicyMatch, PolicyRule, ResourceIssue } from './types.ts';
@@ -17,62 +26,23 @@ export interface CompiledAuthorization {
 /** What became of a source, operation or condition: tests, or nothing ever matches it, or everything does. */
 type Part = PolicyMatch | 'never' | 'any';
 
-interface FieldEntry {
-  readonly field: Exclude<keyof PolicyMatch, `not${string}`>;
-  readonly notField: Extract<keyof PolicyMatch, `not${string}`>;
-  readonly type: ValueType;
-}
-
-const namespaces = { field: 'namespaces', notField: 'notNamespaces', type: 'text' } as const;
-const principals = { field: 'principals', notField: 'notPrincipals', type: 'principal' } as const;
-const accounts = { field: 'serviceAccounts', notField: 'notServiceAccounts', type: 'account' } as const;
-const sourceIps = { field: 'sourceIps', notField: 'notSourceIps', type: 'network' } as const;
-const destinationIps = { field: 'destinationIps', notField: 'notDestinationIps', type: 'network' } as const;
-const ports = { field: 'destinationPorts', notField: 'notDestinationPorts', type: 'port' } as const;
-
-const attributeTable: Readonly<Record<string, FieldEntry>> = {
-  namespaces,
-  principals,
-  serviceAccounts: accounts,
-  ipBlocks: sourceIps,
-  ports,
-};
-const conditionTable: Readonly<Record<string, FieldEntry>> = {
-  'source.ip': sourceIps,
-  'source.namespace': namespaces,
-  'source.principal': principals,
-  'destination.ip': destinationIps,
-  'destination.port': ports,
-};
-/** Conditions that exist for HTTP or TLS; those ending in `[` name a header or claim. */
-const httpConditions = [
-  'request.headers[',
-  'request.auth.principal',
-  'request.auth.audiences',
-  'request.auth.presenter',
-  'request.auth.claims[',
-  'remote.ip',
-  'connection.sni',
-  'source.serviceAccount',
-  'experimental.',
-];
 const waypointFix =
   'enforce it at a waypoint (targetRefs), or use what L4 knows: principals, namespaces, serviceAccounts, ipBlocks, ports';
 
 /** A match without a field matches nothing, and so does a rule that demands it. */
 const neverRule: PolicyRule = { clauses: [{ matches: [{}] }] };
 
-/** Compiles one policy; `rootNamespaces` decide whether it holds for its namespace or for the mesh. */
+/**
+ * Compiles one policy for L4; `rootNamespaces` decide whether it holds for its namespace or for the mesh. One that is
+ * for waypoints has nothing there.
+ */
 export function compileAuthorization(
   resource: AuthorizationPolicyResource,
   rootNamespaces: readonly string[],
 ): CompiledAuthorization {
   const list = new IssueList(resource);
-  if (resource.targeted && resource.selector === null) {
-    list.add('info', ['spec'], 'is for waypoints (targetRefs) and not enforced at L4', 'nothing to do');
-    return { policy: null, issues: list.issues };
-  }
-  if (resource.targeted) {
+  if (isForWaypoints(resource)) return { policy: null, issues: [] };
+  if (resource.targets.length > 0) {
     const fix = 'keep either selector or targetRefs';
     list.add('error', ['spec', 'selector'], 'names both a selector and targetRefs; the selector is obeyed', fix);
   }
@@ -80,37 +50,60 @@ export function compileAuthorization(
     list.add('warning', ['spec', 'action'], 'AUDIT is not enforced at L4', 'nothing is denied or allowed by it');
     return { policy: null, issues: list.issues };
   }
+  const policy = compilePolicy(resource, 'L4', scopeOf(resource, rootNamespaces), list);
+  return { policy, issues: list.issues };
+}
+
+/** True for a policy that waypoints alone enforce. */
+export function isForWaypoints(resource: AuthorizationPolicyResource): boolean {
+  return resource.targets.length > 0 && resource.selector === null;
+}
+
+/** Compiles one policy for the waypoints that it is for; what is said about it goes to `list`. */
+export function compileForWaypoint(resource: AuthorizationPolicyResource, list: IssueList): Policy {
+  return compilePolicy(resource, 'L7', 'workload', list);
+}
+
+function compilePolicy(
+  resource: AuthorizationPolicyResource,
+  layer: PolicyLayer,
+  scope: Policy['scope'],
+  list: IssueList,
+): Policy {
   if (resource.action === 'CUSTOM') {
-    const message = 'CUSTOM asks an external authorizer, which L4 does not; what the rules match at L4 is denied';
-    list.add('error', ['spec', 'action'], message, 'enforce it at a waypoint (targetRefs), or use ALLOW or DENY');
+    const message = `CUSTOM asks an external authorizer, which Ambient does not; what the rules match is denied`;
+    list.add('error', ['spec', 'action'], message, 'use ALLOW or DENY');
   }
   if (resource.action === 'DENY' && resource.rules.length === 0) {
     list.add('warning', ['spec'], 'denies nothing, since it has no rules', 'to deny everything write "rules: [{}]"');
   }
-  const rules = resource.rules.map((_, at) => new RuleCompiler(resource, at, list).compile());
-  const policy: Policy = {
+  return {
     name: resource.name,
     namespace: resource.namespace,
-    scope: scopeOf(resource, rootNamespaces),
-    action: resource.action === 'ALLOW' ? 'allow' : 'deny',
-    rules,
+    scope,
+    action: actions[resource.action],
+    rules: resource.rules.map((_, at) => new RuleCompiler(resource, layer, at, list).compile()),
     dryRun: isDryRun(resource, list),
   };
-  return { policy, issues: list.issues };
 }
+
+const actions = { ALLOW: 'allow', DENY: 'deny', AUDIT: 'audit', CUSTOM: 'deny' } as const;
 
 class RuleCompiler {
   readonly #resource: AuthorizationPolicyResource;
+  readonly #layer: PolicyLayer;
   readonly #at: number;
   readonly #list: IssueList;
+  /** An AUDIT that cannot be judged reports less, as an ALLOW allows less. */
   readonly #action: 'allow' | 'deny';
   #isLost = false;
 
-  constructor(resource: AuthorizationPolicyResource, at: number, list: IssueList) {
+  constructor(resource: AuthorizationPolicyResource, layer: PolicyLayer, at: number, list: IssueList) {
     this.#resource = resource;
+    this.#layer = layer;
     this.#at = at;
     this.#list = list;
-    this.#action = resource.action === 'ALLOW' ? 'allow' : 'deny';
+    this.#action = actions[resource.action] === 'deny' ? 'deny' : 'allow';
   }
 
   compile(): PolicyRule {
@@ -141,8 +134,8 @@ class RuleCompiler {
     for (const [name, values] of Object.entries(attributes)) {
       const isNegated = /^not[A-Z]/.test(name);
       const plain = isNegated ? name.charAt(3).toLowerCase() + name.slice(4) : name;
-      const entry = Object.hasOwn(attributeTable, plain) ? attributeTable[plain] : undefined;
-      if (entry === undefined) this.#refuseHttp([...path, name], `${path.at(-1)}.${name}`);
+      const entry = attributeEntry(this.#layer, plain);
+      if (entry === null) this.#refuseHttp([...path, name], `${path.at(-1)}.${name}`);
       else this.#values(match, entry, isNegated, values, [...path, name]);
     }
     if (Object.keys(attributes).length > 0) return match.build();
@@ -152,8 +145,8 @@ class RuleCompiler {
 
   #condition(condition: AuthorizationCondition, at: number): Part {
     const path = ['when', at];
-    const entry = Object.hasOwn(conditionTable, condition.key) ? conditionTable[condition.key] : undefined;
-    if (entry === undefined) {
+    const entry = conditionEntry(this.#layer, condition.key);
+    if (entry === null) {
       this.#refuseCondition(condition.key, [...path, 'key']);
       return this.#unreadable();
     }
@@ -182,26 +175,29 @@ class RuleCompiler {
       this.#list.add(severity, this.#path([...path, at]), `rule ${this.#at}: ${name}: ${reason}`, fix);
     }
     const isBroken = values.length === 0 || read.good.length < values.length;
-    match.add(isNegated ? entry.notField : entry.field, isNegated, read.good, isBroken);
+    const good = entry.of === undefined || read.good.length === 0 ? read.good : [{ ...entry.of, values: read.good }];
+    match.add(isNegated ? entry.notField : entry.field, isNegated, good, isBroken);
   }
 
-  /** An HTTP attribute: ALLOW loses the rule, DENY keeps what is left. */
+  /** An attribute that is not seen here: ALLOW loses the rule, DENY keeps what is left. */
   #refuseHttp(path: ResourcePath, name: string): void {
     const outcome =
-      this.#action === 'allow'
-        ? 'the rule allows nothing'
-        : 'the rule denies whatever else it matches, whatever the value here';
-    this.#report(path, `${name} is an HTTP attribute, which L4 does not see: ${outcome}`, waypointFix);
+      this.#resource.action === 'AUDIT'
+        ? 'the rule reports nothing'
+        : this.#action === 'allow'
+          ? 'the rule allows nothing'
+          : 'the rule denies whatever else it matches, whatever the value here';
+    if (this.#layer === 'L7') this.#report(path, `${name} is not seen by a waypoint: ${outcome}`, 'leave it out');
+    else this.#report(path, `${name} is an HTTP attribute, which L4 does not see: ${outcome}`, waypointFix);
     if (this.#action === 'allow') this.#isLost = true;
   }
 
   #refuseCondition(key: string, path: ResourcePath): void {
-    const isHttp = httpConditions.some((one) => (/[[.]$/.test(one) ? key.startsWith(one) : key === one));
-    if (isHttp) {
+    if (isHigherCondition(key)) {
       this.#refuseHttp(path, `when ${key}`);
       return;
     }
-    const hint = didYouMean(key, [...Object.keys(conditionTable), ...httpConditions]);
+    const hint = didYouMean(key, conditionKeys);
     this.#report(path, `when ${key} is no condition that is known${hint}`, waypointFix);
     if (this.#action === 'allow') this.#isLost = true;
   }

@@ -174,7 +174,7 @@ const peer = fc
 const authorization = fc
   .record({
     selector,
-    targeted: fc.boolean(),
+    targets: fc.constantFrom([], [{ group: '', kind: 'Service', name: 'a', namespace: null }]),
     action: fc.constantFrom('ALLOW', 'DENY', 'AUDIT', 'CUSTOM'),
     rules: fc.constantFrom(
       [],

@@ -165,11 +165,20 @@ export interface AuthorizationRule {
   readonly when: readonly AuthorizationCondition[] | null;
 }
 
+/** What a policy is attached to: `targetRef` or an element of `targetRefs`. */
+export interface PolicyTarget {
+  readonly group: string;
+  readonly kind: string;
+  readonly name: string;
+  /** As written; null where it is left out. */
+  readonly namespace: string | null;
+}
+
 export interface AuthorizationPolicyResource extends ResourceMeta {
   readonly kind: 'AuthorizationPolicy';
   readonly selector: Labels | null;
-  /** True when it names `targetRef` or `targetRefs`: for waypoints. */
-  readonly targeted: boolean;
+  /** For waypoints; [] when it has neither `targetRef` nor `targetRefs`. */
+  readonly targets: readonly PolicyTarget[];
   readonly action: 'ALLOW' | 'DENY' | 'AUDIT' | 'CUSTOM';
   readonly rules: readonly AuthorizationRule[];
 }

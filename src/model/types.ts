@@ -56,6 +56,8 @@ export interface Workload {
   /** Load-balancing weight. */
   readonly capacity: number;
   readonly waypoint: WaypointAddress | null;
+  /** Its labels as far as a route or subset asks for them; absent where none does. */
+  readonly labels?: Readonly<Record<string, string>>;
   /** Services that this workload is an endpoint of, with the ports as this endpoint has them. */
   readonly services: Readonly<Record<NamespacedKey, readonly PortMapping[]>>;
 }
@@ -105,6 +107,44 @@ export interface PolicyMatch {
   readonly notDestinationPorts?: readonly number[];
   readonly serviceAccounts?: readonly { readonly namespace: string; readonly serviceAccount: string }[];
   readonly notServiceAccounts?: readonly { readonly namespace: string; readonly serviceAccount: string }[];
+  // What only HTTP has: in policies for waypoints. Where there is no request, an ALLOW with one of these matches
+  // nothing, and a DENY matches as if it were not there.
+  /** Without regard to case, with or without the port. */
+  readonly hosts?: readonly StringMatch[];
+  readonly notHosts?: readonly StringMatch[];
+  readonly methods?: readonly StringMatch[];
+  readonly notMethods?: readonly StringMatch[];
+  readonly paths?: readonly PathPattern[];
+  readonly notPaths?: readonly PathPattern[];
+  /** `ISSUER/SUBJECT` of the token. */
+  readonly requestPrincipals?: readonly StringMatch[];
+  readonly notRequestPrincipals?: readonly StringMatch[];
+  /** The client as `x-forwarded-for` says. */
+  readonly remoteIps?: readonly string[];
+  readonly notRemoteIps?: readonly string[];
+  readonly headers?: readonly NamedValues[];
+  readonly notHeaders?: readonly NamedValues[];
+  readonly audiences?: readonly StringMatch[];
+  readonly notAudiences?: readonly StringMatch[];
+  readonly presenters?: readonly StringMatch[];
+  readonly notPresenters?: readonly StringMatch[];
+  readonly claims?: readonly ClaimValues[];
+  readonly notClaims?: readonly ClaimValues[];
+}
+
+/** `template` has segments `{*}` (one, not empty) and `{**}` (any number from one on). The query does not count. */
+export type PathPattern = StringMatch | { readonly kind: 'template'; readonly value: string };
+
+/** A header, in lower case, that has one of the values. */
+export interface NamedValues {
+  readonly name: string;
+  readonly values: readonly StringMatch[];
+}
+
+/** A claim, keys from the outside in, that is or contains one of the values. */
+export interface ClaimValues {
+  readonly path: readonly string[];
+  readonly values: readonly StringMatch[];
 }
 
 /** rules: OR · clauses of a rule: AND · matches of a clause: OR · fields of a match: AND. */
@@ -116,7 +156,8 @@ export interface Policy {
   readonly name: string;
   readonly namespace: string;
   readonly scope: 'global' | 'namespace' | 'workload';
-  readonly action: 'allow' | 'deny';
+  /** `audit` decides nothing; it is for waypoints. */
+  readonly action: 'allow' | 'deny' | 'audit';
   readonly rules: readonly PolicyRule[];
   readonly dryRun: boolean;
 }

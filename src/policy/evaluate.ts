@@ -1,9 +1,10 @@
-// The L4 authorisation decision: pure, cheap, and the same for the node proxy, `why` and tests. The order is Istio's
-// (ambient-l4 §5.2) with one change: a policy that is referenced but not known refuses the connection.
+// The authorisation decision, of connections and of requests: pure, cheap, and the same for the proxies, `why` and
+// tests. The order is Istio's (ambient-l4 §5.2) with one change: a policy that is referenced but not known refuses.
 import { parseIp } from '../base/ip.ts';
 import { converted } from '../model/converted-policies.ts';
 import type { EffectivePolicies } from '../model/mesh-index.ts';
 import type { NamespacedKey, Policy, SpiffeId } from '../model/types.ts';
+import type { HttpFacts } from './match-request.ts';
 import { type Facts, matcherOf, type PolicyMatcher } from './matcher.ts';
 
 export interface ConnectionFacts {
@@ -29,29 +30,50 @@ export interface Decision {
   readonly decidedBy: PolicyReference | null;
   readonly reason: string;
   /** Dry-run policies that would have matched. */
-  readonly dryRun: readonly (PolicyReference & { readonly action: 'allow' | 'deny' })[];
+  readonly dryRun: readonly (PolicyReference & { readonly action: Policy['action'] })[];
+  /** AUDIT policies that match. */
+  readonly audits: readonly PolicyReference[];
 }
 
-/** Judges a connection. Never throws: what cannot be judged is refused. */
-export function evaluate(effective: EffectivePolicies, connection: ConnectionFacts): Decision {
-  const plan = planOf(effective);
-  if (plan.isEmpty) return allowedByDefault;
+/**
+ * Judges a connection, or a request on it. Never throws: what cannot be judged is refused. Without `request`,
+ * conditions about one are resolved to the closed side.
+ */
+export function evaluate(
+  effective: EffectivePolicies,
+  connection: ConnectionFacts,
+  request: HttpFacts | null = null,
+): Decision {
+  if (planOf(effective).isEmpty) return allowedByDefault;
   const facts = factsOf(connection);
   if (facts === null) return unreadable;
-  const dryRun = plan.dryRun.length === 0 ? noDryRun : dryRunHits(plan.dryRun, facts);
+  facts.http = request;
+  return evaluateFacts(effective, facts);
+}
+
+/** As `evaluate`, for who judges many requests of one connection: its facts are made once, by `factsOf`. */
+export function evaluateFacts(effective: EffectivePolicies, facts: Facts): Decision {
+  const plan = planOf(effective);
+  if (plan.isEmpty) return allowedByDefault;
+  const decision = decide(plan, facts);
+  if (plan.dryRun.length === 0 && plan.audit.length === 0) return decision;
+  const dryRun = plan.dryRun.length === 0 ? nothing : dryRunHits(plan.dryRun, facts);
+  const audits = plan.audit.length === 0 ? nothing : auditHits(plan.audit, facts);
+  return dryRun.length === 0 && audits.length === 0 ? decision : { ...decision, dryRun, audits };
+}
+
+function decide(plan: Plan, facts: Facts): Decision {
   for (const entry of plan.deny) {
     const rule = entry.match(facts);
-    if (rule >= 0) return withDryRun(denial(entry.policy, rule, connection), dryRun);
+    if (rule >= 0) return denial(entry.policy, rule, facts);
   }
-  if (plan.missing !== null) return withDryRun(plan.missing, dryRun);
-  if (plan.allow.length === 0) return withDryRun(allowedByDefault, dryRun);
+  if (plan.missing !== null) return plan.missing;
+  if (plan.allow.length === 0) return allowedByDefault;
   for (const entry of plan.allow) {
     const rule = entry.match(facts);
-    if (rule < 0) continue;
-    const decidedBy = referenceTo(entry.policy, rule);
-    return { allowed: true, decidedBy, reason: `allowed by ${describe(decidedBy)}`, dryRun };
+    if (rule >= 0) return allowance(entry, rule);
   }
-  return withDryRun(plan.noneAllows, dryRun);
+  return plan.noneAllows;
 }
 
 /** `AuthorizationPolicy NAMESPACE/NAME, rule N`. */
@@ -63,6 +85,8 @@ export function describe(reference: PolicyReference): string {
 interface PlanEntry {
   readonly policy: Policy;
   readonly match: PolicyMatcher;
+  /** By rule: what it is allowed by is said often. */
+  readonly allowances: (Decision | undefined)[];
 }
 
 /** The policies of a workload in the order of judging, with the answers that need no facts. */
@@ -71,22 +95,24 @@ interface Plan {
   readonly deny: readonly PlanEntry[];
   readonly allow: readonly PlanEntry[];
   readonly dryRun: readonly PlanEntry[];
+  readonly audit: readonly PlanEntry[];
   readonly missing: Decision | null;
   readonly noneAllows: Decision;
 }
 
-const noDryRun: Decision['dryRun'] = Object.freeze([]);
+const nothing: readonly never[] = Object.freeze([]);
+const noHits = { dryRun: nothing, audits: nothing };
 const allowedByDefault: Decision = Object.freeze({
   allowed: true,
   decidedBy: null,
   reason: 'no policy forbids it',
-  dryRun: noDryRun,
+  ...noHits,
 });
 const unreadable: Decision = Object.freeze({
   allowed: false,
   decidedBy: null,
   reason: 'an address of the connection cannot be read',
-  dryRun: noDryRun,
+  ...noHits,
 });
 
 const plans = new WeakMap<EffectivePolicies, Plan>();
@@ -94,7 +120,7 @@ const plans = new WeakMap<EffectivePolicies, Plan>();
 function planOf(effective: EffectivePolicies): Plan {
   const known = plans.get(effective);
   if (known !== undefined) return known;
-  const entries = effective.policies.map((policy) => ({ policy, match: matcherOf(policy) }));
+  const entries = effective.policies.map((policy) => ({ policy, match: matcherOf(policy), allowances: [] }));
   const enforced = entries.filter((entry) => !entry.policy.dryRun);
   const allow = enforced.filter((entry) => entry.policy.action === 'allow');
   const plan: Plan = {
@@ -102,6 +128,7 @@ function planOf(effective: EffectivePolicies): Plan {
     deny: enforced.filter((entry) => entry.policy.action === 'deny'),
     allow,
     dryRun: entries.filter((entry) => entry.policy.dryRun),
+    audit: enforced.filter((entry) => entry.policy.action === 'audit'),
     missing: missingDecision(effective.missing[0]),
     noneAllows: noneAllows(allow.map((entry) => entry.policy)),
   };
@@ -109,7 +136,8 @@ function planOf(effective: EffectivePolicies): Plan {
   return plan;
 }
 
-function factsOf(connection: ConnectionFacts): Facts | null {
+/** A connection as predicates see it, without a request; null when an address of it cannot be read. */
+export function factsOf(connection: ConnectionFacts): Facts | null {
   const sourceIp = parseIp(connection.sourceIp);
   const destinationIp = parseIp(connection.destinationIp);
   if (sourceIp === null || destinationIp === null) return null;
@@ -122,18 +150,28 @@ function factsOf(connection: ConnectionFacts): Facts | null {
     sourceIp,
     destinationIp,
     destinationPort: connection.destinationPort,
+    http: null,
   };
 }
 
-function denial(policy: Policy, rule: number, connection: ConnectionFacts): Decision {
+function allowance(entry: PlanEntry, rule: number): Decision {
+  const known = entry.allowances[rule];
+  if (known !== undefined) return known;
+  const decidedBy = referenceTo(entry.policy, rule);
+  const decision = { allowed: true, decidedBy, reason: `allowed by ${describe(decidedBy)}`, ...noHits };
+  entry.allowances[rule] = decision;
+  return decision;
+}
+
+function denial(policy: Policy, rule: number, facts: Facts): Decision {
   const decidedBy = referenceTo(policy, rule);
-  const isPlaintext = decidedBy.kind === 'PeerAuthentication' && connection.sourceIdentity === null;
+  const isPlaintext = decidedBy.kind === 'PeerAuthentication' && facts.principal === null;
   const reason = isPlaintext
     ? `plaintext is refused: mutual TLS is required by ${describe(decidedBy)}`
     : decidedBy.kind === 'Service'
       ? `only its waypoint may reach ${describe(decidedBy)}`
       : `denied by ${describe(decidedBy)}`;
-  return { allowed: false, decidedBy, reason, dryRun: noDryRun };
+  return { allowed: false, decidedBy, reason, ...noHits };
 }
 
 /** The narrowest of them is named, since that is the one to look at first. */
@@ -143,14 +181,14 @@ function noneAllows(policies: readonly Policy[]): Decision {
   const names = sorted.map((policy) => `${policy.namespace}/${policy.name}`);
   const decidedBy = sorted[0] === undefined ? null : referenceTo(sorted[0], null);
   const reason = `allow policies exist, and no rule of them allows it: ${names.join(', ')}`;
-  return { allowed: false, decidedBy, reason, dryRun: noDryRun };
+  return { allowed: false, decidedBy, reason, ...noHits };
 }
 
 function missingDecision(key: NamespacedKey | undefined): Decision | null {
   if (key === undefined) return null;
   const slash = key.indexOf('/');
   const decidedBy = referenceTo({ namespace: key.slice(0, slash), name: key.slice(slash + 1) }, null);
-  return { allowed: false, decidedBy, reason: `${describe(decidedBy)} is not known here yet`, dryRun: noDryRun };
+  return { allowed: false, decidedBy, reason: `${describe(decidedBy)} is not known here yet`, ...noHits };
 }
 
 function referenceTo(policy: { namespace: string; name: string }, rule: number | null): PolicyReference {
@@ -163,13 +201,15 @@ function referenceTo(policy: { namespace: string; name: string }, rule: number |
 }
 
 function dryRunHits(entries: readonly PlanEntry[], facts: Facts): Decision['dryRun'] {
-  const hits = entries.flatMap(({ policy, match }) => {
+  return entries.flatMap(({ policy, match }) => {
     const rule = match(facts);
     return rule < 0 ? [] : [{ ...referenceTo(policy, rule), action: policy.action }];
   });
-  return hits.length === 0 ? noDryRun : hits;
 }
 
-function withDryRun(decision: Decision, dryRun: Decision['dryRun']): Decision {
-  return dryRun.length === 0 ? decision : { ...decision, dryRun };
+function auditHits(entries: readonly PlanEntry[], facts: Facts): Decision['audits'] {
+  return entries.flatMap(({ policy, match }) => {
+    const rule = match(facts);
+    return rule < 0 ? [] : [referenceTo(policy, rule)];
+  });
 }

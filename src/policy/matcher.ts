@@ -1,10 +1,11 @@
 // Policies compiled to predicates, once per policy object: what a check costs then is a few comparisons. A value that
 // cannot be read never widens access: an allow rule with it matches less, a deny rule with it matches more.
-import { CidrTable } from '../base/cidr-table.ts';
-import { type IpValue, parseCidr } from '../base/ip.ts';
+import type { IpValue } from '../base/ip.ts';
 import type { Policy, PolicyMatch, PolicyRule, StringMatch } from '../model/types.ts';
+import { type HttpFacts, httpTests } from './match-request.ts';
+import { networkTestOf, type TextTest, textTestOf } from './match-text.ts';
 
-/** A connection as predicates see it. The identity's parts are null when there is no identity. */
+/** A connection, or a request on it, as predicates see it. The identity's parts are null when there is no identity. */
 export interface Facts {
   /** Without the scheme. */
   readonly principal: string | null;
@@ -13,6 +14,8 @@ export interface Facts {
   readonly sourceIp: IpValue;
   readonly destinationIp: IpValue;
   readonly destinationPort: number;
+  /** Null where no HTTP is spoken, or nobody looks. Set anew for each request of a connection. */
+  http: HttpFacts | null;
 }
 
 type Predicate = (facts: Facts) => boolean;
@@ -54,29 +57,25 @@ function compileMatch(match: PolicyMatch, action: Policy['action']): Predicate {
   add(notServiceAccounts, () => not(accountTest(notServiceAccounts!)));
   const { sourceIps, notSourceIps, destinationIps, notDestinationIps } = match;
   add(sourceIps, () => addressTest(sourceIps!, (facts) => facts.sourceIp, action === 'deny'));
-  add(notSourceIps, () => not(addressTest(notSourceIps!, (facts) => facts.sourceIp, action === 'allow')));
+  add(notSourceIps, () => not(addressTest(notSourceIps!, (facts) => facts.sourceIp, action !== 'deny')));
   add(destinationIps, () => addressTest(destinationIps!, (facts) => facts.destinationIp, action === 'deny'));
-  add(notDestinationIps, () =>
-    not(addressTest(notDestinationIps!, (facts) => facts.destinationIp, action === 'allow')),
-  );
+  add(notDestinationIps, () => not(addressTest(notDestinationIps!, (facts) => facts.destinationIp, action !== 'deny')));
   const { destinationPorts, notDestinationPorts } = match;
   add(destinationPorts, () => portTest(destinationPorts!));
   add(notDestinationPorts, () => not(portTest(notDestinationPorts!)));
+  // Without a request, what asks about one is resolved to the closed side.
+  const otherwise = action === 'deny';
+  for (const test of httpTests(match, otherwise)) {
+    tests.push((facts) => (facts.http === null ? otherwise : test(facts.http)));
+  }
   return tests.length === 0 ? () => false : allOf(tests);
 }
 
 function textTest(matches: readonly StringMatch[], pick: (facts: Facts) => string | null): Predicate {
-  const exact = new Set<string>();
-  const others: ((text: string) => boolean)[] = [];
-  for (const match of matches) {
-    if (match.kind === 'exact') exact.add(match.value);
-    else if (match.kind === 'prefix') others.push((text) => text.startsWith(match.value));
-    else if (match.kind === 'suffix') others.push((text) => text.endsWith(match.value));
-    else others.push((text) => text !== '');
-  }
+  const test: TextTest = textTestOf(matches);
   return (facts) => {
     const text = pick(facts);
-    return text !== null && (exact.has(text) || others.some((test) => test(text)));
+    return text !== null && test(text);
   };
 }
 
@@ -85,15 +84,9 @@ function accountTest(accounts: readonly { namespace: string; serviceAccount: str
   return (facts) => facts.serviceAccount !== null && names.has(`${facts.namespace}/${facts.serviceAccount}`);
 }
 
-/** `orAny`: a network that cannot be read stands for every address. */
 function addressTest(networks: readonly string[], pick: (facts: Facts) => IpValue, orAny: boolean): Predicate {
-  const table = new CidrTable<true>();
-  for (const text of networks) {
-    const network = parseCidr(text);
-    if (network !== null) table.set(network, true);
-    else if (orAny) return () => true;
-  }
-  return (facts) => table.lookup(pick(facts)) !== undefined;
+  const test = networkTestOf(networks, orAny);
+  return (facts) => test(pick(facts));
 }
 
 function portTest(ports: readonly number[]): Predicate {

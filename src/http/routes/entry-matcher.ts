@@ -1,30 +1,33 @@
 // One entry of a table as a test of a request: everything but the path, which the index of the table looks at.
 import type { NamedMatch, RouteMatch } from '../../model/route-types.ts';
+import type { Workload } from '../../model/types.ts';
 import type { Headers } from '../message.ts';
 import { invertedTest, type ValueTest, valueTest } from './value-matcher.ts';
 
 /** What matching needs of a request; a `RequestHead` is one. */
 export interface MatchRequest {
   readonly method: string;
-  /** With its query. */
-  readonly target: string;
   readonly authority: string;
   readonly scheme: string;
   readonly headers: Pick<Headers, 'get'>;
 }
 
-/** Who asks, as its identity and the mesh say. */
+/** Who asks; null for one that nobody knows. */
 export interface MatchClient {
-  /** '' when it is not known. */
-  readonly namespace: string;
-  readonly labels: Readonly<Record<string, string>>;
+  readonly workload: Pick<Workload, 'namespace' | 'canonicalName' | 'canonicalRevision' | 'labels'> | null;
 }
 
 /** Claims of the verified token; null without one. */
 export type MatchClaims = Readonly<Record<string, unknown>> | null;
 
-/** `queryAt` is the place of the `?` in the target, or its length. */
-export type RequestTest = (request: MatchRequest, queryAt: number, client: MatchClient, claims: MatchClaims) => boolean;
+/** `target` has the query; `queryAt` is the place of the `?` in the target, or its length. */
+export type RequestTest = (
+  request: MatchRequest,
+  target: string,
+  queryAt: number,
+  client: MatchClient,
+  claims: MatchClaims,
+) => boolean;
 
 /** The test of an entry without its path; null when it asks for nothing else. */
 export function requestTest(match: RouteMatch): RequestTest | null {
@@ -33,11 +36,11 @@ export function requestTest(match: RouteMatch): RequestTest | null {
   if (first === undefined) return null;
   if (second === undefined) return first;
   if (tests.length === 2) {
-    return (request, queryAt, client, claims) =>
-      first(request, queryAt, client, claims) && second(request, queryAt, client, claims);
+    return (request, target, queryAt, client, claims) =>
+      first(request, target, queryAt, client, claims) && second(request, target, queryAt, client, claims);
   }
-  return (request, queryAt, client, claims) => {
-    for (const test of tests) if (!test(request, queryAt, client, claims)) return false;
+  return (request, target, queryAt, client, claims) => {
+    for (const test of tests) if (!test(request, target, queryAt, client, claims)) return false;
     return true;
   };
 }
@@ -46,22 +49,23 @@ export function requestTest(match: RouteMatch): RequestTest | null {
 function testsOf(match: RouteMatch): RequestTest[] {
   const tests: RequestTest[] = [];
   const { sourceNamespace, sourceLabels } = match;
-  if (sourceNamespace !== '') tests.push((_request, _at, client) => client.namespace === sourceNamespace);
+  if (sourceNamespace !== '')
+    tests.push((_request, _target, _at, client) => client.workload?.namespace === sourceNamespace);
   if (match.method !== null) tests.push(on((request) => request.method, valueTest(match.method)));
   if (match.scheme !== null) tests.push(on((request) => request.scheme, valueTest(match.scheme)));
   if (match.authority !== null) tests.push(on((request) => request.authority, valueTest(match.authority)));
   for (const header of match.headers) tests.push(headerTest(header));
   for (const one of match.query) {
     const test = one.invert ? invertedTest(one.match) : valueTest(one.match);
-    tests.push((request, queryAt) => test(queryValue(request.target, queryAt, one.name)));
+    tests.push((_request, target, queryAt) => test(queryValue(target, queryAt, one.name)));
   }
   const labels = Object.entries(sourceLabels);
   if (labels.length > 0) {
-    tests.push((_request, _at, client) => labels.every(([key, value]) => client.labels[key] === value));
+    tests.push((_request, _target, _at, client) => labels.every(([key, value]) => labelOf(client, key) === value));
   }
   for (const { path, match: value, invert } of match.claims) {
     const test = claimTest(path, valueTest(value));
-    tests.push((_request, _at, _client, claims) => test(claims) !== invert);
+    tests.push((_request, _target, _at, _client, claims) => test(claims) !== invert);
   }
   return tests;
 }
@@ -70,18 +74,29 @@ function on(read: (request: MatchRequest) => string, test: ValueTest): RequestTe
   return (request) => test(read(request));
 }
 
-const pseudo: Readonly<Record<string, (request: MatchRequest) => string>> = {
-  ':method': (request) => request.method,
-  ':path': (request) => request.target,
-  ':scheme': (request) => request.scheme,
-  ':authority': (request) => request.authority,
-  host: (request) => request.authority,
-};
-
 function headerTest({ name, match, invert }: NamedMatch): RequestTest {
   const test = invert ? invertedTest(match) : valueTest(match);
-  const read = Object.hasOwn(pseudo, name) ? pseudo[name] : undefined;
-  return read === undefined ? (request) => test(request.headers.get(name)) : on(read, test);
+  switch (name) {
+    case ':method':
+      return (request) => test(request.method);
+    case ':scheme':
+      return (request) => test(request.scheme);
+    case ':path':
+      return (_request, target) => test(target);
+    case ':authority':
+    case 'host':
+      return (request) => test(request.authority);
+    default:
+      return (request) => test(request.headers.get(name));
+  }
+}
+
+/** The label of a workload; those by which its canonical service and revision are told are known without it. */
+function labelOf({ workload }: MatchClient, key: string): string | undefined {
+  if (workload === null) return undefined;
+  const said = workload.labels?.[key];
+  if (said !== undefined) return said;
+  return key === 'app' ? workload.canonicalName : key === 'version' ? workload.canonicalRevision : undefined;
 }
 
 /** The value of the first parameter of that name, as it came; null for none. */

@@ -30,21 +30,28 @@ export class PathIndex {
   }
 
   /** The first entry that holds; -1 for none. `path` is the target without its query. */
-  find(path: string, request: MatchRequest, queryAt: number, client: MatchClient, claims: MatchClaims): number {
+  find(
+    path: string,
+    request: MatchRequest,
+    target: string,
+    queryAt: number,
+    client: MatchClient,
+    claims: MatchClaims,
+  ): number {
     let best = Number.MAX_SAFE_INTEGER;
     const exact = this.#exact.get(path);
-    if (exact !== undefined) best = this.#firstIn(exact, best, path, request, queryAt, client, claims);
+    if (exact !== undefined) best = this.#firstIn(exact, best, path, request, target, queryAt, client, claims);
     let node: TreeNode | undefined = this.#root;
     let at = 1;
     while (node !== undefined) {
-      best = this.#firstIn(node.place, best, path, request, queryAt, client, claims);
+      best = this.#firstIn(node.place, best, path, request, target, queryAt, client, claims);
       if (node.children.size === 0 || at > path.length) break;
       let end = path.indexOf('/', at);
       if (end < 0) end = path.length;
       node = node.children.get(path.slice(at, end));
       at = end + 1;
     }
-    best = this.#firstIn(this.#loose, best, path, request, queryAt, client, claims);
+    best = this.#firstIn(this.#loose, best, path, request, target, queryAt, client, claims);
     return best === Number.MAX_SAFE_INTEGER ? -1 : best;
   }
 
@@ -66,6 +73,7 @@ export class PathIndex {
     best: number,
     path: string,
     request: MatchRequest,
+    target: string,
     queryAt: number,
     client: MatchClient,
     claims: MatchClaims,
@@ -77,7 +85,7 @@ export class PathIndex {
       const pathHolds = tests[at]!;
       if (pathHolds !== null && !pathHolds(path)) continue;
       const test = this.#requestTests[position]!;
-      if (test === null || test(request, queryAt, client, claims)) return position;
+      if (test === null || test(request, target, queryAt, client, claims)) return position;
     }
     return best;
   }

@@ -1,6 +1,6 @@
 // The routes of one service, ready to be matched: made once for each version of them, then only read. A request keeps
 // the rule that it matched; a new table resets nothing.
-import type { PathMatch, PortRoutes, RouteMatch, RouteRule, ServiceRoutes } from '../../model/route-types.ts';
+import type { PathMatch, PortRoutes, RouteRule, ServiceRoutes } from '../../model/route-types.ts';
 import {
   type MatchClaims,
   type MatchClient,
@@ -10,15 +10,12 @@ import {
 } from './entry-matcher.ts';
 import { PathIndex } from './path-index.ts';
 import { type PathTest, pathTest } from './value-matcher.ts';
-import { WeightedDraw } from './weighted-draw.ts';
 
 /** What a request matched. One object per entry, made with the table. */
 export interface RouteHit {
   readonly rule: RouteRule;
-  /** The branch that matched: rewrites and redirects of prefixes need its path. */
-  readonly match: RouteMatch;
-  /** Backends of a rule that forwards. */
-  readonly backends: WeightedDraw;
+  /** What the path was matched with: prefixes are replaced by it. */
+  readonly path: PathMatch | null;
 }
 
 /** From this many entries on, paths are looked up instead of tried in turn. */
@@ -48,26 +45,31 @@ export class RouteTable {
   }
 
   /**
-   * The first entry that holds; null when none does (404, for gRPC status 12). `request.target` is taken as it is:
-   * normalised before.
+   * The first entry that holds; null when none does (404, for gRPC status 12). `target` is that of the request,
+   * normalised; the one in `request` is not looked at.
    */
-  match(port: number, request: MatchRequest, client: MatchClient, claims: MatchClaims): RouteHit | null {
+  match(
+    port: number,
+    request: MatchRequest,
+    target: string,
+    client: MatchClient,
+    claims: MatchClaims,
+  ): RouteHit | null {
     const table = this.#ports.get(port);
     if (table === undefined) return null;
-    const { target } = request;
     const mark = target.indexOf('?');
     const queryAt = mark < 0 ? target.length : mark;
     const path = mark < 0 ? target : target.slice(0, mark);
     const { tests, paths, hits, index } = table;
     if (index !== null) {
-      const found = index.find(path, request, queryAt, client, claims);
+      const found = index.find(path, request, target, queryAt, client, claims);
       return found < 0 ? null : hits[found]!;
     }
     for (let at = 0; at < hits.length; at++) {
       const pathHolds = paths[at]!;
       if (pathHolds !== null && !pathHolds(path)) continue;
       const test = tests[at]!;
-      if (test === null || test(request, queryAt, client, claims)) return hits[at]!;
+      if (test === null || test(request, target, queryAt, client, claims)) return hits[at]!;
     }
     return null;
   }
@@ -79,12 +81,11 @@ export function compileRoutes(routes: ServiceRoutes): RouteTable {
 }
 
 function portTable(routes: PortRoutes): PortTable {
-  const draws = routes.rules.map(({ action }) => new WeightedDraw(action.kind === 'forward' ? action.backends : []));
   const paths = routes.entries.map(({ match }) => asked(match.path));
   const tests = routes.entries.map(({ match }) => requestTest(match));
   return {
     routes,
-    hits: routes.entries.map(({ match, rule }) => ({ rule: routes.rules[rule]!, match, backends: draws[rule]! })),
+    hits: routes.entries.map(({ match, rule }) => ({ rule: routes.rules[rule]!, path: match.path })),
     paths: paths.map((path) => (path === null ? null : pathTest(path))),
     tests,
     index: routes.entries.length < indexedFrom ? null : new PathIndex(paths, tests),

@@ -68,7 +68,7 @@ spec: {clusterIP: 10.96.0.1, selector: {app: ${name}}, ports: [${list.join(', ')
 }
 
 /** A request `[METHOD] TARGET` with headers `NAME: VALUE`. */
-export function requestOf(line: string, headers: readonly string[] = []): MatchRequest {
+export function requestOf(line: string, headers: readonly string[] = []): MatchRequest & { readonly target: string } {
   const [first = '', second] = line.split(' ');
   const found = new Map<string, string>();
   for (const one of headers) {
@@ -86,17 +86,17 @@ export function requestOf(line: string, headers: readonly string[] = []): MatchR
   };
 }
 
-export const nobody: MatchClient = { namespace: '', labels: {} };
+export const nobody: MatchClient = { workload: null };
 
 /** Matches, by default as a client that nobody knows. */
 export function hitOf(
   table: RouteTable,
   port: number,
-  request: MatchRequest,
+  request: ReturnType<typeof requestOf>,
   client: MatchClient = nobody,
   claims: MatchClaims = null,
 ): RouteHit | null {
-  return table.match(port, request, client, claims);
+  return table.match(port, request, request.target, client, claims);
 }
 
 /** The name of the first backend's service; `404` for a miss, the status of what the mesh answers itself. */
