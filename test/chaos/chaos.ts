@@ -119,12 +119,8 @@ class Chaos {
     }
   }
 
-  /**
-   * The kernel ends the connections of a process that is killed in good order. And a proxy that gives up a connection
-   * while it connects may have connected just then: the server sees one on which nothing is said.
-   */
-  #isExcused(who: string, { startedMs, atMs, head }: LoadEvent): boolean {
-    if (head === null) return true;
+  /** The kernel ends the connections of a process that is killed in good order. */
+  #isExcused(who: string, { startedMs, atMs }: LoadEvent): boolean {
     return this.#kills.some((kill, index) => {
       if (kill.who === 'victim' && who !== 'victims' && who !== 'victim') return false;
       const until = this.#kills[index + 1]?.who === kill.who ? this.#kills[index + 1]!.atMs : kill.atMs;
