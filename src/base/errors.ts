@@ -63,6 +63,8 @@ export const errorTable = {
   UNAUTHENTICATED: { message: 'the token was refused: {reason}', flag: 'UNAUTHENTICATED' },
   BACKEND_INVALID: { message: 'the route has no backend to use: {reason}', flag: 'BACKEND_INVALID' },
   UPSTREAM_OVERFLOW: { message: 'limit {limit} of {value} reached for {service}', flag: 'UPSTREAM_OVERFLOW' },
+  REQUEST_TIMEOUT: { message: 'no whole answer in {timeoutMs} ms', flag: 'UPSTREAM_TIMEOUT' },
+  TRY_TIMEOUT: { message: 'no answer to this try in {timeoutMs} ms', flag: 'UPSTREAM_TIMEOUT' },
   MAX_STREAM_TIME: { message: 'the stream lasted longer than {timeoutMs} ms', flag: 'MAX_STREAM_TIME' },
   RATE_LIMITED: { message: 'rate limit of {policy} reached', flag: 'RATE_LIMITED' },
   FAULT_INJECTED: { message: 'the route answers {status} on purpose', flag: 'FAULT_INJECTED' },

@@ -1,6 +1,4 @@
-// The waypoint's entry. L7 is not in this release: it says so instead of failing for a missing module.
-import { MeshError } from '../base/errors.ts';
+// The waypoint: see `src/waypoint/program.ts`.
+import { runWaypointProgram } from '../waypoint/program.ts';
 
-const reason = 'waypoints are not in this release: a namespace has L4 policy and encryption, see README.md';
-process.stderr.write(`ambient-waypoint: ${new MeshError('USAGE', { reason }).message}\n`);
-process.exitCode = 2;
+process.exit(await runWaypointProgram(process.argv.slice(2)));

@@ -89,7 +89,8 @@ function newEntry(edge: EdgeView): Entry {
 }
 
 function addEdge(entry: Entry, edge: EdgeView): void {
-  const side = entry[edge.reporter];
+  // A waypoint stands before the destination and decides for it.
+  const side = entry[edge.reporter === 'source' ? 'source' : 'destination'];
   side.opened += edge.opened;
   side.closed += edge.closed;
   side.bytesSent += edge.bytesSent;

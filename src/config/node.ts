@@ -118,7 +118,8 @@ const name = {
 const url = { pattern: /^(https:\/\/[^/\s]+)?$/, what: 'an https:// address without a path, or empty' };
 const count = (fallback: number): Field<number> => integer({ min: 1, max: many }, fallback);
 
-const nodeShape = {
+/** The fields of the file; those that waypoints have too are theirs from here. */
+export const nodeShape = {
   nodeName: string(undefined, name),
   trustDomain: string('cluster.local', name),
   clusterId: string('Kubernetes', name),

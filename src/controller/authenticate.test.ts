@@ -14,7 +14,7 @@ const claims: TokenClaims = {
   pod: { name: 'ambient-node-a', uid: 'pod-uid' },
   node: { name: 'a', uid: 'node-uid' },
 };
-const pod: KnownPod = { uid: 'pod-uid', serviceAccount: 'ambient-node', node: 'a', phase: 'Running' };
+const pod: KnownPod = { uid: 'pod-uid', serviceAccount: 'ambient-node', node: 'a', phase: 'Running', gateway: null };
 
 interface Case {
   readonly claims?: Partial<TokenClaims>;
@@ -39,13 +39,26 @@ function attempt(row: Case): ReturnType<typeof authenticate> {
 }
 
 test('trusted account, existing pod: let in, on the node of the pod', () => {
-  const expected = { namespace: 'ambient-system', serviceAccount: 'ambient-node', pod: 'ambient-node-a', node: 'a' };
+  const expected = {
+    kind: 'node',
+    namespace: 'ambient-system',
+    serviceAccount: 'ambient-node',
+    pod: 'ambient-node-a',
+    node: 'a',
+  };
   assert.deepEqual(attempt({}), expected);
   assert.deepEqual(
     attempt({ claims: { node: null }, pod: { phase: 'Pending' } }),
     expected,
     'older clusters name no node',
   );
+});
+
+test("a waypoint's pod: let in as that, under the account that bears its Gateway's name alone", () => {
+  const asWaypoint = { nodeAccounts: [], pod: { gateway: 'ambient-node' } };
+  assert.equal(attempt(asWaypoint).kind, 'waypoint');
+  assert.throws(() => attempt({ nodeAccounts: [], pod: { gateway: 'other' } }), /nor is its pod a waypoint/);
+  assert.throws(() => attempt({ ...asWaypoint, pod: { gateway: 'ambient-node', uid: 'new-uid' } }), /another uid/);
 });
 
 const refused: readonly (readonly [title: string, row: Case, reason: RegExp])[] = [

@@ -3,8 +3,9 @@
 import { MeshError } from '../base/errors.ts';
 import type { TokenClaims } from '../identity/jwt.ts';
 
-/** A node proxy that has proven who it is. */
+/** A proxy that has proven who it is. */
 export interface Caller {
+  readonly kind: 'node' | 'waypoint';
   readonly namespace: string;
   readonly serviceAccount: string;
   readonly pod: string;
@@ -17,6 +18,8 @@ export interface KnownPod {
   readonly serviceAccount: string;
   readonly node: string;
   readonly phase: string;
+  /** Whose waypoint it is: the Gateway's name; null for any other pod. */
+  readonly gateway: string | null;
 }
 
 export interface AuthenticatorOptions {
@@ -30,7 +33,7 @@ export interface AuthenticatorOptions {
 const finishedPhases: readonly string[] = ['Failed', 'Succeeded'];
 
 /**
- * Returns the node proxy that `authorization` (the header's value) proves. Throws CALLER_REFUSED with the reason, which
+ * Returns the proxy that `authorization` (the header's value) proves. Throws CALLER_REFUSED with the reason, which
  * is for the log and not for the caller.
  */
 export function authenticate(authorization: string | null, options: AuthenticatorOptions): Caller {
@@ -43,9 +46,16 @@ export function authenticate(authorization: string | null, options: Authenticato
   if (claims.subject !== `system:serviceaccount:${namespace}:${serviceAccount.name}`) {
     throw refused(`the subject ${claims.subject.slice(0, 300)} is not the service account ${account}`);
   }
-  if (!options.nodeAccounts.includes(account)) throw refused(`${account} is not the account of a node proxy`);
-  if (bound === null) throw refused(`the token of ${account} is bound to no pod`);
+  const isNode = options.nodeAccounts.includes(account);
+  if (bound === null) {
+    if (!isNode) throw refused(`${account} is not the account of a node proxy`);
+    throw refused(`the token of ${account} is bound to no pod`);
+  }
   const pod = options.pod(namespace, bound.name);
+  // A waypoint runs under the account that bears its Gateway's name: that is who its clients expect.
+  if (!isNode && (pod === null || pod.gateway !== serviceAccount.name)) {
+    throw refused(`${account} is not the account of a node proxy, nor is its pod a waypoint`);
+  }
   const who = `pod ${namespace}/${bound.name}`;
   if (pod === null) throw refused(`${who} is not known`);
   if (pod.uid !== bound.uid) throw refused(`${who} has another uid than the token`);
@@ -54,7 +64,8 @@ export function authenticate(authorization: string | null, options: Authenticato
   if (pod.node === '') throw refused(`${who} is on no node`);
   if (node !== null && node.name !== pod.node)
     throw refused(`${who} is on node ${pod.node}, its token is for ${node.name}`);
-  return { namespace, serviceAccount: serviceAccount.name, pod: bound.name, node: pod.node };
+  const kind = isNode ? 'node' : 'waypoint';
+  return { kind, namespace, serviceAccount: serviceAccount.name, pod: bound.name, node: pod.node };
 }
 
 function refused(reason: string): MeshError {

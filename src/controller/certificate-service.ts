@@ -1,5 +1,5 @@
-// IstioCertificateService: a node proxy gets certificates for the identities of pods on its own node, and for no
-// others.
+// IstioCertificateService: a node proxy gets certificates for the identities of pods on its own node, a waypoint for
+// its own identity, and none of them for any other.
 import { create } from '@bufbuild/protobuf';
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@connectrpc/connect';
 import type { Clock } from '../base/clock.ts';
@@ -24,7 +24,7 @@ export interface CertificateServiceOptions {
   readonly trustDomain: string;
   readonly ttlMs: number;
   readonly ttlMaxMs: number;
-  /** True when a pod with this identity is scheduled on the node and has not finished. */
+  /** True when a pod with this identity that is no waypoint is scheduled on the node and has not finished. */
   readonly hasIdentityOnNode: (identity: SpiffeId, node: string) => boolean;
   /** Certificates of the identity whose validity begins before this are revoked; 0 for none. */
   readonly issuedBeforeMs: (identity: SpiffeId) => number;
@@ -39,7 +39,7 @@ const requestBytesMax = 16 * 1024;
 /** A revocation of all until now is over within a second: who asks before that gets its answer then. */
 const patienceMs = 2_000;
 
-/** Signs for node proxies; every refusal goes through the gate, which tells the caller nothing. */
+/** Signs for proxies; every refusal goes through the gate, which tells the caller nothing. */
 export class CertificateService {
   readonly #options: CertificateServiceOptions;
 
@@ -89,9 +89,10 @@ export class CertificateService {
    */
   #allowed(caller: Caller, request: IstioCertificateRequest, csr: CertificateRequest): SpiffeId {
     const { trustDomain, gate, hasIdentityOnNode } = this.#options;
-    const { namespace, serviceAccount, node } = caller;
+    const { kind, namespace, serviceAccount, node } = caller;
+    const own = formatSpiffeId({ trustDomain, namespace, serviceAccount });
     const asked = request.metadata?.ImpersonatedIdentity ?? csr.uris[0];
-    const identity = asked === undefined ? formatSpiffeId({ trustDomain, namespace, serviceAccount }) : asked;
+    const identity = asked === undefined ? own : asked;
     const parts = typeof identity === 'string' ? tryParseSpiffeId(identity) : null;
     if (typeof identity !== 'string' || parts === null) {
       throw gate.refuse(
@@ -107,7 +108,10 @@ export class CertificateService {
         Code.Unauthenticated,
       );
     }
-    if (!hasIdentityOnNode(identity, node)) {
+    if (kind === 'waypoint' && identity !== own) {
+      throw gate.refuse(call, `the waypoint ${own} asks for ${identity}`, Code.Unauthenticated);
+    }
+    if (kind === 'node' && !hasIdentityOnNode(identity, node)) {
       throw gate.refuse(
         call,
         `node ${node} asks for ${identity}, and no pod on it has that identity`,

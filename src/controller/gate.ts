@@ -43,6 +43,11 @@ export class Gate {
       const reason = `pod ${pod} on node ${caller.node} claims node ${claimed.nodeName || '(none)'}`;
       throw this.refuse('discovery', reason, Code.PermissionDenied);
     }
+    if (claimed.kind !== caller.kind) {
+      const pod = `${caller.kind} proxy ${caller.namespace}/${caller.pod}`;
+      const reason = `the ${pod} claims to be a ${claimed.kind} proxy`;
+      throw this.refuse('discovery', reason, Code.PermissionDenied);
+    }
     return { ...claimed, name: caller.pod, namespace: caller.namespace, nodeName: caller.node };
   }
 

@@ -18,12 +18,23 @@ const passthrough: Partial<Service> = {
   loadBalancing: { mode: 'passthrough', routingPreference: [], healthPolicy: 'onlyHealthy' },
 };
 
+const waypointKey = 'shop/wp.shop.svc.cluster.local';
+const toWaypoint = { hostname: { namespace: 'shop', hostname: 'wp.shop.svc.cluster.local' }, hbonePort: 15008 };
+const guarded = [{ ...cart, waypoint: toWaypoint }, service('wp', '10.96.0.9', [port(15008, 15008)])];
+const waypoint = pod('wp-1', 'n2', '10.0.2.9', {
+  nativeTunnel: true,
+  services: { [waypointKey]: [port(15008, 15008)] },
+});
+
 interface Row {
   readonly title: string;
   readonly endpoints?: readonly Workload[];
   readonly query?: Partial<OutboundQuery>;
   readonly services?: readonly Service[];
-  /** KIND ADDRESS:PORT, ` enforce` behind it where the policy is asked here; or an error code. */
+  /**
+   * KIND ADDRESS:PORT, ` enforce` behind it where the policy is asked here, ` through` where it is a waypoint; or an
+   * error code.
+   */
   readonly expected: string;
 }
 
@@ -89,6 +100,56 @@ const rows: readonly Row[] = [
     query: { source: outsider },
     expected: 'plain 10.0.2.3:8080',
   },
+  {
+    title: 'a service with a waypoint, though an endpoint is here',
+    services: guarded,
+    endpoints: [here, waypoint],
+    expected: 'tunnel 10.0.2.9:15008 through',
+  },
+  {
+    title: 'a waypoint on this node is reached by tunnel too',
+    services: guarded,
+    endpoints: [here, { ...waypoint, node: 'n1' }],
+    expected: 'tunnel 10.0.2.9:15008 through',
+  },
+  {
+    title: 'a waypoint that is away is not gone around',
+    services: guarded,
+    endpoints: [here],
+    expected: 'NO_ENDPOINT',
+  },
+  { title: 'a waypoint that nobody knows', services: [{ ...cart, waypoint: toWaypoint }], expected: 'NO_ENDPOINT' },
+  {
+    title: 'a waypoint by its address',
+    services: [{ ...cart, waypoint: { address: { network: '', address: '10.0.2.9' }, hbonePort: 15008 } }],
+    endpoints: [here, waypoint],
+    expected: 'tunnel 10.0.2.9:15008 through',
+  },
+  {
+    title: 'source outside the mesh goes around the waypoint of the service',
+    services: guarded,
+    endpoints: [there, waypoint],
+    query: { source: outsider },
+    expected: 'plain 10.0.2.3:8080',
+  },
+  {
+    title: "a pod's own waypoint, when the pod is called by its address",
+    services: guarded,
+    endpoints: [{ ...there, waypoint: toWaypoint }, waypoint],
+    query: { address: '10.0.2.3', port: 9999 },
+    expected: 'tunnel 10.0.2.9:15008 through',
+  },
+  {
+    title: "a pod's own waypoint, when the pod is called through a service: not used",
+    endpoints: [{ ...there, waypoint: toWaypoint }, waypoint],
+    expected: 'tunnel 10.0.2.3:8080',
+  },
+  {
+    title: 'a waypoint by its own address, for its metrics',
+    endpoints: [waypoint],
+    query: { address: '10.0.2.9', port: 15020 },
+    expected: 'plain 10.0.2.9:15020',
+  },
 ];
 
 for (const { title, endpoints = [], services = [cart], query = {}, expected } of rows) {
@@ -107,6 +168,9 @@ for (const { title, endpoints = [], services = [cart], query = {}, expected } of
       ...query,
     });
     if (way instanceof MeshError) assert.equal(way.code, expected);
-    else assert.equal(`${way.kind} ${way.address}:${way.port}${way.enforce ? ' enforce' : ''}`, expected);
+    else {
+      const more = `${way.enforce ? ' enforce' : ''}${way.waypoint === null ? '' : ' through'}`;
+      assert.equal(`${way.kind} ${way.address}:${way.port}${more}`, expected);
+    }
   });
 }

@@ -7,9 +7,12 @@ import type { Connection, Peer } from './connection.ts';
 /** Counts connections on the rows of `EdgeCounters`. */
 export class EdgeRecorder {
   readonly #edges: EdgeCounters;
+  readonly #reporter: EdgeKey['reporter'] | null;
 
-  constructor(edges: EdgeCounters) {
+  /** `reporter` for all of them; null: by the direction of each. */
+  constructor(edges: EdgeCounters, reporter: EdgeKey['reporter'] | null = null) {
     this.#edges = edges;
+    this.#reporter = reporter;
   }
 
   opened(connection: Connection): void {
@@ -42,7 +45,7 @@ export class EdgeRecorder {
   #rows(connection: Connection, flag: Flag): readonly EdgeRow[] {
     const { direction, transport } = connection;
     const key: EdgeKey = {
-      reporter: direction === 'outbound' ? 'source' : 'destination',
+      reporter: this.#reporter ?? (direction === 'outbound' ? 'source' : 'destination'),
       source: endOf(connection.source),
       destination: endOf(connection.destination),
       service: connection.service?.hostname ?? '',

@@ -156,7 +156,7 @@ function forward(pending: Pending, pod: Workload, tunnel: IncomingTunnel, port: 
 }
 
 /** ADDRESS:PORT of an authority that is an IP address with a port; null for anything else. */
-function authorityOf(text: string): { readonly host: string; readonly port: number } | null {
+export function authorityOf(text: string): { readonly host: string; readonly port: number } | null {
   const split = splitHostPort(text);
   if (split === null || split.port === 0) return null;
   const host = canonicalIp(split.host);
@@ -189,7 +189,7 @@ function destinationOf(
  * The client as policy sees it. Its identity is the peer's certificate. Its address is the claimed one only if that is
  * an address of a workload of this very identity; otherwise it is the address of the TCP peer.
  */
-function sourceOf(context: ForwardContext, tunnel: IncomingTunnel): Peer {
+export function sourceOf(context: ForwardContext, tunnel: IncomingTunnel): Peer {
   const { index } = context;
   const identity = tunnel.peerIdentity;
   const claimed = parseForwarded(tunnel.forwarded);
@@ -207,7 +207,8 @@ function sourceOf(context: ForwardContext, tunnel: IncomingTunnel): Peer {
   return { address, port: tunnel.remotePort, workload: named, identity };
 }
 
-function statusOf(error: MeshError): 400 | 401 | 503 {
+/** The HTTP status that tells a peer of `error`. */
+export function statusOf(error: MeshError): 400 | 401 | 503 {
   if (error.code === 'POLICY_DENIED' || error.code === 'POLICY_CHANGED') return 401;
   return error.code === 'AUTHORITY_INVALID' ? 400 : 503;
 }

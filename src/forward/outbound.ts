@@ -12,6 +12,7 @@ import { type Captured, captured } from './captured.ts';
 import { Connection } from './connection.ts';
 import { type ForwardContext, isIn, isOwnPort } from './context.ts';
 import { decideOutbound, type Way } from './decide.ts';
+import { mayTryElsewhere, refusedByPeer } from './dial.ts';
 import { Pending } from './pending.ts';
 import { baggageOf, identityOf } from './workload-names.ts';
 
@@ -164,15 +165,17 @@ class Outbound {
 
   #request(source: Workload, way: Way, workload: Workload, credentials: TunnelCredentials): TunnelRequest {
     const { config } = this.#context;
-    const { sourceAddress, sourcePort } = this.#from;
+    const { sourceAddress, sourcePort, destinationAddress, destinationPort } = this.#from;
+    const named = way.waypoint === null ? way.service : way.waypoint.service;
+    const dialled = formatHostPort(destinationAddress, destinationPort);
     return {
       credentials,
-      acceptIdentities: [identityOf(workload), ...(way.service?.subjectAltNames ?? [])],
+      acceptIdentities: [identityOf(workload), ...(named?.subjectAltNames ?? [])],
       host: way.address,
-      port: config.ports.hbone,
-      authority: formatHostPort(way.address, way.port),
+      port: way.waypoint === null ? config.ports.hbone : way.port,
+      authority: way.waypoint === null ? formatHostPort(way.address, way.port) : dialled,
       workloadUid: workload.uid,
-      node: workload.node,
+      node: way.waypoint === null ? workload.node : '',
       baggage: baggageOf(source),
       forwarded: formatForwarded(sourceAddress, sourcePort, way.service?.hostname),
       traceparent: newTraceparent(),
@@ -187,12 +190,11 @@ class Outbound {
 
   /** An attempt failed before a byte was sent: another endpoint, or the end. */
   #failed(source: Workload, way: Way, error: MeshError): void {
-    if (error.code === 'TUNNEL_REJECTED' && error.details.status === 401) {
-      const peer = `the peer proxy at ${formatHostPort(way.address, this.#context.config.ports.hbone)}`;
-      throw new MeshError('POLICY_DENIED', { policy: peer }, { cause: error });
-    }
+    const refused = refusedByPeer(error, way.address, this.#context.config.ports.hbone);
+    if (refused !== error) throw refused;
     const { endpointAttempts } = this.#context.config.limits;
-    const isLast = this.#connection.attempts >= endpointAttempts || way.service === null || way.workload === null;
+    const hasOthers = (way.waypoint ?? way).service !== null;
+    const isLast = this.#connection.attempts >= endpointAttempts || !hasOthers || way.workload === null;
     if (isLast || !mayTryElsewhere(error)) throw error;
     this.#lastError = error;
     if (way.workload !== null) {
@@ -201,24 +203,5 @@ class Outbound {
     }
     this.#connection.question = null;
     this.#attempt(source);
-  }
-}
-
-/** True for failures of this endpoint alone, which came before any byte of the client was sent. */
-function mayTryElsewhere(error: MeshError): boolean {
-  switch (error.code) {
-    case 'CONNECT_FAILED':
-    case 'CONNECT_TIMEOUT':
-    case 'TUNNEL_CONNECT_TIMEOUT':
-    case 'TUNNEL_LOST':
-    case 'TLS_FAILED':
-    case 'H2_HANDSHAKE':
-    case 'PEER_IDENTITY':
-    case 'CERTIFICATE_REVOKED':
-      return true;
-    case 'TUNNEL_REJECTED':
-      return error.details.status === 503;
-    default:
-      return false;
   }
 }

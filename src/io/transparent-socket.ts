@@ -1,8 +1,8 @@
 // Sockets that may connect from an address which is not this machine's. Node has no way to set IP_TRANSPARENT, so the
-// socket is made by the C library's own functions, through `node:ffi` (Node 26.1 or newer, still experimental), and
-// handed to `node:net` as a descriptor. Everything native is in this file; where it cannot be had, the caller does
-// without.
+// socket is made by the C library's own functions and handed to `node:net` as a descriptor; where they cannot be had,
+// the caller does without.
 import { closeSync } from 'node:fs';
+import { bindLibc, type Libc } from '../base/libc.ts';
 
 /** Linux on x64 and arm64. */
 const constants = {
@@ -12,40 +12,29 @@ const constants = {
   mark: 36,
   transparent: { 4: [0, 19], 6: [41, 75] },
 } as const;
-const supportedArchitectures: readonly string[] = ['x64', 'arm64'];
 const intBytes = 4;
 
-interface Libc {
-  readonly socket: (family: number, type: number, protocol: number) => number;
-  readonly setsockopt: (fd: number, level: number, option: number, value: bigint, length: number) => number;
-}
+type Functions = Libc<'socket' | 'setsockopt'>['functions'];
 
 /** One per thread. */
 export class TransparentSockets {
-  readonly #libc: Libc;
+  readonly #libc: Functions;
   /** Options are read from here: outside of the garbage-collected heap, so that it never moves. */
   readonly #value = new Int32Array(new ArrayBuffer(intBytes));
   readonly #pointer: bigint;
 
-  private constructor(libc: Libc, ffi: typeof import('node:ffi')) {
-    this.#libc = libc;
+  private constructor({ functions, ffi }: Libc<'socket' | 'setsockopt'>) {
+    this.#libc = functions;
     this.#pointer = ffi.getRawPointer(this.#value.buffer);
   }
 
   /** Null when this Node cannot make them; whether the kernel lets it shows in `create`. */
   static load(): TransparentSockets | null {
-    if (process.platform !== 'linux' || !supportedArchitectures.includes(process.arch)) return null;
-    try {
-      const ffi = quietly(() => process.getBuiltinModule('node:ffi'));
-      if (ffi === undefined) return null;
-      const { functions } = ffi.dlopen(null, {
-        socket: { arguments: ['i32', 'i32', 'i32'], return: 'i32' },
-        setsockopt: { arguments: ['i32', 'i32', 'i32', 'pointer', 'u32'], return: 'i32' },
-      });
-      return new TransparentSockets(functions, ffi);
-    } catch {
-      return null;
-    }
+    const libc = bindLibc({
+      socket: { arguments: ['i32', 'i32', 'i32'], return: 'i32' },
+      setsockopt: { arguments: ['i32', 'i32', 'i32', 'pointer', 'u32'], return: 'i32' },
+    });
+    return libc === null ? null : new TransparentSockets(libc);
   }
 
   /**
@@ -64,16 +53,5 @@ export class TransparentSockets {
   #set(fd: number, level: number, option: number, value: number): boolean {
     this.#value[0] = value;
     return this.#libc.setsockopt(fd, level, option, this.#pointer, intBytes) === 0;
-  }
-}
-
-/** Without Node's warning that the module is experimental: there is a test of it at start, and a way without. */
-function quietly<T>(work: () => T): T {
-  const { emitWarning } = process;
-  process.emitWarning = () => {};
-  try {
-    return work();
-  } finally {
-    process.emitWarning = emitWarning;
   }
 }

@@ -49,6 +49,8 @@ export interface PodInfo {
   readonly node: string;
   readonly phase: PodPhase;
   readonly hostNetwork: boolean;
+  /** Whose waypoint it is: the name of the Gateway; null for any other pod. */
+  readonly gateway: string | null;
 }
 
 /** Holds the resources of a mesh and compiles what changed. */
@@ -169,12 +171,19 @@ export class MeshCompiler {
     const pod = this.#store.pods.get(`${namespace}/${name}`);
     if (pod === undefined) return null;
     const { serviceAccount, node, hostNetwork } = pod.spec;
-    return { uid: pod.uid, namespace, name, serviceAccount, node, phase: pod.phase, hostNetwork };
+    const gateway = this.#waypoints.gatewayOf(namespace, pod.labels)?.name ?? null;
+    return { uid: pod.uid, namespace, name, serviceAccount, node, phase: pod.phase, hostNetwork, gateway };
   }
 
-  /** True when a pod with this SPIFFE id that has not finished is scheduled on the node. */
+  /**
+   * True when a pod with this SPIFFE id that has not finished is scheduled on the node. Waypoints do not count: they
+   * have a certificate of their own.
+   */
   hasIdentityOnNode(identity: SpiffeId, node: string): boolean {
-    return this.#store.hasIdentityOnNode(identity, node);
+    for (const pod of this.#store.podsWithIdentity(identity, node)) {
+      if (this.#waypoints.gatewayOf(pod.namespace, pod.labels) === null) return true;
+    }
+    return false;
   }
 
   /**

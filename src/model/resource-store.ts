@@ -171,9 +171,10 @@ export class ResourceStore {
     }
   }
 
-  /** True when a pod with this SPIFFE id that has not finished is scheduled on the node. */
-  hasIdentityOnNode(identity: SpiffeId, node: string): boolean {
-    return node !== '' && this.#podsByIdentity.has(`${node}\n${identity}`);
+  /** The pods with this SPIFFE id that have not finished and are scheduled on the node. */
+  *podsWithIdentity(identity: SpiffeId, node: string): Generator<PodResource> {
+    if (node === '') return;
+    for (const id of this.#podsByIdentity.get(`${node}\n${identity}`)) yield this.pods.get(id)!;
   }
 
   #setPod(id: string, pod: PodResource | null): void {

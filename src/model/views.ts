@@ -89,7 +89,7 @@ export interface PeerView {
  * edges.
  */
 export interface EdgeView {
-  readonly reporter: 'source' | 'destination';
+  readonly reporter: 'source' | 'destination' | 'waypoint';
   readonly source: { readonly workload: string; readonly namespace: string; readonly identity: string };
   readonly destination: {
     readonly workload: string;
@@ -167,6 +167,13 @@ export interface ProxyDump extends MeshView {
   readonly config: Readonly<Record<string, unknown>>;
   /** Null when it was started without a file. */
   readonly configFile: ConfigFileView | null;
+}
+
+/** `GET /config_dump` of a waypoint. */
+export interface WaypointDump extends ProxyDump {
+  /** `NAMESPACE/NAME` of its Gateway. */
+  readonly waypoint: string;
+  readonly pod: string;
 }
 
 /** `GET /config_dump` of a node proxy. */

@@ -7,7 +7,7 @@ import { DataThreadListeners } from './data-thread-listeners.ts';
 /** What the data threads of a node proxy are made of; tests bring their own `connect`. */
 export function nodeThread(connect?: ConnectTcp): AssembleThread {
   return (start, ask) => {
-    const path = new DataPath(start, ask, connect);
+    const path = new DataPath(start, ask, { connect });
     return { path, listeners: new DataThreadListeners(path) };
   };
 }

@@ -29,6 +29,12 @@ import { CredentialStore } from './data-thread-credentials.ts';
 import { credentialOptions, holdLimits, poolOptions, serverOptions } from './data-thread-limits.ts';
 import type { DataThreadStart, LiveConfig } from './messages.ts';
 
+export interface DataPathOptions {
+  readonly connect?: ConnectTcp | undefined;
+  /** Who reports connections; default: source or destination, by their direction. */
+  readonly reporter?: 'waypoint';
+}
+
 /** Everything of one data thread but its listeners. */
 export class DataPath {
   readonly context: ForwardContext;
@@ -45,7 +51,8 @@ export class DataPath {
   #stopLooking: () => void = () => {};
 
   /** `ask` requests a certificate from the main thread; tests bring their own `connect`. */
-  constructor(start: DataThreadStart, ask: (identity: SpiffeId) => void, connect: ConnectTcp = connectTcp) {
+  constructor(start: DataThreadStart, ask: (identity: SpiffeId) => void, options: DataPathOptions = {}) {
+    const { connect = connectTcp, reporter = null } = options;
     // The main thread has read and checked it; it arrives as a structured clone.
     const given = start.config as unknown as ForwardConfig;
     const config = { ...given, timeouts: { ...given.timeouts }, limits: { ...given.limits } };
@@ -57,7 +64,7 @@ export class DataPath {
     const admission = new Admission({ limits, use, descriptors: new Descriptors(), threadId });
     this.accessLog = new AccessLog({ format: log.format, file: log.accessFile, access: log.access, level: log.level });
     const { accessLog } = this;
-    const edges = new EdgeRecorder(this.edges);
+    const edges = new EdgeRecorder(this.edges, reporter);
     this.tracker = new ConnectionTracker({ threadId, admission, judge: judgeOf(index), accessLog, edges });
     this.credentials = new CredentialStore(credentialOptions(config, ask));
     const sockets = start.awaitsClientAddresses ? TransparentSockets.load() : null;

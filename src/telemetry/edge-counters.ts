@@ -15,7 +15,7 @@ export interface EdgeEnd {
 }
 
 export interface EdgeKey {
-  readonly reporter: 'source' | 'destination';
+  readonly reporter: 'source' | 'destination' | 'waypoint';
   readonly source: EdgeEnd;
   readonly destination: EdgeEnd;
   readonly service: string;

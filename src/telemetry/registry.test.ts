@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { EdgeView } from '../model/views.ts';
 import { ControllerMetrics, type ControllerReading } from './controller-metrics.ts';
-import { NodeMetrics, type NodeReading } from './registry.ts';
+import { ProxyMetrics, type ProxyReading } from './registry.ts';
 
 const edge: EdgeView = {
   reporter: 'source',
@@ -18,7 +18,7 @@ const edge: EdgeView = {
   bytesReceived: 7,
 };
 
-const reading: NodeReading = {
+const reading: ProxyReading = {
   clusterId: 'Kubernetes',
   edges: [edge],
   counters: new Map([
@@ -52,8 +52,8 @@ const controller: ControllerReading = {
   issuerNotAfterMs: 60_000,
 };
 
-function metrics(): NodeMetrics {
-  return new NodeMetrics(async () => reading, { version: '1.2.3', node: 'n1' });
+function metrics(): ProxyMetrics {
+  return new ProxyMetrics(async () => reading, { component: 'ambient-node', version: '1.2.3', node: 'n1' });
 }
 
 test('TCP metrics carry the names and labels of Istio', async () => {

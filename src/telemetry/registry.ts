@@ -1,4 +1,4 @@
-// The metrics of a node proxy, in one prom-client registry on the main thread: Istio's names and labels for TCP, so
+// The metrics of a proxy, in one prom-client registry on the main thread: Istio's names and labels for TCP, so
 // that its dashboards light up, and `ambient_…` for what is ours. HELP says "(unstable)" where a name may still change.
 import { Counter, Gauge, type Metric, Registry } from 'prom-client';
 import type { EdgeView, LoopDelayView } from '../model/views.ts';
@@ -26,15 +26,16 @@ export interface ThreadReading {
 }
 
 /** Everything that a scrape shows, gathered when it is asked for. */
-export interface NodeReading {
+export interface ProxyReading {
   readonly clusterId: string;
   readonly edges: readonly EdgeView[];
   /** Sums over data threads by metric name; those that end in `_total` only grow. */
   readonly counters: ReadonlyMap<string, number>;
   readonly threads: readonly ThreadReading[];
   readonly limits: readonly LimitReading[];
-  readonly capture: { readonly state: string; readonly repairs: number };
-  readonly clientAddresses: { readonly ipv4: boolean; readonly ipv6: boolean };
+  /** Null for proxies that capture nothing. */
+  readonly capture: { readonly state: string; readonly repairs: number } | null;
+  readonly clientAddresses: { readonly ipv4: boolean; readonly ipv6: boolean } | null;
   readonly discovery: { readonly connected: boolean; readonly lastUpdateAtMs: number | null };
   readonly certificates: readonly { readonly identity: string; readonly notAfterMs: number | null }[];
   readonly ready: boolean;
@@ -103,15 +104,15 @@ const threadHelp: Readonly<Record<string, string>> = {
 
 const rejectionsName = 'ambient_limit_rejections_total';
 
-/** Metrics of a node proxy; `read` is called once per scrape. */
-export class NodeMetrics {
+/** Metrics of a proxy; `read` is called once per scrape. */
+export class ProxyMetrics {
   readonly registry = new Registry();
-  readonly #read: () => Promise<NodeReading>;
+  readonly #read: () => Promise<ProxyReading>;
 
-  constructor(read: () => Promise<NodeReading>, build: { version: string; node: string }) {
+  constructor(read: () => Promise<ProxyReading>, build: { component: string; version: string; node: string }) {
     this.#read = read;
     collectProcessMetrics(this.registry);
-    const labels = { component: 'ambient-node', version: build.version, node: build.node };
+    const labels = { ...build };
     this.#gauge('ambient_build_info', 'Always 1; version and node as labels', Object.keys(labels)).set(labels, 1);
   }
 
@@ -125,7 +126,7 @@ export class NodeMetrics {
     return { contentType: this.registry.contentType, text: await this.registry.metrics() };
   }
 
-  #fillEdges(reading: NodeReading): void {
+  #fillEdges(reading: ProxyReading): void {
     for (const [name, { field, help }] of Object.entries(edgeFamilies)) {
       const counter = this.#counter(name, help, edgeLabels);
       counter.reset();
@@ -136,7 +137,7 @@ export class NodeMetrics {
     }
   }
 
-  #fillThreads(reading: NodeReading): void {
+  #fillThreads(reading: ProxyReading): void {
     const rejections = this.#counter(rejectionsName, `${threadHelp[rejectionsName]} (unstable)`, ['limit']);
     rejections.reset();
     for (const [name, value] of reading.counters) {
@@ -173,7 +174,7 @@ export class NodeMetrics {
     for (const thread of reading.threads) restarts.inc({ thread: String(thread.id) }, thread.restarts);
   }
 
-  #fillLimits(reading: NodeReading): void {
+  #fillLimits(reading: ProxyReading): void {
     const limit = this.#gauge('ambient_limit', 'What the limits of the proxy are (unstable)', ['limit']);
     const use = this.#gauge('ambient_limit_use', 'How much of each limit is in use (unstable)', ['limit']);
     for (const each of reading.limits) {
@@ -182,23 +183,9 @@ export class NodeMetrics {
     }
   }
 
-  #fillOwn(reading: NodeReading): void {
-    const { capture, clientAddresses, discovery, certificates } = reading;
-    const state = this.#gauge('ambient_capture_state', '1 for the state that capture is in (unstable)', ['state']);
-    for (const name of ['off', 'applied', 'failed']) state.set({ state: name }, name === capture.state ? 1 : 0);
-    const kept = this.#gauge(
-      'ambient_client_addresses_kept',
-      "1 where applications see their clients' own addresses (unstable)",
-      ['family'],
-    );
-    for (const family of ['ipv4', 'ipv6'] as const) kept.set({ family }, clientAddresses[family] ? 1 : 0);
-    const repairs = this.#counter(
-      'ambient_capture_repairs_total',
-      'Times the capture rules were found changed and were mended (unstable)',
-      [],
-    );
-    repairs.reset();
-    repairs.inc(capture.repairs);
+  #fillOwn(reading: ProxyReading): void {
+    this.#fillCapture(reading);
+    const { discovery, certificates } = reading;
     this.#gauge('ambient_discovery_connected', '1 while the controller is followed (unstable)', []).set(
       discovery.connected ? 1 : 0,
     );
@@ -217,6 +204,25 @@ export class NodeMetrics {
     this.#gauge('ambient_ready', '1 while the readiness check passes (unstable)', []).set(reading.ready ? 1 : 0);
   }
 
+  #fillCapture({ capture, clientAddresses }: ProxyReading): void {
+    if (capture === null || clientAddresses === null) return;
+    const state = this.#gauge('ambient_capture_state', '1 for the state that capture is in (unstable)', ['state']);
+    for (const name of ['off', 'applied', 'failed']) state.set({ state: name }, name === capture.state ? 1 : 0);
+    const kept = this.#gauge(
+      'ambient_client_addresses_kept',
+      "1 where applications see their clients' own addresses (unstable)",
+      ['family'],
+    );
+    for (const family of ['ipv4', 'ipv6'] as const) kept.set({ family }, clientAddresses[family] ? 1 : 0);
+    const repairs = this.#counter(
+      'ambient_capture_repairs_total',
+      'Times the capture rules were found changed and were mended (unstable)',
+      [],
+    );
+    repairs.reset();
+    repairs.inc(capture.repairs);
+  }
+
   #counter(name: string, help: string, labelNames: readonly string[]): Counter {
     const known = this.registry.getSingleMetric(name) as Metric | undefined;
     return (known as Counter | undefined) ?? new Counter({ name, help, labelNames, registers: [this.registry] });
@@ -228,7 +234,7 @@ export class NodeMetrics {
   }
 }
 
-function labelsOf(edge: EdgeView, reading: NodeReading): Record<EdgeLabel, string> {
+function labelsOf(edge: EdgeView, reading: ProxyReading): Record<EdgeLabel, string> {
   const { source, destination } = edge;
   const from = endLabels(source, reading);
   const to = endLabels(destination, reading);
@@ -260,7 +266,7 @@ function labelsOf(edge: EdgeView, reading: NodeReading): Record<EdgeLabel, strin
   };
 }
 
-function endLabels(end: EdgeView['source'], reading: NodeReading) {
+function endLabels(end: EdgeView['source'], reading: ProxyReading) {
   const name = end.workload === '' ? null : reading.canonicalName(end.namespace, end.workload);
   return {
     workload: end.workload || unknown,

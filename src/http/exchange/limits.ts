@@ -7,6 +7,8 @@ export interface HttpLimits {
   readonly mirrorBodyBytes: number;
   /** Mirrored requests in flight; above it they are dropped. */
   readonly mirrorsInFlight: number;
+  /** How long a mirrored request may take in all. */
+  readonly mirrorTimeoutMs: number;
   /** How long a port of unknown protocol may stay silent until it is taken for one whose server speaks first. */
   readonly sniffTimeoutMs: number;
   /** A stream without a byte either way. */
@@ -26,6 +28,7 @@ export const defaultHttpLimits: HttpLimits = {
   retryBodyBytes: 64 * 1024,
   mirrorBodyBytes: 64 * 1024,
   mirrorsInFlight: 256,
+  mirrorTimeoutMs: 15_000,
   sniffTimeoutMs: 200,
   streamIdleMs: 5 * 60_000,
   upstreamIdleMs: 60_000,

@@ -1,19 +1,17 @@
-// What a node proxy still waits for, in words; nothing means ready. Looked at by the readiness port, the dump and the
+// What a proxy still waits for, in words; nothing means ready. Looked at by the readiness port, the dump and the
 // metrics.
 
-import type { CertificateKeeper } from '../proxy/certificate-keeper.ts';
-import type { MeshKeeper } from '../proxy/mesh-keeper.ts';
-import type { ThreadPool } from '../proxy/thread-pool.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import type { CaptureKeeper } from './capture-keeper.ts';
-import type { ClientAddressKeeper } from './client-address-keeper.ts';
+import type { CertificateKeeper } from './certificate-keeper.ts';
+import type { MeshKeeper } from './mesh-keeper.ts';
+import type { ThreadPool } from './thread-pool.ts';
 
 export interface ReadinessSources {
   readonly mesh: MeshKeeper;
   readonly certificates: CertificateKeeper;
   readonly threads: ThreadPool;
-  readonly capture: CaptureKeeper;
-  readonly clientAddresses: ClientAddressKeeper;
+  /** What the kind of proxy waits for besides. */
+  readonly more: () => readonly string[];
   readonly log: Logger;
   /** When the state on disk was saved, RFC 3339; null when there is none. */
   readonly savedAt: string | null;
@@ -22,8 +20,8 @@ export interface ReadinessSources {
 /** Asks the parts of the proxy; says in the log whenever the answer changes. */
 export class Readiness {
   isDraining = false;
-  /** The pods of this node are known, and with them the identities that need certificates. */
-  knowsPods = false;
+  /** The identities that need certificates are known. */
+  knowsIdentities = false;
   readonly #sources: ReadinessSources;
   /** Every local identity has had its certificate once: a pod that comes later does not make the node unready. */
   #wasCertified = false;
@@ -34,7 +32,7 @@ export class Readiness {
   }
 
   pending(): string[] {
-    const { mesh, certificates, threads, capture, clientAddresses } = this.#sources;
+    const { mesh, certificates, threads, more } = this.#sources;
     const pending: string[] = [];
     if (this.isDraining) pending.push('draining');
     if (!mesh.isKnown) pending.push(`discovery (${mesh.view().lastError ?? 'waiting for the whole mesh'})`);
@@ -43,10 +41,7 @@ export class Readiness {
     const all = threads.views();
     const serving = all.filter(({ state }) => state === 'serving').length;
     if (serving < all.length) pending.push(`data threads (${serving} of ${all.length} serve)`);
-    if (!capture.isReady) pending.push(`capture (${capture.view.reason ?? 'not applied yet'})`);
-    const addresses = clientAddresses.pending();
-    if (addresses !== null) pending.push(`client addresses (${addresses})`);
-    return pending;
+    return [...pending, ...more()];
   }
 
   /** What is to be said although nothing is waited for; '' when there is nothing. */
@@ -58,7 +53,7 @@ export class Readiness {
   /** Something that readiness looks at may have changed. */
   changed(): void {
     const { certificates, log } = this.#sources;
-    if (this.knowsPods && certificates.missing().length === 0) this.#wasCertified = true;
+    if (this.knowsIdentities && certificates.missing().length === 0) this.#wasCertified = true;
     const pending = this.pending().join('; ');
     if (pending === this.#said) return;
     this.#said = pending;

@@ -1,0 +1,98 @@
+// A client's stream: what it speaks, the connection that serves it, and an exchange for each of its requests.
+import type { MeshError } from '../../base/errors.ts';
+import { formatHostPort } from '../../base/ip.ts';
+import type { ByteStream } from '../../io/byte-stream.ts';
+import type { HttpProtocol, IncomingRequest, ServerConnection, ServerEvents } from '../message.ts';
+import { serveHttp } from './codecs.ts';
+import type { ClientInfo } from './context.ts';
+import type { Engine } from './engine.ts';
+import { Exchange } from './exchange.ts';
+import { recordRefused } from './record.ts';
+import { SniffedStream } from './sniff.ts';
+
+/** Who keeps the sessions. */
+export interface SessionOwner {
+  readonly engine: Engine;
+  readonly draining: boolean;
+  onSessionClose(session: ClientSession): void;
+}
+
+/** One client stream that speaks HTTP, or is asked whether it does. */
+export class ClientSession implements ServerEvents {
+  readonly #owner: SessionOwner;
+  readonly #client: ClientInfo;
+  #connection: ServerConnection | null = null;
+  #sniffed: ByteStream | null = null;
+  #over = false;
+
+  constructor(owner: SessionOwner, client: ClientInfo) {
+    this.#owner = owner;
+    this.#client = client;
+  }
+
+  get active(): number {
+    return this.#connection?.active ?? 0;
+  }
+
+  begin(stream: ByteStream): void {
+    const { protocol } = this.#client;
+    if (protocol === 'http1') this.#serve('http1', stream);
+    else if (protocol === 'http2' || protocol === 'grpc') this.#serve('http2', stream);
+    else if (protocol === 'unknown') this.#sniff(stream);
+    else this.#pass(stream);
+  }
+
+  drain(): void {
+    this.#connection?.drain();
+  }
+
+  destroy(): void {
+    this.#connection?.destroy();
+    if (this.#connection === null) this.#sniffed?.destroy();
+  }
+
+  onRequest(request: IncomingRequest): void {
+    const { engine } = this.#owner;
+    const exchange = new Exchange(engine, this.#client, request);
+    engine.exchanges.add(exchange);
+    exchange.proceed();
+  }
+
+  onRefused(status: number, error: MeshError, head: { method: string; target: string } | null): void {
+    recordRefused(this.#owner.engine, this.#client, status, error, head);
+  }
+
+  onClose(_error: MeshError | null): void {
+    this.#close();
+  }
+
+  #sniff(stream: ByteStream): void {
+    const { engine } = this.#owner;
+    const deadlines = engine.deadlines.of(engine.limits.sniffTimeoutMs);
+    this.#sniffed = new SniffedStream(stream, deadlines, {
+      decide: (protocol, sniffed) => {
+        if (protocol === 'tcp') this.#pass(sniffed);
+        else this.#serve(protocol, sniffed);
+      },
+      closed: () => this.#close(),
+    });
+  }
+
+  #serve(protocol: HttpProtocol, stream: ByteStream): void {
+    const { address, port } = this.#client;
+    const { engine, draining } = this.#owner;
+    this.#connection = serveHttp(protocol, stream, this, formatHostPort(address, port), engine.deadlines);
+    if (draining) this.#connection.drain();
+  }
+
+  #pass(stream: ByteStream): void {
+    this.#close();
+    this.#owner.engine.context.passThrough(stream, this.#client);
+  }
+
+  #close(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#owner.onSessionClose(this);
+  }
+}

@@ -1,0 +1,183 @@
+// What all requests of a thread share: destinations and their connections, routes as compiled, limits, figures.
+import { DeadlineLists } from '../../io/deadlines.ts';
+import { serviceKey } from '../../model/mesh-index.ts';
+import type { Backend, Destination as DestinationRules, ServiceRoutes } from '../../model/route-types.ts';
+import type { NamespacedKey, Service } from '../../model/types.ts';
+import type { Destination } from '../balance/destination.ts';
+import { Destinations } from '../balance/destinations.ts';
+import type { Endpoint } from '../balance/endpoint.ts';
+import type { ComposedRequest, HttpProtocol, RequestChanges, RequestHead } from '../message.ts';
+import { RateLimiter } from '../resilience/rate-limits.ts';
+import { composeHead, speakHttp } from './codecs.ts';
+import type { ClientInfo, HttpServiceContext, RequestJudge } from './context.ts';
+import { EndpointPool, type PoolEnvironment } from './endpoint-pool.ts';
+import type { Exchange } from './exchange.ts';
+import type { ExchangeTimer } from './exchange-timers.ts';
+import type { HttpLimits } from './limits.ts';
+import type { Mirror, MirrorOwner } from './mirror.ts';
+import { RequestRows } from './request-rows.ts';
+import type { RouteLookup } from './route-lookup.ts';
+
+/** One per thread. */
+export class Engine implements MirrorOwner {
+  readonly context: HttpServiceContext;
+  readonly limits: HttpLimits;
+  readonly random: () => number;
+  readonly judge: RequestJudge | null;
+  readonly deadlines = new DeadlineLists();
+  readonly rateLimiter = new RateLimiter();
+  readonly rows: RequestRows;
+  readonly exchanges = new Set<Exchange>();
+  retries = 0;
+  retriesRefused = 0;
+  mirrorsDropped = 0;
+  #mirrors = 0;
+  onIdle: (() => void) | null = null;
+  readonly #destinations: Destinations;
+  readonly #pools = new Map<Endpoint, EndpointPool[]>();
+  readonly #environments = new WeakMap<Destination, PoolEnvironment>();
+  readonly #lookups = new WeakMap<ServiceRoutes, RouteLookup>();
+  readonly #defaults = new WeakMap<Service, ServiceRoutes>();
+  /** How services are called that routes of other services name. */
+  #otherRules = new Map<NamespacedKey, DestinationRules>();
+
+  constructor(context: HttpServiceContext) {
+    this.context = context;
+    this.limits = context.limits;
+    this.random = context.random;
+    this.judge = context.judge;
+    this.rows = new RequestRows(context.counters);
+    this.#destinations = new Destinations({
+      index: context.index,
+      rulesOf: (service) => context.routesOf(service)?.destination ?? this.#otherRules.get(service) ?? null,
+      defaultPolicy: context.defaultPolicy,
+      labelsOf: context.labelsOf,
+      self: context.self,
+      random: context.random,
+      onGone: (endpoint) => this.#gone(endpoint),
+      onOutlier: null,
+    });
+  }
+
+  get mirrorBodyBytes(): number {
+    return this.limits.mirrorBodyBytes;
+  }
+
+  get mirrorTimeoutMs(): number {
+    return this.limits.mirrorTimeoutMs;
+  }
+
+  get upstreamConnections(): number {
+    let count = 0;
+    for (const pools of this.#pools.values()) for (const pool of pools) count += pool.connections;
+    return count;
+  }
+
+  nowMs(): number {
+    return performance.now();
+  }
+
+  routesOf(client: ClientInfo): RouteLookup {
+    const routes = this.context.routesOf(serviceKey(client.service)) ?? this.#defaultRoutes(client);
+    const known = this.#lookups.get(routes);
+    if (known !== undefined) return known;
+    const made = this.context.compileRoutes(routes);
+    for (const other of routes.otherDestinations) this.#otherRules.set(other.service, other);
+    this.#lookups.set(routes, made);
+    return made;
+  }
+
+  #defaultRoutes(client: ClientInfo): ServiceRoutes {
+    const known = this.#defaults.get(client.service);
+    if (known !== undefined) return known;
+    const routes = this.context.defaultRoutesOf(client.service);
+    this.#defaults.set(client.service, routes);
+    return routes;
+  }
+
+  destinationOf(backend: Backend): Destination | null {
+    return this.#destinations.of(backend.service, backend.port, backend.subset, this.nowMs());
+  }
+
+  poolOf(destination: Destination, endpoint: Endpoint, protocol: HttpProtocol): EndpointPool {
+    const pools = this.#pools.get(endpoint);
+    if (pools !== undefined) for (const pool of pools) if (pool.protocol === protocol) return pool;
+    const made = new EndpointPool(endpoint, protocol, this.#environmentOf(destination));
+    if (pools === undefined) this.#pools.set(endpoint, [made]);
+    else pools.push(made);
+    return made;
+  }
+
+  #environmentOf(destination: Destination): PoolEnvironment {
+    const known = this.#environments.get(destination);
+    if (known !== undefined) return known;
+    const { limits, context, deadlines } = this;
+    const idleMs = (): number => {
+      const own = destination.policy.connectionPool.idleTimeoutMs;
+      return own > 0 ? Math.min(own, limits.upstreamIdleMs) : limits.upstreamIdleMs;
+    };
+    const environment: PoolEnvironment = {
+      serviceName: destination.service.hostname,
+      breakers: destination.breakers,
+      get idle() {
+        return deadlines.of(idleMs());
+      },
+      http2ConnectionsMax: limits.http2ConnectionsPerEndpoint,
+      open: (endpoint, callback) => {
+        const { service, policy } = destination;
+        const timeoutMs = policy.connectionPool.connectTimeoutMs || limits.connectTimeoutMs;
+        const { workload, address, port: targetPort } = endpoint;
+        return context.connect({ service, workload, address, targetPort, timeoutMs }, callback);
+      },
+      speak: speakHttp,
+    };
+    this.#environments.set(destination, environment);
+    return environment;
+  }
+
+  compose(protocol: HttpProtocol, head: RequestHead, changes: RequestChanges): ComposedRequest {
+    return composeHead(protocol, head, changes);
+  }
+
+  finished(exchange: Exchange): void {
+    this.exchanges.delete(exchange);
+    if (this.exchanges.size === 0) this.onIdle?.();
+  }
+
+  // ---- mirrors ----
+
+  admitMirror(): boolean {
+    if (this.#mirrors < this.limits.mirrorsInFlight) {
+      this.#mirrors++;
+      return true;
+    }
+    this.mirrorsDropped++;
+    return false;
+  }
+
+  onMirrorEnd(_mirror: Mirror, isWhole: boolean): void {
+    this.#mirrors--;
+    if (!isWhole) this.mirrorsDropped++;
+  }
+
+  deadline(timer: ExchangeTimer, ms: number): void {
+    this.deadlines.of(ms).set(timer);
+  }
+
+  // ---- changes and the end ----
+
+  meshChanged(): void {
+    this.#destinations.refresh(this.nowMs());
+  }
+
+  close(): void {
+    for (const pools of this.#pools.values()) for (const pool of pools) pool.destroy();
+    this.#pools.clear();
+    this.deadlines.close();
+  }
+
+  #gone(endpoint: Endpoint): void {
+    for (const pool of this.#pools.get(endpoint) ?? []) pool.close();
+    this.#pools.delete(endpoint);
+  }
+}

@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { sceneOf } from './testing-service.ts';
+
+test('a request and its answer pass, are counted and logged', async (t) => {
+  const scene = await sceneOf(t, {
+    endpoints: [
+      (request, response) => {
+        response.setHeader('x-seen', `${request.method} ${request.url} ${request.headers.host}`);
+        response.end(JSON.stringify(request.headers));
+      },
+    ],
+  });
+  const { status, headers, body } = await scene.ask('/a?b=c', { headers: { host: 'cart', 'x-own': '1' } });
+  assert.equal(status, 200);
+  assert.equal(headers['x-seen'], 'GET /a?b=c cart');
+  const seen = JSON.parse(body);
+  assert.equal(seen['x-own'], '1');
+  assert.match(seen['x-request-id'], /^[0-9a-f-]{36}$/);
+  assert.match(seen.traceparent, /^00-[0-9a-f]{32}-[0-9a-f]{16}-00$/);
+  assert.equal(seen['x-forwarded-proto'], 'http');
+  assert.equal(seen['x-envoy-attempt-count'], '1');
+  const [record] = scene.records;
+  assert.deepEqual(
+    [record?.method, record?.path, record?.status, record?.attempts, record?.flag, record?.route],
+    ['GET', '/a?b=c', 200, 1, '-', 'HTTPRoute/shop/cart#0'],
+  );
+  assert.equal(record?.requestId, seen['x-request-id']);
+  const [row] = scene.counters.rows();
+  assert.deepEqual([row?.requests, row?.key.code, row?.key.destination.workload], [1, 200, 'cart-0']);
+});

@@ -1,0 +1,494 @@
+// One request of a client, from its head to the last byte of its answer: the state that its steps share, its tries, and
+// the streaming in both directions. Steps decide (`steps.ts`), attempts send (`attempt.ts`), `outcome.ts` says what the
+// client is told when there is no answer to pass on.
+//
+//   deciding ──forward──▶ trying ──answer──▶ answering ──▶ over
+//        └──────────── answered by the waypoint itself ────▲
+import { MeshError } from '../../base/errors.ts';
+import type { Flag } from '../../base/flags.ts';
+import { Took } from '../../io/byte-stream.ts';
+import type { PathMatch, RouteRule } from '../../model/route-types.ts';
+import type { Destination } from '../balance/destination.ts';
+import type { Endpoint } from '../balance/endpoint.ts';
+import type {
+  ComposedRequest,
+  Headers,
+  HttpProtocol,
+  IncomingRequest,
+  OutgoingRequest,
+  RequestHandler,
+  RequestHead,
+  ResponseHead,
+  Trailers,
+} from '../message.ts';
+import type { AdaptiveConcurrency } from '../resilience/adaptive-concurrency.ts';
+import { httpStatusOfGrpc } from '../resilience/grpc-status.ts';
+import type { LocalFailure } from '../resilience/outliers.ts';
+import { backoffMs, type FailedTry, isUntouched, type RetryVerdict, retryRulesOf } from '../resilience/retry-rules.ts';
+import { Attempt, type AttemptOwner } from './attempt.ts';
+import type { ClientInfo, Verdict } from './context.ts';
+import type { Engine } from './engine.ts';
+import { ExchangeTimers, type TimerKind, type TimerOwner } from './exchange-timers.ts';
+import type { ForwardChanges } from './forward-headers.ts';
+import { GrpcMessages } from './grpc-messages.ts';
+import type { Mirror } from './mirror.ts';
+import { failedTry, failureAnswer, localFailureOf, tryEndOf, unprocessedHeader } from './outcome.ts';
+import { recordOf } from './record.ts';
+import { RequestBody } from './request-body.ts';
+import { ResponseChanges } from './response-changes.ts';
+import { steps } from './steps.ts';
+
+type Pairs = readonly (readonly [name: string, value: string])[];
+type State = 'deciding' | 'trying' | 'answering' | 'over';
+
+/** A request in progress. Steps read and write its fields; everything else is its own. */
+export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
+  readonly engine: Engine;
+  readonly client: ClientInfo;
+  readonly request: IncomingRequest;
+  readonly head: RequestHead;
+  /** Path with query, normalised: what is matched, judged, and forwarded where the route leaves it. */
+  target: string;
+  verdict: Verdict | null = null;
+  rule: RouteRule | null = null;
+  matchedPath: PathMatch | null = null;
+  destination: Destination | null = null;
+  upstreamProtocol: HttpProtocol = 'http1';
+  /** Of consistent hashing. */
+  hash = -1;
+  uncounted = false;
+  changes: ForwardChanges | null = null;
+  /** What the answer of an endpoint is changed by. */
+  readonly responseChanges = new ResponseChanges();
+  mirrors: Mirror[] | null = null;
+  attempts = 0;
+  status = 0;
+  flag: Flag = '-';
+  error: MeshError | null = null;
+  decidedBy: string | null = null;
+  grpcStatus = -1;
+  endpoint: Endpoint | null = null;
+  /** When the request was given to a connection, and when the head of its answer came; 0 before. */
+  sentAtMs = 0;
+  headAtMs = 0;
+  bytesReceived = 0;
+  bytesSent = 0;
+  readonly requestMessages: GrpcMessages | null;
+  readonly responseMessages: GrpcMessages | null;
+  #state: State = 'deciding';
+  #step = 0;
+  #started = false;
+  /** Null for a request without a body. */
+  readonly #body: RequestBody | null;
+  #attempt: Attempt | null = null;
+  #tried: Endpoint[] | null = null;
+  #next: Endpoint | null = null;
+  #retrying = false;
+  #everyTryUntouched = true;
+  #reported = true;
+  #informed100 = false;
+  #upgraded = false;
+  #answerEnded = false;
+  #admittedTo: AdaptiveConcurrency | null = null;
+  #admitted = false;
+  readonly #timers: ExchangeTimers;
+
+  constructor(engine: Engine, client: ClientInfo, request: IncomingRequest) {
+    this.engine = engine;
+    this.client = client;
+    this.request = request;
+    this.head = request.head;
+    this.#timers = new ExchangeTimers(this, engine.deadlines);
+    this.target = this.head.target;
+    const isBodiless = this.head.contentLength === 0 && this.head.upgrade === null;
+    this.#body = isBodiless ? null : new RequestBody(engine.limits.retryBodyBytes);
+    this.requestMessages = this.head.grpc ? new GrpcMessages() : null;
+    this.responseMessages = this.head.grpc ? new GrpcMessages() : null;
+  }
+
+  get over(): boolean {
+    return this.#state === 'over';
+  }
+
+  /** Runs the steps until one waits or answers; a step that waits calls this again. */
+  proceed(): void {
+    while (this.#state === 'deciding' && this.#step < steps.length) {
+      if (steps[this.#step++]!(this) === 'stop') return;
+    }
+  }
+
+  /** A step waits, `ms` if they are given, else until it calls `proceed` itself: the client may go meanwhile. */
+  wait(ms = 0): void {
+    this.#timers.set('delay', ms);
+    this.#start();
+  }
+
+  /** The waypoint's own answer. */
+  answer(status: number, headers: Pairs, body: string, flag: Flag, error: MeshError | null): void {
+    if (this.#state === 'over' || this.#state === 'answering') return;
+    this.#cancelAttempt();
+    this.status = status;
+    this.request.answer(status, headers, body);
+    this.bytesSent += body.length;
+    this.#finish(flag, error);
+  }
+
+  // ---- trying ----
+
+  /** Everything is decided: the request goes to its destination. Called once, by the last step. */
+  send(): void {
+    const { destination, engine } = this;
+    const refused = destination!.admit();
+    if (refused !== null) {
+      const service = destination!.service.hostname;
+      const value = destination!.inFlight;
+      this.#fail(new MeshError('UPSTREAM_OVERFLOW', { limit: refused, value, service }));
+      return;
+    }
+    this.#admitted = true;
+    this.#admittedTo = destination!.concurrency;
+    this.#state = 'trying';
+    this.#timers.set('stream', this.rule!.timeouts.maxStreamMs);
+    if (this.#isRequestWhole()) this.#timers.set('request', this.rule!.timeouts.requestMs);
+    const endpoint = destination!.pick(this.hash, null, engine.nowMs());
+    if (endpoint === null) {
+      this.#failWithoutEndpoint();
+      return;
+    }
+    this.#try(endpoint);
+    this.#timers.watchIdle(this.#idleMs());
+    this.#start();
+  }
+
+  #try(endpoint: Endpoint): void {
+    const { engine, destination } = this;
+    this.attempts++;
+    this.endpoint = endpoint;
+    this.#reported = false;
+    destination!.begin(endpoint);
+    const pool = engine.poolOf(destination!, endpoint, this.upstreamProtocol);
+    const attempt = new Attempt(this, pool, engine.nowMs());
+    this.#attempt = attempt;
+    if (this.#isRequestWhole()) this.#armTry();
+    attempt.begin();
+  }
+
+  compose(protocol: HttpProtocol): ComposedRequest {
+    return this.engine.compose(protocol, this.head, this.changes!.numbered(this.attempts));
+  }
+
+  onSent(_attempt: Attempt, outgoing: OutgoingRequest): void {
+    this.sentAtMs = this.engine.nowMs();
+    if (this.#body?.attach(outgoing) === true) this.request.resume();
+  }
+
+  onUnsent(attempt: Attempt): void {
+    this.#body?.detach();
+    if (this.#body?.replayable !== false) return;
+    attempt.cancel();
+    this.onTryFailed(attempt, new MeshError('CONNECTION_LOST', { reason: 'closed while idle' }), 'exchange', true);
+  }
+
+  onInform(_attempt: Attempt, status: number, headers: Headers): void {
+    this.#timers.active = true;
+    if (status === 100 && this.#informed100) return;
+    this.#informed100 ||= status === 100;
+    this.request.inform(status, headers);
+  }
+
+  onTryFailed(attempt: Attempt, error: MeshError, stage: 'connect' | 'exchange', unprocessed: boolean): void {
+    if (attempt !== this.#attempt || this.#state === 'over') return;
+    if (this.#state === 'answering') {
+      this.#endTry();
+      this.request.reset(error);
+      this.#finish('RESET_BY_DESTINATION', error);
+      return;
+    }
+    const end = tryEndOf(error, stage, unprocessed);
+    if (end !== 'overflow') this.#reportFailed(localFailureOf(end));
+    const { bytesLeft } = attempt;
+    const failed = this.#failedTry({ end, unprocessed: unprocessed || stage === 'connect', bytesLeft });
+    const verdict = this.#retry(failed);
+    if (verdict !== null) this.#fail(error, verdict === 'limit');
+  }
+
+  #failedTry(what: Partial<FailedTry> & Pick<FailedTry, 'end'>): FailedTry {
+    const replayable = this.#body?.replayable ?? true;
+    return { ...failedTry, replayable, uncommitted: this.#state === 'trying', ...what };
+  }
+
+  /** Returns null when another try was begun or is planned, otherwise why there is none. */
+  #retry(failed: FailedTry): RetryVerdict | null {
+    const { engine, destination, rule } = this;
+    const untouched = isUntouched(failed);
+    this.#everyTryUntouched &&= untouched;
+    const verdict = retryRulesOf(rule!.retry).decide(this.head, failed, this.attempts - 1);
+    if (verdict !== 'retry') return verdict;
+    const nowMs = engine.nowMs();
+    this.#tried ??= [];
+    this.#tried.push(this.#attempt!.endpoint);
+    const next = destination!.pick(this.hash, this.#tried, nowMs);
+    if (next === null) return 'impossible';
+    // The place of the retry before is given back first: one request holds one.
+    this.#endTry();
+    if (destination!.beginRetry(next, untouched, nowMs) !== null) {
+      engine.retriesRefused++;
+      return 'impossible';
+    }
+    engine.retries++;
+    this.#retrying = true;
+    this.#body?.detach();
+    this.#next = next;
+    const waitMs = backoffMs(rule!.retry, this.attempts, engine.random);
+    if (waitMs < 1) this.#tryNext();
+    else this.#timers.set('backoff', waitMs);
+    return null;
+  }
+
+  #tryNext(): void {
+    const { destination, engine } = this;
+    const planned = this.#next!;
+    this.#next = null;
+    const isFit = !planned.gone && !planned.ejected;
+    const endpoint = isFit ? planned : destination!.pick(this.hash, this.#tried, engine.nowMs());
+    if (endpoint !== null) this.#try(endpoint);
+    else this.#failWithoutEndpoint();
+  }
+
+  #failWithoutEndpoint(): void {
+    const { service, port } = this.destination!;
+    this.#fail(new MeshError('NO_ENDPOINT', { service: service.hostname, port }));
+  }
+
+  /** The try that runs counts no more, at its endpoint and in the retry budget. */
+  #endTry(): void {
+    const attempt = this.#attempt;
+    if (attempt === null) return;
+    this.#attempt = null;
+    this.#timers.lift('try');
+    this.destination!.end(attempt.endpoint);
+    if (this.#retrying) {
+      this.#retrying = false;
+      this.destination!.endRetry();
+    }
+  }
+
+  #cancelAttempt(): void {
+    this.#attempt?.cancel();
+    this.#endTry();
+  }
+
+  /** No answer to pass on: the client is told why, as far as it concerns it. */
+  #fail(error: MeshError, isLastOfSeveral = false): void {
+    const { status, body, headers, flag } = failureAnswer(error, this.#everyTryUntouched);
+    this.answer(status, headers, body, isLastOfSeveral && this.attempts > 1 ? 'RETRY_LIMIT' : flag, error);
+  }
+
+  // ---- the answer ----
+
+  onAnswer(attempt: Attempt, head: ResponseHead, endStream: boolean): void {
+    const nowMs = this.engine.nowMs();
+    this.#timers.active = true;
+    this.headAtMs = nowMs;
+    const grpcText = this.head.grpc ? head.headers.get('grpc-status') : null;
+    const grpcStatus = grpcText === null ? -1 : Number(grpcText);
+    // A gRPC call's outcome is in its trailers, unless there is nothing but a head.
+    if (!this.head.grpc || grpcStatus >= 0 || head.status !== 200) {
+      this.#report(grpcStatus > 0 ? httpStatusOfGrpc(grpcStatus) : head.status, nowMs);
+    }
+    if ((head.status >= 400 || grpcStatus > 0) && this.#refuse(attempt, head, grpcStatus, endStream)) return;
+    this.#state = 'answering';
+    this.#everyTryUntouched = false;
+    this.status = head.status;
+    this.grpcStatus = grpcStatus;
+    this.#timers.lift('try');
+    this.#body?.forget();
+    this.#upgraded = head.status === 101;
+    // What lasts as long as its ends like is bounded by the idle time-out alone.
+    if (this.#upgraded) this.#timers.lift('request');
+    this.#answerEnded = endStream && !this.#upgraded;
+    this.request.respond(head, this.responseChanges.merged(), this.#answerEnded);
+  }
+
+  /** True when the answer is dropped and another try is made. */
+  #refuse(attempt: Attempt, head: ResponseHead, grpcStatus: number, endStream: boolean): boolean {
+    const { headers } = head;
+    const failed = this.#failedTry({
+      end: 'answer',
+      status: head.status,
+      grpcStatus,
+      madeByProxy: head.status === 503 && headers.has(unprocessedHeader),
+      rateLimited: headers.has('x-envoy-ratelimited'),
+    });
+    const verdict = this.#retry(failed);
+    if (verdict === null) {
+      attempt.discard(head, endStream, this.#isBodySent());
+      return true;
+    }
+    if (verdict === 'limit' && this.attempts > 1) this.flag = 'RETRY_LIMIT';
+    // The place of the try was given back, but its answer is what the client gets.
+    if (this.#attempt === null) this.destination!.begin(attempt.endpoint);
+    this.#attempt = attempt;
+    return false;
+  }
+
+  onAnswerData(chunk: Buffer): number {
+    this.#timers.active = true;
+    this.bytesSent += chunk.length;
+    this.responseMessages?.count(chunk);
+    return this.request.write(chunk);
+  }
+
+  onAnswerEnd(_attempt: Attempt, trailers: Trailers): void {
+    if (this.head.grpc) this.#takeGrpcStatus(trailers);
+    if (!this.#answerEnded) this.request.end(trailers);
+    this.#answerEnded = true;
+    // Raw bytes: the other direction may go on.
+    if (this.#upgraded && !this.#isBodySent()) return;
+    // An answer that is whole before the request is: nobody waits for the rest of it.
+    if (!this.#isBodySent()) this.#attempt?.outgoing?.cancel();
+    this.#finish(this.flag, null);
+  }
+
+  onAnswerDrain(): void {
+    this.request.resume();
+  }
+
+  #takeGrpcStatus(trailers: Trailers): void {
+    for (const [name, value] of trailers ?? []) if (name === 'grpc-status') this.grpcStatus = Number(value);
+    this.#report(this.grpcStatus > 0 ? httpStatusOfGrpc(this.grpcStatus) : this.status, this.engine.nowMs());
+  }
+
+  #report(status: number, nowMs: number): void {
+    const attempt = this.#attempt;
+    if (this.#reported || attempt === null) return;
+    this.#reported = true;
+    if (this.uncounted) return;
+    this.destination!.answered(attempt.endpoint, status, this.headAtMs - attempt.startedAtMs, nowMs);
+  }
+
+  #reportFailed(failure: LocalFailure): void {
+    const attempt = this.#attempt;
+    if (this.#reported || attempt === null) return;
+    this.#reported = true;
+    if (!this.uncounted) this.destination!.failed(attempt.endpoint, failure, this.engine.nowMs());
+  }
+
+  /** Time-outs count from here. What an upgrade sends later is no part of the request. */
+  #isRequestWhole(): boolean {
+    return this.#isBodySent() || this.head.upgrade !== null;
+  }
+
+  #isBodySent(): boolean {
+    return this.#body === null || this.#body.ended;
+  }
+
+  // ---- told by the client's side ----
+
+  onData(chunk: Buffer): number {
+    if (this.#state === 'over') return Took.All;
+    this.#timers.active = true;
+    this.bytesReceived += chunk.length;
+    this.requestMessages?.count(chunk);
+    if (this.mirrors !== null) for (const mirror of this.mirrors) mirror.write(chunk);
+    return this.#body?.onData(chunk) ?? Took.All;
+  }
+
+  onEnd(trailers: Trailers): void {
+    if (this.#state === 'over' || this.#body === null) return;
+    // Of an upgrade, what counts comes after the 101.
+    if (this.head.upgrade !== null && !this.#upgraded) return;
+    this.#body.onEnd(trailers);
+    if (this.mirrors !== null) for (const mirror of this.mirrors) mirror.end(trailers);
+    if (this.#upgraded && this.#answerEnded) this.#finish(this.flag, null);
+    if (this.#state !== 'trying') return;
+    this.#timers.set('request', this.rule!.timeouts.requestMs);
+    this.#armTry();
+  }
+
+  onDrain(): void {
+    this.#timers.active = true;
+    this.#attempt?.outgoing?.resume();
+  }
+
+  onAbort(error: MeshError, _wasReset: boolean): void {
+    if (this.#state === 'over') return;
+    this.#cancelAttempt();
+    this.#finish('RESET_BY_SOURCE', error);
+  }
+
+  #start(): void {
+    if (this.#started || this.#state === 'over') return;
+    this.#started = true;
+    this.#timers.watchIdle(this.#idleMs());
+    this.request.start(this);
+  }
+
+  // ---- time ----
+
+  onTimer(kind: TimerKind): void {
+    if (this.#state === 'over') return;
+    if (kind === 'idle') this.#timedOut('IDLE_TIMEOUT', this.#idleMs());
+    else if (kind === 'delay') this.proceed();
+    else if (kind === 'backoff') this.#tryNext();
+    else if (kind === 'request') this.#timedOut('REQUEST_TIMEOUT', this.rule!.timeouts.requestMs);
+    else if (kind === 'stream') this.#timedOut('MAX_STREAM_TIME', this.rule!.timeouts.maxStreamMs);
+    else this.#tryTimedOut();
+  }
+
+  #timedOut(code: 'REQUEST_TIMEOUT' | 'MAX_STREAM_TIME' | 'IDLE_TIMEOUT', timeoutMs: number): void {
+    const error = new MeshError(code, { timeoutMs });
+    if (this.#state === 'answering') {
+      this.#cancelAttempt();
+      this.request.reset(error);
+      this.#finish(error.flag, error);
+      return;
+    }
+    if (code === 'REQUEST_TIMEOUT') this.#reportFailed('timeout');
+    this.#everyTryUntouched = false;
+    this.#cancelAttempt();
+    this.#fail(error);
+  }
+
+  #tryTimedOut(): void {
+    const attempt = this.#attempt;
+    if (attempt === null || this.#state !== 'trying') return;
+    const timeoutMs = this.#perTryMs();
+    attempt.cancel();
+    this.onTryFailed(attempt, new MeshError('TRY_TIMEOUT', { timeoutMs }), 'exchange', false);
+  }
+
+  #idleMs(): number {
+    return this.rule?.timeouts.idleMs || this.engine.limits.streamIdleMs;
+  }
+
+  #perTryMs(): number {
+    const { timeouts, retry } = this.rule!;
+    const perTry = timeouts.perTryMs || retry.perTryTimeoutMs;
+    return timeouts.requestMs > 0 && perTry >= timeouts.requestMs ? 0 : perTry;
+  }
+
+  #armTry(): void {
+    this.#timers.set('try', this.#perTryMs());
+  }
+
+  // ---- the end ----
+
+  #finish(flag: Flag, error: MeshError | null): void {
+    if (this.#state === 'over') return;
+    this.#state = 'over';
+    this.flag = flag;
+    this.error = error;
+    this.#timers.close();
+    this.#endTry();
+    if (this.#retrying) this.destination!.endRetry();
+    this.#retrying = false;
+    if (this.#admitted) {
+      const latencyMs = this.headAtMs === 0 ? -1 : this.headAtMs - this.request.startedAtMs;
+      this.destination!.release(this.#admittedTo, latencyMs);
+    }
+    if (this.mirrors !== null && !this.#isBodySent()) for (const mirror of this.mirrors) mirror.giveUp();
+    recordOf(this);
+    this.engine.finished(this);
+  }
+}

@@ -1,0 +1,68 @@
+// The headers that a waypoint adds to a request on its way, all of them; what is not here passes untouched.
+//
+//   x-request-id           where the client brought none
+//   traceparent            where the client brought neither it nor b3
+//   x-forwarded-proto      where the client brought none
+//   x-envoy-attempt-count  which try this is, for whoever might try again further on
+//   x-envoy-original-path  where the path was rewritten
+//   x-forwarded-client-cert  the client's identity, where that is switched on
+import { randomUUID } from 'node:crypto';
+import type { HeaderEdits } from '../../model/route-types.ts';
+import { newTraceparent } from '../../tunnel/traceparent.ts';
+import type { RequestChanges, RequestHead } from '../message.ts';
+import { attemptHeader } from '../resilience/retry-rules.ts';
+
+type Pair = readonly [name: string, value: string];
+
+/** What a request becomes, whatever try it is. */
+export interface ForwardPlan {
+  readonly edits: HeaderEdits;
+  readonly target: string | null;
+  readonly authority: string | null;
+  /** Removed and set besides what the route says: tokens, claims. */
+  readonly remove: readonly string[];
+  readonly set: readonly Pair[];
+  /** `x-forwarded-client-cert`; null to leave it. */
+  readonly clientCert: string | null;
+}
+
+/** Changes that all tries have in common; the id is the request's from here on. */
+export class ForwardChanges implements RequestChanges {
+  readonly method = null;
+  readonly target: string | null;
+  readonly authority: string | null;
+  readonly remove: readonly string[];
+  readonly add: readonly Pair[];
+  readonly requestId: string;
+  set: readonly Pair[];
+  readonly #set: Pair[] = [];
+  readonly #attemptBase: number;
+
+  /** `attemptBase`: which try the request was already when it came, from 1. */
+  constructor(head: RequestHead, plan: ForwardPlan, attemptBase: number) {
+    const { headers } = head;
+    const { edits } = plan;
+    this.target = plan.target;
+    this.authority = plan.authority;
+    this.remove = plan.remove.length === 0 ? edits.remove : [...plan.remove, ...edits.remove];
+    this.add = edits.add;
+    this.#attemptBase = attemptBase;
+    const given = headers.get('x-request-id');
+    this.requestId = given ?? randomUUID();
+    if (given === null) this.#set.push(['x-request-id', this.requestId]);
+    if (!headers.has('traceparent') && !headers.has('b3') && !headers.has('x-b3-traceid')) {
+      this.#set.push(['traceparent', newTraceparent()]);
+    }
+    if (!headers.has('x-forwarded-proto')) this.#set.push(['x-forwarded-proto', head.scheme]);
+    if (plan.clientCert !== null) this.#set.push(['x-forwarded-client-cert', plan.clientCert]);
+    this.#set.push(...plan.set, ...edits.set);
+    this.set = this.#set;
+  }
+
+  /** Says in the head which try it is, from 1. */
+  numbered(attempt: number): this {
+    const count = Math.max(attempt, this.#attemptBase);
+    this.set = [...this.#set, [attemptHeader, String(count)]];
+    return this;
+  }
+}

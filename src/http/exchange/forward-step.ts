@@ -1,0 +1,148 @@
+// The last step: which backend, what the request becomes on its way there, who gets a copy, and off it goes.
+import { MeshError } from '../../base/errors.ts';
+import type { HeaderEdits, Mirror as MirrorRule, RouteRule, WeightedBackend } from '../../model/route-types.ts';
+import type { AppProtocol, Service } from '../../model/types.ts';
+import type { Destination } from '../balance/destination.ts';
+import { hashOfRequest, newStickyCookie, noHash } from '../balance/request-hash.ts';
+import type { HttpProtocol, RequestHead } from '../message.ts';
+import { attemptOf } from '../resilience/retry-rules.ts';
+import { drawBackend } from './backend-draw.ts';
+import type { Exchange } from './exchange.ts';
+import { ForwardChanges } from './forward-headers.ts';
+import { authorityOf, chainEdits, withoutReserved } from './header-edits.ts';
+import { Mirror } from './mirror.ts';
+import { replaceByRegex } from './patterns.ts';
+import { replacePrefix, splitTarget } from './rewrite.ts';
+import type { StepOutcome } from './steps.ts';
+
+/** Draws a backend and sends the request to it, or answers when there is none. */
+export function forward(exchange: Exchange): StepOutcome {
+  const { rule, engine, head, responseChanges } = exchange;
+  const backends = rule!.action.kind === 'forward' ? rule!.action.backends : [];
+  const backend = drawBackend(backends, engine.random());
+  if (backend === null || backend.invalid !== null) {
+    refuse(exchange, backend?.invalid?.status ?? 500, backend?.invalid?.reason ?? 'no weight is above zero');
+    return 'stop';
+  }
+  const destination = engine.destinationOf(backend);
+  if (destination === null) {
+    refuse(exchange, 503, backend.subset === '' ? `no service ${backend.service}` : `no subset ${backend.subset}`);
+    return 'stop';
+  }
+  const edits = editsOf(rule!, backend);
+  responseChanges.edit(edits.response);
+  exchange.destination = destination;
+  exchange.uncounted = destination.isUncounted(head);
+  exchange.upstreamProtocol = upstreamProtocol(head, destination);
+  exchange.hash = hashFor(exchange, destination);
+  exchange.changes = changesFor(exchange, edits.request);
+  if (rule!.mirrors.length > 0) beginMirrors(exchange, rule!.mirrors);
+  exchange.send();
+  return 'stop';
+}
+
+function refuse(exchange: Exchange, status: number, reason: string): void {
+  exchange.answer(status, [], '', 'BACKEND_INVALID', new MeshError('BACKEND_INVALID', { reason }));
+}
+
+interface Edits {
+  readonly request: HeaderEdits;
+  readonly response: HeaderEdits;
+}
+
+/** A backend object belongs to one rule. */
+const editsByBackend = new WeakMap<WeightedBackend, Edits>();
+
+function editsOf(rule: RouteRule, backend: WeightedBackend): Edits {
+  const known = editsByBackend.get(backend);
+  if (known !== undefined) return known;
+  const made = {
+    request: chainEdits(rule.requestHeaders, backend.requestHeaders),
+    response: withoutReserved(chainEdits(rule.responseHeaders, backend.responseHeaders)),
+  };
+  editsByBackend.set(backend, made);
+  return made;
+}
+
+/** What is spoken to the destination: what its port says, else what the client speaks. Upgrades are HTTP/1.1. */
+function upstreamProtocol(head: RequestHead, destination: Destination): HttpProtocol {
+  if (head.upgrade !== null) return 'http1';
+  const said = appProtocolOf(destination.service, destination.port);
+  if (said === 'http2' || said === 'grpc' || head.grpc) return 'http2';
+  if (destination.policy.connectionPool.upgradeToHttp2) return 'http2';
+  return said === 'http1' ? 'http1' : head.protocol;
+}
+
+function appProtocolOf(service: Service, port: number): AppProtocol {
+  for (const one of service.ports) if (one.servicePort === port) return one.appProtocol;
+  return 'unknown';
+}
+
+function hashFor(exchange: Exchange, destination: Destination): number {
+  const { hash } = destination.policy.loadBalancing;
+  if (hash === null) return noHash;
+  const found = hashOfRequest(hash, exchange.head, exchange.client.address);
+  if (found !== noHash) return found;
+  const cookie = newStickyCookie(hash, exchange.engine.random);
+  if (cookie === null) return noHash;
+  exchange.responseChanges.add('set-cookie', cookie.setCookie);
+  return cookie.hash;
+}
+
+function changesFor(exchange: Exchange, edits: HeaderEdits): ForwardChanges {
+  const { head, client, engine, verdict } = exchange;
+  const target = targetFor(exchange);
+  const set = target === exchange.target ? [] : [['x-envoy-original-path', exchange.target] as const];
+  const plan = {
+    edits: withoutReserved(edits),
+    target: target === head.target ? null : target,
+    authority: exchange.rule!.rewrite?.authority ?? authorityOf(edits),
+    remove: verdict?.removeHeaders ?? [],
+    set: verdict === null ? set : [...verdict.setHeaders, ...set],
+    clientCert: engine.limits.forwardClientCert && client.identity !== null ? `URI=${client.identity}` : null,
+  };
+  return new ForwardChanges(head, plan, attemptOf(head));
+}
+
+function targetFor(exchange: Exchange): string {
+  const target = exchange.verdict?.target ?? exchange.target;
+  const rewrite = exchange.rule!.rewrite?.path ?? null;
+  if (rewrite === null) return target;
+  const [path, query] = splitTarget(target);
+  switch (rewrite.kind) {
+    case 'full':
+      return rewrite.value + query;
+    case 'prefix':
+      return replacePrefix(path, exchange.matchedPath, rewrite.value) + query;
+    case 'regex':
+      return replaceByRegex(rewrite, path) + query;
+  }
+}
+
+function beginMirrors(exchange: Exchange, rules: readonly MirrorRule[]): void {
+  const { engine, head, changes } = exchange;
+  for (const rule of rules) {
+    if (rule.backend.invalid !== null || head.upgrade !== null) continue;
+    if (rule.fraction < 1 && engine.random() >= rule.fraction) continue;
+    const destination = engine.destinationOf(rule.backend);
+    const endpoint = destination?.pick(noHash, null, engine.nowMs()) ?? null;
+    if (destination === null || endpoint === null || !engine.admitMirror()) continue;
+    const protocol = upstreamProtocol(head, destination);
+    const authority = changes!.authority ?? head.authority;
+    const shadowed = rule.shadowSuffix
+      ? { ...changes!.numbered(1), authority: shadow(authority) }
+      : changes!.numbered(1);
+    const composed = engine.compose(protocol, head, { ...shadowed, method: null });
+    const mirror = new Mirror(engine, destination, engine.poolOf(destination, endpoint, protocol), composed);
+    exchange.mirrors ??= [];
+    exchange.mirrors.push(mirror);
+    mirror.begin();
+  }
+}
+
+/** `HOST:PORT` becomes `HOST-shadow:PORT`. */
+function shadow(authority: string): string {
+  const colon = authority.lastIndexOf(':');
+  if (colon < 0 || authority.endsWith(']')) return `${authority}-shadow`;
+  return `${authority.slice(0, colon)}-shadow${authority.slice(colon)}`;
+}

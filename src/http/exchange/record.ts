@@ -1,0 +1,133 @@
+// The end of a request for those who look on: its counters, and its line in the access log.
+import type { MeshError } from '../../base/errors.ts';
+import type { Flag } from '../../base/flags.ts';
+import { formatHostPort } from '../../base/ip.ts';
+import { identityOf } from '../../forward/workload-names.ts';
+import type { RouteRule } from '../../model/route-types.ts';
+import type { RequestRecord, RequestSegments } from '../../telemetry/access-record.ts';
+import { countRequest } from '../../telemetry/request-counters.ts';
+import type { Endpoint } from '../balance/endpoint.ts';
+import type { ClientInfo } from './context.ts';
+import type { Engine } from './engine.ts';
+import type { Exchange } from './exchange.ts';
+
+const noSegments: RequestSegments = {
+  clientProxy: null,
+  wire: null,
+  waypoint: null,
+  destinationProxy: null,
+  application: null,
+};
+
+/** Counts a request that is over, and hands its record on where somebody listens. */
+export function recordOf(exchange: Exchange): void {
+  const { engine, client, head, request } = exchange;
+  const durationMs = engine.nowMs() - request.startedAtMs;
+  const workload = exchange.endpoint?.workload ?? null;
+  const { status, flag, grpcStatus } = exchange;
+  const row = engine.rows.rowOf(client, workload, { status, flag, grpcStatus, isGrpc: head.grpc });
+  countRequest(row, durationMs, head.headBytes + exchange.bytesReceived, exchange.bytesSent);
+  row.requestMessages += exchange.requestMessages?.messages ?? 0;
+  row.responseMessages += exchange.responseMessages?.messages ?? 0;
+  engine.context.onRecord?.(lineOf(exchange, durationMs));
+}
+
+function lineOf(exchange: Exchange, durationMs: number): RequestRecord {
+  const { client, head, endpoint, rule } = exchange;
+  return {
+    time: new Date().toISOString(),
+    kind: 'request',
+    direction: 'inbound',
+    ...endsOf(client, endpoint),
+    transport: client.identity === null ? 'plaintext' : 'mtls',
+    bytesSent: exchange.bytesReceived,
+    bytesReceived: exchange.bytesSent,
+    durationMs: Math.round(durationMs * 1000) / 1000,
+    flag: exchange.flag,
+    decidedBy: exchange.decidedBy,
+    error: exchange.error?.message ?? null,
+    method: head.method,
+    path: exchange.target,
+    status: exchange.status,
+    attempts: exchange.attempts,
+    requestId: exchange.changes?.requestId ?? null,
+    authority: head.authority,
+    protocol: head.grpc ? 'grpc' : head.protocol,
+    route: rule === null ? null : routeName(rule),
+    grpcStatus: exchange.grpcStatus < 0 ? null : exchange.grpcStatus,
+    segmentsMs: { ...noSegments, waypoint: waypointMs(exchange) },
+  };
+}
+
+function endsOf(client: ClientInfo, endpoint: Endpoint | null): Pick<RequestRecord, 'source' | 'destination'> {
+  const workload = endpoint?.workload ?? null;
+  return {
+    source: {
+      workload: client.workload?.name ?? null,
+      namespace: client.workload?.namespace ?? null,
+      identity: client.identity,
+      address: formatHostPort(client.address, client.port),
+    },
+    destination: {
+      workload: workload?.name ?? null,
+      namespace: workload?.namespace ?? null,
+      identity: workload?.tunnelProtocol === 'HBONE' ? identityOf(workload) : null,
+      address: endpoint?.title ?? formatHostPort(client.destinationAddress, client.servicePort),
+      service: client.service.hostname,
+    },
+  };
+}
+
+/** From the request's first byte to the moment it was given to the connection of its last try. */
+function waypointMs(exchange: Exchange): number | null {
+  if (exchange.sentAtMs === 0) return null;
+  return Math.round((exchange.sentAtMs - exchange.request.startedAtMs) * 1000) / 1000;
+}
+
+/** A request that no exchange was made of: its codec has refused it. */
+export function recordRefused(
+  engine: Engine,
+  client: ClientInfo,
+  status: number,
+  error: MeshError,
+  head: { readonly method: string; readonly target: string } | null,
+): void {
+  const flag: Flag = error.flag === 'PROXY_ERROR' ? 'REQUEST_INVALID' : error.flag;
+  const row = engine.rows.rowOf(client, null, { status, flag, grpcStatus: -1, isGrpc: false });
+  countRequest(row, 0, 0, 0);
+  engine.context.onRecord?.({
+    time: new Date().toISOString(),
+    kind: 'request',
+    direction: 'inbound',
+    ...endsOf(client, null),
+    transport: client.identity === null ? 'plaintext' : 'mtls',
+    bytesSent: 0,
+    bytesReceived: 0,
+    durationMs: 0,
+    flag,
+    decidedBy: null,
+    error: error.message,
+    method: head?.method ?? null,
+    path: head?.target ?? null,
+    status,
+    attempts: 0,
+    requestId: null,
+    authority: null,
+    protocol: 'http1',
+    route: null,
+    grpcStatus: null,
+    segmentsMs: noSegments,
+  });
+}
+
+const routeNames = new WeakMap<RouteRule, string>();
+
+/** `KIND/NAMESPACE/NAME#RULE`, by the rule's name where it has one. */
+export function routeName(rule: RouteRule): string {
+  const known = routeNames.get(rule);
+  if (known !== undefined) return known;
+  const { kind, namespace, name, rule: number, ruleName } = rule.origin;
+  const made = `${kind}/${namespace}/${name}#${ruleName ?? number}`;
+  routeNames.set(rule, made);
+  return made;
+}

@@ -1,0 +1,311 @@
+// Which tries are made again, over real connections: what fails, how often, and what the application sees of it.
+import assert from 'node:assert/strict';
+import { createServer as createHttpServer, type IncomingMessage, type RequestListener } from 'node:http';
+import { createServer, type Server } from 'node:net';
+import { test } from 'node:test';
+import { MeshError } from '../../base/errors.ts';
+import type { RouteRule } from '../../model/route-types.ts';
+import { type AskOptions, listen, noTimeouts, retryOf, sceneOf } from './testing-service.ts';
+
+/** Takes the whole request and then cuts the connection. */
+const cuts: RequestListener = (request) => {
+  request.resume();
+  request.on('end', () => request.socket.resetAndDestroy());
+};
+
+function answers(status: number, seen: string[] = []): RequestListener {
+  return (request, response) => {
+    let body = '';
+    request.on('data', (chunk: Buffer) => {
+      body += chunk.toString();
+    });
+    request.on('end', () => {
+      seen.push(`${request.method} ${body} ${request.headers['x-envoy-attempt-count']}`);
+      response.statusCode = status;
+      response.end(`${status}`);
+    });
+  };
+}
+
+interface Row {
+  readonly title: string;
+  /** What the endpoint does with the first requests; from the last one on it repeats. */
+  readonly does: readonly ('cut' | number)[];
+  readonly retry: Parameters<typeof retryOf>[0];
+  readonly rule?: Partial<RouteRule>;
+  readonly ask?: AskOptions;
+  readonly status: number;
+  readonly requests: number;
+  readonly flag: string;
+}
+
+const on5xx = { attempts: 2, retryOn: ['5xx'] };
+const post = { method: 'POST', body: 'charge' };
+
+const rows: readonly Row[] = [
+  { title: 'a 503 is tried again when asked for', does: [503, 200], retry: on5xx, status: 200, requests: 2, flag: '-' },
+  { title: 'a 503 is passed on by default', does: [503], retry: {}, status: 503, requests: 1, flag: '-' },
+  { title: 'tries end', does: [503], retry: on5xx, status: 503, requests: 3, flag: 'RETRY_LIMIT' },
+  { title: 'no tries', does: [503], retry: { ...on5xx, attempts: 0 }, status: 503, requests: 1, flag: '-' },
+  {
+    title: 'a cut GET',
+    does: ['cut', 200],
+    retry: { attempts: 1, retryOn: ['reset'] },
+    status: 200,
+    requests: 2,
+    flag: '-',
+  },
+  {
+    title: 'a code of the list',
+    does: [418, 200],
+    retry: { attempts: 1, retryOn: ['retriable-status-codes'], statuses: [418] },
+    status: 200,
+    requests: 2,
+    flag: '-',
+  },
+  {
+    title: 'a POST that was answered 503 is not sent twice',
+    does: [503],
+    retry: on5xx,
+    ask: post,
+    status: 503,
+    requests: 1,
+    flag: '-',
+  },
+  {
+    title: 'a POST whose bytes have left is not sent twice',
+    does: ['cut'],
+    retry: { attempts: 2, retryOn: ['5xx', 'reset'] },
+    ask: post,
+    status: 503,
+    requests: 1,
+    flag: 'RESET_BY_DESTINATION',
+  },
+  {
+    title: 'a POST is sent twice when the route says so',
+    does: ['cut', 200],
+    retry: { ...on5xx, nonIdempotent: true },
+    ask: post,
+    status: 200,
+    requests: 2,
+    flag: '-',
+  },
+  {
+    title: 'a POST with an idempotency key',
+    does: [503, 200],
+    retry: on5xx,
+    ask: { ...post, headers: { 'idempotency-key': '1' } },
+    status: 200,
+    requests: 2,
+    flag: '-',
+  },
+  {
+    title: 'an earlier hop tries again already',
+    does: [503],
+    retry: on5xx,
+    ask: { headers: { 'x-envoy-attempt-count': '2' } },
+    status: 503,
+    requests: 1,
+    flag: '-',
+  },
+  {
+    title: 'tries upon tries, when told',
+    does: [503, 200],
+    retry: { ...on5xx, evenIfRetried: true },
+    ask: { headers: { 'x-envoy-attempt-count': '2' } },
+    status: 200,
+    requests: 2,
+    flag: '-',
+  },
+];
+
+for (const row of rows) {
+  test(row.title, async (t) => {
+    let requests = 0;
+    const bodies: string[] = [];
+    const scene = await sceneOf(t, {
+      endpoints: [
+        (request, response) => {
+          const does = row.does[Math.min(requests, row.does.length - 1)]!;
+          requests++;
+          if (does === 'cut') cuts(request, response);
+          else answers(does, bodies)(request, response);
+        },
+      ],
+      rule: { ...row.rule, retry: retryOf(row.retry) },
+    });
+    const { status } = await scene.ask('/', row.ask);
+    assert.deepEqual([status, requests], [row.status, row.requests]);
+    assert.deepEqual([scene.records[0]?.flag, scene.records[0]?.attempts], [row.flag, row.requests]);
+    if (row.ask?.body !== undefined) for (const body of bodies) assert.match(body, /^POST charge/);
+  });
+}
+
+test('an endpoint that cannot be reached: another one, whatever the method', async (t) => {
+  const seen: string[] = [];
+  const scene = await sceneOf(t, {
+    endpoints: [answers(200, seen), answers(200, seen)],
+    rule: { retry: retryOf({}) },
+    connect: (connect) => (target, callback) => {
+      if (target.workload.name !== 'cart-0') return connect(target, callback);
+      queueMicrotask(() => callback(new MeshError('CONNECT_FAILED', { address: 'x', reason: 'refused' }), null));
+      return () => undefined;
+    },
+  });
+  for (let n = 0; n < 8; n++) assert.equal((await scene.ask('/', post)).status, 200);
+  assert.equal(seen.length, 8);
+  assert.ok(seen.every((one) => one.startsWith('POST charge')));
+  assert.ok(scene.records.some(({ attempts }) => attempts === 2));
+  assert.ok(
+    seen.some((one) => one.endsWith(' 2')),
+    'the second try says that it is the second',
+  );
+});
+
+test('nobody can be reached', async (t) => {
+  const scene = await sceneOf(t, {
+    endpoints: [answers(200)],
+    rule: { retry: retryOf({ attempts: 1 }) },
+    connect: () => (_target, callback) => {
+      queueMicrotask(() => callback(new MeshError('CONNECT_FAILED', { address: 'x', reason: 'refused' }), null));
+      return () => undefined;
+    },
+  });
+  const { status, headers } = await scene.ask('/', post);
+  assert.equal(status, 503);
+  assert.equal(headers['x-ambient-unprocessed'], '1', 'the hop before may try again');
+  assert.deepEqual([scene.records[0]?.flag, scene.records[0]?.attempts], ['RETRY_LIMIT', 2]);
+});
+
+test('a connection that died while it was idle costs no try, and no POST', async (t) => {
+  const sockets = new Set<IncomingMessage['socket']>();
+  const server: Server = createHttpServer((request, response) => {
+    sockets.add(request.socket);
+    answers(200)(request, response);
+  });
+  const scene = await sceneOf(t, { endpoints: [server], rule: { retry: retryOf({ attempts: 0 }) } });
+  for (let n = 0; n < 5; n++) {
+    assert.equal((await scene.ask('/', post)).status, 200);
+    const [socket] = sockets;
+    sockets.clear();
+    socket?.destroy();
+    // Half of the time the end is known before the next request, half of the time it is found out by it.
+    if (n % 2 === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.ok(scene.records.every(({ attempts }) => attempts === 1));
+});
+
+test('a body that is too long to be kept is not sent again', async (t) => {
+  let requests = 0;
+  const scene = await sceneOf(t, {
+    endpoints: [
+      (request, response) => {
+        requests++;
+        cuts(request, response);
+      },
+    ],
+    rule: { retry: retryOf({ ...on5xx, nonIdempotent: true }) },
+    limits: { retryBodyBytes: 1000 },
+  });
+  const { status } = await scene.ask('/', { method: 'PUT', body: Buffer.alloc(100_000) });
+  assert.deepEqual([status, requests], [503, 1]);
+});
+
+test('a try that takes too long is made again; so is not the request', async (t) => {
+  let requests = 0;
+  const scene = await sceneOf(t, {
+    endpoints: [
+      (request, response) => {
+        requests++;
+        if (requests > 1) answers(200)(request, response);
+      },
+    ],
+    rule: { retry: retryOf({ ...on5xx, perTryTimeoutMs: 30 }) },
+  });
+  assert.equal((await scene.ask('/')).status, 200);
+  assert.equal(requests, 2);
+});
+
+test('all tries together have a time-out: 504', async (t) => {
+  let requests = 0;
+  const scene = await sceneOf(t, {
+    endpoints: [() => void requests++],
+    rule: {
+      timeouts: { ...noTimeouts, requestMs: 100 },
+      retry: retryOf({ attempts: 10, retryOn: ['5xx'], perTryTimeoutMs: 30 }),
+    },
+  });
+  const { status, body } = await scene.ask('/');
+  assert.deepEqual([status, body], [504, 'upstream request timeout']);
+  assert.ok(requests >= 2 && requests <= 4, String(requests));
+  assert.equal(scene.records[0]?.flag, 'UPSTREAM_TIMEOUT');
+});
+
+test('a storm: upstream traffic stays within 1.25 times what is offered', async (t) => {
+  let requests = 0;
+  const scene = await sceneOf(t, {
+    endpoints: [0, 1, 2].map(
+      (): RequestListener => (request, response) => {
+        requests++;
+        setTimeout(() => answers(503)(request, response), 2);
+      },
+    ),
+    rule: { retry: retryOf({ attempts: 5, retryOn: ['5xx'] }) },
+  });
+  const offered = 600;
+  for (let round = 0; round < offered / 30; round++) {
+    await Promise.all(Array.from({ length: 30 }, () => scene.ask('/')));
+  }
+  assert.ok(requests <= offered * 1.25, `${requests} for ${offered}`);
+  assert.ok(requests > offered, 'some were tried again');
+  assert.equal(scene.service.stats().requests, 0);
+});
+
+test('another endpoint comes first, an ejected one not at all', async (t) => {
+  let bad = 0;
+  const scene = await sceneOf(t, {
+    endpoints: [
+      (request, response) => {
+        bad++;
+        answers(503)(request, response);
+      },
+      answers(200),
+    ],
+    rule: { retry: retryOf({ attempts: 1, retryOn: ['5xx'] }) },
+    policy: {
+      outlier: {
+        consecutive5xx: 3,
+        consecutiveGatewayErrors: 0,
+        consecutiveLocalFailures: 0,
+        splitLocalFailures: false,
+        successRate: null,
+        intervalMs: 10_000,
+        baseEjectionMs: 30_000,
+        maxEjectionMs: 300_000,
+        maxEjectionPercent: 100,
+        minHealthPercent: 0,
+      },
+      retryBudget: { ratio: 1, perSecond: 100, minConcurrency: 10 },
+    },
+  });
+  for (let n = 0; n < 60; n++) assert.equal((await scene.ask('/')).status, 200);
+  assert.equal(bad, 3);
+});
+
+test('a listener that takes the connection and says nothing is cut by the client, and let go of', async (t) => {
+  const closed = Promise.withResolvers<void>();
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.on('close', () => closed.resolve());
+    socket.resume();
+  });
+  await listen(server);
+  const scene = await sceneOf(t, { endpoints: [server] });
+  const { connect } = await import('node:net');
+  const client = connect(scene.port, '127.0.0.1');
+  client.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n');
+  while (scene.service.stats().upstreamConnections === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  client.resetAndDestroy();
+  await closed.promise;
+  assert.deepEqual([scene.records[0]?.flag, scene.records[0]?.status], ['RESET_BY_SOURCE', 0]);
+});

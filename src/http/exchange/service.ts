@@ -1,0 +1,74 @@
+// The HTTP service of a waypoint's thread, assembled.
+import type { ByteStream } from '../../io/byte-stream.ts';
+import { ClientSession, type SessionOwner } from './client-session.ts';
+import type { ClientInfo, HttpService, HttpServiceContext, HttpServiceStats } from './context.ts';
+import { Engine } from './engine.ts';
+
+/** Makes the service. It needs no start; `close` ends everything it has opened. */
+export function createHttpService(context: HttpServiceContext): HttpService {
+  return new Service(context);
+}
+
+class Service implements HttpService, SessionOwner {
+  readonly engine: Engine;
+  draining = false;
+  readonly #sessions = new Set<ClientSession>();
+  #drained: (() => void) | null = null;
+
+  constructor(context: HttpServiceContext) {
+    this.engine = new Engine(context);
+    this.engine.onIdle = () => this.#considerDrained();
+  }
+
+  serve(stream: ByteStream, client: ClientInfo): void {
+    const session = new ClientSession(this, client);
+    this.#sessions.add(session);
+    session.begin(stream);
+  }
+
+  meshChanged(): void {
+    this.engine.meshChanged();
+  }
+
+  stats(): HttpServiceStats {
+    const { engine } = this;
+    return {
+      connections: this.#sessions.size,
+      requests: engine.exchanges.size,
+      upstreamConnections: engine.upstreamConnections,
+      mirrorsDropped: engine.mirrorsDropped,
+      retries: engine.retries,
+      retriesRefused: engine.retriesRefused,
+    };
+  }
+
+  drain(deadlineMs: number): Promise<void> {
+    this.draining = true;
+    for (const session of [...this.#sessions]) session.drain();
+    if (this.engine.exchanges.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, deadlineMs);
+      this.#drained = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  close(): void {
+    this.draining = true;
+    for (const session of [...this.#sessions]) session.destroy();
+    this.engine.close();
+  }
+
+  onSessionClose(session: ClientSession): void {
+    this.#sessions.delete(session);
+    this.#considerDrained();
+  }
+
+  #considerDrained(): void {
+    if (this.engine.exchanges.size > 0) return;
+    this.#drained?.();
+    this.#drained = null;
+  }
+}

@@ -1,0 +1,74 @@
+// The data thread of a waypoint: the entry that piscina runs in each worker.
+import { createServer, type Server } from 'node:net';
+import { MeshError, messageOf } from '../base/errors.ts';
+import type { Dialler } from '../forward/dial.ts';
+import { chooseTcpBackend } from '../io/tcp-self-test.ts';
+import type { Workload } from '../model/types.ts';
+import { DataPath } from '../proxy/data-path.ts';
+import { type AssembleThread, type DataThreadTask, serveThread, type ThreadListeners } from '../proxy/data-thread.ts';
+import type { DataThreadStart } from '../proxy/messages.ts';
+import { WaypointFront } from './front.ts';
+import type { WaypointThreadConfig } from './thread-config.ts';
+
+/** Connections that the kernel may keep until they are accepted. */
+const backlog = 4096;
+
+/** Assembles the data path of a waypoint's thread. */
+export const waypointThread: AssembleThread = (start, ask) => {
+  const path = new DataPath(start, ask, { reporter: 'waypoint' });
+  const { context } = path;
+  const { waypoint, identity, addresses } = start.config as unknown as WaypointThreadConfig;
+  const self = (): Workload | null => {
+    for (const address of addresses) {
+      const workload = context.index.workloadByAddress(address);
+      if (workload !== null) return workload;
+    }
+    return null;
+  };
+  const dialler: Dialler = { context, identity, self };
+  const front = new WaypointFront(path.tunnelServer, dialler, waypoint);
+  return { path, listeners: new WaypointListeners(front) };
+};
+
+/** Serves until the port is closed. Resolves then; rejects when a listener cannot be opened. */
+export function serve(task: DataThreadTask): Promise<void> {
+  return serveThread(task, waypointThread);
+}
+
+/** The tunnel port of one data thread. */
+class WaypointListeners implements ThreadListeners {
+  readonly #front: WaypointFront;
+  readonly #servers: Server[] = [];
+
+  constructor(front: WaypointFront) {
+    this.#front = front;
+  }
+
+  async open({ addresses }: DataThreadStart): Promise<void> {
+    await chooseTcpBackend();
+    await Promise.all((addresses?.hbone ?? []).map(({ host, port }) => this.#listen(host, port)));
+  }
+
+  close(): void {
+    for (const server of this.#servers.splice(0)) server.close();
+  }
+
+  #listen(host: string, port: number): Promise<void> {
+    const options = { allowHalfOpen: true, pauseOnConnect: true, noDelay: true };
+    const server = createServer(options, (socket) => this.#front.accept(socket));
+    this.#servers.push(server);
+    return new Promise((resolve, reject) => {
+      server.once('error', (error) => {
+        const what = `the tunnel port ${host}:${port}`;
+        const hint = 'is another waypoint running in this network namespace?';
+        reject(new MeshError('NOT_REACHABLE', { what, reason: messageOf(error), hint }, { cause: error }));
+      });
+      server.listen({ host, port, reusePort: true, backlog }, () => {
+        server.removeAllListeners('error');
+        // A failed accept (descriptors used up) costs that connection only.
+        server.on('error', () => {});
+        resolve();
+      });
+    });
+  }
+}
