@@ -7,6 +7,7 @@ import { dnsTarget } from './targets/dns.ts';
 import { framesTarget, sessionTarget } from './targets/frames.ts';
 import { headersTarget } from './targets/headers.ts';
 import { hpackTarget, huffmanTarget } from './targets/hpack.ts';
+import { http1Target } from './targets/http1.ts';
 import { manifestsTarget } from './targets/manifests.ts';
 
 export const targets: readonly FuzzTarget[] = [
@@ -22,4 +23,5 @@ export const targets: readonly FuzzTarget[] = [
   addressesTarget,
   headersTarget,
   dnsTarget,
+  http1Target,
 ];

@@ -12,6 +12,9 @@ export const Byte = {
   nine: 57,
   colon: 58,
   semicolon: 59,
+  equals: 61,
+  quote: 34,
+  backslash: 92,
 } as const;
 
 function tableOf(allowed: (code: number) => boolean): Uint8Array {

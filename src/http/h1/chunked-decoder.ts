@@ -1,23 +1,27 @@
 // The chunked coding (RFC 9112 §7.1) as a state machine over bytes: data is skipped by subtraction, never looked at.
 // Stricter than the RFC: no space around the size, no bare LF anywhere, extensions bounded over the whole body.
-import { Byte, hexValue, valueBytes } from './characters.ts';
+import { Byte, hexValue, tokenLower, valueBytes } from './characters.ts';
 import { type H1Limits, malformed, type Refusal, tooMuch } from './limits.ts';
 
-const { cr, lf, semicolon } = Byte;
+const { cr, lf, semicolon, equals, quote, backslash } = Byte;
 /** Hexadecimal digits, leading zeros included: sizes stay below 2^52. */
 const sizeDigitsMax = 13;
 
 const State = {
   sizeFirst: 0,
   size: 1,
-  extension: 2,
-  sizeLf: 3,
-  data: 4,
-  dataCr: 5,
-  dataLf: 6,
-  trailers: 7,
-  done: 8,
-  failed: 9,
+  sizeLf: 2,
+  data: 3,
+  dataCr: 4,
+  dataLf: 5,
+  trailers: 6,
+  failed: 7,
+  /** From here on: extensions, `;name`, `;name=value`, `;name="value"`. */
+  name: 8,
+  value: 9,
+  quoted: 10,
+  escaped: 11,
+  quotedEnd: 12,
 } as const;
 
 /** What `step` came to. */
@@ -36,11 +40,14 @@ export const Step = {
 export class ChunkedDecoder {
   dataFrom = 0;
   dataTo = 0;
+  /** Where `step` stopped. */
+  position = 0;
   refusal: Refusal | null = null;
   #state: number = State.sizeFirst;
   #left = 0;
   #digits = 0;
   #extensionBytes = 0;
+  #partBytes = 0;
 
   reset(): void {
     this.#state = State.sizeFirst;
@@ -70,16 +77,11 @@ export class ChunkedDecoder {
     return Step.more;
   }
 
-  /** Where `step` stopped. */
-  position = 0;
-
   #framingByte(byte: number, limits: H1Limits): boolean {
     switch (this.#state) {
       case State.sizeFirst:
       case State.size:
         return this.#sizeByte(byte);
-      case State.extension:
-        return this.#extensionByte(byte, limits);
       case State.sizeLf:
         if (byte !== lf) return this.#fail('CR without LF after a chunk size');
         this.#state = this.#left === 0 ? State.trailers : State.data;
@@ -94,7 +96,7 @@ export class ChunkedDecoder {
         this.#digits = 0;
         return true;
       default:
-        return this.#fail('bytes after the last chunk');
+        return this.#extensionByte(byte, limits);
     }
   }
 
@@ -107,21 +109,42 @@ export class ChunkedDecoder {
     }
     if (this.#state === State.sizeFirst) return this.#fail('chunk without a size');
     if (byte === cr) this.#state = State.sizeLf;
-    else if (byte === semicolon) this.#state = State.extension;
+    else if (byte === semicolon) this.#startPart(State.name);
     else return this.#fail('bad byte in a chunk size');
     return true;
   }
 
   #extensionByte(byte: number, limits: H1Limits): boolean {
-    if (byte === cr) {
-      this.#state = State.sizeLf;
+    if (++this.#extensionBytes > limits.chunkExtensionBytesMax) {
+      this.#state = State.failed;
+      this.refusal = tooMuch('chunkExtensionBytesMax', limits.chunkExtensionBytesMax, 'the chunk extensions', 400);
+      return false;
+    }
+    if (this.#state === State.quoted || this.#state === State.escaped) return this.#quotedByte(byte);
+    if (tokenLower[byte] !== 0 && this.#state !== State.quotedEnd) {
+      this.#partBytes++;
       return true;
     }
+    const isWhole = this.#partBytes > 0 || this.#state === State.quotedEnd;
+    if (isWhole && byte === cr) this.#state = State.sizeLf;
+    else if (isWhole && byte === semicolon) this.#startPart(State.name);
+    else if (isWhole && byte === equals && this.#state === State.name) this.#startPart(State.value);
+    else if (byte === quote && this.#state === State.value && this.#partBytes === 0) this.#state = State.quoted;
+    else return this.#fail('bad byte in a chunk extension');
+    return true;
+  }
+
+  #quotedByte(byte: number): boolean {
     if (valueBytes[byte] === 0) return this.#fail('bad byte in a chunk extension');
-    if (++this.#extensionBytes <= limits.chunkExtensionBytesMax) return true;
-    this.#state = State.failed;
-    this.refusal = tooMuch('chunkExtensionBytesMax', limits.chunkExtensionBytesMax, 'the chunk extensions', 400);
-    return false;
+    if (this.#state === State.escaped) this.#state = State.quoted;
+    else if (byte === backslash) this.#state = State.escaped;
+    else if (byte === quote) this.#state = State.quotedEnd;
+    return true;
+  }
+
+  #startPart(state: number): void {
+    this.#state = state;
+    this.#partBytes = 0;
   }
 
   #fail(reason: string): boolean {

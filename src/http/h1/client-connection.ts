@@ -91,7 +91,7 @@ export class H1ClientConnection extends H1Connection implements ClientConnection
     super(stream, settings.limits);
     this.#events = events;
     this.#settings = settings;
-    settings.idle?.set(this);
+    this.expire(settings.idle);
     stream.start(this);
   }
 
@@ -109,7 +109,7 @@ export class H1ClientConnection extends H1Connection implements ClientConnection
       process.nextTick(failUnsent, request);
       return request;
     }
-    this.deadlineList?.lift(this);
+    this.expire(null);
     this.served++;
     this.#freeDue = false;
     this.#request = request;
@@ -362,7 +362,7 @@ export class H1ClientConnection extends H1Connection implements ClientConnection
     else {
       this.#freeDue = true;
       this.paused = false;
-      this.#settings.idle?.set(this);
+      this.expire(this.#settings.idle);
     }
     request.handEnd(trailers);
   }

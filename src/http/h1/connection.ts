@@ -4,7 +4,7 @@
 //   onData ──▶ consume ──▶ head | body | raw        what is not consumed is copied, and the stream paused
 //   writeBody / endBody ──▶ scratch or stream
 import { type ByteStream, type ByteStreamHandler, Took } from '../../io/byte-stream.ts';
-import { DeadlineEntry } from '../../io/deadlines.ts';
+import { DeadlineEntry, type Deadlines } from '../../io/deadlines.ts';
 import type { Trailers } from '../message.ts';
 import { ChunkedDecoder, Step } from './chunked-decoder.ts';
 import type { H1Limits, Refusal } from './limits.ts';
@@ -106,6 +106,12 @@ export abstract class H1Connection extends DeadlineEntry implements ByteStreamHa
   protected abstract bodyBroken(refusal: Refusal): void;
   /** The body that goes out is shorter or longer than its head said. */
   protected abstract bodyMismatch(): void;
+
+  /** One deadline at a time: an earlier one is lifted, whatever its list. */
+  protected expire(list: Deadlines | null): void {
+    this.deadlineList?.lift(this);
+    list?.set(this);
+  }
 
   // ---- reading ----
 
@@ -345,7 +351,7 @@ export abstract class H1Connection extends DeadlineEntry implements ByteStreamHa
   protected shut(): boolean {
     if (this.closed) return false;
     this.closed = true;
-    this.deadlineList?.lift(this);
+    this.expire(null);
     scratch.drop(this);
     this.#trailers?.drop();
     this.#trailers = null;

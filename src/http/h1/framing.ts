@@ -5,7 +5,7 @@ import { type HeadLines, Slot, slotSize } from './head-lines.ts';
 import { Name, numberOfName } from './known-names.ts';
 import { type H1Limits, malformed, type Refusal, tooMuch } from './limits.ts';
 
-const { comma, zero, nine } = Byte;
+const { space, tab, comma, zero, nine } = Byte;
 const grpcType = 'application/grpc';
 const closeHash = hashName('close');
 const keepAliveHash = hashName('keep-alive');
@@ -135,7 +135,7 @@ interface Option {
 const justClose: readonly Option[] = [{ hash: closeHash, from: 0, to: 0 }];
 const justKeepAlive: readonly Option[] = [{ hash: keepAliveHash, from: 0, to: 0 }];
 
-/** The options of a `Connection` line; what is no token is passed over. */
+/** The options of a `Connection` line; a member that is no token is passed over. */
 function optionsOf(lines: HeadLines, line: number): readonly Option[] {
   if (lines.valueIs(line, 'keep-alive')) return justKeepAlive;
   if (lines.valueIs(line, 'close')) return justClose;
@@ -144,19 +144,26 @@ function optionsOf(lines: HeadLines, line: number): readonly Option[] {
   const end = slots[line * slotSize + Slot.valueTo]!;
   let at = slots[line * slotSize + Slot.valueFrom]!;
   while (at < end) {
+    while (at < end && isBlank(memory[base + at]!)) at++;
     const from = at;
     let hash = 0;
-    while (at < end) {
+    for (; at < end; at++) {
       const lower = tokenLower[memory[base + at]!]!;
       if (lower === 0) break;
       hash = (Math.imul(hash, 31) + lower) | 0;
-      at++;
     }
-    if (at > from) options.push({ hash, from, to: at });
-    while (at < end && memory[base + at] !== comma && tokenLower[memory[base + at]!] === 0) at++;
-    if (memory[base + at] === comma) at++;
+    const to = at;
+    while (at < end && isBlank(memory[base + at]!)) at++;
+    const isWhole = at >= end || memory[base + at] === comma;
+    if (isWhole && to > from) options.push({ hash, from, to });
+    while (at < end && memory[base + at] !== comma) at++;
+    at++;
   }
   return options;
+}
+
+function isBlank(code: number): boolean {
+  return code === space || code === tab;
 }
 
 function isSameName(lines: HeadLines, line: number, from: number, to: number): boolean {

@@ -90,7 +90,9 @@ export class HeadParser {
     if (end - at < 10) {
       // Wait only for what can still become a version.
       for (let i = 0; at + i < end && i < httpSlash.length; i++) {
-        if (memory[at + i] !== httpSlash[i]) return this.#refuse(malformed('bad HTTP version'));
+        if (memory[at + i] === httpSlash[i]) continue;
+        if (i === 5 && isDigit(memory[at + i]!)) break;
+        return this.#refuse(malformed('bad HTTP version'));
       }
       return incomplete;
     }
@@ -138,7 +140,7 @@ export class HeadParser {
     for (let i = 0; i < httpSlash.length; i++) {
       if (memory[at + i] === httpSlash[i]) continue;
       // `HTTP/2.0` is a version, if not ours; anything else is none.
-      const isOther = i === 5 && memory[at + 5]! > zero && memory[at + 5]! <= nine;
+      const isOther = i === 5 && isDigit(memory[at + i]!);
       return this.#refuse(isOther ? malformed('HTTP version is not 1.x', 505) : malformed('bad HTTP version'));
     }
     const minor = memory[at + 7]! - zero;
@@ -159,6 +161,10 @@ export class HeadParser {
     this.refusal = refusal;
     return refused;
   }
+}
+
+function isDigit(code: number): boolean {
+  return code >= zero && code <= nine;
 }
 
 /**

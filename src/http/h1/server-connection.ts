@@ -92,7 +92,7 @@ export class H1ServerConnection extends H1Connection implements ServerConnection
     super(stream, settings.limits);
     this.#events = events;
     this.#settings = settings;
-    settings.idle.set(this);
+    this.expire(settings.idle);
     stream.start(this);
   }
 
@@ -317,7 +317,7 @@ export class H1ServerConnection extends H1Connection implements ServerConnection
     const { headBytesMax } = this.limits;
     let lines = this.#lines;
     if (lines === null) {
-      this.deadlineList?.lift(this);
+      this.expire(null);
       this.#startedAtMs = performance.now();
       this.#lines = lines = takeLines();
       lines.memory = chunk;
@@ -331,7 +331,7 @@ export class H1ServerConnection extends H1Connection implements ServerConnection
       }
       lines.keep(chunk, at, Math.min(chunk.length, at + headBytesMax + 1));
       if (length < incomplete) this.#refuse(parser.refusal);
-      else this.#settings.head.set(this);
+      else this.expire(this.#settings.head);
       return chunk.length;
     }
     const before = lines.held;
@@ -350,7 +350,7 @@ export class H1ServerConnection extends H1Connection implements ServerConnection
   }
 
   #headDone(lines: HeadLines): void {
-    this.deadlineList?.lift(this);
+    this.expire(null);
     const refusal = framing.read(lines, this.limits);
     const head = refusal ?? readRequestHead(lines, framing);
     if (!(head instanceof H1RequestHead)) {
@@ -427,7 +427,7 @@ export class H1ServerConnection extends H1Connection implements ServerConnection
     if (this.#last || this.readLeft > this.#settings.drainBodyBytesMax) this.#linger();
     else {
       // A client that never sends the rest is idle.
-      this.#settings.idle.set(this);
+      this.expire(this.#settings.idle);
       this.pump();
     }
   }
@@ -445,7 +445,7 @@ export class H1ServerConnection extends H1Connection implements ServerConnection
       return;
     }
     this.#phase = Phase.head;
-    this.#settings.idle.set(this);
+    this.expire(this.#settings.idle);
     this.pump();
   }
 
@@ -460,7 +460,7 @@ export class H1ServerConnection extends H1Connection implements ServerConnection
       this.stream.destroy();
       return;
     }
-    this.#settings.linger.set(this);
+    this.expire(this.#settings.linger);
     this.pump();
   }
 

@@ -53,6 +53,10 @@ export class TrailerReader {
       this.#refuse(tooMuch('headersMax', limits.headersMax, 'the trailers of a message'));
     } else if (length !== incomplete) {
       lines.length = length;
+      if (framesAgain(lines)) {
+        this.#refuse(malformed('trailers: Content-Length or Transfer-Encoding'));
+        return to;
+      }
       this.trailers = pairsOf(lines);
       this.done = true;
       this.drop();
@@ -72,6 +76,15 @@ export class TrailerReader {
     this.refusal = refusal;
     this.drop();
   }
+}
+
+/** A server that merges trailers into the head would see two framings of one message. */
+function framesAgain(lines: HeadLines): boolean {
+  for (let line = 0; line < lines.count; line++) {
+    const number = lines.numberAt(line);
+    if (number === Name.contentLength || number === Name.transferEncoding) return true;
+  }
+  return false;
 }
 
 function pairsOf(lines: HeadLines): Trailers {
