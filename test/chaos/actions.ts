@@ -17,7 +17,7 @@ export interface Stage {
 type Action = (stage: Stage) => Promise<void>;
 
 const nodes = [node1, node2] as const;
-const restartMs = 40_000;
+const restartMs = 90_000;
 
 /** Any link: for faults that lose nothing; one that puts a program into the link does, for a moment. */
 const linkOf = (random: () => number): LabLink =>

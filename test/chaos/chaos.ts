@@ -24,9 +24,9 @@ export interface ChaosResult {
 
 const nodes = [node1, node2];
 const warmUpMs = 2_000;
-const settleMs = 60_000;
+const settleMs = 120_000;
 /** TCP alone may take that long to find out what went wrong on links. */
-const endMs = 60_000;
+const endMs = 120_000;
 /** A proxy that was killed may have saved its state before the last change, and hears of it right after its start. */
 const staleAfterKillMs = 5_000;
 const momentMs = 100;

@@ -7,7 +7,7 @@ import { runChaos } from '../chaos/chaos.ts';
 const seed = 20_261_121;
 const minutes = 2;
 
-test(`seed ${seed}: whatever breaks, no byte is lost, leaked or left behind`, { timeout: 480_000 }, async (context) => {
+test(`seed ${seed}: whatever breaks, no byte is lost, leaked or left behind`, { timeout: 600_000 }, async (context) => {
   const result = await runChaos(seed, minutes * 60, () => undefined);
   const again = `npm run chaos -- --seed ${seed} --minutes ${minutes}`;
   if (result.failures.length > 0) for (const line of result.timeline) context.diagnostic(line);
