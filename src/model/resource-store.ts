@@ -15,6 +15,7 @@ import type {
   NodeResource,
   PeerAuthenticationResource,
   PodResource,
+  RequestAuthenticationResource,
   Resource,
   ResourceKind,
   ServiceResource,
@@ -84,7 +85,7 @@ export class ResourceStore {
     return dirty;
   }
 
-  upsert(resource: Exclude<Resource, RouteResource>): void {
+  upsert(resource: Exclude<Resource, RouteResource | RequestAuthenticationResource>): void {
     const id = `${resource.namespace}/${resource.name}`;
     switch (resource.kind) {
       case 'Pod':
@@ -127,7 +128,11 @@ export class ResourceStore {
     }
   }
 
-  delete(kind: Exclude<ResourceKind, RouteResource['kind']>, namespace: string, name: string): void {
+  delete(
+    kind: Exclude<ResourceKind, RouteResource['kind'] | 'RequestAuthentication'>,
+    namespace: string,
+    name: string,
+  ): void {
     const id = `${namespace}/${name}`;
     switch (kind) {
       case 'Pod':

@@ -2,6 +2,7 @@
 import type { ProxyConfig } from '../config/proxy.ts';
 import type { MeshUpdate, Revocation, SpiffeId } from '../model/types.ts';
 import type { ConnectionView, EdgeView, LoopDelayView } from '../model/views.ts';
+import type { RequestRow } from '../telemetry/request-counters.ts';
 
 /** `workerData` of a data thread. */
 export interface DataThreadStart {
@@ -77,6 +78,8 @@ export type FromDataThread =
       readonly id: number;
       readonly connections: readonly ConnectionView[];
       readonly edges: readonly EdgeView[];
+      /** HTTP requests by label; absent where the thread serves none. */
+      readonly requests?: readonly RequestRow[];
       /** Counters and gauges of this thread by name, already in base units: `ambient_…`. */
       readonly counters: Readonly<Record<string, number>>;
       readonly loopDelayMs: LoopDelayView;

@@ -20,9 +20,14 @@ import { coversHost, fullHost, serviceIdOf } from './hosts.ts';
 export interface RouteStoreOptions {
   readonly clusterDomain: string;
   readonly rootNamespaces: readonly string[];
+  /** The Gateway of the waypoint before a Service, by its id; a change of it comes as a touch of the Service. */
+  readonly waypointOf: (serviceId: string) => { readonly namespace: string; readonly name: string } | null;
 }
 
 type PolicyResource = RateLimitPolicyResource | TrafficPolicyResource;
+
+/** Looked at by who looks for all Services under a wildcard. */
+export const anyServiceKey = 'Service/*';
 
 /** Ids of objects are `KIND/NAMESPACE/NAME`, those of services `NAMESPACE/NAME`. */
 export class RouteStore {
@@ -72,6 +77,7 @@ export class RouteStore {
   touchService(id: string): void {
     this.#touch(`service ${id}`);
     this.#touchKey(`Service/${id}`);
+    this.#touchKey(anyServiceKey);
   }
 
   /** A table of routes has to be made again. */
