@@ -47,7 +47,9 @@ interface Known {
   types: ProxyView['types'];
 }
 
-/** Changes that come this close together go out as one. */
+/** After a quiet time a change goes out at once, with what comes in the same breath. */
+const promptMs = 2;
+/** Between two pushes: changes that come closer together go out as one. */
 const coalesceMs = 20;
 const proxiesMaxDefault = 5_000;
 /** Connections that died unseen are found by PING; until then a proxy that reconnects has more than one. */
@@ -71,6 +73,7 @@ export class DiscoveryServer {
   readonly #streams = new Set<ProxyStream>();
   readonly #known = new Map<string, Known>();
   #cancelPush: (() => void) | null = null;
+  #pushedMs = 0;
   #isClosed = false;
 
   constructor(options: DiscoveryServerOptions) {
@@ -202,8 +205,11 @@ export class DiscoveryServer {
   #schedulePush(): void {
     for (const stream of this.#streams) stream.noteChange();
     if (this.#cancelPush !== null || this.#isClosed) return;
-    this.#cancelPush = this.#options.clock.after(coalesceMs, () => {
+    const { clock } = this.#options;
+    const waitMs = Math.max(promptMs, Math.min(coalesceMs, this.#pushedMs + coalesceMs - clock.now()));
+    this.#cancelPush = clock.after(waitMs, () => {
       this.#cancelPush = null;
+      this.#pushedMs = clock.now();
       for (const stream of this.#streams) stream.wake();
     });
   }

@@ -372,22 +372,19 @@ export class ProxyCore<Config extends ProxyConfig> {
     const threads = this.threads.views();
     const counters = this.threads.totals.counters();
     const counted = { counters, use: this.threads.use, localPods: this.mesh.localPods(), threads: threads.length };
-    const certificates = this.certificates.views().map(({ identity, chain }) => {
-      const leaf = chain.find(({ type }) => type === 'leaf');
-      return { identity, notAfterMs: leaf === undefined ? null : Date.parse(leaf.notAfter) };
-    });
+    const edges = this.threads.totals.edges();
     return {
       ...this.#role.reading(),
       clusterId: this.#config.clusterId,
-      edges: this.threads.totals.edges(),
+      edges,
       requests: this.threads.totals.requests(),
       counters,
       threads,
       limits: limitReadings({ ...counted, config: this.#config }),
       discovery: { connected, lastUpdateAtMs: lastUpdateAt === null ? null : Date.parse(lastUpdateAt) },
-      certificates,
+      certificates: this.certificates.expiries(),
       ready: this.pending().length === 0,
-      canonicalName: canonicalNames(this.mesh.index),
+      canonicalName: canonicalNames(this.mesh.index, edges),
     };
   }
 }
