@@ -18,7 +18,9 @@ export function routesOf(message: RoutesMessage): ServiceRoutes {
   return value;
 }
 
-/** The shape as far as a wrong one would break who reads it; what is inside of rules was checked when it was compiled. */
+/**
+ * The shape as far as a wrong one would break who reads it; what is inside of rules was checked when it was compiled.
+ */
 function isRoutes(value: unknown): value is ServiceRoutes {
   const routes = value as Partial<Record<keyof ServiceRoutes, unknown>> | null;
   return (

@@ -106,7 +106,8 @@ export class MeshIndex {
   }
 
   /**
-   * What this waypoint does for a service, by its key; the same object until it changes. Null for one with the defaults.
+   * What this waypoint does for a service, by its key; the same object until it changes. Null for one with the
+   * defaults.
    */
   routesOf(service: NamespacedKey): ServiceRoutes | null {
     return this.#routes.get(service) ?? null;
