@@ -45,12 +45,19 @@ export class MeshIndex {
   readonly #byVipNetwork = new CidrTable<readonly Service[]>();
   readonly #byHostname = new Map<string, readonly Service[]>();
   readonly #endpoints = new Map<NamespacedKey, EndpointSet>();
+  #version = 0;
+
+  /** Another number after each change: who has looked something up since need not look again. */
+  get version(): number {
+    return this.#version;
+  }
 
   /**
    * Takes a change in. Of a complete update, objects equal to those held are kept and not reported as changed.
    * Policies come in first: at no time is a workload seen without a policy that came with it.
    */
   apply(update: MeshUpdate): ApplyChange {
+    this.#version++;
     const policiesChanged = this.#policies.apply(update);
     const removedWorkloads: Workload[] = [];
     for (const name of update.complete ? this.#absentFrom(update) : update.removedAddresses) {
