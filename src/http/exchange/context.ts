@@ -5,13 +5,12 @@
 import type { MeshError } from '../../base/errors.ts';
 import type { ByteStream } from '../../io/byte-stream.ts';
 import type { MeshIndex } from '../../model/mesh-index.ts';
-import type { DestinationPolicy, ServiceRoutes } from '../../model/route-types.ts';
+import type { ServiceRoutes } from '../../model/route-types.ts';
 import type { AppProtocol, NamespacedKey, Service, SpiffeId, Workload } from '../../model/types.ts';
 import type { RequestRecord } from '../../telemetry/access-record.ts';
 import type { RequestCounters } from '../../telemetry/request-counters.ts';
 import type { RequestHead } from '../message.ts';
 import type { HttpLimits } from './limits.ts';
-import type { CompileRoutes } from './route-lookup.ts';
 
 /** Who opened a stream, and what for. One object per stream; everything that its requests have in common. */
 export interface ClientInfo {
@@ -79,15 +78,8 @@ export interface HttpServiceContext {
   readonly index: MeshIndex;
   /** The waypoint's own workload, for localities; null while unknown. */
   readonly self: () => Workload | null;
-  /** The same object until it changes; null for a service without routes or policies. */
+  /** The same object until it changes; null for a service that has only defaults. */
   readonly routesOf: (service: NamespacedKey) => ServiceRoutes | null;
-  /** What a service without any has. */
-  readonly defaultRoutesOf: (service: Service) => ServiceRoutes;
-  /** How a service is called that nobody said anything about. */
-  readonly defaultPolicy: DestinationPolicy;
-  readonly compileRoutes: CompileRoutes;
-  /** Labels of a workload, for subsets. */
-  readonly labelsOf: (workload: Workload) => Readonly<Record<string, string>>;
   readonly connect: ConnectEndpoint;
   /** Takes over a stream that speaks no HTTP; bytes that were read to find out are delivered first. */
   readonly passThrough: (stream: ByteStream, client: ClientInfo) => void;

@@ -2,12 +2,14 @@
 import { DeadlineLists } from '../../io/deadlines.ts';
 import { serviceKey } from '../../model/mesh-index.ts';
 import type { Backend, Destination as DestinationRules, ServiceRoutes } from '../../model/route-types.ts';
+import { defaultPolicy, defaultServiceRoutes } from '../../model/routes/route-defaults.ts';
 import type { NamespacedKey, Service } from '../../model/types.ts';
 import type { Destination } from '../balance/destination.ts';
 import { Destinations } from '../balance/destinations.ts';
 import type { Endpoint } from '../balance/endpoint.ts';
 import type { ComposedRequest, HttpProtocol, RequestChanges, RequestHead } from '../message.ts';
 import { RateLimiter } from '../resilience/rate-limits.ts';
+import { compileRoutes, type RouteTable } from '../routes/route-table.ts';
 import { composeHead, speakHttp } from './codecs.ts';
 import type { ClientInfo, HttpServiceContext, RequestJudge } from './context.ts';
 import { EndpointPool, type PoolEnvironment } from './endpoint-pool.ts';
@@ -16,7 +18,6 @@ import type { ExchangeTimer } from './exchange-timers.ts';
 import type { HttpLimits } from './limits.ts';
 import type { Mirror, MirrorOwner } from './mirror.ts';
 import { RequestRows } from './request-rows.ts';
-import type { RouteLookup } from './route-lookup.ts';
 
 /** One per thread. */
 export class Engine implements MirrorOwner {
@@ -36,7 +37,7 @@ export class Engine implements MirrorOwner {
   readonly #destinations: Destinations;
   readonly #pools = new Map<Endpoint, EndpointPool[]>();
   readonly #environments = new WeakMap<Destination, PoolEnvironment>();
-  readonly #lookups = new WeakMap<ServiceRoutes, RouteLookup>();
+  readonly #tables = new WeakMap<ServiceRoutes, RouteTable>();
   readonly #defaults = new WeakMap<Service, ServiceRoutes>();
   /** How services are called that routes of other services name. */
   #otherRules = new Map<NamespacedKey, DestinationRules>();
@@ -50,8 +51,8 @@ export class Engine implements MirrorOwner {
     this.#destinations = new Destinations({
       index: context.index,
       rulesOf: (service) => context.routesOf(service)?.destination ?? this.#otherRules.get(service) ?? null,
-      defaultPolicy: context.defaultPolicy,
-      labelsOf: context.labelsOf,
+      defaultPolicy: defaultPolicy(null),
+      labelsOf: (workload) => workload.labels ?? {},
       self: context.self,
       random: context.random,
       onGone: (endpoint) => this.#gone(endpoint),
@@ -77,20 +78,20 @@ export class Engine implements MirrorOwner {
     return performance.now();
   }
 
-  routesOf(client: ClientInfo): RouteLookup {
+  routesOf(client: ClientInfo): RouteTable {
     const routes = this.context.routesOf(serviceKey(client.service)) ?? this.#defaultRoutes(client);
-    const known = this.#lookups.get(routes);
+    const known = this.#tables.get(routes);
     if (known !== undefined) return known;
-    const made = this.context.compileRoutes(routes);
+    const made = compileRoutes(routes);
     for (const other of routes.otherDestinations) this.#otherRules.set(other.service, other);
-    this.#lookups.set(routes, made);
+    this.#tables.set(routes, made);
     return made;
   }
 
   #defaultRoutes(client: ClientInfo): ServiceRoutes {
     const known = this.#defaults.get(client.service);
     if (known !== undefined) return known;
-    const routes = this.context.defaultRoutesOf(client.service);
+    const routes = defaultServiceRoutes(client.service);
     this.#defaults.set(client.service, routes);
     return routes;
   }

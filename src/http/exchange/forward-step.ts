@@ -4,6 +4,7 @@ import type { HeaderEdits, Mirror as MirrorRule, RouteRule, WeightedBackend } fr
 import type { AppProtocol, Service } from '../../model/types.ts';
 import type { Destination } from '../balance/destination.ts';
 import { hashOfRequest, newStickyCookie, noHash } from '../balance/request-hash.ts';
+import { GrpcStatus } from '../grpc.ts';
 import type { HttpProtocol, RequestHead } from '../message.ts';
 import { attemptOf } from '../resilience/retry-rules.ts';
 import { drawBackend } from './backend-draw.ts';
@@ -21,12 +22,16 @@ export function forward(exchange: Exchange): StepOutcome {
   const backends = rule!.action.kind === 'forward' ? rule!.action.backends : [];
   const backend = drawBackend(backends, engine.random());
   if (backend === null || backend.invalid !== null) {
-    refuse(exchange, backend?.invalid?.status ?? 500, backend?.invalid?.reason ?? 'no weight is above zero');
+    refuseBackend(exchange, backend?.invalid?.status ?? 500, backend?.invalid?.reason ?? 'no weight is above zero');
     return 'stop';
   }
   const destination = engine.destinationOf(backend);
   if (destination === null) {
-    refuse(exchange, 503, backend.subset === '' ? `no service ${backend.service}` : `no subset ${backend.subset}`);
+    refuseBackend(
+      exchange,
+      503,
+      backend.subset === '' ? `no service ${backend.service}` : `no subset ${backend.subset}`,
+    );
     return 'stop';
   }
   const edits = editsOf(rule!, backend);
@@ -41,8 +46,11 @@ export function forward(exchange: Exchange): StepOutcome {
   return 'stop';
 }
 
-function refuse(exchange: Exchange, status: number, reason: string): void {
-  exchange.answer(status, [], '', 'BACKEND_INVALID', new MeshError('BACKEND_INVALID', { reason }));
+/** Answers that there is no backend to use. */
+export function refuseBackend(exchange: Exchange, status: number, reason: string): void {
+  // Callers of gRPC are to take it for a service that is not there (l7.md §1.4.10).
+  const headers: [string, string][] = exchange.head.grpc ? [['grpc-status', String(GrpcStatus.Unavailable)]] : [];
+  exchange.answer(status, headers, '', 'BACKEND_INVALID', new MeshError('BACKEND_INVALID', { reason }));
 }
 
 interface Edits {

@@ -10,7 +10,7 @@ import { abortBody, drawAbort, drawDelayMs } from '../resilience/faults.ts';
 import { rateLimitHeaders } from '../resilience/rate-limits.ts';
 import { judgeCors } from './cors.ts';
 import type { Exchange } from './exchange.ts';
-import { forward } from './forward-step.ts';
+import { forward, refuseBackend } from './forward-step.ts';
 import { normalizeTarget } from './path-normalization.ts';
 import { allowsOrigin } from './patterns.ts';
 import { locationOf } from './rewrite.ts';
@@ -131,8 +131,7 @@ function answerHere(exchange: Exchange): StepOutcome {
   const { action } = exchange.rule!;
   if (action.kind === 'forward') return 'next';
   if (action.kind === 'invalid') {
-    const error = new MeshError('BACKEND_INVALID', { reason: action.reason });
-    exchange.answer(action.status, [], '', 'BACKEND_INVALID', error);
+    refuseBackend(exchange, action.status, action.reason);
     return 'stop';
   }
   const changes = exchange.rule!.responseHeaders;

@@ -13,17 +13,16 @@ import type { TestContext } from 'node:test';
 import { connectTcp } from '../../io/connect-tcp.ts';
 import { createTcpServer } from '../../io/listen-tcp.ts';
 import { MeshIndex } from '../../model/mesh-index.ts';
+import { matchAnything, noEdits } from '../../model/route-resources.ts';
 import type {
   DestinationPolicy,
-  HeaderEdits,
   PathMatch,
   RetryPolicy,
-  RouteMatch,
   RouteRule,
-  RouteTimeouts,
   ServiceRoutes,
   WeightedBackend,
 } from '../../model/route-types.ts';
+import { defaultRetry, noTimeouts, plainRule, wholeBackend } from '../../model/routes/route-defaults.ts';
 import { serviceOf, workloadOf } from '../../model/testing-mesh.ts';
 import type { AppProtocol, Service, Workload } from '../../model/types.ts';
 import type { RequestRecord } from '../../telemetry/access-record.ts';
@@ -31,7 +30,6 @@ import { RequestCounters } from '../../telemetry/request-counters.ts';
 import { destinationPolicyOf } from '../testing-requests.ts';
 import type { ClientInfo, ConnectEndpoint, HttpService, HttpServiceContext } from './context.ts';
 import { defaultHttpLimits, type HttpLimits } from './limits.ts';
-import type { RouteLookup } from './route-lookup.ts';
 import { createHttpService } from './service.ts';
 
 export interface SceneOptions {
@@ -39,9 +37,14 @@ export interface SceneOptions {
   readonly rule?: Partial<RouteRule>;
   readonly path?: PathMatch | null;
   readonly policy?: Partial<DestinationPolicy>;
+  /** Names of endpoints (`cart-0`, …) that are subsets of their own. */
+  readonly subsets?: readonly string[];
   readonly limits?: Partial<HttpLimits>;
   readonly context?: Partial<HttpServiceContext>;
+  /** Of the service's port. */
   readonly protocol?: AppProtocol;
+  /** What clients speak, where it is another. */
+  readonly clientProtocol?: AppProtocol;
   /** Stands between the service and `connectTcp`. */
   readonly connect?: (connect: ConnectEndpoint) => ConnectEndpoint;
 }
@@ -77,27 +80,12 @@ export const cartKey = 'shop/cart.shop.svc.cluster.local';
 /** A rule that forwards to the service, but for what is given. */
 export function ruleOf(given: Partial<RouteRule> = {}): RouteRule {
   const origin = { kind: 'HTTPRoute', namespace: 'shop', name: 'cart', rule: 0, ruleName: null, place: null } as const;
-  return {
-    origin,
-    grpc: false,
-    action: { kind: 'forward', backends: [backendOf()] },
-    requestHeaders: noEdits,
-    responseHeaders: noEdits,
-    rewrite: null,
-    mirrors: [],
-    cors: null,
-    fault: null,
-    timeouts: noTimeouts,
-    retry: defaultRetry,
-    rateLimits: [],
-    ...given,
-  };
+  return { ...plainRule(origin, [backendOf()]), ...given };
 }
 
 /** A backend that gets all requests, but for what is given. */
 export function backendOf(given: Partial<WeightedBackend> = {}): WeightedBackend {
-  const edits = { requestHeaders: noEdits, responseHeaders: noEdits };
-  return { service: cartKey, port: 80, subset: '', invalid: null, weight: 1, ...edits, ...given };
+  return { ...wholeBackend(cartKey, 80), ...given };
 }
 
 /** A policy of a route, with short waits. */
@@ -105,32 +93,7 @@ export function retryOf(given: Partial<RetryPolicy>): RetryPolicy {
   return { ...defaultRetry, from: 'route', backoffBaseMs: 1, backoffMaxMs: 5, ...given };
 }
 
-export const noEdits: HeaderEdits = { remove: [], set: [], add: [] };
-export const noTimeouts: RouteTimeouts = { requestMs: 0, perTryMs: 0, idleMs: 0, maxStreamMs: 0 };
-
-const defaultRetry: RetryPolicy = {
-  attempts: 2,
-  perTryTimeoutMs: 0,
-  retryOn: ['connect-failure', 'refused-stream', 'unavailable', 'cancelled'],
-  statuses: [],
-  backoffBaseMs: 25,
-  backoffMaxMs: 250,
-  nonIdempotent: false,
-  evenIfRetried: false,
-  from: 'default',
-};
-
-const matchAnything: RouteMatch = {
-  path: null,
-  method: null,
-  scheme: null,
-  authority: null,
-  headers: [],
-  query: [],
-  claims: [],
-  sourceNamespace: '',
-  sourceLabels: {},
-};
+export { noEdits, noTimeouts };
 
 /** Everything is closed when the test is over. */
 export async function sceneOf(test: TestContext, options: SceneOptions): Promise<Scene> {
@@ -150,10 +113,6 @@ export async function sceneOf(test: TestContext, options: SceneOptions): Promise
     index,
     self: () => null,
     routesOf: (key) => (key === cartKey ? routes : null),
-    defaultRoutesOf: () => routes,
-    defaultPolicy: destinationPolicyOf(),
-    compileRoutes: (compiled) => lookupOf(compiled),
-    labelsOf: (workload) => ({ name: workload.name }),
     connect: options.connect?.(connect) ?? connect,
     passThrough: (stream) => stream.reset(),
     judge: null,
@@ -164,7 +123,7 @@ export async function sceneOf(test: TestContext, options: SceneOptions): Promise
     ...options.context,
   };
   const http = createHttpService(context);
-  const client = clientOf(service, options.protocol ?? 'http1');
+  const client = clientOf(service, options.clientProtocol ?? options.protocol ?? 'http1');
   const front = createTcpServer((stream) => http.serve(stream, client));
   await listen(front);
   const { port } = front.address() as AddressInfo;
@@ -231,7 +190,8 @@ function meshOf(servers: readonly NetServer[], protocol: AppProtocol) {
   const workloads = servers.map((server, at) => {
     const { port } = server.address() as AddressInfo;
     const ports = [{ servicePort: 80, targetPort: port, appProtocol: 'unknown' as const }];
-    return workloadOf(`shop/cart-${at}`, { addresses: ['127.0.0.1'], services: { [cartKey]: ports } });
+    const services = { [cartKey]: ports };
+    return workloadOf(`shop/cart-${at}`, { addresses: ['127.0.0.1'], services, labels: { name: `cart-${at}` } });
   });
   const ports = [{ servicePort: 80, targetPort: 8080, appProtocol: protocol }];
   const service = { ...cartService, ports };
@@ -250,26 +210,13 @@ function meshOf(servers: readonly NetServer[], protocol: AppProtocol) {
 function routesOf(rules: readonly RouteRule[], options: SceneOptions): ServiceRoutes {
   const policy = destinationPolicyOf(options.policy);
   const path = options.path ?? null;
+  const subsets = (options.subsets ?? []).map((name) => ({ name, labels: { name }, policy, portPolicies: [] }));
   const entries = rules.map((_, rule) => ({ match: { ...matchAnything, path }, rule }));
   return {
     service: cartKey,
     ports: [{ port: 80, protocol: options.protocol ?? 'http1', rules, entries, attached: true, tcpBackends: [] }],
-    destination: { service: cartKey, policy, portPolicies: [], subsets: [] },
+    destination: { service: cartKey, policy, portPolicies: [], subsets },
     otherDestinations: [],
     serverTiming: false,
-  };
-}
-
-/** The first entry whose path begins like the target: matching has tests of its own. */
-function lookupOf(routes: ServiceRoutes): RouteLookup {
-  const [port] = routes.ports;
-  return {
-    match(_port, _head, target) {
-      for (const { match, rule } of port!.entries) {
-        if (match.path !== null && !target.startsWith(match.path.value)) continue;
-        return { rule: port!.rules[rule]!, path: match.path };
-      }
-      return null;
-    },
   };
 }
