@@ -121,8 +121,8 @@ function addConfigCommands(program: Commander, act: Act): void {
   const config = program
     .command('config')
     .helpCommand(false)
-    .summary("a node proxy's own view: workloads, services, policies, certs, connections")
-    .description('Shows what a node proxy itself holds, live or from a saved dump.')
+    .summary("a proxy's own view: workloads, services, policies, certs, connections")
+    .description('Shows what a node proxy or a waypoint itself holds, live or from a saved dump.')
     .addHelpText(
       'after',
       examples([
@@ -137,6 +137,7 @@ function addConfigCommands(program: Commander, act: Act): void {
       .summary(configSummary[view])
       .description(`Shows ${configSummary[view]}.`)
       .option('--node <name>', 'the node whose proxy is asked')
+      .option('--waypoint <ns/name>', 'the waypoint that is asked: a ready pod of it')
       .option('-f, --file <dump>', 'read a saved dump instead (- is standard input)')
       .option('-n, --namespace <ns>', 'only this namespace')
       .action(act(async () => (await import('./config.ts')).config(view)));
@@ -164,7 +165,6 @@ function addLater(program: Commander): void {
     .allowUnknownOption()
     .allowExcessArguments()
     .action(later('config routes'));
-  for (const view of config?.commands ?? []) hideLater(view, ['--waypoint <name>'], later);
   const why = program.commands.find((one) => one.name() === 'why');
   if (why !== undefined) hideLater(why, ['--method <m>', '--path <p>', '--header <h>', '--claims <json>'], later);
 }

@@ -21,8 +21,9 @@ export interface RpcServerOptions {
 
 const connectionsMax = 20_000;
 /** A connection without a call is kept for so many PINGs: 5 minutes. */
-const idlePingsMax = 10;
-const pingIntervalMs = 30_000;
+const idlePingsMax = 30;
+/** A proxy that is stopped, or whose node has gone, shows as such after at most this and the time-out. */
+const pingIntervalMs = 10_000;
 const pingTimeoutMs = 10_000;
 const tcpKeepAliveMs = 60_000;
 const handshakeTimeoutMs = 10_000;

@@ -246,7 +246,8 @@ export class RawConnect {
   cancel(): void {
     if (this.#settled) return;
     this.#settled = true;
-    this.#handle.close(ignoreClosed);
+    // It may have connected just now: a reset, since an end in good order would say that this was all.
+    if (this.#handle.reset(ignoreClosed) !== 0) this.#handle.close(ignoreClosed);
   }
 
   /** For the request alone. */
