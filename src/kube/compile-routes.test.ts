@@ -44,8 +44,11 @@ const service = fc
   )
   .map(([space, title, ports, spec, more]) => {
     const list = ports.map((one) => ({ name: `http-${one}`, port: one }));
-    return read('v1', 'Service', space, title, { ports: list, ...spec }, more);
+    return read('v1', 'Service', space, title, { ports: list, selector: { app: 'x' }, ...spec }, more);
   });
+const pod = fc
+  .tuple(fc.constantFrom('a', 'b'), name, fc.constantFrom({}, { app: 'x' }, { app: 'x', version: 'v1' }))
+  .map(([space, title, labels]) => read('v1', 'Pod', space, title, { containers: [] }, { labels }));
 const backend = fc.record({ name, namespace: fc.constantFrom('a', 'b'), port, weight: fc.nat(1) });
 const gatewayMatch = fc.record({
   path: fc.constantFrom({ value: '/' }, { value: '/one' }, { type: 'Exact', value: '/two' }),
@@ -89,8 +92,11 @@ const grant = fc
 const destination = fc.record({ host, subset: fc.constantFrom('', 'v1', 'v2') });
 const virtualRule = fc.oneof(
   fc
-    .record({ destination, prefix: fc.constantFrom('/', '/one') })
-    .map((one) => ({ match: [{ uri: { prefix: one.prefix } }], route: [{ destination: one.destination }] })),
+    .record({ destination, prefix: fc.constantFrom('/', '/one'), sourceLabels: fc.constantFrom({}, { app: 'x' }) })
+    .map((one) => ({
+      match: [{ uri: { prefix: one.prefix }, sourceLabels: one.sourceLabels }],
+      route: [{ destination: one.destination }],
+    })),
   fc.record({ destination }).map((one) => ({ route: [one] })),
   fc.record({ name, namespace: fc.constantFrom('a', 'b') }).map((delegate) => ({ delegate })),
 );
@@ -154,6 +160,7 @@ const policy = fc
   );
 const resource = fc.oneof(
   { weight: 3, arbitrary: service },
+  { weight: 2, arbitrary: pod },
   { weight: 3, arbitrary: gatewayRoute },
   { weight: 3, arbitrary: virtual },
   delegate,
@@ -169,6 +176,7 @@ const step = fc.oneof(
 
 function stateOf(compiler: MeshCompiler): unknown {
   return {
+    labels: Object.fromEntries(compiler.mesh().workloads.map((one) => [one.uid, one.labels])),
     routes: byService(compiler.mesh().routes ?? []),
     issues: compiler
       .issues()

@@ -86,7 +86,8 @@ export class MeshCompiler {
     const report = (id: string, issues: readonly ResourceIssue[]): void => this.#setIssues(id, issues);
     const waypointOf = (id: string): { namespace: string; name: string } | null =>
       this.#waypoints.ofService(id, this.#store.services.get(id)).gateway;
-    this.#routes = new RouteCompiler({ ...options, report, waypointOf }, this.#store.services);
+    const labelsWanted = (id: string | null): void => this.#store.touchEndpoints(id);
+    this.#routes = new RouteCompiler({ ...options, report, waypointOf, labelsWanted }, this.#store.services);
     this.#waypoints = new WaypointBindings(this.#store, options);
     const { services, gateways } = this.#store;
     this.#waypointPolicies = new WaypointPolicies({ ...options, services, gateways, report });
@@ -320,6 +321,7 @@ export class MeshCompiler {
       services: this.#servicesOf(view),
       waypoint,
       isWaypoint: this.#waypoints.gatewayOf(view.namespace, view.labels) !== null,
+      wantedLabels: this.#routes.wantedLabels(view.labels, this.#servedBy(view)),
     });
     this.#uidByView.set(id, view.uid);
     this.#workloads.set(view.uid, workload);

@@ -182,6 +182,12 @@ export class ResourceStore {
     for (const id of this.#podsByIdentity.get(`${node}\n${identity}`)) yield this.pods.get(id)!;
   }
 
+  /** Something about the endpoints of a service may differ; about every workload, where the id is null. */
+  touchEndpoints(serviceId: string | null): void {
+    if (serviceId === null) this.#dirty.addViews(this.views.keys());
+    else this.#touchService(serviceId);
+  }
+
   #setPod(id: string, pod: PodResource | null): void {
     const before = this.pods.get(id) ?? null;
     if (before !== null) this.#indexPod(id, before, false);

@@ -5,7 +5,7 @@ import { hostnameOf } from '../compile-service.ts';
 import type { ObjectStatus } from '../conditions.ts';
 import { IssueList } from '../issues.ts';
 import { OutputTable } from '../output-table.ts';
-import type { ServiceResource } from '../resources.ts';
+import type { Labels, ServiceResource } from '../resources.ts';
 import type { GatewayRouteResource, RouteResource } from '../route-resources.ts';
 import type { ServiceRoutes } from '../route-types.ts';
 import type { ResourceIssue } from '../types.ts';
@@ -55,6 +55,11 @@ export class RouteCompiler {
     const tables = new Set([...dirty, ...this.#store.takeDirty()]);
     for (const unit of tables) if (unit.startsWith('service ')) this.#compileTable(unit);
     return this.#tables.take();
+  }
+
+  /** Of a workload's labels, those that waypoints have to know; null for none. */
+  wantedLabels(labels: Labels, serviceIds: Iterable<string>): Labels | null {
+    return this.#store.wantedLabels.pick(labels, serviceIds, this.#store);
   }
 
   tables(): Iterable<ServiceRoutes> {
