@@ -44,7 +44,7 @@ async function freePort(): Promise<number> {
 async function seenBy(port: number, bytes: Buffer): Promise<string[]> {
   const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
   const chunks: Buffer[] = [];
-  socket.on('data', (chunk) => chunks.push(chunk));
+  socket.on('data', (chunk) => chunks.push(chunk as Buffer));
   const closed = new Promise((resolve) => {
     socket.once('end', resolve);
     socket.once('close', resolve);
