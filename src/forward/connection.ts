@@ -33,7 +33,8 @@ export interface PolicyQuestion extends ConnectionFacts {
 export class Connection {
   readonly id: string;
   readonly direction: Direction;
-  readonly startedAt: Date = new Date();
+  /** Milliseconds since 1970. */
+  readonly #startedAt = Date.now();
   readonly #startedMs = performance.now();
   source: Peer;
   destination: Peer;
@@ -87,7 +88,7 @@ export class Connection {
     return {
       id: this.id,
       direction: this.direction,
-      startedAt: this.startedAt.toISOString(),
+      startedAt: new Date(this.#startedAt).toISOString(),
       source: peerView(this.source),
       destination: { ...peerView(this.destination), service: this.service?.hostname ?? null },
       transport: this.transport,
