@@ -33,8 +33,7 @@ export interface PolicyQuestion extends ConnectionFacts {
 export class Connection {
   readonly id: string;
   readonly direction: Direction;
-  /** Milliseconds since 1970. */
-  readonly #startedAt = Date.now();
+  readonly #startedAtMs = Date.now();
   readonly #startedMs = performance.now();
   source: Peer;
   destination: Peer;
@@ -88,7 +87,7 @@ export class Connection {
     return {
       id: this.id,
       direction: this.direction,
-      startedAt: new Date(this.#startedAt).toISOString(),
+      startedAt: new Date(this.#startedAtMs).toISOString(),
       source: peerView(this.source),
       destination: { ...peerView(this.destination), service: this.service?.hostname ?? null },
       transport: this.transport,

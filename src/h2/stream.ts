@@ -33,11 +33,8 @@ export interface StreamEvents {
 /** Of a stream whose owner has not asked yet. */
 export const noStreamEvents: StreamEvents = { onHeaders: () => undefined, onFailed: () => undefined };
 
-/**
- * For a stream that is nothing but bytes any more: whoever waited for its headers can be forgotten, which is most of
- * what a connection would hold on to.
- */
-export const bytesOnly: StreamEvents = { onHeaders: () => undefined, onFailed: () => undefined };
+/** Of a stream that has been answered, where nobody asks for trailers: it keeps nothing of who opened it. */
+export const answeredEvents: StreamEvents = { onHeaders: () => undefined, onFailed: () => undefined };
 
 /** What a stream needs of its session. */
 export interface StreamHost {

@@ -1,7 +1,7 @@
 // One CONNECT that a peer sent, until it is answered.
 import { ErrorCode } from '../h2/constants.ts';
 import { headerOf, joinedHeader } from '../h2/header-check.ts';
-import { bytesOnly, type H2Stream, type StreamEvents } from '../h2/stream.ts';
+import { answeredEvents, type H2Stream, type StreamEvents } from '../h2/stream.ts';
 import type { ByteStream } from '../io/byte-stream.ts';
 import type { SpiffeId } from '../model/types.ts';
 import { baggageHeader, forwardedHeader, servesHeader, servesNode, traceparentHeader } from './names.ts';
@@ -66,8 +66,8 @@ export class Incoming implements IncomingTunnel, StreamEvents {
       this.#answered = true;
       const headers = [':status', '200', servesHeader, servesNode];
       if (baggage !== '') headers.push(baggageHeader, baggage);
+      this.#stream.events = answeredEvents;
       this.#stream.respond(headers, false);
-      this.#stream.events = bytesOnly;
     }
     return this.#stream;
   }
