@@ -15,7 +15,9 @@ const workloadsPerMessage = 1_000;
 export function* meshMessages(index: MeshIndex): Generator<ToDataThread> {
   const nothing = { workloads: [], services: [], policies: [], removedAddresses: [], removedPolicies: [] };
   const services = [...index.services()];
-  yield { type: 'mesh', update: { ...nothing, services, policies: [...index.policies()], complete: false } };
+  const policies = [...index.policies()];
+  const routes = [...index.routes()];
+  yield { type: 'mesh', update: { ...nothing, services, policies, routes, complete: false } };
   let workloads: Workload[] = [];
   for (const workload of index.workloads()) {
     workloads.push(workload);

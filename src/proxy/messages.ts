@@ -54,8 +54,6 @@ export type ToDataThread =
   | { readonly type: 'certificateFailed'; readonly identity: SpiffeId; readonly reason: string }
   /** All of them, whenever one has changed. */
   | { readonly type: 'revocations'; readonly revocations: readonly Revocation[] }
-  /** All of them, whenever one has changed. */
-  | { readonly type: 'revocations'; readonly revocations: readonly Revocation[] }
   | { readonly type: 'certificateForgotten'; readonly identity: SpiffeId }
   /** Asks for a `snapshot` with the same id. */
   | { readonly type: 'snapshot'; readonly id: number; readonly connections: boolean }

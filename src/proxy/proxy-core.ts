@@ -181,6 +181,7 @@ export class ProxyCore<Config extends ProxyConfig> {
       workloads: [...index.workloads()],
       services: [...index.services()],
       policies: [...index.policies()],
+      routes: [...index.routes()],
       revocations: this.mesh.revocations.values(),
       connections,
       edges: this.threads.totals.edges(),
@@ -277,7 +278,9 @@ export class ProxyCore<Config extends ProxyConfig> {
           const { index } = this.mesh;
           const mesh = { workloads: [...index.workloads()], services: [...index.services()] };
           const revocations = this.mesh.revocations.values();
-          return { ...mesh, policies: [...index.policies()], revocations, held: this.mesh.heldVersions() };
+          const policies = [...index.policies()];
+          const routes = [...index.routes()];
+          return { ...mesh, policies, routes, revocations, held: this.mesh.heldVersions() };
         },
         certificates: () => this.certificates.held(),
       });
