@@ -68,7 +68,7 @@ const rows: readonly { title: string; args: string[]; code: number; err?: RegExp
   { title: 'what comes later', args: ['analyze', 'x'], code: 2, err: /analyze comes with a later release/ },
   { title: 'HTTP in why', args: ['why', 'a', 'b', '--method', 'GET'], code: 2, err: /--method comes with a later/ },
   { title: 'a waypoint of no lab', args: ['config', 'certs', '--waypoint', 'x/y'], code: 3, err: /'no-such-lab'/ },
-  { title: 'routes', args: ['config', 'routes', '--node', 'a'], code: 2, err: /config routes comes/ },
+  { title: 'routes of no lab', args: ['config', 'routes', '--waypoint', 'x/y'], code: 3, err: /'no-such-lab'/ },
   { title: 'lab up from a pipe', args: ['lab', 'up', '-f', '-'], code: 2, err: /files or folders/ },
   {
     title: 'a name after the manifests is that of the lab',
@@ -234,7 +234,8 @@ test('completion: commands, options, choices, files, and nothing where there is 
   assert.deepEqual(await complete('lab', 'up', '-f', ''), [':files']);
   assert.deepEqual(await complete('completion', ''), ['bash', 'zsh', 'fish']);
   assert.deepEqual(await complete('lab', 'exec', ''), []);
-  assert.deepEqual(await complete('config', ''), ['workloads', 'services', 'policies', 'certs', 'connections', 'all']);
+  const views = ['workloads', 'services', 'policies', 'certs', 'connections', 'routes', 'all'];
+  assert.deepEqual(await complete('config', ''), views);
 });
 
 test('the completion script of bash completes in bash', async () => {
