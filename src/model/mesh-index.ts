@@ -48,12 +48,19 @@ export class MeshIndex {
   readonly #byHostname = new Map<string, readonly Service[]>();
   readonly #endpoints = new Map<NamespacedKey, EndpointSet>();
   readonly #routes = new Map<NamespacedKey, ServiceRoutes>();
+  #version = 0;
+
+  /** Another number after each change: who has looked something up since need not look again. */
+  get version(): number {
+    return this.#version;
+  }
 
   /**
    * Takes a change in. Of a complete update, objects equal to those held are kept and not reported as changed.
    * Policies come in first: at no time is a workload seen without a policy that came with it.
    */
   apply(update: MeshUpdate): ApplyChange {
+    this.#version++;
     const policiesChanged = this.#policies.apply(update);
     const routesChanged = this.#applyRoutes(update);
     const removedWorkloads: Workload[] = [];

@@ -1,7 +1,7 @@
 // The mesh as a proxy tells it: to a data thread that is new, and to the metrics.
 import type { MeshIndex } from '../model/mesh-index.ts';
 import type { Workload } from '../model/types.ts';
-import type { EdgeView } from '../model/views.ts';
+import type { EdgeEnd } from '../telemetry/edge-counters.ts';
 import type { CanonicalName } from '../telemetry/istio-labels.ts';
 import type { ToDataThread } from './messages.ts';
 
@@ -29,26 +29,21 @@ export function* meshMessages(index: MeshIndex): Generator<ToDataThread> {
   yield { type: 'meshKnown' };
 }
 
-/**
- * Looks up the canonical names of the ends of `edges` by the owner's name, as the edges carry it; made for one scrape,
- * by one look at every workload.
- */
+/** Looks up the canonical names of `ends`; made for one scrape, by one look at every workload. */
 export function canonicalNames(
   index: MeshIndex,
-  edges: readonly EdgeView[],
+  ends: readonly Pick<EdgeEnd, 'namespace' | 'workload'>[],
 ): (namespace: string, workload: string) => CanonicalName | null {
   const wanted = new Map<string, Map<string, CanonicalName | null>>();
-  for (const { source, destination } of edges) {
-    for (const { namespace, workload } of [source, destination]) {
-      const names = wanted.get(namespace) ?? new Map<string, CanonicalName | null>();
-      wanted.set(namespace, names.set(workload, null));
-    }
+  for (const { namespace, workload } of ends) {
+    const names = wanted.get(namespace) ?? new Map<string, CanonicalName | null>();
+    wanted.set(namespace, names.set(workload, null));
   }
-  for (const { namespace, workloadName, canonicalName, canonicalRevision } of wanted.size === 0
-    ? []
-    : index.workloads()) {
-    const names = wanted.get(namespace);
-    if (names?.has(workloadName)) names.set(workloadName, { service: canonicalName, revision: canonicalRevision });
+  if (wanted.size > 0) {
+    for (const { namespace, workloadName, canonicalName, canonicalRevision } of index.workloads()) {
+      const names = wanted.get(namespace);
+      if (names?.has(workloadName)) names.set(workloadName, { service: canonicalName, revision: canonicalRevision });
+    }
   }
   return (namespace, workload) => wanted.get(namespace)?.get(workload) ?? null;
 }

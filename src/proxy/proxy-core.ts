@@ -373,18 +373,23 @@ export class ProxyCore<Config extends ProxyConfig> {
     const counters = this.threads.totals.counters();
     const counted = { counters, use: this.threads.use, localPods: this.mesh.localPods(), threads: threads.length };
     const edges = this.threads.totals.edges();
+    const requests = this.threads.totals.requests();
+    const ends = [...edges, ...requests.map(({ key }) => key)].flatMap(({ source, destination }) => [
+      source,
+      destination,
+    ]);
     return {
       ...this.#role.reading(),
       clusterId: this.#config.clusterId,
       edges,
-      requests: this.threads.totals.requests(),
+      requests,
       counters,
       threads,
       limits: limitReadings({ ...counted, config: this.#config }),
       discovery: { connected, lastUpdateAtMs: lastUpdateAt === null ? null : Date.parse(lastUpdateAt) },
       certificates: this.certificates.expiries(),
       ready: this.pending().length === 0,
-      canonicalName: canonicalNames(this.mesh.index, edges),
+      canonicalName: canonicalNames(this.mesh.index, ends),
     };
   }
 }

@@ -83,6 +83,7 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
   #attempt: Attempt | null = null;
   #tried: Endpoint[] | null = null;
   #next: Endpoint | null = null;
+  #tryBegins = false;
   #retrying = false;
   #everyTryUntouched = true;
   #reported = true;
@@ -150,35 +151,39 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
     this.#state = 'trying';
     this.#timers.set('stream', this.rule!.timeouts.maxStreamMs);
     if (this.#isRequestWhole()) this.#timers.set('request', this.rule!.timeouts.requestMs);
-    const endpoint = destination!.pick(this.hash, null, engine.nowMs());
+    const nowMs = engine.nowMs();
+    const endpoint = destination!.pick(this.hash, null, nowMs);
     if (endpoint === null) {
       this.#failWithoutEndpoint();
       return;
     }
-    this.#try(endpoint);
+    this.#try(endpoint, nowMs);
     this.#timers.watchIdle(this.#idleMs());
     this.#start();
   }
 
-  #try(endpoint: Endpoint): void {
+  #try(endpoint: Endpoint, nowMs: number): void {
     const { engine, destination } = this;
     this.attempts++;
     this.endpoint = endpoint;
     this.#reported = false;
     destination!.begin(endpoint);
     const pool = engine.poolOf(destination!, endpoint, this.upstreamProtocol);
-    const attempt = new Attempt(this, pool, engine.nowMs());
+    const attempt = new Attempt(this, pool, nowMs);
     this.#attempt = attempt;
     if (this.#isRequestWhole()) this.#armTry();
+    this.#tryBegins = true;
     attempt.begin();
+    this.#tryBegins = false;
   }
 
   compose(protocol: HttpProtocol): ComposedRequest {
     return this.engine.compose(protocol, this.head, this.changes!.numbered(this.attempts));
   }
 
-  onSent(_attempt: Attempt, outgoing: OutgoingRequest): void {
-    this.sentAtMs = this.engine.nowMs();
+  onSent(attempt: Attempt, outgoing: OutgoingRequest): void {
+    // Without a wait in between, it is still the moment at which the try began.
+    this.sentAtMs = this.#tryBegins ? attempt.startedAtMs : this.engine.nowMs();
     if (this.#body?.attach(outgoing) === true) this.request.resume();
   }
 
@@ -246,12 +251,13 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
   }
 
   #tryNext(): void {
-    const { destination, engine } = this;
+    const { destination } = this;
+    const nowMs = this.engine.nowMs();
     const planned = this.#next!;
     this.#next = null;
     const isFit = !planned.gone && !planned.ejected;
-    const endpoint = isFit ? planned : destination!.pick(this.hash, this.#tried, engine.nowMs());
-    if (endpoint !== null) this.#try(endpoint);
+    const endpoint = isFit ? planned : destination!.pick(this.hash, this.#tried, nowMs);
+    if (endpoint !== null) this.#try(endpoint, nowMs);
     else this.#failWithoutEndpoint();
   }
 
@@ -489,6 +495,6 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
     }
     if (this.mirrors !== null && !this.#isBodySent()) for (const mirror of this.mirrors) mirror.giveUp();
     recordOf(this);
-    this.engine.finished(this);
+    this.engine.finished();
   }
 }
