@@ -1,4 +1,5 @@
-// Ids for requests that bring none. Random bytes are drawn and turned into hex in bulk: per request there is only a cut.
+// Ids for requests that bring none. Random bytes are drawn and turned into hex in bulk: per request there is only a
+// cut.
 import { randomFillSync } from 'node:crypto';
 
 const bytes = Buffer.allocUnsafeSlow(4096);

@@ -1,7 +1,9 @@
 // What `why` says of routes.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { explainRoute, type RouteAnswer } from './explain-route.ts';
+import { why } from '../../policy/why.ts';
+import type { RouteOutcome } from '../../policy/why-route.ts';
+import { routeExplainer } from './explain-route.ts';
 import { compileRouteText, requestOf, serviceText } from './testing-routes.ts';
 
 const pods = ['v1', 'v2']
@@ -18,7 +20,9 @@ const rules = `---
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: {namespace: shop, name: reviews}
-spec: {host: reviews, subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}, {name: v3, labels: {version: v3}}]}
+spec:
+  host: reviews
+  subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}, {name: v3, labels: {version: v3}}]
 ---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -41,21 +45,22 @@ spec:
     directResponse: {status: 418, body: {string: tea}}
 `;
 
-function ask(line: string, headers: readonly string[] = []): RouteAnswer {
+function ask(line: string, headers: readonly string[] = []): RouteOutcome {
   const { index, routes } = compileRouteText(serviceText('reviews.shop') + pods + rules);
   const service = index.serviceByKey('shop/reviews.shop.svc.cluster.local')!;
   const { method, target } = requestOf(line);
   const pairs = headers.map((one) => one.split(': ') as [string, string]);
-  return explainRoute(index, routes('reviews.shop'), service, 80, null, {
-    method,
-    target,
-    headers: pairs,
-    claims: null,
-  });
+  return routeExplainer(index)(
+    service,
+    80,
+    null,
+    { method, path: target, headers: pairs, claims: null },
+    routes('reviews.shop'),
+  );
 }
 
 test('the rule that matches, with what it does', () => {
-  const { route, response, backends } = ask('/', ['x-canary: 1']);
+  const { route, response, candidates } = ask('/', ['x-canary: 1']);
   assert.deepEqual(route, {
     kind: 'VirtualService',
     namespace: 'shop',
@@ -68,8 +73,8 @@ test('the rule that matches, with what it does', () => {
   });
   assert.equal(response, null);
   assert.deepEqual(
-    backends.map((one) => one.subset),
-    ['v2'],
+    candidates.map((one) => one.workload.name),
+    ['reviews-v2'],
   );
 });
 
@@ -84,9 +89,61 @@ test('what the waypoint answers itself', () => {
 });
 
 test('shares of several backends', () => {
-  const { response, backends, reasons } = ask('/split');
+  const { response, candidates, reasons } = ask('/split');
   assert.equal(response, null);
-  assert.equal(backends.length, 1);
+  assert.equal(candidates.length, 1);
   assert.match(reasons.join('\n'), /75 % of the requests go to reviews.shop on port 80, subset v1/);
   assert.match(reasons.join('\n'), /25 % of the requests get 503: host gone.shop.svc.cluster.local is no service/);
+});
+
+const meshText = `apiVersion: v1
+kind: Namespace
+metadata:
+  name: shop
+  labels: {ambient.mesh/dataplane-mode: ambient, ambient.mesh/use-waypoint: waypoint}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: waypoint, namespace: shop}
+spec: {gatewayClassName: ambient-waypoint, listeners: [{name: mesh, port: 15008, protocol: HBONE}]}
+`;
+
+test('the whole answer: through the waypoint to the endpoint of the subset, or no further', () => {
+  const { index, routes, status } = compileRouteText(meshText + serviceText('reviews.shop') + pods + rules);
+  const options = {
+    sameNode: 'direct',
+    routesOf: () => routes('reviews.shop'),
+    explainRoute: routeExplainer(index),
+  } as const;
+  const answer = (path: string, headers: readonly (readonly [string, string])[] = []) =>
+    why(
+      index,
+      {
+        from: 'shop/reviews-v1',
+        to: 'svc/reviews.shop',
+        port: null,
+        namespace: 'shop',
+        request: { method: 'GET', path, headers, claims: null },
+      },
+      options,
+    );
+  const canary = answer('/', [['x-canary', '1']]);
+  assert.equal(canary.verdict, 'allow');
+  assert.equal(canary.to.workload, 'reviews-v2');
+  assert.equal(canary.route?.ruleName, 'canary');
+  assert.deepEqual(
+    canary.hops.map((hop) => `${hop.kind} ${hop.name}`),
+    ['waypoint shop/waypoint'],
+  );
+  assert.deepEqual(answer('/old').response, { status: 301, location: 'http://example.org/new' });
+  assert.equal(answer('/old').verdict, 'allow');
+  assert.equal(answer('/elsewhere').verdict, 'unreachable');
+  assert.equal(answer('/elsewhere').to.workload, null);
+  const words = status('VirtualService', 'shop/reviews').conditions.map((one) => `${one.type} ${one.reason}`);
+  assert.deepEqual(words, [
+    'Accepted Accepted',
+    'ResolvedRefs BackendNotFound',
+    'WaypointAccepted Accepted',
+    'Programmed Programmed',
+  ]);
 });

@@ -2,47 +2,14 @@
 import { type Candidate, explainableEndpoints } from '../../model/balance.ts';
 import type { MeshIndex } from '../../model/mesh-index.ts';
 import { serviceKey } from '../../model/mesh-index.ts';
-import type { Backend, RouteOrigin, RouteRule, ServiceRoutes, WeightedBackend } from '../../model/route-types.ts';
-import { defaultServiceRoutes } from '../../model/routes/route-defaults.ts';
+import type { Backend, RouteRule, ServiceRoutes, WeightedBackend } from '../../model/route-types.ts';
+import { defaultServiceRoutes, wholeBackend } from '../../model/routes/route-defaults.ts';
 import type { Service, Workload } from '../../model/types.ts';
+import { serviceTitle } from '../../policy/why-ends.ts';
+import type { RouteExplainer, RouteOutcome, WhyRoute } from '../../policy/why-route.ts';
+import type { WhyRequest } from '../../policy/why-waypoint.ts';
 import { locationOf } from '../exchange/rewrite.ts';
 import { compileRoutes, type RouteHit } from './route-table.ts';
-
-/** A request as somebody asks about it; `target` normalised, header names in lower case. */
-export interface RouteQuestion {
-  readonly method: string;
-  readonly target: string;
-  readonly headers: readonly (readonly [name: string, value: string])[];
-  readonly claims: Readonly<Record<string, unknown>> | null;
-}
-
-/** `route` of `why -o json`. */
-export interface ExplainedRoute {
-  readonly kind: RouteOrigin['kind'];
-  readonly namespace: string;
-  readonly name: string;
-  /** Counts from 0. */
-  readonly rule: number;
-  readonly ruleName: string | null;
-  readonly backends: readonly { readonly service: string; readonly subset: string | null; readonly weight: number }[];
-  /** 0 for none. */
-  readonly timeoutMs: number;
-  readonly retries: {
-    readonly attempts: number;
-    readonly perTryTimeoutMs: number;
-    readonly retryOn: readonly string[];
-  } | null;
-}
-
-export interface RouteAnswer {
-  /** Null where no route is attached. */
-  readonly route: ExplainedRoute | null;
-  /** Set where the waypoint itself answers. */
-  readonly response: { readonly status: number; readonly location: string | null } | null;
-  /** Where requests may go; none where the waypoint answers. */
-  readonly backends: readonly Backend[];
-  readonly reasons: readonly string[];
-}
 
 interface Mesh {
   readonly index: MeshIndex;
@@ -50,110 +17,107 @@ interface Mesh {
   readonly source: Workload | null;
 }
 
-/**
- * Answers for a request to a service at one of its ports. `said` is what discovery has for the service, null for
- * nothing; `source` null: a client that nobody knows.
- */
-export function explainRoute(
+/** What routes do with requests, by the mesh that `index` holds. */
+export function routeExplainer(index: MeshIndex): RouteExplainer {
+  return (service, port, source, request, routes) => explain(index, routes, service, port, source, request);
+}
+
+function explain(
   index: MeshIndex,
   said: ServiceRoutes | null,
   service: Service,
   port: number,
   source: Workload | null,
-  question: RouteQuestion,
-): RouteAnswer {
-  const key = serviceKey(service);
+  asked: WhyRequest,
+): RouteOutcome {
   const routes = said ?? defaultServiceRoutes(service);
   const mesh: Mesh = { index, routes, source };
   const table = compileRoutes(routes);
   const here = table.port(port);
-  const self: Backend = { service: key, port, subset: '', invalid: null };
-  if (here === null) return { route: null, response: null, backends: [self], reasons: [] };
+  if (here === null) return passedOn(mesh, service, port, [], 'the service has no such port');
   if (here.protocol === 'tcp' || here.protocol === 'tls') {
-    const reasons = [`port ${port} speaks ${here.protocol}, which is passed on without a look at requests`];
-    return { route: null, response: null, backends: here.tcpBackends.length > 0 ? here.tcpBackends : [self], reasons };
+    const why = `port ${port} speaks ${here.protocol}, which is passed on without a look at requests`;
+    return passedOn(mesh, service, port, here.tcpBackends, why);
   }
-  const authority = question.headers.find(([name]) => name === 'host')?.[1] ?? `${service.hostname}:${port}`;
-  const request = {
-    method: question.method,
-    authority,
-    scheme: 'http',
-    headers: { get: (name: string) => valuesOf(question, name) },
-  };
-  const hit = table.match(port, request, question.target, { workload: source }, question.claims);
-  if (hit === null)
-    return { route: null, response: { status: 404, location: null }, backends: [], reasons: [missReason(here)] };
+  const authority = asked.headers.find(([name]) => name === 'host')?.[1] ?? `${service.hostname}:${port}`;
+  const headers = { get: (name: string) => valuesOf(asked, name) };
+  const request = { method: asked.method, authority, scheme: 'http', headers };
+  const hit = table.match(port, request, asked.path, { workload: source }, asked.claims);
+  if (hit === null) return { ...ownAnswer(404, missReason(here)), route: null };
   const { rule } = hit;
-  const isPlain = rule.origin.kind === 'Service' && rule.action.kind === 'forward';
-  const answer = answerOf(mesh, hit, { ...request, target: question.target, port });
-  const reasons = isPlain ? ['no route is attached: it goes to the service'] : [matchReason(rule), ...detailsOf(rule)];
-  return { route: isPlain ? null : explained(mesh, rule), ...answer, reasons: [...reasons, ...answer.reasons] };
+  const outcome = outcomeOf(mesh, hit, { ...request, target: asked.path, port });
+  if (rule.origin.kind === 'Service') {
+    const plain = rule.action.kind === 'forward' ? ['no route is attached: it goes to the service'] : [];
+    return { ...outcome, route: null, reasons: [...plain, ...outcome.reasons] };
+  }
+  const reasons = [matchReason(rule), ...detailsOf(rule), ...outcome.reasons];
+  return { ...outcome, route: explained(mesh, rule), reasons };
 }
 
-function valuesOf(question: RouteQuestion, name: string): string | null {
-  const values = question.headers.filter(([one]) => one === name).map(([, value]) => value);
+type Answer = Omit<RouteOutcome, 'route'>;
+
+function passedOn(
+  mesh: Mesh,
+  service: Service,
+  port: number,
+  backends: readonly WeightedBackend[],
+  reason: string,
+): RouteOutcome {
+  const to = backends.length > 0 ? backends : [wholeBackend(serviceKey(service), port)];
+  const { candidates, reasons } = forwardOf(mesh, to);
+  return { route: null, response: null, isMeant: true, candidates, reasons: [reason, ...reasons] };
+}
+
+function ownAnswer(status: number, reason: string, location: string | null = null, isMeant = false): Answer {
+  return { response: { status, location }, isMeant, candidates: [], reasons: [reason] };
+}
+
+function valuesOf(asked: WhyRequest, name: string): string | null {
+  const values = asked.headers.filter(([one]) => one === name).map(([, value]) => value);
   return values.length === 0 ? null : values.join(', ');
 }
 
-function answerOf(
-  mesh: Mesh,
-  hit: RouteHit,
-  request: Parameters<typeof locationOf>[1],
-): Pick<RouteAnswer, 'response' | 'backends' | 'reasons'> {
+function outcomeOf(mesh: Mesh, hit: RouteHit, request: Parameters<typeof locationOf>[1]): Answer {
   const { action } = hit.rule;
-  const own = (status: number, reason: string, location: string | null = null) => ({
-    response: { status, location },
-    backends: [],
-    reasons: [reason],
-  });
   switch (action.kind) {
     case 'redirect': {
       const location = locationOf(action.redirect, request, hit.path);
-      return own(action.redirect.status, `the waypoint redirects to ${location}`, location);
+      return ownAnswer(action.redirect.status, `the waypoint redirects to ${location}`, location, true);
     }
     case 'direct':
-      return own(action.status, `the waypoint answers ${action.status} itself`);
+      return ownAnswer(action.status, `the waypoint answers ${action.status} itself`, null, true);
     case 'invalid':
-      return own(action.status, `the waypoint answers ${action.status}: ${action.reason}`);
+      return ownAnswer(action.status, `the waypoint answers ${action.status}: ${action.reason}`);
     case 'forward':
       return forwardOf(mesh, action.backends);
   }
 }
 
-function forwardOf(
-  mesh: Mesh,
-  all: readonly WeightedBackend[],
-): Pick<RouteAnswer, 'response' | 'backends' | 'reasons'> {
+function forwardOf(mesh: Mesh, all: readonly WeightedBackend[]): Answer {
   const weighted = all.filter((one) => one.weight > 0);
   const total = weighted.reduce((sum, one) => sum + one.weight, 0);
   const reasons: string[] = [];
-  const usable: WeightedBackend[] = [];
+  const candidates: Candidate[] = [];
   let status = 0;
   for (const one of weighted) {
     const share = `${Math.round((one.weight / total) * 1000) / 10} % of the requests`;
     const title = titleOf(mesh.index, one);
+    const found = endpointsOfBackend(mesh, one);
+    candidates.push(...found);
     if (one.invalid !== null) {
       reasons.push(`${share} get ${one.invalid.status}: ${one.invalid.reason}`);
       status ||= one.invalid.status;
-    } else if (endpointsOfBackend(mesh.index, mesh.routes, one, mesh.source).length === 0) {
+    } else if (found.length === 0) {
       reasons.push(`${share} get 503: ${title} has no ready endpoint`);
       status ||= 503;
-    } else {
-      usable.push(one);
-      if (weighted.length > 1 || one.subset !== '') reasons.push(`${share} go to ${title}`);
-    }
+    } else if (weighted.length > 1 || one.subset !== '') reasons.push(`${share} go to ${title}`);
   }
-  const response = usable.length === 0 ? { status: status || 500, location: null } : null;
-  return { response, backends: usable, reasons };
+  const response = candidates.length === 0 ? { status: status || 500, location: null } : null;
+  return { response, isMeant: false, candidates, reasons };
 }
 
-/** Endpoints of a backend, of its subset alone; `routes` are those that name it. */
-export function endpointsOfBackend(
-  index: MeshIndex,
-  routes: ServiceRoutes,
-  backend: Backend,
-  source: Workload | null,
-): readonly Candidate[] {
+/** Endpoints of a backend, of its subset alone. */
+function endpointsOfBackend({ index, routes, source }: Mesh, backend: Backend): readonly Candidate[] {
   const service = index.serviceByKey(backend.service);
   const labels = subsetLabels(routes, backend);
   if (service === null || labels === null || backend.invalid !== null) return [];
@@ -170,7 +134,7 @@ function subsetLabels(routes: ServiceRoutes, backend: Backend): Readonly<Record<
   return destination?.subsets.find((one) => one.name === backend.subset)?.labels ?? null;
 }
 
-function explained({ index }: Mesh, rule: RouteRule): ExplainedRoute {
+function explained({ index }: Mesh, rule: RouteRule): WhyRoute {
   const { kind, namespace, name, ruleName } = rule.origin;
   const backends = rule.action.kind === 'forward' ? rule.action.backends : [];
   const { attempts, perTryTimeoutMs, retryOn, statuses } = rule.retry;
@@ -186,7 +150,10 @@ function explained({ index }: Mesh, rule: RouteRule): ExplainedRoute {
       weight: one.weight,
     })),
     timeoutMs: rule.timeouts.requestMs,
-    retries: attempts === 0 ? null : { attempts, perTryTimeoutMs, retryOn: [...retryOn, ...statuses.map(String)] },
+    retries:
+      attempts === 0 || rule.action.kind !== 'forward'
+        ? null
+        : { attempts, perTryTimeoutMs, retryOn: [...retryOn, ...statuses.map(String)] },
   };
 }
 
@@ -206,12 +173,9 @@ function detailsOf(rule: RouteRule): string[] {
   const { retry, timeouts, fault, mirrors, rateLimits } = rule;
   if (timeouts.requestMs > 0) details.push(`it is given up after ${timeouts.requestMs} ms, all tries together`);
   if (timeouts.perTryMs > 0) details.push(`each try has ${timeouts.perTryMs} ms`);
-  if (retry.attempts > 0) {
-    const from = retry.from === 'default' ? ' (the default)' : '';
-    details.push(
-      `tried again up to ${retry.attempts} times on ${[...retry.retryOn, ...retry.statuses].join(',')}${from}`,
-    );
-    if (retry.from === 'route' && !retry.nonIdempotent) {
+  if (retry.attempts > 0 && retry.from === 'route') {
+    details.push(`tried again up to ${retry.attempts} times on ${[...retry.retryOn, ...retry.statuses].join(',')}`);
+    if (!retry.nonIdempotent) {
       details.push('a POST or PATCH that has left is not sent twice, unless it carries an idempotency-key');
     }
   }
@@ -238,7 +202,5 @@ function titleOf(index: MeshIndex, backend: Backend): string {
 /** `NAME.NAMESPACE`, as everywhere in `why`; the host of one that is not there. */
 function serviceTitleOf(index: MeshIndex, backend: Backend): string {
   const service = index.serviceByKey(backend.service);
-  return service === null
-    ? backend.service.slice(backend.service.indexOf('/') + 1)
-    : `${service.name}.${service.namespace}`;
+  return service === null ? backend.service.slice(backend.service.indexOf('/') + 1) : serviceTitle(service);
 }
