@@ -8,6 +8,7 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { after, test } from 'node:test';
 import { errorTable, MeshError } from '../base/errors.ts';
+import { configViews } from './config-views.ts';
 import { exitCodeOf } from './exit-codes.ts';
 import { type CliIo, coloured, wantsColour } from './io.ts';
 import { runCli } from './main.ts';
@@ -236,8 +237,7 @@ test('completion: commands, options, choices, files, and nothing where there is 
   assert.deepEqual(await complete('lab', 'up', '-f', ''), [':files']);
   assert.deepEqual(await complete('completion', ''), ['bash', 'zsh', 'fish']);
   assert.deepEqual(await complete('lab', 'exec', ''), []);
-  const views = ['workloads', 'services', 'policies', 'certs', 'connections', 'routes', 'all'];
-  assert.deepEqual(await complete('config', ''), views);
+  assert.deepEqual(await complete('config', ''), [...configViews]);
 });
 
 test('the completion script of bash completes in bash', async () => {

@@ -129,7 +129,7 @@ function addConfigCommands(program: Commander, act: Act): void {
   const config = program
     .command('config')
     .helpCommand(false)
-    .summary("a proxy's own view: workloads, services, policies, certs, connections")
+    .summary("a proxy's own view: workloads, services, policies, certs, revocations, connections")
     .description('Shows what a node proxy or a waypoint itself holds, live or from a saved dump.')
     .addHelpText(
       'after',
@@ -158,6 +158,7 @@ const configSummary = {
   services: 'services with their addresses and how many endpoints are healthy',
   policies: 'authorisation policies in force',
   certs: 'certificates that the proxy holds, with their validity',
+  revocations: 'certificates of the mesh that count no more',
   connections: 'connections that are open now',
   routes: 'routes of a waypoint, in the order in which they are tried',
   all: 'everything, one table after the other; -o json is the whole dump',

@@ -1,5 +1,4 @@
-// Ids for requests that bring none. Random bytes are drawn and turned into hex in bulk: per request there is only a
-// cut.
+// Ids for requests that bring none. Random bytes are drawn and turned into hex in bulk: a request takes a cut of it.
 import { randomFillSync } from 'node:crypto';
 
 const bytes = Buffer.allocUnsafeSlow(4096);
