@@ -7,6 +7,12 @@ import { FrameParser, type FrameSink } from '../src/h2/frame-parser.ts';
 import { largestPayloadBytes, writeData } from '../src/h2/frame-writer.ts';
 import { HpackDecoder } from '../src/h2/hpack-decoder.ts';
 import { HpackEncoder } from '../src/h2/hpack-encoder.ts';
+import { composeRequest } from '../src/http/h1/compose.ts';
+import { Framing } from '../src/http/h1/framing.ts';
+import { takeLines } from '../src/http/h1/head-lines.ts';
+import { HeadParser } from '../src/http/h1/head-parser.ts';
+import { type H1RequestHead, readRequestHead } from '../src/http/h1/heads.ts';
+import { defaultH1Limits } from '../src/http/h1/limits.ts';
 import { OutQueue } from '../src/io/out-queue.ts';
 import { MeshIndex } from '../src/model/mesh-index.ts';
 import type { Policy } from '../src/model/types.ts';
@@ -61,7 +67,7 @@ function measure(run: Case['run'], calls: number): number {
 }
 
 function cases(): readonly Case[] {
-  return [...wireCases(), ...connectionCases()];
+  return [...wireCases(), ...httpCases(), ...connectionCases()];
 }
 
 function wireCases(): readonly Case[] {
@@ -108,6 +114,58 @@ function wireCases(): readonly Case[] {
     { name: 'HPACK encoded, CONNECT', calls: callsOf.slow, run: () => encoder.encode(headers).length },
     { name: 'HPACK decoded, CONNECT', calls: callsOf.slow, run: () => decoder.decode(block).length },
     { name: 'traceparent', calls: callsOf.fast, run: () => newTraceparent().length },
+  ];
+}
+
+/** One request head with 13 headers: found, understood, and composed for an endpoint. */
+function httpCases(): readonly Case[] {
+  const head = Buffer.from(
+    `GET /api/v1/products?page=2&sort=price HTTP/1.1\r\n${[
+      'Host: catalogue.shop.svc.cluster.local:8080',
+      'User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36',
+      'Accept: text/html,application/xhtml+xml,application/json;q=0.9',
+      'Accept-Encoding: gzip, deflate, br',
+      'Accept-Language: en-GB,en;q=0.5',
+      'Cache-Control: no-cache',
+      'Connection: keep-alive',
+      'Cookie: session=2f1c9c0a7be04d55; theme=dark',
+      'Referer: https://shop.example.com/catalogue',
+      'X-Forwarded-For: 203.0.113.7',
+      'X-Forwarded-Proto: https',
+      'X-Request-Id: 6f3a8c1e-4b0d-4a57-9d5e-2f8f0f1a7c33',
+      'Traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+    ].join('\r\n')}\r\n\r\n`,
+  );
+  const parser = new HeadParser(defaultH1Limits, true);
+  const framing = new Framing();
+  const lines = takeLines();
+  const read = (): H1RequestHead => {
+    lines.reset();
+    lines.memory = head;
+    parser.parse(lines, head.length);
+    framing.read(lines, defaultH1Limits);
+    return readRequestHead(lines, framing) as H1RequestHead;
+  };
+  const parsed = read();
+  const changes = { remove: ['referer'], set: [['x-request-id', '1234'] as const], add: [['x-a', 'b'] as const] };
+  const all = { ...changes, method: null, target: null, authority: null };
+  return [
+    {
+      name: 'HTTP/1.1 head of 13 headers, parsed',
+      calls: callsOf.fast,
+      run: () => {
+        lines.reset();
+        lines.memory = head;
+        return parser.parse(lines, head.length);
+      },
+    },
+    { name: 'the same, with framing and target', calls: callsOf.fast, run: () => read().headBytes },
+    {
+      name: 'the same, composed as it came',
+      calls: callsOf.fast,
+      run: () => composeRequest(parsed, null).bytes.length,
+    },
+    { name: 'the same, with three changes', calls: callsOf.fast, run: () => composeRequest(parsed, all).bytes.length },
   ];
 }
 

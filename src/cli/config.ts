@@ -1,10 +1,17 @@
-// `ambientctl config …`: what a node proxy itself holds, live from a lab or from a dump that somebody saved.
+// `ambientctl config …`: what a proxy itself holds, live from a lab or from a dump that somebody saved.
 import { readFileSync } from 'node:fs';
 import { MeshError, messageOf } from '../base/errors.ts';
 import { readStandardInput } from '../base/standard-input.ts';
-import type { NodeDump } from '../model/views.ts';
+import type { ProxyDump, WaypointDump } from '../model/views.ts';
 import { type Command, type CommandContext, type CommandResult, textOption } from './command.ts';
-import { certificateTable, connectionTable, policyTable, serviceTable, workloadTable } from './config-tables.ts';
+import {
+  certificateTable,
+  connectionTable,
+  policyTable,
+  revocationTable,
+  serviceTable,
+  workloadTable,
+} from './config-tables.ts';
 import type { ConfigView } from './config-views.ts';
 import type { TableView } from './table.ts';
 import { adminView, labOf } from './which-mesh.ts';
@@ -23,7 +30,7 @@ export function config(view: ConfigView): Command {
  */
 export function configResult(
   view: ConfigView,
-  dump: NodeDump,
+  dump: ProxyDump,
   namespace: string | null,
   nowMs: number | null,
 ): CommandResult {
@@ -34,6 +41,8 @@ export function configResult(
   const policies = inNamespace(dump.policies);
   const identityPart = `/ns/${namespace}/`;
   const certificates = dump.certificates.filter((one) => namespace === null || one.identity.includes(identityPart));
+  // A dump that was saved earlier has none.
+  const revocations = inNamespace(dump.revocations ?? []);
   const connections = dump.connections.filter(
     (one) => namespace === null || one.source.namespace === namespace || one.destination.namespace === namespace,
   );
@@ -42,9 +51,10 @@ export function configResult(
     services: (shown: TableView) => serviceTable(services, dump.workloads, shown),
     policies: (shown: TableView) => policyTable(policies, shown),
     certs: (shown: TableView) => certificateTable(certificates, shown, nowMs),
+    revocations: (shown: TableView) => revocationTable(revocations, shown),
     connections: (shown: TableView) => connectionTable(connections, shown),
   };
-  const data = { workloads, services, policies, certs: certificates, connections };
+  const data = { workloads, services, policies, certs: certificates, revocations, connections };
   if (view !== 'all') return { data: data[view], text: tables[view] };
   const titles = Object.keys(tables) as (keyof typeof tables)[];
   return {
@@ -54,22 +64,31 @@ export function configResult(
   };
 }
 
-async function readDump(context: CommandContext): Promise<{ live: boolean; dump: NodeDump }> {
+async function readDump(context: CommandContext): Promise<{ live: boolean; dump: ProxyDump }> {
   const file = textOption(context, 'file');
   if (file !== undefined) return { live: false, dump: parseDump(file) };
   const node = textOption(context, 'node');
+  const waypoint = textOption(context, 'waypoint');
   const lab = labOf(context);
+  if (waypoint !== undefined) {
+    if (node !== undefined) throw new MeshError('USAGE', { reason: '--node and --waypoint exclude each other' });
+    if (!/^[^/]+\/[^/]+$/.test(waypoint)) throw new MeshError('USAGE', { reason: `'${waypoint}' is not NS/NAME` });
+    return { live: true, dump: (await adminView(lab, { waypoint }, '/config_dump', 'edges')) as WaypointDump };
+  }
   const known = (await lab.status()).nodes.map((one) => one.name);
   const only = known.length === 1 ? known[0] : undefined;
   const name = node ?? only;
-  if (name === undefined) throw new MeshError('USAGE', { reason: `name the node with --node: ${known.join(', ')}` });
+  if (name === undefined)
+    throw new MeshError('USAGE', {
+      reason: `name a node with --node, or a waypoint with --waypoint NS/NAME: ${known.join(', ')}`,
+    });
   if (!known.includes(name)) {
     throw new MeshError('NOT_FOUND', { what: `node ${name}`, hint: `there are ${known.join(', ')}` });
   }
-  return { live: true, dump: (await adminView(lab, { node: name }, '/config_dump', 'edges')) as NodeDump };
+  return { live: true, dump: (await adminView(lab, { node: name }, '/config_dump', 'edges')) as ProxyDump };
 }
 
-function parseDump(file: string): NodeDump {
+function parseDump(file: string): ProxyDump {
   const unreadable = (reason: string, cause?: unknown): MeshError =>
     new MeshError('INPUT_UNREADABLE', { place: file, reason }, { cause });
   let parsed: unknown;
@@ -81,7 +100,7 @@ function parseDump(file: string): NodeDump {
   const fields = ['workloads', 'services', 'policies', 'certificates', 'connections'];
   const record = (typeof parsed === 'object' && parsed !== null ? parsed : {}) as Record<string, unknown>;
   if (!fields.every((field) => Array.isArray(record[field]))) {
-    throw unreadable('is no dump of a node proxy; save one with: ambientctl config all --node NAME -o json');
+    throw unreadable('is no dump of a proxy; save one with: ambientctl config all --node NAME -o json');
   }
-  return parsed as NodeDump;
+  return parsed as ProxyDump;
 }

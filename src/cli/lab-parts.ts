@@ -9,8 +9,9 @@ import { labOf, parsePart } from './which-mesh.ts';
 export const labLogs: Command = async (context) => {
   const part = partOf(context, context.args[0] ?? '');
   const options = { follow: flagOption(context, 'follow'), access: flagOption(context, 'access') };
-  if (options.access && part.kind !== 'node') {
-    const reason = 'access logs are those of node proxies; for every connection of a node: lab logs --access node/NAME';
+  if (options.access && part.kind !== 'node' && part.kind !== 'waypoint') {
+    const reason =
+      'access logs are those of node proxies and waypoints; for every connection of a node: lab logs --access node/NAME';
     throw new MeshError('USAGE', { reason });
   }
   const lab = labOf(context);
@@ -33,7 +34,8 @@ export const labLogs: Command = async (context) => {
 export const labRestart: Command = async (context) => {
   const name = context.args[0] ?? '';
   const part = partOf(context, name);
-  if (part.kind === 'lab') throw new MeshError('USAGE', { reason: 'restart wants node/NAME or controller' });
+  if (part.kind === 'lab')
+    throw new MeshError('USAGE', { reason: 'restart wants node/NAME, waypoint/NS/NAME or controller' });
   const [rolling, kill] = [flagOption(context, 'rolling'), flagOption(context, 'kill')];
   if (rolling && kill) throw new MeshError('USAGE', { reason: '--rolling and --kill exclude each other' });
   const timeoutMs = durationOption(context, 'timeout', 60_000);
@@ -61,6 +63,7 @@ export function labFault(type: LabFault['type']): Command {
 /** A log that is streamed can no longer say that there is none, so this is asked before. */
 async function checkPart(lab: LabClient, part: LabPart): Promise<void> {
   if (part.kind === 'node') await checkNodes(lab, [part.name]);
+  if (part.kind === 'waypoint') await lab.get('Gateway', part.name, part.namespace);
   if (part.kind !== 'pod') return;
   const deployment = /^deploy\/(.+)$/.exec(part.name)?.[1];
   if (deployment === undefined) await lab.get('Pod', part.name, part.namespace);

@@ -8,6 +8,7 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { after, test } from 'node:test';
 import { errorTable, MeshError } from '../base/errors.ts';
+import { configViews } from './config-views.ts';
 import { exitCodeOf } from './exit-codes.ts';
 import { type CliIo, coloured, wantsColour } from './io.ts';
 import { runCli } from './main.ts';
@@ -66,8 +67,10 @@ const rows: readonly { title: string; args: string[]; code: number; err?: RegExp
   },
   { title: 'lab up without manifests', args: ['lab', 'up'], code: 2, err: /-f deploy\/samples\/shop/ },
   { title: 'what comes later', args: ['analyze', 'x'], code: 2, err: /analyze comes with a later release/ },
-  { title: 'HTTP in why', args: ['why', 'a', 'b', '--method', 'GET'], code: 2, err: /--method comes with a later/ },
-  { title: 'the view of a waypoint', args: ['config', 'certs', '--waypoint', 'x/y'], code: 2, err: /--waypoint comes/ },
+  { title: 'a bad header', args: ['why', 'a', 'b', '--header', 'x'], code: 2, err: /--header 'x' is not like/ },
+  { title: 'bad claims', args: ['why', 'a', 'b', '--claims', '[]'], code: 2, err: /--claims is no JSON object/ },
+  { title: 'a bad path', args: ['why', 'a', 'b', '--path', 'x'], code: 2, err: /--path 'x' is no path/ },
+  { title: 'a waypoint of no lab', args: ['config', 'certs', '--waypoint', 'x/y'], code: 3, err: /'no-such-lab'/ },
   { title: 'routes', args: ['config', 'routes', '--node', 'a'], code: 2, err: /config routes comes/ },
   { title: 'lab up from a pipe', args: ['lab', 'up', '-f', '-'], code: 2, err: /files or folders/ },
   {
@@ -122,7 +125,12 @@ const rows: readonly { title: string; args: string[]; code: number; err?: RegExp
     code: 2,
     err: /--access node\/NAME/,
   },
-  { title: 'a restart of the lab', args: ['lab', 'restart', 'lab'], code: 2, err: /node\/NAME or controller/ },
+  {
+    title: 'a restart of the lab',
+    args: ['lab', 'restart', 'lab'],
+    code: 2,
+    err: /node\/NAME, waypoint\/NS\/NAME or controller/,
+  },
   { title: 'client version', args: ['version', '--client', '-o', 'json'], code: 0, out: /"version": "\d+\.\d+\.\d+"/ },
   {
     title: 'help of a sub-command',
@@ -154,7 +162,7 @@ test('a saved dump is read, and what is no dump is named', async () => {
   writeFileSync(file, '{"workloads": []}');
   const bad = await run('config', 'workloads', '-f', file);
   assert.deepEqual([bad.code, bad.out], [2, '']);
-  assert.match(bad.err, /is no dump of a node proxy/);
+  assert.match(bad.err, /is no dump of a proxy/);
 });
 
 test('a dump on standard input may come late', async () => {
@@ -229,7 +237,7 @@ test('completion: commands, options, choices, files, and nothing where there is 
   assert.deepEqual(await complete('lab', 'up', '-f', ''), [':files']);
   assert.deepEqual(await complete('completion', ''), ['bash', 'zsh', 'fish']);
   assert.deepEqual(await complete('lab', 'exec', ''), []);
-  assert.deepEqual(await complete('config', ''), ['workloads', 'services', 'policies', 'certs', 'connections', 'all']);
+  assert.deepEqual(await complete('config', ''), [...configViews]);
 });
 
 test('the completion script of bash completes in bash', async () => {

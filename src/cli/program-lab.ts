@@ -3,7 +3,7 @@ import type { Command as Commander } from 'commander';
 import type { LabFault } from '../lab/control-types.ts';
 import { type Act, collect, examples, withLab, withMesh, withOutput } from './program-options.ts';
 
-const partHelp = 'NS/POD, deploy/NAME (with -n), node/NAME or controller';
+const partHelp = 'NS/POD, deploy/NAME (with -n), node/NAME, waypoint/NS/NAME or controller';
 
 /** Adds the branch to `program`. */
 export function addLabCommands(program: Commander, act: Act): void {
@@ -147,20 +147,21 @@ function addObjects(lab: Commander, act: Act): void {
 function addParts(lab: Commander, act: Act): void {
   withLab(lab.command('logs'))
     .argument('<part>', `${partHelp}, or lab for the lab's own`)
-    .summary('the log of a pod, a node proxy, the controller or the lab')
-    .description('Prints the log of a pod, a node proxy, the controller, or the lab itself.')
+    .summary('the log of a pod, a node proxy, a waypoint, the controller or the lab')
+    .description('Prints the log of a pod, a node proxy, a waypoint (all its pods), the controller, or the lab itself.')
     .option('-f, --follow', 'go on until Ctrl-C')
-    .option('--access', "a node's access log only: one line per connection")
+    .option('--access', 'the access log of a node or waypoint only: one line per connection')
     .option('-n, --namespace <ns>', 'namespace of the pod', 'default')
     .option('-c, --container <name>', 'container; default the first')
     .addHelpText('after', examples([['ambientctl lab logs -f --access node/node-1', 'every connection as it ends']]))
     .action(act(async () => (await import('./lab-parts.ts')).labLogs));
   withMesh(lab.command('restart'))
-    .argument('<part>', 'node/NAME or controller')
-    .summary('restart a node proxy or the controller')
+    .argument('<part>', 'node/NAME, waypoint/NS/NAME or controller')
+    .summary('restart a node proxy, a waypoint or the controller')
     .description(
-      'Restarts a node proxy or the controller; returns when the new one is ready. With --rolling it also waits until ' +
-        'the old one has drained, and says how many connections were left at its deadline.',
+      'Restarts a node proxy, a waypoint or the controller; returns when the new one is ready. With --rolling it also ' +
+        'waits until the old one has drained, and says of a node proxy how many connections were left at its deadline. ' +
+        'The pods of a waypoint are then replaced one by one.',
     )
     .option('--rolling', 'start the new one before the old one ends, as a DaemonSet with maxSurge 1 does')
     .option('--kill', 'end the old one with SIGKILL')

@@ -1,6 +1,6 @@
 // The command tree of `ambientctl`: names, options and help. What a command does is imported only when it runs, so
 // that help is instant.
-import { Command as Commander, Option } from 'commander';
+import { Command as Commander } from 'commander';
 import { MeshError } from '../base/errors.ts';
 import { version } from '../base/version.ts';
 import { printResult } from './command.ts';
@@ -81,17 +81,25 @@ function addLookCommands(program: Commander, act: Act): void {
     .argument('<to>', 'the same, or svc/NAME.NS; with :PORT where it has several')
     .summary('would this connection be allowed, how is it carried, who decides')
     .description(
-      "Explains a connection before or after it happens. The answer is computed by the data path's own policy code.",
+      "Explains a connection or request before or after it happens. The answer is computed by the data path's own policy code.",
     )
     .option('-f, --file <path>', 'explain manifests instead of a running mesh (repeatable)', collect)
     .option('-n, --namespace <ns>', 'where deploy/NAME is looked for', 'default')
     .option('--port <port>', 'the port, instead of :PORT')
+    .option('--method <method>', 'of the request at a waypoint; GET when left out')
+    .option('--path <path>', 'of the request; / when left out')
+    .option('--header <header>', 'of the request, "NAME: VALUE" (repeatable)', collect)
+    .option('--claims <json>', 'of a token whose signature is good, as a JSON object')
     .addHelpText(
       'after',
       examples([
         ['ambientctl why deploy/web svc/payments.shop -n shop', 'in the running lab'],
         ['ambientctl why -f deploy/samples/shop -n shop deploy/checkout svc/payments.shop:80', 'offline, for CI'],
         ['ambientctl why shop/web 10.96.0.12:80 -o json', 'exit 0 allowed, 1 denied or unreachable'],
+        [
+          'ambientctl why shop/web svc/cart.shop --method POST --path /cart',
+          'a request, at the waypoint of the service',
+        ],
       ]),
     )
     .action(act(async () => (await import('./why.ts')).why));
@@ -121,8 +129,8 @@ function addConfigCommands(program: Commander, act: Act): void {
   const config = program
     .command('config')
     .helpCommand(false)
-    .summary("a node proxy's own view: workloads, services, policies, certs, connections")
-    .description('Shows what a node proxy itself holds, live or from a saved dump.')
+    .summary("a proxy's own view: workloads, services, policies, certs, revocations, connections")
+    .description('Shows what a node proxy or a waypoint itself holds, live or from a saved dump.')
     .addHelpText(
       'after',
       examples([
@@ -137,6 +145,7 @@ function addConfigCommands(program: Commander, act: Act): void {
       .summary(configSummary[view])
       .description(`Shows ${configSummary[view]}.`)
       .option('--node <name>', 'the node whose proxy is asked')
+      .option('--waypoint <ns/name>', 'the waypoint that is asked: a ready pod of it')
       .option('-f, --file <dump>', 'read a saved dump instead (- is standard input)')
       .option('-n, --namespace <ns>', 'only this namespace')
       .action(act(async () => (await import('./config.ts')).config(view)));
@@ -148,6 +157,7 @@ const configSummary = {
   services: 'services with their addresses and how many endpoints are healthy',
   policies: 'authorisation policies in force',
   certs: 'certificates that the proxy holds, with their validity',
+  revocations: 'certificates of the mesh that count no more',
   connections: 'connections that are open now',
   all: 'everything, one table after the other; -o json is the whole dump',
 } as const;
@@ -164,16 +174,6 @@ function addLater(program: Commander): void {
     .allowUnknownOption()
     .allowExcessArguments()
     .action(later('config routes'));
-  for (const view of config?.commands ?? []) hideLater(view, ['--waypoint <name>'], later);
-  const why = program.commands.find((one) => one.name() === 'why');
-  if (why !== undefined) hideLater(why, ['--method <m>', '--path <p>', '--header <h>', '--claims <json>'], later);
-}
-
-function hideLater(command: Commander, flags: readonly string[], later: (what: string) => () => never): void {
-  for (const flag of flags) {
-    const name = flag.split(' ')[0] ?? flag;
-    command.addOption(new Option(flag).hideHelp().argParser(later(name)));
-  }
 }
 
 function addCompletion(program: Commander, io: CliIo, act: Act): void {

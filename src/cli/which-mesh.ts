@@ -34,16 +34,17 @@ class LabAbsent extends MeshError {
   }
 }
 
-/** What a person names: a pod, the pods of a deployment, a node's proxy, the controller, the lab itself. */
+/** What a person names: a pod, the pods of a deployment, a node's proxy, a waypoint, the controller, the lab itself. */
 export type PartName =
   | { readonly kind: 'pod'; readonly namespace: string; readonly name: string }
   | { readonly kind: 'node'; readonly name: string }
   | { readonly kind: 'controller' }
+  | { readonly kind: 'waypoint'; readonly namespace: string; readonly name: string }
   | { readonly kind: 'lab' };
 
 /**
- * Reads `NS/POD`, `POD` (with `namespace`), `deploy/NAME`, `node/NAME`, `controller`, `lab`. Throws USAGE with the
- * forms that there are.
+ * Reads `NS/POD`, `POD` (with `namespace`), `deploy/NAME`, `node/NAME`, `waypoint/NS/NAME`, `controller`, `lab`. Throws
+ * USAGE with the forms that there are.
  * A pod's name stays `deploy/NAME` where that was given: the lab resolves it to one of the deployment's pods.
  */
 export function parsePart(text: string, namespace: string | undefined): PartName {
@@ -52,6 +53,9 @@ export function parsePart(text: string, namespace: string | undefined): PartName
   const [first = '', second, third] = words;
   const isDeploy = (word: string | undefined): boolean => word === 'deploy' || word === 'deployment';
   if (first === 'node' && second) return { kind: 'node', name: second };
+  if (first === 'waypoint' && second && (third || namespace) && words.length <= 3) {
+    return { kind: 'waypoint', namespace: third ? second : (namespace ?? ''), name: third || second };
+  }
   if (words.length === 3 && first && isDeploy(second) && third) {
     return { kind: 'pod', namespace: first, name: `deploy/${third}` };
   }
@@ -64,7 +68,7 @@ export function parsePart(text: string, namespace: string | undefined): PartName
   if (words.length === 2 && first && second) return { kind: 'pod', namespace: first, name: second };
   if (words.length === 1 && first) return { kind: 'pod', namespace: namespace ?? 'default', name: first };
   throw new MeshError('USAGE', {
-    reason: `'${text}' names nothing; write NS/POD, deploy/NAME -n NS, node/NAME or controller`,
+    reason: `'${text}' names nothing; write NS/POD, deploy/NAME -n NS, node/NAME, waypoint/NS/NAME or controller`,
   });
 }
 
@@ -73,12 +77,23 @@ export function parsePart(text: string, namespace: string | undefined): PartName
  * something
  * that has no list `field`.
  */
-export async function adminView(lab: LabClient, part: 'controller' | { node: string }, path: string, field: string) {
-  const what = part === 'controller' ? 'the controller' : `the proxy of node ${part.node}`;
-  const hint = `see: ambientctl lab logs ${part === 'controller' ? 'controller' : `node/${part.node}`}`;
+export async function adminView(
+  lab: LabClient,
+  part: 'controller' | { readonly node: string } | { readonly waypoint: string },
+  path: string,
+  field: string,
+) {
+  const [kind, name] =
+    part === 'controller'
+      ? (['controller', ''] as const)
+      : 'node' in part
+        ? (['node', part.node] as const)
+        : (['waypoint', part.waypoint] as const);
+  const what = { controller: 'the controller', node: `the proxy of node ${name}`, waypoint: `waypoint ${name}` }[kind];
+  const hint = `see: ambientctl lab logs ${[kind, name].filter(Boolean).join('/')}`;
   let answer: unknown;
   try {
-    answer = part === 'controller' ? await lab.admin('controller', '', path) : await lab.admin('node', part.node, path);
+    answer = await lab.admin(kind, name, path);
   } catch (error) {
     if (isMeshError(error) && error.code !== 'INTERNAL') throw error;
     throw new MeshError('NOT_REACHABLE', { what, reason: messageOf(error), hint }, { cause: error });

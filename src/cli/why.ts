@@ -1,11 +1,20 @@
-// `ambientctl why FROM TO[:PORT]`: what would happen to a connection, and why. The answer is computed by
+// `ambientctl why FROM TO[:PORT]`: what would happen to a connection or a request, and why. The answer is computed by
 // `src/policy`, with the very code of the data path, from the mesh of a lab's controller or from manifests.
-import { MeshError } from '../base/errors.ts';
+import { MeshError, messageOf } from '../base/errors.ts';
+import { normalizeTarget } from '../http/exchange/path-normalization.ts';
 import type { MeshCompiler } from '../model/compiler.ts';
 import { MeshIndex } from '../model/mesh-index.ts';
 import type { Resource } from '../model/resources.ts';
 import type { MeshView } from '../model/views.ts';
-import { why as explain, type WhyAnswer, type WhyEnd, type WhyQuery, type WhyResult } from '../policy/why.ts';
+import {
+  why as explain,
+  type WhyAnswer,
+  type WhyEnd,
+  type WhyOptions,
+  type WhyQuery,
+  type WhyResult,
+} from '../policy/why.ts';
+import type { WhyRequest } from '../policy/why-waypoint.ts';
 import { type Command, type CommandContext, type CommandResult, listOption, textOption } from './command.ts';
 import { exitCodes } from './exit-codes.ts';
 import type { TableView } from './table.ts';
@@ -15,7 +24,8 @@ import { adminView, labOf, refuseCluster } from './which-mesh.ts';
 export const why: Command = async (context) => {
   const [from, to] = context.args;
   if (from === undefined || to === undefined) throw new MeshError('USAGE', { reason: 'say FROM and TO[:PORT]' });
-  const query = { from, to, port: portOption(context), namespace: textOption(context, 'namespace') ?? 'default' };
+  const namespace = textOption(context, 'namespace') ?? 'default';
+  const query = { from, to, port: portOption(context), namespace, request: requestOption(context) };
   const paths = listOption(context, 'file');
   return whyResult(paths.length > 0 ? await explainOffline(context, paths, query) : await explainLive(context, query));
 };
@@ -34,16 +44,19 @@ async function explainOffline(context: CommandContext, paths: readonly string[],
   refuseCluster(context);
   const { loadManifests } = await import('../kube/load.ts');
   const compiler = await compile((await loadManifests(paths)).resources);
-  return explain(indexOf(compiler.mesh()), query, {
+  const mesh = compiler.mesh();
+  return explain(indexOf(mesh), query, {
     sameNode: 'direct',
+    routesOf: routesOf(mesh),
     strictBy: (workload) => compiler.peerAuthenticationOf(workload),
   });
 }
 
 async function explainLive(context: CommandContext, query: WhyQuery): Promise<WhyResult> {
   const lab = labOf(context);
-  const index = indexOf((await adminView(lab, 'controller', '/mesh', 'workloads')) as MeshView);
-  const answer = explain(index, query, { sameNode: 'direct' });
+  const mesh = (await adminView(lab, 'controller', '/mesh', 'workloads')) as MeshView;
+  const index = indexOf(mesh);
+  const answer = explain(index, query, { sameNode: 'direct', routesOf: routesOf(mesh) });
   if (![answer, ...(answer.perEndpoint ?? [])].some((one) => one.decidedBy?.kind === 'PeerAuthentication'))
     return answer;
   // On the wire all STRICT workloads share one policy. The object that a person wrote is found among the lab's objects.
@@ -54,6 +67,7 @@ async function explainLive(context: CommandContext, query: WhyQuery): Promise<Wh
   const compiler = await compile(readManifests([{ text, file: `lab ${lab.lab.name}` }]).resources);
   return explain(index, query, {
     sameNode: 'direct',
+    routesOf: routesOf(mesh),
     strictBy: (workload) => compiler.peerAuthenticationOf(workload),
   });
 }
@@ -76,6 +90,39 @@ function indexOf(view: MeshView): MeshIndex {
   const index = new MeshIndex();
   index.apply({ ...view, removedAddresses: [], removedPolicies: [], complete: true });
   return index;
+}
+
+function routesOf(view: MeshView): NonNullable<WhyOptions['routesOf']> {
+  const byService = new Map((view.routes ?? []).map((routes) => [routes.service, routes]));
+  return (service) => byService.get(service) ?? null;
+}
+
+/** The request that is asked about; null when nothing is said about one. */
+function requestOption(context: CommandContext): WhyRequest | null {
+  const method = textOption(context, 'method');
+  const path = textOption(context, 'path');
+  const claims = textOption(context, 'claims');
+  const headers = listOption(context, 'header').map(headerOf);
+  if (method === undefined && path === undefined && claims === undefined && headers.length === 0) return null;
+  const target = normalizeTarget(path ?? '/', 'base');
+  if (target?.startsWith('/') !== true) throw new MeshError('USAGE', { reason: `--path '${path}' is no path` });
+  return { method: method ?? 'GET', path: target, headers, claims: claims === undefined ? null : claimsOf(claims) };
+}
+
+function headerOf(text: string): [name: string, value: string] {
+  const colon = text.indexOf(':');
+  if (colon < 1) throw new MeshError('USAGE', { reason: `--header '${text}' is not like NAME: VALUE` });
+  return [text.slice(0, colon).trim().toLowerCase(), text.slice(colon + 1).trim()];
+}
+
+function claimsOf(text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  } catch (error) {
+    throw new MeshError('USAGE', { reason: `--claims is no JSON: ${messageOf(error)}` }, { cause: error });
+  }
+  throw new MeshError('USAGE', { reason: '--claims is no JSON object' });
 }
 
 function portOption(context: CommandContext): number | null {

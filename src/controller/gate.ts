@@ -48,7 +48,9 @@ export class Gate {
       const reason = `the ${pod} claims to be a ${claimed.kind} proxy`;
       throw this.refuse('discovery', reason, Code.PermissionDenied);
     }
-    return { ...claimed, name: caller.pod, namespace: caller.namespace, nodeName: caller.node };
+    const { namespace, serviceAccount } = caller;
+    const waypoint = caller.kind === 'waypoint' ? { waypoint: `${namespace}/${serviceAccount}` } : {};
+    return { ...claimed, ...waypoint, name: caller.pod, namespace: caller.namespace, nodeName: caller.node };
   }
 
   /** Logs and counts a refusal; returns the error to throw, which carries no reason. */

@@ -34,7 +34,7 @@ const fileBytesMax = 1024 * 1024;
 export async function openChannel(
   url: string,
   rootsPem: string,
-  pings = { pingIntervalMs: 30_000, pingTimeoutMs: 10_000 },
+  pings = { pingIntervalMs: 10_000, pingTimeoutMs: 10_000 },
 ): Promise<Channel> {
   const connection = await Http2Connection.open({ url, rootsPem, connectTimeoutMs, ...pings });
   const transport = createGrpcTransport({

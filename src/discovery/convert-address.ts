@@ -103,6 +103,7 @@ export function workloadMessage(workload: Workload): wire.Workload {
     services,
     networkMode: networkModes.byWord[workload.hostNetwork ? 'host' : 'standard'],
     capacity: workload.capacity,
+    labels: workload.labels ?? {},
   });
   if (workload.waypoint !== null) message.waypoint = gatewayMessage(uid, workload.waypoint);
   if (workload.locality !== null) message.locality = create(wire.LocalitySchema, { ...workload.locality });
@@ -139,6 +140,7 @@ export function workloadOf(message: wire.Workload): Workload {
     locality: message.locality === undefined ? null : localityOf(message.locality),
     hostNetwork: decodeEnum(networkModes, message.networkMode, uid, 'network mode') === 'host',
     capacity: message.capacity ?? 1,
+    ...(Object.keys(message.labels).length === 0 ? {} : { labels: message.labels }),
     waypoint: message.waypoint === undefined ? null : waypointOf(uid, message.waypoint),
     services,
   };

@@ -21,7 +21,7 @@ import {
 import { HeldResources, type HeldVersions } from './held-resources.ts';
 import { type ProxyNode, proxyNodeMessage } from './proxy-node.ts';
 import { type RefusedResource, refusalStatus } from './refusals.ts';
-import { commonTypes, moreSuffix, typeOrder } from './resources.ts';
+import { commonTypes, moreSuffix, type TypeUrl, typeOrder, typeUrls } from './resources.ts';
 
 export interface DiscoveryClientOptions extends ControllerAccess {
   readonly node: ProxyNode;
@@ -147,12 +147,20 @@ export class DiscoveryClient extends EventEmitter<ClientEvents> {
   }
 
   #subscriptions(): DeltaDiscoveryRequest[] {
-    return typeOrder.map((typeUrl, index) => {
+    return this.#types().map((typeUrl, index) => {
       const initialResourceVersions = this.#held.versionsOf(typeUrl);
       const request = create(DeltaDiscoveryRequestSchema, { typeUrl, initialResourceVersions });
       if (index === 0) request.node = proxyNodeMessage(this.#options.node);
       return request;
     });
+  }
+
+  get #isWaypoint(): boolean {
+    return this.#options.node.kind === 'waypoint';
+  }
+
+  #types(): TypeUrl[] {
+    return typeOrder.filter((typeUrl) => typeUrl !== typeUrls.routes || this.#isWaypoint);
   }
 
   /** Applies what is good in `response` and returns the acknowledgement, or the refusal that names what is not. */
@@ -171,7 +179,8 @@ export class DiscoveryClient extends EventEmitter<ClientEvents> {
     if (response.systemVersionInfo.endsWith(moreSuffix)) return;
     this.#completeTypes.add(response.typeUrl);
     // What is Ambient's own comes before these, or not at all when the controller is a foreign one.
-    if (this.#state.synced || !commonTypes.every((typeUrl) => this.#completeTypes.has(typeUrl))) return;
+    const needed = this.#isWaypoint ? [...commonTypes, typeUrls.routes] : commonTypes;
+    if (this.#state.synced || !needed.every((typeUrl) => this.#completeTypes.has(typeUrl))) return;
     this.#update({ synced: true });
     this.emit('synced');
   }

@@ -11,7 +11,7 @@ import {
   type DeltaDiscoveryResponse,
 } from './generated/ads_pb.ts';
 import { type ProxyNode, proxyNodeOf } from './proxy-node.ts';
-import { ProxyStream, type StreamObserver } from './proxy-stream.ts';
+import { ProxyStream, type StreamObserver, type Tables } from './proxy-stream.ts';
 import { ResourceTable } from './resource-table.ts';
 import {
   type EncodedResource,
@@ -22,6 +22,7 @@ import {
   type TypeUrl,
   typeUrls,
 } from './resources.ts';
+import { RouteTables } from './route-tables.ts';
 
 export interface DiscoveryServerOptions {
   readonly clock: Clock;
@@ -46,7 +47,9 @@ interface Known {
   types: ProxyView['types'];
 }
 
-/** Changes that come this close together go out as one. */
+/** After a quiet time a change goes out at once, with what comes in the same breath. */
+const promptMs = 2;
+/** Between two pushes: changes that come closer together go out as one. */
 const coalesceMs = 20;
 const proxiesMaxDefault = 5_000;
 /** Connections that died unseen are found by PING; until then a proxy that reconnects has more than one. */
@@ -61,6 +64,7 @@ export class DiscoveryServer {
   readonly #addresses = new ResourceTable();
   readonly #policies = new ResourceTable();
   readonly #revocations = new ResourceTable();
+  readonly #routes = new RouteTables();
   readonly #tables: ReadonlyMap<TypeUrl, ResourceTable> = new Map([
     [typeUrls.address, this.#addresses],
     [typeUrls.authorization, this.#policies],
@@ -69,6 +73,7 @@ export class DiscoveryServer {
   readonly #streams = new Set<ProxyStream>();
   readonly #known = new Map<string, Known>();
   #cancelPush: (() => void) | null = null;
+  #pushedMs = 0;
   #isClosed = false;
 
   constructor(options: DiscoveryServerOptions) {
@@ -89,6 +94,7 @@ export class DiscoveryServer {
     for (const name of update.removedAddresses) hasChanged = this.#addresses.remove(name) || hasChanged;
     for (const name of update.removedPolicies) hasChanged = this.#policies.remove(name) || hasChanged;
     for (const name of update.removedRevocations ?? []) hasChanged = this.#revocations.remove(name) || hasChanged;
+    hasChanged = this.#routes.update(update) || hasChanged;
     if (hasChanged || update.complete) this.#schedulePush();
   }
 
@@ -151,7 +157,7 @@ export class DiscoveryServer {
 
   #open(node: ProxyNode): ProxyStream {
     const { clock, observer } = this.#options;
-    const stream = new ProxyStream(node, this.#tables, () => clock.now(), observer);
+    const stream = new ProxyStream(node, this.#tablesFor(node), () => clock.now(), observer);
     const key = keyOf(node);
     const earlier = this.#known.get(key)?.streams ?? [];
     this.#known.set(key, { node, streams: [...earlier, stream], goneMs: 0, types: [] });
@@ -163,6 +169,11 @@ export class DiscoveryServer {
     }
     if (earlier.length >= streamsPerProxyMax) earlier[0]?.end();
     return stream;
+  }
+
+  #tablesFor({ waypoint }: ProxyNode): Tables {
+    if (waypoint === undefined) return this.#tables;
+    return new Map([...this.#tables, [typeUrls.routes, this.#routes.of(waypoint)]]);
   }
 
   #forget(stream: ProxyStream): void {
@@ -194,8 +205,11 @@ export class DiscoveryServer {
   #schedulePush(): void {
     for (const stream of this.#streams) stream.noteChange();
     if (this.#cancelPush !== null || this.#isClosed) return;
-    this.#cancelPush = this.#options.clock.after(coalesceMs, () => {
+    const { clock } = this.#options;
+    const waitMs = Math.max(promptMs, Math.min(coalesceMs, this.#pushedMs + coalesceMs - clock.now()));
+    this.#cancelPush = clock.after(waitMs, () => {
       this.#cancelPush = null;
+      this.#pushedMs = clock.now();
       for (const stream of this.#streams) stream.wake();
     });
   }

@@ -1,6 +1,7 @@
 // What a proxy holds, by type and name with versions: turns a response into a change of the mesh, and remembers of it
 // what was applied, so that the next stream can begin with differences only.
 import { messageOf } from '../base/errors.ts';
+import type { ServiceRoutes } from '../model/route-types.ts';
 import type { MeshUpdate, Policy, Revocation, Service, Workload } from '../model/types.ts';
 import type { DeltaDiscoveryResponse, Resource } from './generated/ads_pb.ts';
 import type { RefusedResource } from './refusals.ts';
@@ -33,6 +34,7 @@ export class HeldResources {
     const services: Service[] = [];
     const policies: Policy[] = [];
     const revocations: Revocation[] = [];
+    const routes: ServiceRoutes[] = [];
     const refused: RefusedResource[] = [];
     const { typeUrl, removedResources } = response;
     const isPolicies = typeUrl === typeUrls.authorization;
@@ -42,6 +44,7 @@ export class HeldResources {
         if (decoded.kind === 'workload') workloads.push(decoded.value);
         else if (decoded.kind === 'service') services.push(decoded.value);
         else if (decoded.kind === 'policy') policies.push(decoded.value);
+        else if (decoded.kind === 'routes') routes.push(decoded.value);
         else revocations.push(decoded.value);
       } catch (error) {
         refused.push({ resource: resource.name, reason: messageOf(error) });
@@ -56,6 +59,8 @@ export class HeldResources {
       removedPolicies: isPolicies ? removedResources : [],
       revocations,
       removedRevocations: typeUrl === typeUrls.revocation ? removedResources : [],
+      routes,
+      removedRoutes: typeUrl === typeUrls.routes ? removedResources : [],
       complete: false,
     };
     return { update, refused };

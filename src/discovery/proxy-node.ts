@@ -18,6 +18,8 @@ export interface ProxyNode {
    * '' where the proxy does not say.
    */
   readonly instance?: string;
+  /** `NAMESPACE/NAME` of a waypoint's Gateway, once it has been proven; nothing of it travels. */
+  readonly waypoint?: string;
 }
 
 const agentName = 'ambient';

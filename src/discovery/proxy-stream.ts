@@ -126,8 +126,9 @@ export class ProxyStream {
   #pick(): DeltaDiscoveryResponse | null {
     const revocations = this.#subscriptions.get(typeUrls.revocation);
     const policies = this.#subscriptions.get(typeUrls.authorization);
+    const routes = this.#subscriptions.get(typeUrls.routes);
     const addresses = this.#subscriptions.get(typeUrls.address);
-    for (const subscription of [revocations, policies, addresses]) {
+    for (const subscription of [revocations, policies, routes, addresses]) {
       if (subscription?.catchUp() === false) {
         this.#end = 'tooFarBehind';
         return null;
@@ -137,7 +138,9 @@ export class ProxyStream {
     if (revocations !== undefined && revocationPage !== null) return this.#send(revocations, revocationPage);
     const policyPage = policies?.nextPage(addresses?.hasWork !== false) ?? null;
     if (policies !== undefined && policyPage !== null) return this.#send(policies, policyPage);
-    if (addresses === undefined || policies?.hasUrgent === true) return null;
+    const routePage = routes?.nextPage(addresses?.hasWork !== false) ?? null;
+    if (routes !== undefined && routePage !== null) return this.#send(routes, routePage);
+    if (addresses === undefined || policies?.hasUrgent === true || routes?.hasUrgent === true) return null;
     const addressPage = addresses.nextPage(false);
     return addressPage === null ? null : this.#send(addresses, addressPage);
   }

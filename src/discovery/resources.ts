@@ -4,27 +4,36 @@ import { createHash } from 'node:crypto';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { isMeshError, MeshError, messageOf } from '../base/errors.ts';
 import { revocationKey } from '../model/revocation.ts';
+import type { ServiceRoutes } from '../model/route-types.ts';
 import type { Policy, Revocation, Service, Workload } from '../model/types.ts';
 import { serviceMessage, serviceOf, workloadMessage, workloadOf } from './convert-address.ts';
 import { closedStandIn, policyMessage, policyOf } from './convert-policy.ts';
 import { revocationMessage, revocationOf } from './convert-revocation.ts';
+import { routesMessage, routesOf } from './convert-routes.ts';
 import type { Resource } from './generated/ads_pb.ts';
 import { type Authorization, AuthorizationSchema } from './generated/authorization_pb.ts';
 import { CertificateRevocationSchema } from './generated/revocation_pb.ts';
+import { ServiceRoutesSchema } from './generated/routes_pb.ts';
 import { AddressSchema } from './generated/workload_pb.ts';
 
 export const typeUrls = {
   address: 'type.googleapis.com/istio.workload.Address',
   authorization: 'type.googleapis.com/istio.security.Authorization',
   revocation: 'type.googleapis.com/ambient.mesh.v1alpha1.CertificateRevocation',
+  routes: 'type.googleapis.com/ambient.mesh.v1alpha1.ServiceRoutes',
 } as const;
 export type TypeUrl = (typeof typeUrls)[keyof typeof typeUrls];
 
 /**
  * Revocations go before all else, since nothing waits for them; policies before the workloads that name them: a proxy
- * never knows of a policy that it has not got.
+ * never knows of a policy that it has not got. Routes, which have the policies of waypoints, before the services.
  */
-export const typeOrder: readonly TypeUrl[] = [typeUrls.revocation, typeUrls.authorization, typeUrls.address];
+export const typeOrder: readonly TypeUrl[] = [
+  typeUrls.revocation,
+  typeUrls.authorization,
+  typeUrls.routes,
+  typeUrls.address,
+];
 
 /** What every proxy follows and every controller serves; the others are Ambient's own. */
 export const commonTypes: readonly TypeUrl[] = [typeUrls.authorization, typeUrls.address];
@@ -49,7 +58,8 @@ export type DecodedResource =
   | { readonly kind: 'workload'; readonly value: Workload }
   | { readonly kind: 'service'; readonly value: Service }
   | { readonly kind: 'policy'; readonly value: Policy }
-  | { readonly kind: 'revocation'; readonly value: Revocation };
+  | { readonly kind: 'revocation'; readonly value: Revocation }
+  | { readonly kind: 'routes'; readonly value: ServiceRoutes };
 
 /** The resource of a workload, named by its uid. Throws RESOURCE_REFUSED. */
 export function encodeWorkload(workload: Workload): EncodedResource {
@@ -79,6 +89,11 @@ export function encodePolicy(policy: Policy): EncodedResource {
 export function encodeRevocation(revocation: Revocation): EncodedResource {
   const bytes = toBinary(CertificateRevocationSchema, revocationMessage(revocation));
   return encoded(revocationKey(revocation), bytes, []);
+}
+
+/** The resource of a service's routes, named `NAMESPACE/HOSTNAME`. */
+export function encodeRoutes(routes: ServiceRoutes): EncodedResource {
+  return encoded(routes.service, toBinary(ServiceRoutesSchema, routesMessage(routes)), []);
 }
 
 /**
@@ -122,6 +137,8 @@ export function nameOf(decoded: DecodedResource): string {
       return `${decoded.value.namespace}/${decoded.value.name}`;
     case 'revocation':
       return revocationKey(decoded.value);
+    case 'routes':
+      return decoded.value.service;
   }
 }
 
@@ -131,6 +148,8 @@ function decode(typeUrl: string, bytes: Uint8Array): DecodedResource {
       return { kind: 'policy', value: policyOf(fromBinary(AuthorizationSchema, bytes)) };
     case typeUrls.revocation:
       return { kind: 'revocation', value: revocationOf(fromBinary(CertificateRevocationSchema, bytes)) };
+    case typeUrls.routes:
+      return { kind: 'routes', value: routesOf(fromBinary(ServiceRoutesSchema, bytes)) };
     default:
       return decodeAddress(bytes);
   }

@@ -33,7 +33,7 @@ export interface PolicyQuestion extends ConnectionFacts {
 export class Connection {
   readonly id: string;
   readonly direction: Direction;
-  readonly startedAt: Date = new Date();
+  readonly #startedAtMs = Date.now();
   readonly #startedMs = performance.now();
   source: Peer;
   destination: Peer;
@@ -87,7 +87,7 @@ export class Connection {
     return {
       id: this.id,
       direction: this.direction,
-      startedAt: this.startedAt.toISOString(),
+      startedAt: new Date(this.#startedAtMs).toISOString(),
       source: peerView(this.source),
       destination: { ...peerView(this.destination), service: this.service?.hostname ?? null },
       transport: this.transport,

@@ -33,6 +33,9 @@ export interface StreamEvents {
 /** Of a stream whose owner has not asked yet. */
 export const noStreamEvents: StreamEvents = { onHeaders: () => undefined, onFailed: () => undefined };
 
+/** Of a stream that has been answered, where nobody asks for trailers: it keeps nothing of who opened it. */
+export const answeredEvents: StreamEvents = { onHeaders: () => undefined, onFailed: () => undefined };
+
 /** What a stream needs of its session. */
 export interface StreamHost {
   /** Sends as much of `chunk` as the windows allow, in DATA frames; returns how much. */

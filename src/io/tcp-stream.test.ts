@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { type AddressInfo, connect, type Server } from 'node:net';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { isMeshError } from '../base/errors.ts';
 import { Took } from './byte-stream.ts';
@@ -194,6 +194,24 @@ describe('tcp stream', () => {
     });
     assert.ok(ended);
     assert.ok(Buffer.concat(kept).equals(sent));
+  });
+
+  it('resets a connection that is given up when it has just come about', async () => {
+    const strict = createServer();
+    strict.listen(0, '127.0.0.1');
+    await once(strict, 'listening');
+    const accepted = once(strict, 'connection');
+    const to = { host: '127.0.0.1', port: (strict.address() as AddressInfo).port, timeoutMs: 5_000 };
+    // Over loopback the kernel has connected before the call returns; who called hears of it later.
+    connectTcp(to, () => assert.fail('was cancelled'))();
+    const [socket] = (await accepted) as [Socket];
+    strict.close();
+    const end = new Promise<string>((resolve) => {
+      socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? ''));
+      socket.on('end', () => resolve('an end in good order'));
+    });
+    socket.resume();
+    assert.equal(await end, 'ECONNRESET');
   });
 
   it('answers CONNECT_FAILED where nobody listens, and nothing after a cancel', async () => {

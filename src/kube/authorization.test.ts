@@ -185,7 +185,7 @@ const authorizationRows: readonly (readonly [string, string, readonly Peer[], re
     ['error', 'error'],
   ],
   ['AUDIT', '{action: AUDIT, rules: [{}]}', [web, plain], [], ['warning']],
-  ['targetRefs', '{targetRefs: [{kind: Service, name: a, group: ""}], rules: []}', [web], [], []],
+  ['targetRefs', '{targetRefs: [{kind: Service, name: a, group: ""}], rules: []}', [web], [], ['warning']],
   [
     'targetRefs and a selector',
     '{targetRefs: [{kind: Service, name: a}], selector: {matchLabels: {app: cart}}}',

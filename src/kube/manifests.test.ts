@@ -40,8 +40,6 @@ test('kinds that are not used are counted, also those that share a name with one
 ---
 {apiVersion: serving.knative.dev/v1, kind: Service, metadata: {name: a}}
 ---
-{apiVersion: security.istio.io/v1, kind: RequestAuthentication, metadata: {name: a}}
----
 {apiVersion: policy.linkerd.io/v1alpha1, kind: AuthorizationPolicy, metadata: {name: a}}
 `;
   assert.deepEqual(read(text), {
@@ -49,7 +47,6 @@ test('kinds that are not used are counted, also those that share a name with one
     ignored: [
       { kind: 'AuthorizationPolicy.policy.linkerd.io', count: 1 },
       { kind: 'ConfigMap', count: 2 },
-      { kind: 'RequestAuthentication', count: 1 },
       { kind: 'Service.serving.knative.dev', count: 1 },
     ],
   });

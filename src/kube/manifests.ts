@@ -13,6 +13,7 @@ import {
 } from '../model/resources.ts';
 import type { SourcePlace } from '../model/types.ts';
 import { isMapping, ObjectReader } from './object-reader.ts';
+import { readRequestAuthentication } from './read-authentication.ts';
 import { readDestinationRule } from './read-destination-rule.ts';
 import { readGrpcRoute, readHttpRoute, readReferenceGrant } from './read-gateway-routes.ts';
 import { readGateway } from './read-gateways.ts';
@@ -63,6 +64,7 @@ const kinds: Readonly<Record<ResourceKind, KindEntry>> = {
   Gateway: { ...gateway, read: readGateway },
   PeerAuthentication: { ...security, read: readPeerAuthentication },
   AuthorizationPolicy: { ...security, read: readAuthorizationPolicy },
+  RequestAuthentication: { ...security, read: readRequestAuthentication },
   HTTPRoute: { ...gateway, read: readHttpRoute },
   GRPCRoute: { ...gateway, read: readGrpcRoute },
   ReferenceGrant: { ...gateway, read: readReferenceGrant },
@@ -74,8 +76,6 @@ const kinds: Readonly<Record<ResourceKind, KindEntry>> = {
 };
 /** Groups in which a kind that nobody knows is an error: what it was to secure would go unsecured. */
 const strictGroups: readonly string[] = [security.group, own.group];
-/** Kinds of the security API that exist and are not enforced at L4. */
-const otherSecurityKinds = ['RequestAuthentication'];
 const listDepthMax = 4;
 
 /**
@@ -141,7 +141,7 @@ function readResource(object: ObjectReader): Resource | string {
   const group = slash < 0 ? '' : apiVersion.slice(0, slash);
   const entry = Object.hasOwn(kinds, kind) ? kinds[kind as ResourceKind] : undefined;
   if (entry === undefined || entry.group !== group) {
-    if (strictGroups.includes(group) && !otherSecurityKinds.includes(kind)) failStrictKind(object, group, kind);
+    if (strictGroups.includes(group)) failStrictKind(object, group, kind);
     return entry === undefined ? kind : `${kind}.${group || 'core'}`;
   }
   if (!entry.versions.includes(apiVersion.slice(slash + 1))) {

@@ -8,8 +8,8 @@ import type {
   Labels,
   MtlsMode,
   PeerAuthenticationResource,
-  PolicyTarget,
   ResourceMeta,
+  WaypointTarget,
 } from '../model/resources.ts';
 import type { ObjectReader } from './object-reader.ts';
 
@@ -90,7 +90,7 @@ function readCondition(condition: ObjectReader): AuthorizationCondition {
 }
 
 /** `targetRefs`, or the deprecated `targetRef`; at most so many as Istio takes. */
-function readTargets(spec: ObjectReader): PolicyTarget[] {
+export function readTargets(spec: ObjectReader): WaypointTarget[] {
   const refs = spec.objects('targetRefs');
   if (refs.length > targetsMax) spec.fail('targetRefs', `must have at most ${targetsMax} elements`);
   return (spec.has('targetRef') ? [...refs, spec.object('targetRef')] : refs).map((ref) => {
@@ -104,7 +104,8 @@ function readTargets(spec: ObjectReader): PolicyTarget[] {
   });
 }
 
-function readSelector(spec: ObjectReader): Labels | null {
+/** The labels of `selector.matchLabels`; null without any. */
+export function readSelector(spec: ObjectReader): Labels | null {
   if (!spec.has('selector')) return null;
   const selector = spec.object('selector');
   selector.only(['matchLabels']);

@@ -64,8 +64,8 @@ export function readVirtualService(object: ObjectReader, meta: ResourceMeta): Vi
     exportTo: spec.strings('exportTo'),
     http: spec.objects('http').map((rule) => new RuleReader(rule, meta.namespace, isDelegate, unsupported).read()),
     tcp: [
-      ...spec.objects('tls').map((rule) => readTcpRule(rule, 'tls')),
-      ...spec.objects('tcp').map((rule) => readTcpRule(rule, 'tcp')),
+      ...spec.objects('tls').map((rule) => readTcpRule(rule, 'tls', unsupported)),
+      ...spec.objects('tcp').map((rule) => readTcpRule(rule, 'tcp', unsupported)),
     ],
     unsupported,
   };
@@ -327,16 +327,25 @@ function readCors(cors: ObjectReader): CorsPolicy {
   };
 }
 
-function readTcpRule(rule: ObjectReader, protocol: 'tls' | 'tcp'): VirtualTcpRule {
+/** What a waypoint does not see of a connection; a branch that asks for it matches nothing. */
+const blindFields = ['destinationSubnets', 'sourceLabels', 'sourceSubnet', 'sourceNamespace'];
+
+function readTcpRule(rule: ObjectReader, protocol: 'tls' | 'tcp', unsupported: Unsupported[]): VirtualTcpRule {
   rule.only(['match', 'route']);
-  const fields = ['destinationSubnets', 'port', 'sourceLabels', 'sourceSubnet', 'sourceNamespace', 'gateways'];
+  const fields = [...blindFields, 'port', 'gateways', ...(protocol === 'tls' ? ['sniHosts'] : [])];
   const matches = rule.objects('match').map((match) => {
-    match.only(protocol === 'tls' ? ['sniHosts', ...fields] : fields);
+    match.only(fields);
     if (protocol === 'tls' && match.list('sniHosts').length === 0) match.fail('sniHosts', 'must name a host');
+    const blind = blindFields.find((field) => match.has(field));
+    if (blind !== undefined) {
+      const path = [...match.path, blind];
+      unsupported.push({ path, message: `${blind} is not supported for ${protocol}: the match matches nothing` });
+    }
     return {
       sniHosts: protocol === 'tls' ? match.strings('sniHosts') : null,
       port: match.has('port') ? match.integer('port', anyPort) : 0,
       gateways: match.strings('gateways'),
+      isNever: blind !== undefined,
     };
   });
   if (protocol === 'tls' && matches.length === 0) rule.fail('match', 'must be there for tls');

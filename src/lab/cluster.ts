@@ -21,10 +21,19 @@ export class Cluster {
   readonly #store: ObjectStore;
   readonly #clock: Clock;
   readonly #workloads: WorkloadControllers;
+  readonly #first: () => void;
   readonly #proxies: ServiceProxy[] = [];
   readonly #loop: Coalescer;
 
-  constructor(store: ObjectStore, clock: Clock, random: () => number, log: (line: string) => void) {
+  /** `first` goes before the loops, in every pass. */
+  constructor(
+    store: ObjectStore,
+    clock: Clock,
+    random: () => number,
+    log: (line: string) => void,
+    first: () => void = () => {},
+  ) {
+    this.#first = first;
     this.#store = store;
     this.#clock = clock;
     this.#workloads = new WorkloadControllers({ store, now: () => clock.now(), random });
@@ -57,6 +66,7 @@ export class Cluster {
   }
 
   #pass(): void {
+    this.#first();
     this.#workloads.reconcile();
     this.#schedule();
     this.#endpoints();

@@ -138,14 +138,15 @@ export class LabClient {
     return answer.token;
   }
 
-  /** Asks the admin port of the controller or of a node proxy; returns its JSON. */
+  /** Asks the admin port of the controller, of a node proxy or of a waypoint (`NS/NAME`); returns its JSON. */
   async admin(
-    kind: 'controller' | 'node',
+    kind: 'controller' | 'node' | 'waypoint',
     name: string,
     adminPath: string,
     options: { method?: string; body?: unknown } = {},
   ): Promise<unknown> {
-    const where = kind === 'node' ? `/admin/node/${encodeURIComponent(name)}` : '/admin/controller';
+    const words = [kind, ...(kind === 'controller' ? [] : name.split('/'))].map(encodeURIComponent);
+    const where = `/admin/${words.join('/')}`;
     return await this.#json(options.method ?? 'GET', `${where}${adminPath}`, options.body);
   }
 
@@ -194,8 +195,8 @@ export class LabClient {
 
 function partQuery(part: LabPart): URLSearchParams {
   const query = new URLSearchParams({ kind: part.kind });
-  if (part.kind === 'node' || part.kind === 'pod') query.set('name', part.name);
-  if (part.kind === 'pod') query.set('namespace', part.namespace);
+  if ('name' in part) query.set('name', part.name);
+  if ('namespace' in part) query.set('namespace', part.namespace);
   if (part.kind === 'pod' && part.container !== undefined) query.set('container', part.container);
   return query;
 }

@@ -2,7 +2,7 @@
 // reach.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { isMeshError, MeshError } from '../base/errors.ts';
-import type { LabDocument, LabFault, LabPart } from './control-types.ts';
+import type { AdminPart, LabDocument, LabFault, LabPart } from './control-types.ts';
 import type { LabOperations } from './operations.ts';
 import { controlSocket } from './running.ts';
 
@@ -57,15 +57,11 @@ export class ControlServer {
     const body = () => readBody(incoming);
     const request: Request = { method, url, query: url.searchParams, body, signal: gone.signal };
     try {
-      const admin = /^\/admin\/(controller|node\/([^/]+))(\/.*)$/.exec(url.pathname);
+      const admin = /^\/admin\/(controller|node\/([^/]+)|waypoint\/([^/]+)\/([^/]+))(\/.*)$/.exec(url.pathname);
       const answer =
         admin === null
           ? await this.#route(request, response)
-          : await this.#admin(
-              request,
-              admin[2] === undefined ? null : decodeURIComponent(admin[2]),
-              `${admin[3]}${url.search}`,
-            );
+          : await this.#admin(request, adminPartOf(admin), `${admin[5]}${url.search}`);
       if (answer === written) return;
       response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answer ?? {}));
     } catch (error) {
@@ -82,9 +78,9 @@ export class ControlServer {
     return await handler(request, response);
   }
 
-  async #admin(request: Request, node: string | null, path: string): Promise<unknown> {
+  async #admin(request: Request, part: AdminPart, path: string): Promise<unknown> {
     const body = request.method === 'GET' ? '' : JSON.stringify(await request.body());
-    return await this.#operations.admin(node, request.method, path, body === '{}' ? '' : body);
+    return await this.#operations.admin(part, request.method, path, body === '{}' ? '' : body);
   }
 }
 
@@ -140,11 +136,19 @@ function routesOf(operations: LabOperations): Readonly<Record<string, Handler>> 
   };
 }
 
+/** The part whose admin port is asked, from the path of the request. */
+function adminPartOf(words: RegExpExecArray): AdminPart {
+  const [node, namespace, name] = [words[2], words[3], words[4]].map((word) => decodeURIComponent(word ?? ''));
+  if (node) return { kind: 'node', name: node };
+  return namespace && name ? { kind: 'waypoint', namespace, name } : { kind: 'controller' };
+}
+
 function partOf(query: URLSearchParams): LabPart {
   const kind = query.get('kind');
   const name = query.get('name') ?? '';
   if (kind === 'controller' || kind === 'lab') return { kind };
   if (kind === 'node') return { kind, name };
+  if (kind === 'waypoint') return { kind, name, namespace: query.get('namespace') ?? '' };
   const container = query.get('container');
   return { kind: 'pod', namespace: query.get('namespace') ?? '', name, ...(container === null ? {} : { container }) };
 }

@@ -68,14 +68,18 @@ export interface ApplyResult {
 }
 
 /**
- * What `lab restart`, `lab logs` and the process faults name: a node's proxy, the controller, a pod; of `lab` itself
- * there is a log.
+ * What `lab restart`, `lab logs` and the process faults name: a node's proxy, the controller, a waypoint with all its
+ * pods, a pod; of `lab` itself there is a log.
  */
 export type LabPart =
   | { readonly kind: 'lab' }
   | { readonly kind: 'node'; readonly name: string }
   | { readonly kind: 'controller' }
+  | { readonly kind: 'waypoint'; readonly namespace: string; readonly name: string }
   | { readonly kind: 'pod'; readonly namespace: string; readonly name: string; readonly container?: string };
+
+/** Who has an admin port. */
+export type AdminPart = Extract<LabPart, { kind: 'node' | 'controller' | 'waypoint' }>;
 
 /** A link that faults are put on: that of a node to the fabric, or of a pod to its node. */
 export type LabLink =

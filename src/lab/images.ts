@@ -7,6 +7,7 @@ import { shellQuote } from './run.ts';
 const builtIn = {
   'ambient/echo': 'echo/main.ts',
   'ambient/load': 'load/main.ts',
+  'ambient/waypoint': '../bin/ambient-waypoint.ts',
 } as const satisfies Record<string, string>;
 
 export type Resolved =

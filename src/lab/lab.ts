@@ -29,6 +29,7 @@ import { ServiceAllocator } from './services.ts';
 import { ObjectStore } from './store.ts';
 import { MeshSystem } from './system.ts';
 import { clusterDomain, systemFiles } from './system-config.ts';
+import { WaypointDeployer } from './waypoints.ts';
 
 const dnsNamespace = 'kube-system';
 /** Kinds that the mesh has no use for and pods do. */
@@ -49,6 +50,7 @@ export class Lab {
   readonly kubelet: Kubelet;
   readonly issuer: TokenIssuer;
   readonly system: MeshSystem;
+  readonly waypoints: WaypointDeployer;
   readonly agents = new Map<string, NodeAgent>();
   readonly #log: (line: string) => void;
   readonly #applier: Applier;
@@ -69,7 +71,15 @@ export class Lab {
     this.store = new ObjectStore({ dir: paths.objects, now });
     this.issuer = new TokenIssuer(this.store, now);
     this.#applier = new Applier({ store: this.store, services: new ServiceAllocator(), now });
-    this.#cluster = new Cluster(this.store, systemClock, Math.random, log);
+    this.waypoints = new WaypointDeployer({
+      store: this.store,
+      apply: (objects) => void this.#applier.apply(objects.map((object) => ({ object, place: null }))),
+      delete: (objects) => void this.deleteObjects(objects),
+      kubelet: () => this.kubelet,
+      overrides: options.waypointConfig,
+    });
+    const first = options.mesh ? () => this.waypoints.reconcile() : () => {};
+    this.#cluster = new Cluster(this.store, systemClock, Math.random, log, first);
     const zone = new DnsZone(this.store, clusterDomain);
     this.#dns = new DnsServer((question, type) => zone.answer(question, type));
     this.#logKeeper = new LogKeeper(paths.logs, systemClock);

@@ -31,11 +31,12 @@ export interface LaunchOptions {
   /** Leave a lab that did not become ready running, to be looked at. */
   readonly keepOnFailure?: boolean;
   /**
-   * Settings of the node proxies and the controller that differ from the defaults, by the fields of their config
-   * files.
+   * Settings of the node proxies, the controller and the waypoints that differ from the defaults, by the fields of
+   * their config files.
    */
   readonly nodeConfig?: Readonly<Record<string, unknown>>;
   readonly controllerConfig?: Readonly<Record<string, unknown>>;
+  readonly waypointConfig?: Readonly<Record<string, unknown>>;
 }
 
 /** What `main.ts` gets as its second argument, as JSON. */
@@ -48,6 +49,7 @@ export interface LabOptions {
   readonly mesh: boolean;
   readonly nodeConfig: Readonly<Record<string, unknown>>;
   readonly controllerConfig: Readonly<Record<string, unknown>>;
+  readonly waypointConfig: Readonly<Record<string, unknown>>;
 }
 
 export const defaultTimeoutMs = 60_000;
@@ -72,6 +74,7 @@ export async function launchLab(options: LaunchOptions): Promise<LabClient> {
     mesh: options.mesh ?? true,
     nodeConfig: options.nodeConfig ?? {},
     controllerConfig: options.controllerConfig ?? {},
+    waypointConfig: options.waypointConfig ?? {},
   };
   const started = await startAndWatch(name, labOptions, options);
   if (started.type === 'failed') {

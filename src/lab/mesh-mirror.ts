@@ -101,6 +101,7 @@ function indexed(mesh: MeshView): unknown {
     workloads: new Map(plain.workloads.map((each) => [each.uid, sorted(each)])),
     services: new Map(plain.services.map((each) => [`${each.namespace}/${each.hostname}`, sorted(each)])),
     policies: new Map(plain.policies.map((each) => [`${each.namespace}/${each.name}`, sorted(each)])),
+    routes: new Map((plain.routes ?? []).map((each) => [each.service, sorted(each)])),
   };
 }
 
@@ -109,6 +110,8 @@ function sorted(value: unknown): unknown {
   if (value === null || typeof value !== 'object') return value;
   return Object.fromEntries(
     Object.entries(value)
+      // The same object was read from another file.
+      .filter(([key]) => key !== 'place')
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([key, inner]) => [key, sorted(inner)]),
   );

@@ -6,6 +6,7 @@ import type { StatusView } from '../model/views.ts';
 import { containerNamespaces } from './container.ts';
 import type { TargetAnswer } from './control-client.ts';
 import type {
+  AdminPart,
   ApplyResult,
   LabDocument,
   LabFault,
@@ -116,10 +117,18 @@ export class LabOperations {
       yield* readLogs([labLog], follow, signal);
       return;
     }
-    yield* readLogs(this.#lab.system.logFiles(part.kind === 'node' ? part.name : null, access), follow, signal);
+    yield* readLogs(this.#logFiles(part, access), follow, signal);
+  }
+
+  #logFiles(part: AdminPart, access: boolean): readonly string[] {
+    if (part.kind === 'waypoint') return this.#lab.waypoints.logFiles(part.namespace, part.name, access);
+    return this.#lab.system.logFiles(part.kind === 'node' ? part.name : null, access);
   }
 
   restart(part: LabPart, rolling: boolean, kill: boolean, timeoutMs: number): Promise<RestartResult> {
+    if (part.kind === 'waypoint') {
+      return this.#lab.waypoints.restart(part.namespace, part.name, { rolling, kill, timeoutMs });
+    }
     return this.#lab.system.restart(part, rolling, kill, timeoutMs);
   }
 
@@ -170,6 +179,9 @@ export class LabOperations {
   /** Sends signals to whatever process the part has at that time. */
   #sender(part: LabPart): SendSignal {
     if (part.kind === 'lab') throw new MeshError('USAGE', { reason: 'end a lab with: ambientctl lab down' });
+    if (part.kind === 'waypoint') {
+      return (signal) => this.#lab.waypoints.signal(part.namespace, part.name, signal);
+    }
     if (part.kind !== 'pod') return (signal) => this.#lab.system.signal(part, signal);
     return (signal) => {
       const pod = this.pod(part.namespace, part.name);
@@ -206,9 +218,9 @@ export class LabOperations {
     return this.#lab.issuer.token({ namespace, serviceAccount, pod, audience, lifetimeS: hourS });
   }
 
-  async admin(node: string | null, method: string, requestPath: string, body: string): Promise<unknown> {
-    const answer = await this.#lab.system.admin(node, method, requestPath, body);
-    return node === null && requestPath === '/status' ? this.#ownStatus(answer as StatusView) : answer;
+  async admin(part: AdminPart, method: string, requestPath: string, body: string): Promise<unknown> {
+    const answer = await this.#lab.system.admin(part, method, requestPath, body);
+    return part.kind === 'controller' && requestPath === '/status' ? this.#ownStatus(answer as StatusView) : answer;
   }
 
   /** The controller reads the lab's resolved objects; a person wrote manifests, and wants to read of those. */
@@ -293,6 +305,7 @@ const podName = (pod: KubeObject) => `${pod.metadata.namespace}/${pod.metadata.n
 /** As people write it; two names of one part are one. */
 function partName(part: LabPart): string {
   if (part.kind === 'pod') return `${part.namespace}/${part.name}`;
+  if (part.kind === 'waypoint') return `waypoint/${part.namespace}/${part.name}`;
   return part.kind === 'node' ? `node/${part.name}` : part.kind;
 }
 

@@ -8,7 +8,7 @@ import type { ResourceIssue } from '../model/types.ts';
 import type { MeshView, NodeDump, StatusView } from '../model/views.ts';
 import type { NodePlan } from './addresses.ts';
 import { askHttp, type HttpAnswer } from './ask-http.ts';
-import type { LabPart, RestartResult } from './control-types.ts';
+import type { AdminPart, LabPart, RestartResult } from './control-types.ts';
 import type { Lab } from './lab.ts';
 import { lastLines } from './log-files.ts';
 import { MeshMirror } from './mesh-mirror.ts';
@@ -167,10 +167,19 @@ export class MeshSystem {
       const mesh = (await this.#askController('GET', '/mesh', '')) as MeshView;
       if (!this.#mirror.agreesWith(mesh)) return ['the controller has not read every object yet'];
       const { proxies } = (await this.#askController('GET', '/status', '')) as StatusView;
-      return [...this.#proxies.keys()].flatMap((name) => {
-        const view = proxies.find((each) => each.node === name);
-        if (view === undefined) return [`the proxy of ${name} has not called the controller`];
-        return view.inStep ? [] : [`the proxy of ${name} has not applied everything`];
+      const nodes = [...this.#proxies.keys()].map((name) => {
+        const what = `the proxy of ${name}`;
+        return { what, view: proxies.find((each) => each.kind === 'node' && each.node === name) };
+      });
+      const waypoints = this.#lab.waypoints.allPods().map(({ metadata: { name } }) => {
+        return {
+          what: `waypoint ${name}`,
+          view: proxies.find((each) => each.kind === 'waypoint' && each.name === name),
+        };
+      });
+      return [...nodes, ...waypoints].flatMap(({ what, view }) => {
+        if (view === undefined) return [`${what} has not called the controller`];
+        return view.inStep ? [] : [`${what} has not applied everything`];
       });
     } catch (error) {
       return [`the controller does not answer: ${messageOf(error)}${this.#lastWords(systemFiles.controllerLog)}`];
@@ -178,14 +187,16 @@ export class MeshSystem {
   }
 
   /**
-   * Asks the admin port of a node's proxy, or of the controller for null; returns its JSON, or `{text}` when it is
-   * none.
+   * Asks the admin port of a node's proxy, a waypoint or the controller; returns its JSON, or `{text}` when it is none.
    */
-  async admin(node: string | null, method: string, requestPath: string, body: string): Promise<unknown> {
+  async admin(part: AdminPart, method: string, requestPath: string, body: string): Promise<unknown> {
     if (!this.#enabled)
       throw new MeshError('NOT_FOUND', { what: 'the mesh', hint: 'this lab was started without one' });
-    if (node === null) return await this.#askController(method, requestPath, body);
-    const proxy = this.#proxy(node);
+    if (part.kind === 'controller') return await this.#askController(method, requestPath, body);
+    if (part.kind === 'waypoint') {
+      return parsed(await this.#lab.waypoints.admin(part.namespace, part.name, method, requestPath, body));
+    }
+    const proxy = this.#proxy(part.name);
     for (let tries = 0; ; tries++) {
       const answer = parsed(await this.#askNode(proxy, ports.admin, method, requestPath, body, adminTimeoutMs));
       const pid = (answer as Partial<NodeDump> | null)?.pid;
@@ -203,10 +214,16 @@ export class MeshSystem {
    * Restarts a part; resolves when the new one is ready and, when rolling, the old one has ended or the time is over.
    * Throws `TIMED_OUT`, `NOT_FOUND`.
    */
-  async restart(part: LabPart, rolling: boolean, kill: boolean, timeoutMs: number): Promise<RestartResult> {
+  async restart(
+    part: Exclude<LabPart, { kind: 'waypoint' }>,
+    rolling: boolean,
+    kill: boolean,
+    timeoutMs: number,
+  ): Promise<RestartResult> {
     if (part.kind === 'pod' || part.kind === 'lab')
       throw new MeshError('USAGE', {
-        reason: 'node proxies and the controller can be restarted; delete a pod, and its workload makes a new one',
+        reason:
+          'node proxies, waypoints and the controller can be restarted; delete a pod, and its workload makes a new one',
       });
     const deadline = Date.now() + timeoutMs;
     const signal = kill ? 'SIGKILL' : 'SIGTERM';
@@ -255,7 +272,7 @@ export class MeshSystem {
   }
 
   /** Sends a signal to a part. Throws `NOT_FOUND` when it has no process. */
-  signal(part: Exclude<LabPart, { kind: 'pod' | 'lab' }>, signal: NodeJS.Signals): void {
+  signal(part: Extract<LabPart, { kind: 'node' | 'controller' }>, signal: NodeJS.Signals): void {
     const process = part.kind === 'controller' ? this.#controller : this.#proxy(part.name).process;
     if (part.kind === 'node' && signal === 'SIGKILL') this.#proxy(part.name).ready = false;
     if (process?.signal(signal) !== true) {

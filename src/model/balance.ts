@@ -40,9 +40,13 @@ export function chooseEndpoint(index: MeshIndex, query: EndpointQuery): Endpoint
   if (service.loadBalancing?.mode === 'passthrough') {
     return { workload: null, address: destinationIp, targetPort: port };
   }
-  let candidates = preferred(candidatesFor(index, service, port), service.loadBalancing, query.source, exclude);
-  if (exclude !== null) candidates = candidates.filter((candidate) => !exclude.has(candidate.workload.uid));
-  const chosen = weighted(candidates, query.random());
+  const all = candidatesFor(index, service, port);
+  const tried = exclude !== null && exclude.size > 0 ? exclude : null;
+  let candidates = preferred(all.candidates, service.loadBalancing, query.source, tried);
+  if (tried !== null) candidates = candidates.filter((candidate) => !tried.has(candidate.workload.uid));
+  // As a rule every candidate may be chosen: then none but the chosen one is looked at.
+  const sums = candidates === all.candidates ? all.sums : sumsOf(candidates);
+  const chosen = weighted(candidates, sums, query.random());
   if (chosen === null) throw new MeshError('NO_ENDPOINT', { service: service.hostname, port });
   const address = addressOf(chosen.workload, service, destinationIp);
   return { workload: chosen.workload, address, targetPort: chosen.targetPort };
@@ -62,19 +66,41 @@ export function explainableEndpoints(
   return preferred(eligible(index, service, port, false), service.loadBalancing, source, null);
 }
 
+interface PortCandidates {
+  /** Of the index at the last look: as long as it is the same, so are the endpoints. */
+  version: number;
+  readonly endpoints: readonly ServiceEndpoint[];
+  readonly candidates: readonly Candidate[];
+  readonly sums: CapacitySums;
+}
+
+/** The capacities of the first candidate, of the first two, and so on; null where all are alike. */
+type CapacitySums = readonly number[] | null;
+
+/** By service, of one index at a time, then by port. */
+const cache = new WeakMap<Service, { readonly index: MeshIndex; readonly byPort: Map<number, PortCandidates> }>();
+
 /**
  * The endpoints that serve a port: healthy (unless the service admits all), with an address, with a target port.
  * Cached until the service or its endpoints change.
  */
-function candidatesFor(index: MeshIndex, service: Service, port: number): readonly Candidate[] {
+function candidatesFor(index: MeshIndex, service: Service, port: number): PortCandidates {
+  let ports = cache.get(service);
+  if (ports?.index !== index) {
+    ports = { index, byPort: new Map() };
+    cache.set(service, ports);
+  }
+  const known = ports.byPort.get(port);
+  if (known?.version === index.version) return known;
   const endpoints = index.endpointsOf(serviceKey(service));
-  const byPort: PortCache = cache.get(service) ?? new Map();
-  cache.set(service, byPort);
-  const known = byPort.get(port);
-  if (known !== undefined && known.endpoints === endpoints) return known.candidates;
+  if (known?.endpoints === endpoints) {
+    known.version = index.version;
+    return known;
+  }
   const candidates = eligible(index, service, port, true);
-  byPort.set(port, { endpoints, candidates });
-  return candidates;
+  const found = { version: index.version, endpoints, candidates, sums: sumsOf(candidates) };
+  ports.byPort.set(port, found);
+  return found;
 }
 
 function eligible(index: MeshIndex, service: Service, port: number, needsAddress: boolean): Candidate[] {
@@ -102,9 +128,6 @@ export function addressOf(workload: Workload, service: Service | null, destinati
   const wanted = families === 'ipv4' ? 4 : families === 'ipv6' ? 6 : familyOf(destinationIp);
   return addresses.find((address) => familyOf(address) === wanted) ?? addresses[0]!;
 }
-
-type PortCache = Map<number, { endpoints: readonly ServiceEndpoint[]; candidates: readonly Candidate[] }>;
-const cache = new WeakMap<Service, PortCache>();
 
 /** `exclude` counts here too: when the nearest group is used up, the next one takes over. */
 function preferred(
@@ -163,15 +186,18 @@ function sameScope(
   }
 }
 
-function weighted(candidates: readonly Candidate[], point: number): Candidate | null {
-  if (candidates.length === 0) return null;
-  let total = 0;
-  for (const { workload } of candidates) total += workload.capacity;
-  if (total <= 0) return candidates[Math.floor(point * candidates.length)] ?? null;
-  let left = point * total;
-  for (const candidate of candidates) {
-    left -= candidate.workload.capacity;
-    if (left < 0) return candidate;
-  }
-  return candidates.at(-1)!;
+function sumsOf(candidates: readonly Candidate[]): CapacitySums {
+  const first = candidates[0]?.workload.capacity;
+  if (candidates.every(({ workload }) => workload.capacity === first)) return null;
+  let sum = 0;
+  return candidates.map(({ workload }) => (sum += workload.capacity));
+}
+
+/** The candidate at `point` of all capacities, in [0, 1). */
+function weighted(candidates: readonly Candidate[], sums: CapacitySums, point: number): Candidate | null {
+  const count = candidates.length;
+  if (count === 0) return null;
+  if (sums === null) return candidates[Math.min(Math.floor(point * count), count - 1)]!;
+  const at = point * sums[count - 1]!;
+  return candidates[sums.findIndex((sum) => sum > at)] ?? candidates[count - 1]!;
 }

@@ -10,6 +10,7 @@ export class MeshCompactor {
   readonly #texts = new Map<string, string>();
   readonly #lists = new Map<string, readonly string[]>();
   readonly #ports = new Map<string, readonly PortMapping[]>();
+  readonly #labels = new Map<string, Readonly<Record<string, string>>>();
   readonly #localities = new Map<string, Workload['locality']>();
 
   /** The same update, in less memory. */
@@ -41,8 +42,13 @@ export class MeshCompactor {
       hostNetwork: workload.hostNetwork,
       capacity: workload.capacity,
       waypoint: workload.waypoint,
+      ...(workload.labels === undefined ? {} : { labels: this.#labelled(workload.labels) }),
       services: this.#services(workload.services),
     };
+  }
+
+  #labelled(labels: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+    return shared(this.#labels, JSON.stringify(labels), () => labels);
   }
 
   #text<Text extends string>(text: Text): Text {

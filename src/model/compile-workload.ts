@@ -35,6 +35,8 @@ export interface WorkloadContext {
   readonly waypoint: WaypointAddress | null;
   /** It is a waypoint, which speaks the tunnel protocol itself. */
   readonly isWaypoint: boolean;
+  /** Labels that routes and subsets ask for; null for none. */
+  readonly wantedLabels: Labels | null;
 }
 
 /** The workload of a pod. */
@@ -70,6 +72,7 @@ export function compileWorkload(pod: PodView, context: WorkloadContext): Workloa
     hostNetwork,
     capacity: 1,
     waypoint: context.waypoint,
+    ...(context.wantedLabels === null ? {} : { labels: context.wantedLabels }),
     services: context.services,
   };
 }

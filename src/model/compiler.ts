@@ -17,7 +17,9 @@ import type { EndpointSliceResource, PodPhase, Resource, ResourceKind, ServiceRe
 import { resourceKey } from './resources.ts';
 import { RevocationList } from './revocation.ts';
 import { isRouteKind, isRouteResource } from './route-resources.ts';
+import type { ServiceRoutes } from './route-types.ts';
 import { RouteCompiler } from './routes/route-compiler.ts';
+import { defaultServiceRoutes } from './routes/route-defaults.ts';
 import type {
   MeshUpdate,
   NamespacedKey,
@@ -30,6 +32,7 @@ import type {
   Workload,
 } from './types.ts';
 import type { MeshView } from './views.ts';
+import { WaypointPolicies } from './waypoint-policies.ts';
 
 export interface CompilerOptions {
   readonly trustDomain: string;
@@ -58,6 +61,10 @@ export class MeshCompiler {
   readonly #options: CompilerOptions;
   readonly #store: ResourceStore;
   readonly #routes: RouteCompiler;
+  readonly #waypointPolicies: WaypointPolicies;
+  /** Routes of services as they were compiled, and with the policies that belong to them. */
+  readonly #routesAlone = new Map<NamespacedKey, ServiceRoutes>();
+  readonly #serviceRoutes = new OutputTable<ServiceRoutes>();
   readonly #waypoints: WaypointBindings;
   readonly #workloads = new OutputTable<Workload>();
   readonly #services = new OutputTable<Service>();
@@ -77,14 +84,25 @@ export class MeshCompiler {
     this.#options = options;
     this.#store = new ResourceStore(options);
     const report = (id: string, issues: readonly ResourceIssue[]): void => this.#setIssues(id, issues);
-    this.#routes = new RouteCompiler({ ...options, report }, this.#store.services);
+    const waypointOf = (id: string): { namespace: string; name: string } | null =>
+      this.#waypoints.ofService(id, this.#store.services.get(id)).gateway;
+    const labelsWanted = (id: string | null): void => this.#store.touchEndpoints(id);
+    this.#routes = new RouteCompiler({ ...options, report, waypointOf, labelsWanted }, this.#store.services);
     this.#waypoints = new WaypointBindings(this.#store, options);
+    const { services, gateways } = this.#store;
+    this.#waypointPolicies = new WaypointPolicies({ ...options, services, gateways, report });
   }
 
   /** Adds or replaces a resource; takes effect with the next `flush`. */
   upsert(resource: Resource): void {
     if (isRouteResource(resource)) {
       this.#routes.upsert(resource);
+      return;
+    }
+    const id = `${resource.namespace}/${resource.name}`;
+    if (resource.kind === 'AuthorizationPolicy') this.#waypointPolicies.set(resource.kind, id, resource);
+    if (resource.kind === 'RequestAuthentication') {
+      this.#waypointPolicies.set(resource.kind, id, resource);
       return;
     }
     this.#store.upsert(resource);
@@ -95,6 +113,12 @@ export class MeshCompiler {
   delete(kind: ResourceKind, namespace: string, name: string): void {
     if (isRouteKind(kind)) {
       this.#routes.delete(kind, namespace, name);
+      return;
+    }
+    const id = `${namespace}/${name}`;
+    if (kind === 'AuthorizationPolicy') this.#waypointPolicies.set(kind, id, null);
+    if (kind === 'RequestAuthentication') {
+      this.#waypointPolicies.set(kind, id, null);
       return;
     }
     this.#store.delete(kind, namespace, name);
@@ -110,6 +134,7 @@ export class MeshCompiler {
     if (dirty.peerNamespaces.size > 0) this.#compileStrictPolicy();
     for (const id of dirty.gateways) {
       this.#setIssues(`Gateway/${id}`, this.#waypoints.issuesOf(this.#store.gateways.get(id)));
+      this.#waypointPolicies.touchGateway(id);
     }
     for (const id of dirty.services) {
       this.#compileService(id);
@@ -120,7 +145,8 @@ export class MeshCompiler {
     const workloads = this.#workloads.take();
     const services = this.#services.take();
     const policies = this.#policies.take();
-    const routes = this.#routes.flush();
+    this.#compileRoutes();
+    const routes = this.#serviceRoutes.take();
     const revocations = this.#revocations.take();
     const update = {
       workloads: workloads.changed,
@@ -146,7 +172,7 @@ export class MeshCompiler {
       workloads: [...this.#workloads.values()],
       services: [...this.#services.values()],
       policies: [...this.#policies.values()],
-      routes: [...this.#routes.tables()],
+      routes: [...this.#serviceRoutes.values()],
       revocations: [...this.#revocations.values()],
     };
   }
@@ -158,7 +184,7 @@ export class MeshCompiler {
 
   /** What became of every object that carries conditions. */
   statuses(): readonly ObjectStatus[] {
-    return [...this.#routes.statuses()];
+    return [...this.#routes.statuses(), ...this.#waypointPolicies.statuses()];
   }
 
   /** Every finding about the present resources. */
@@ -247,8 +273,31 @@ export class MeshCompiler {
     const [namespace = '', name = ''] = id.split('/');
     const hostname = hostnameOf(namespace, name, this.#options.clusterDomain);
     this.#services.set(serviceKey({ namespace, hostname }), service);
+    this.#waypointPolicies.bind(id, gateway === null ? null : `${gateway.namespace}/${gateway.name}`);
     this.#policies.set(converted.requireWaypointKey(namespace, name), this.#waypoints.requirement(resource, gateway));
     this.#setIssues(`Service/${id}`, issues);
+  }
+
+  /** A service with a policy and no route of its own has the default routes, since the policy travels with them. */
+  #compileRoutes(): void {
+    const { changed, removed } = this.#routes.flush();
+    for (const routes of changed) this.#routesAlone.set(routes.service, routes);
+    for (const key of removed) this.#routesAlone.delete(key);
+    const touched = new Map<NamespacedKey, string>();
+    for (const id of this.#waypointPolicies.flush()) touched.set(this.#keyOfService(id), id);
+    for (const key of [...changed.map((routes) => routes.service), ...removed]) touched.set(key, idOfService(key));
+    for (const [key, id] of touched) {
+      const guard = this.#waypointPolicies.guardOf(id);
+      const service = this.#services.get(key);
+      const alone = this.#routesAlone.get(key) ?? null;
+      if (guard === null || service === undefined) this.#serviceRoutes.set(key, alone);
+      else this.#serviceRoutes.set(key, { ...(alone ?? defaultServiceRoutes(service)), ...guard });
+    }
+  }
+
+  #keyOfService(id: string): NamespacedKey {
+    const [namespace = '', name = ''] = id.split('/');
+    return serviceKey({ namespace, hostname: hostnameOf(namespace, name, this.#options.clusterDomain) });
   }
 
   #compileView(id: string): void {
@@ -272,6 +321,7 @@ export class MeshCompiler {
       services: this.#servicesOf(view),
       waypoint,
       isWaypoint: this.#waypoints.gatewayOf(view.namespace, view.labels) !== null,
+      wantedLabels: this.#routes.wantedLabels(view.labels, this.#servedBy(view)),
     });
     this.#uidByView.set(id, view.uid);
     this.#workloads.set(view.uid, workload);
@@ -397,4 +447,10 @@ export class MeshCompiler {
       this.#touchedIssues.delete(key);
     }
   }
+}
+
+/** `NAMESPACE/NAME` of `NAMESPACE/NAME.NAMESPACE.svc.DOMAIN`. */
+function idOfService(key: NamespacedKey): string {
+  const dot = key.indexOf('.');
+  return dot < 0 ? key : key.slice(0, dot);
 }

@@ -36,7 +36,12 @@ test('workloads are found by uid, by each address and by node, until they go', (
   );
   const moved = { ...web, node: 'n2', addresses: ['10.0.0.2'] };
   const change = index.apply(update({ workloads: [moved] }));
-  assert.deepEqual(change, { changedWorkloads: [moved], removedWorkloads: [], policiesChanged: false });
+  assert.deepEqual(change, {
+    changedWorkloads: [moved],
+    removedWorkloads: [],
+    policiesChanged: false,
+    routesChanged: false,
+  });
   assert.equal(index.workloadByAddress('10.0.0.1'), null);
   assert.deepEqual([index.workloadsOnNode('n1').length, index.workloadsOnNode('n2').length], [0, 1]);
   const gone = index.apply(update({ removedAddresses: [web.uid, 'not there'] }));

@@ -5,12 +5,14 @@ import { CidrTable } from '../base/cidr-table.ts';
 import { parseCidr } from '../base/ip.ts';
 import { MultiMap } from '../base/multi-map.ts';
 import { PolicyTable } from './policy-table.ts';
+import type { ServiceRoutes } from './route-types.ts';
 import type { MeshUpdate, NamespacedKey, Policy, PortMapping, Service, SpiffeId, Workload } from './types.ts';
 
 export interface ApplyChange {
   readonly changedWorkloads: readonly Workload[];
   readonly removedWorkloads: readonly Workload[];
   readonly policiesChanged: boolean;
+  readonly routesChanged: boolean;
 }
 
 /** The policies that judge connections to a workload, and the keys that it names and nobody knows. */
@@ -45,13 +47,22 @@ export class MeshIndex {
   readonly #byVipNetwork = new CidrTable<readonly Service[]>();
   readonly #byHostname = new Map<string, readonly Service[]>();
   readonly #endpoints = new Map<NamespacedKey, EndpointSet>();
+  readonly #routes = new Map<NamespacedKey, ServiceRoutes>();
+  #version = 0;
+
+  /** Another number after each change: who has looked something up since need not look again. */
+  get version(): number {
+    return this.#version;
+  }
 
   /**
    * Takes a change in. Of a complete update, objects equal to those held are kept and not reported as changed.
    * Policies come in first: at no time is a workload seen without a policy that came with it.
    */
   apply(update: MeshUpdate): ApplyChange {
+    this.#version++;
     const policiesChanged = this.#policies.apply(update);
+    const routesChanged = this.#applyRoutes(update);
     const removedWorkloads: Workload[] = [];
     for (const name of update.complete ? this.#absentFrom(update) : update.removedAddresses) {
       const workload = this.#workloads.get(name);
@@ -68,7 +79,7 @@ export class MeshIndex {
       (workload) => !(update.complete && isDeepStrictEqual(this.#workloads.get(workload.uid), workload)),
     );
     for (const workload of changedWorkloads) this.#addWorkload(workload);
-    return { changedWorkloads, removedWorkloads, policiesChanged };
+    return { changedWorkloads, removedWorkloads, policiesChanged, routesChanged };
   }
 
   workloadByUid(uid: string): Workload | null {
@@ -99,6 +110,18 @@ export class MeshIndex {
   /** By `NAMESPACE/HOSTNAME`. */
   serviceByKey(key: NamespacedKey): Service | null {
     return this.#services.get(key) ?? null;
+  }
+
+  /**
+   * What this waypoint does for a service, by its key; the same object until it changes. Null for one with the
+   * defaults.
+   */
+  routesOf(service: NamespacedKey): ServiceRoutes | null {
+    return this.#routes.get(service) ?? null;
+  }
+
+  routes(): IterableIterator<ServiceRoutes> {
+    return this.#routes.values();
   }
 
   /** Visibility and ranking as in `serviceByVip`. */
@@ -171,6 +194,20 @@ export class MeshIndex {
       set.list = null;
       if (set.byUid.size === 0) this.#endpoints.delete(key);
     }
+  }
+
+  #applyRoutes({ routes = [], removedRoutes = [], complete }: MeshUpdate): boolean {
+    let isChanged = false;
+    const named = new Set(routes.map(({ service }) => service));
+    for (const key of complete ? [...this.#routes.keys()].filter((each) => !named.has(each)) : removedRoutes) {
+      isChanged = this.#routes.delete(key) || isChanged;
+    }
+    for (const each of routes) {
+      if (complete && isDeepStrictEqual(this.#routes.get(each.service), each)) continue;
+      this.#routes.set(each.service, each);
+      isChanged = true;
+    }
+    return isChanged;
   }
 
   #addService(service: Service): void {

@@ -15,6 +15,7 @@ import type {
   NodeResource,
   PeerAuthenticationResource,
   PodResource,
+  RequestAuthenticationResource,
   Resource,
   ResourceKind,
   ServiceResource,
@@ -84,7 +85,7 @@ export class ResourceStore {
     return dirty;
   }
 
-  upsert(resource: Exclude<Resource, RouteResource>): void {
+  upsert(resource: Exclude<Resource, RouteResource | RequestAuthenticationResource>): void {
     const id = `${resource.namespace}/${resource.name}`;
     switch (resource.kind) {
       case 'Pod':
@@ -127,7 +128,11 @@ export class ResourceStore {
     }
   }
 
-  delete(kind: Exclude<ResourceKind, RouteResource['kind']>, namespace: string, name: string): void {
+  delete(
+    kind: Exclude<ResourceKind, RouteResource['kind'] | 'RequestAuthentication'>,
+    namespace: string,
+    name: string,
+  ): void {
     const id = `${namespace}/${name}`;
     switch (kind) {
       case 'Pod':
@@ -175,6 +180,12 @@ export class ResourceStore {
   *podsWithIdentity(identity: SpiffeId, node: string): Generator<PodResource> {
     if (node === '') return;
     for (const id of this.#podsByIdentity.get(`${node}\n${identity}`)) yield this.pods.get(id)!;
+  }
+
+  /** Something about the endpoints of a service may differ; about every workload, where the id is null. */
+  touchEndpoints(serviceId: string | null): void {
+    if (serviceId === null) this.#dirty.addViews(this.views.keys());
+    else this.#touchService(serviceId);
   }
 
   #setPod(id: string, pod: PodResource | null): void {

@@ -166,7 +166,7 @@ export interface AuthorizationRule {
 }
 
 /** What a policy is attached to: `targetRef` or an element of `targetRefs`. */
-export interface PolicyTarget {
+export interface WaypointTarget {
   readonly group: string;
   readonly kind: string;
   readonly name: string;
@@ -178,9 +178,32 @@ export interface AuthorizationPolicyResource extends ResourceMeta {
   readonly kind: 'AuthorizationPolicy';
   readonly selector: Labels | null;
   /** For waypoints; [] when it has neither `targetRef` nor `targetRefs`. */
-  readonly targets: readonly PolicyTarget[];
+  readonly targets: readonly WaypointTarget[];
   readonly action: 'ALLOW' | 'DENY' | 'AUDIT' | 'CUSTOM';
   readonly rules: readonly AuthorizationRule[];
+}
+
+/** A rule of a RequestAuthentication as written; '' and [] where a field is left out. */
+export interface WrittenJwtRule {
+  readonly issuers: readonly string[];
+  readonly audiences: readonly string[];
+  readonly jwks: string;
+  readonly jwksUri: string;
+  readonly fromHeaders: readonly { readonly name: string; readonly prefix: string }[];
+  readonly fromParams: readonly string[];
+  readonly fromCookies: readonly string[];
+  readonly forwardOriginalToken: boolean;
+  readonly outputPayloadToHeader: string;
+  readonly outputClaimToHeaders: readonly { readonly header: string; readonly claim: string }[];
+  readonly spaceDelimitedClaims: readonly string[];
+  readonly timeoutMs: number;
+}
+
+export interface RequestAuthenticationResource extends ResourceMeta {
+  readonly kind: 'RequestAuthentication';
+  readonly selector: Labels | null;
+  readonly targets: readonly WaypointTarget[];
+  readonly rules: readonly WrittenJwtRule[];
 }
 
 /** A listener of a Gateway, as far as waypoints need it. */
@@ -221,6 +244,7 @@ export type Resource =
   | GatewayResource
   | PeerAuthenticationResource
   | AuthorizationPolicyResource
+  | RequestAuthenticationResource
   | CertificateRevocationResource
   | RouteResource;
 export type ResourceKind = Resource['kind'];

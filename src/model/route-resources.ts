@@ -175,6 +175,8 @@ export interface VirtualTcpRule {
     readonly sniHosts: readonly string[] | null;
     readonly port: number;
     readonly gateways: readonly string[];
+    /** It asks for what cannot be seen. */
+    readonly isNever: boolean;
   }[];
   readonly route: readonly VirtualBackend[];
   readonly protocol: 'tls' | 'tcp';

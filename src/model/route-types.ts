@@ -1,7 +1,7 @@
 // The L7 part of the mesh as data: what HTTPRoute, GRPCRoute, VirtualService, DestinationRule and our own policies
 // compile to, what discovery carries to waypoints, and what `http/` matches requests against. Plain objects: no
 // compiled patterns, no methods. All durations are milliseconds; 0 is "none" where a field says so.
-import type { NamespacedKey, SourcePlace } from './types.ts';
+import type { NamespacedKey, Policy, SourcePlace } from './types.ts';
 
 /** The rule of a resource that something came from; `rule` counts from 0 as written. */
 export interface RouteOrigin {
@@ -284,6 +284,32 @@ export interface Destination {
   readonly subsets: readonly Subset[];
 }
 
+/** Whose tokens are believed, and where they are looked for (RequestAuthentication; l7.md §5.5). */
+export interface JwtRule {
+  /** Claim `iss` is one of these. */
+  readonly issuers: readonly string[];
+  /** Claim `aud` has one of these; [] asks nothing. */
+  readonly audiences: readonly string[];
+  /** A JWK set as text; '' where it is fetched. */
+  readonly jwks: string;
+  /** '' with `jwks` '': found through the issuer (OpenID Connect discovery). */
+  readonly jwksUri: string;
+  /** No place at all stands for `authorization: Bearer` and the parameter `access_token`. Names in lower case. */
+  readonly fromHeaders: readonly { readonly name: string; readonly prefix: string }[];
+  readonly fromParams: readonly string[];
+  readonly fromCookies: readonly string[];
+  readonly forwardOriginalToken: boolean;
+  /** '' for none; in lower case. */
+  readonly outputPayloadToHeader: string;
+  readonly outputClaimToHeaders: readonly { readonly header: string; readonly claim: readonly string[] }[];
+  /** Claims that hold several values in one text, beside `scope` and `permission`. */
+  readonly spaceDelimitedClaims: readonly string[];
+  /** For fetching keys. */
+  readonly timeoutMs: number;
+  /** The RequestAuthentication that says so. */
+  readonly policy: NamespacedKey;
+}
+
 /** All that a waypoint does for one service. The resource `NAMESPACE/HOSTNAME` of the route type in discovery. */
 export interface ServiceRoutes {
   readonly service: NamespacedKey;
@@ -293,4 +319,8 @@ export interface ServiceRoutes {
   readonly otherDestinations: readonly Destination[];
   /** `ambient.mesh/server-timing: "true"`. */
   readonly serverTiming: boolean;
+  /** What judges its requests: policies on the service, on its waypoint, on the class of it. Absent for none. */
+  readonly policies?: readonly Policy[];
+  /** Absent: tokens mean nothing. */
+  readonly jwtRules?: readonly JwtRule[];
 }

@@ -3,7 +3,7 @@
 // and its author is told; `ambient.mesh/require-waypoint` on the service closes it instead.
 import { selects } from './label-index.ts';
 import type { GatewayListener, GatewayResource, Labels } from './resources.ts';
-import type { WaypointAddress } from './types.ts';
+import type { NamespacedKey, WaypointAddress } from './types.ts';
 
 export const waypointClasses: readonly string[] = ['ambient-waypoint', 'istio-waypoint'];
 /** On the pods and the Service of a waypoint: the Gateway that they are made for. */
@@ -87,6 +87,13 @@ export function requiresWaypoint(service: { readonly labels: Labels; readonly an
 export function addressOfWaypoint(gateway: GatewayResource, clusterDomain: string): WaypointAddress {
   const { namespace, name } = gateway;
   return { hostname: { namespace, hostname: `${name}.${namespace}.svc.${clusterDomain}` }, hbonePort: waypointPort };
+}
+
+/** `NAMESPACE/NAME` of the Gateway behind such an address; null for an address that is not by host name. */
+export function gatewayOfAddress({ hostname }: WaypointAddress): NamespacedKey | null {
+  if (hostname === undefined) return null;
+  const [name = ''] = hostname.hostname.split('.', 1);
+  return `${hostname.namespace}/${name}`;
 }
 
 export interface BindingQuery {

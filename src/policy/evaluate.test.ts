@@ -230,3 +230,10 @@ test('the fast evaluation equals the naive one', () => {
     { numRuns: 2000 },
   );
 });
+
+test('a condition that nobody knows never widens access', () => {
+  const strange = { ...here, weather: ['fine'] } as PolicyMatch;
+  assert.equal(decide([policyOf('shop/a', 'allow', [strange])]), false);
+  assert.equal(decide([policyOf('shop/d', 'deny', [strange])]), false);
+  assert.equal(decide([policyOf('shop/d', 'deny', [{ weather: [] } as PolicyMatch])]), false);
+});

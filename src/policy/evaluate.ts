@@ -18,7 +18,7 @@ export interface ConnectionFacts {
 
 export interface PolicyReference {
   /** A Service is one that demands its waypoint. */
-  readonly kind: 'AuthorizationPolicy' | 'PeerAuthentication' | 'Service';
+  readonly kind: 'AuthorizationPolicy' | 'PeerAuthentication' | 'RequestAuthentication' | 'Service';
   readonly namespace: string;
   readonly name: string;
   /** Which rule matched, from 0; null when the policy decided because none of its rules did, or it is not known. */

@@ -42,6 +42,27 @@ function compileRule(rule: PolicyRule, action: Policy['action']): Predicate {
   return allOf(clauses);
 }
 
+/** What every field is for is known; one that another version has made up is resolved to the closed side. */
+const knownFields: ReadonlySet<string> = new Set(
+  [
+    'namespaces',
+    'principals',
+    'sourceIps',
+    'destinationIps',
+    'destinationPorts',
+    'serviceAccounts',
+    'hosts',
+    'methods',
+    'paths',
+    'requestPrincipals',
+    'remoteIps',
+    'headers',
+    'audiences',
+    'presenters',
+    'claims',
+  ].flatMap((field) => [field, `not${field.charAt(0).toUpperCase()}${field.slice(1)}`]),
+);
+
 /** A match without any field matches nothing. */
 function compileMatch(match: PolicyMatch, action: Policy['action']): Predicate {
   const tests: Predicate[] = [];
@@ -65,6 +86,7 @@ function compileMatch(match: PolicyMatch, action: Policy['action']): Predicate {
   add(notDestinationPorts, () => not(portTest(notDestinationPorts!)));
   // Without a request, what asks about one is resolved to the closed side.
   const otherwise = action === 'deny';
+  if (Object.keys(match).some((field) => !knownFields.has(field))) tests.push(() => otherwise);
   for (const test of httpTests(match, otherwise)) {
     tests.push((facts) => (facts.http === null ? otherwise : test(facts.http)));
   }

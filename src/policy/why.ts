@@ -1,12 +1,14 @@
-// `ambientctl why` at L4: the data path's own answer, with its reasons. Pure: the same look-ups, the same choice of
-// endpoints and the same evaluation as a connection meets.
+// `ambientctl why`: the data path's own answer, with its reasons. Pure: the same look-ups, the same choice of endpoints
+// and the same evaluation as a connection meets, or a request at its waypoint.
 import { isMeshError, MeshError } from '../base/errors.ts';
 import { familyOf } from '../base/ip.ts';
 import { addressOf, type Candidate, explainableEndpoints } from '../model/balance.ts';
 import { identityOf, type MeshIndex, serviceKey } from '../model/mesh-index.ts';
-import type { Policy, Service, Workload } from '../model/types.ts';
+import type { ServiceRoutes } from '../model/route-types.ts';
+import type { NamespacedKey, Policy, Service, Workload } from '../model/types.ts';
 import { type Decision, describe, evaluate, type PolicyReference } from './evaluate.ts';
 import { type NamedEnd, resolveEnd, serviceTitle, splitPort } from './why-ends.ts';
+import { judgeAtWaypoint, type WaypointAnswer, type WhyRequest, waypointBetween } from './why-waypoint.ts';
 
 export interface WhyQuery {
   /** `NS/POD`, `deploy/NAME`, `svc/NAME.NS`, an IP; `to` may end in `:PORT`. */
@@ -16,12 +18,16 @@ export interface WhyQuery {
   readonly port: number | null;
   /** Where `deploy/NAME` is looked for. */
   readonly namespace: string;
+  /** For who goes through a waypoint; absent or null for a plain `GET /`. */
+  readonly request?: WhyRequest | null;
 }
 
 export interface WhyOptions {
   readonly sameNode: 'direct' | 'tunnel';
   /** The PeerAuthentication that makes a workload STRICT, where it is known. */
   readonly strictBy?: (workload: Workload) => { readonly namespace: string; readonly name: string } | null;
+  /** What waypoints do for a service; absent where nobody knows. */
+  readonly routesOf?: (service: NamespacedKey) => ServiceRoutes | null;
 }
 
 export interface WhyEnd {
@@ -86,9 +92,10 @@ export function why(index: MeshIndex, query: WhyQuery, options: WhyOptions): Why
   const fromEnd = resolveEnd(index, splitPort(query.from).name, query.namespace, null);
   const source = sourceOf(index, fromEnd);
   const target = targetOf(index, query, source);
-  const answers = target.candidates.map((candidate) => answerFor(index, source, target, candidate, options));
+  const waypoint = throughWaypoint(index, query, source, target, options);
+  const answers = answersFor(index, source, target, waypoint, options);
   const primary = answers[0] === undefined ? withoutEndpoint(source, target) : worstOf(answers);
-  const chosen = target.candidates[answers.indexOf(primary)] ?? null;
+  const chosen = waypoint?.allowed === false ? null : (target.candidates[answers.indexOf(primary)] ?? null);
   const fromTitle = fromEnd.kind === 'service' ? (source.workload?.workloadName ?? '') : fromEnd.title;
   const result = {
     from: { ...endOf(source.workload, fromTitle), node: source.workload?.node || null },
@@ -111,6 +118,53 @@ export function why(index: MeshIndex, query: WhyQuery, options: WhyOptions): Why
     return { workload: name, namespace, node, ...answer };
   });
   return { ...result, reasons: ['the endpoints give different answers', ...primary.reasons], perEndpoint };
+}
+
+/** Null when it goes without a waypoint. */
+function throughWaypoint(
+  index: MeshIndex,
+  query: WhyQuery,
+  source: Source,
+  { service, port }: Target,
+  options: WhyOptions,
+): WaypointAnswer | null {
+  const from = source.workload;
+  const waypoint = waypointBetween(index, from, service);
+  if (waypoint === null || from === null || service === null) return null;
+  const routes = options.routesOf?.(serviceKey(service)) ?? null;
+  return judgeAtWaypoint(waypoint, from, identityOf(from), { service, port }, routes, query.request ?? null);
+}
+
+/** One for each endpoint; a single one where the waypoint refuses. */
+function answersFor(
+  index: MeshIndex,
+  source: Source,
+  target: Target,
+  waypoint: WaypointAnswer | null,
+  options: WhyOptions,
+): WhyAnswer[] {
+  const node = source.workload?.node ?? '';
+  const hops = node === '' ? [] : [{ kind: 'node', name: node }];
+  if (waypoint === null) {
+    return target.candidates.map((candidate) => answerFor(index, source, target, candidate, options));
+  }
+  const { name, decidedBy, reasons } = waypoint;
+  const hopsTo = [...hops, { kind: 'waypoint', name }];
+  if (!waypoint.allowed) {
+    return [{ verdict: 'deny', layer: 'L7', decidedBy, transport: 'mtls', hops: hopsTo, reasons }];
+  }
+  return target.candidates.map((candidate) => {
+    const answer = answerFor(index, { workload: waypoint.workload }, target, candidate, options);
+    const seen = `${candidate.workload.name} sees the waypoint as its source, ${identityOf(waypoint.workload)}`;
+    const isHere = answer.verdict === 'deny' || decidedBy === null;
+    return {
+      ...answer,
+      ...(isHere ? {} : { layer: 'L7' as const, decidedBy }),
+      hops: [...hopsTo, ...answer.hops],
+      // How the waypoint and the endpoint are placed is nobody's question.
+      reasons: [`it goes through the waypoint ${name}`, ...reasons, seen, ...answer.reasons.slice(1)],
+    };
+  });
 }
 
 function sourceOf(index: MeshIndex, end: NamedEnd): Source {
@@ -197,7 +251,9 @@ function answerFor(
   const transport = transportOf(from, to, options.sameNode);
   const nodes = [isFromEnrolled ? from.node : '', isToEnrolled ? to.node : ''].filter((node) => node !== '');
   const hops = [...(transport === 'same-node' ? new Set(nodes) : nodes)].map((name) => ({ kind: 'node', name }));
-  const carried = carriedReason(from, to, transport);
+  const past = target.service?.waypoint?.hostname;
+  const aside = isFromEnrolled || past === undefined ? '' : `, past the waypoint ${past.hostname}`;
+  const carried = carriedReason(from, to, transport) + aside;
   if (!isToEnrolled) {
     const reasons = [carried, `no policy is enforced for ${to.namespace}/${to.name}, which is outside the mesh`];
     return { verdict: 'allow', layer: null, decidedBy: null, transport, hops, reasons };

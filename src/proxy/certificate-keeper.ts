@@ -61,7 +61,7 @@ export class CertificateKeeper {
 
   /** `identities` are those of the enrolled pods on this node now: what is new is asked for, what is gone forgotten. */
   setLocal(identities: ReadonlySet<SpiffeId>): void {
-    const before = new Set([...this.#local, ...this.#manager.views().map(({ identity }) => identity)]);
+    const before = new Set([...this.#local, ...this.#manager.expiries().map(({ identity }) => identity)]);
     this.#local = identities;
     for (const identity of identities) this.#try(() => this.#manager.want(identity, 'warmup'));
     for (const identity of before) {
@@ -103,7 +103,7 @@ export class CertificateKeeper {
   /** What is in service, keys included. */
   held(): IssuedCertificate[] {
     return this.#manager
-      .views()
+      .expiries()
       .map(({ identity }) => this.#manager.current(identity))
       .filter((certificate) => certificate !== null);
   }
@@ -111,6 +111,11 @@ export class CertificateKeeper {
   /** Local identities without a valid certificate. */
   missing(): SpiffeId[] {
     return [...this.#local].filter((identity) => this.#manager.current(identity) === null);
+  }
+
+  /** When the certificate of each identity ends; null for none yet. */
+  expiries(): ReturnType<CertificateManager['expiries']> {
+    return this.#manager.expiries();
   }
 
   views(): CertificateView[] {

@@ -23,6 +23,7 @@ import { RevocationList } from '../model/revocation.ts';
 import type { MeshUpdate, Revocation, SpiffeId, Workload } from '../model/types.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
 import { EdgeCounters } from '../telemetry/edge-counters.ts';
+import { RequestCounters } from '../telemetry/request-counters.ts';
 import { createTunnelPool } from '../tunnel/pool.ts';
 import { createTunnelServer, type TunnelServer } from '../tunnel/server.ts';
 import { CredentialStore } from './data-thread-credentials.ts';
@@ -40,6 +41,7 @@ export class DataPath {
   readonly context: ForwardContext;
   readonly tracker: ConnectionTracker;
   readonly edges = new EdgeCounters();
+  readonly requests = new RequestCounters();
   readonly accessLog: AccessLog;
   readonly credentials: CredentialStore;
   readonly tunnelServer: TunnelServer;

@@ -199,13 +199,14 @@ export class DataThread {
   }
 
   #snapshot(id: number, connections: boolean): void {
-    const { tracker, edges } = this.#path;
+    const { tracker, edges, requests } = this.#path;
     tracker.countBytes();
     this.#tell({
       type: 'snapshot',
       id,
       connections: connections ? tracker.views() : [],
       edges: edges.views(),
+      requests: requests.rows(),
       counters: this.#path.counters(),
       loopDelayMs: this.#loopDelay.view(),
     });

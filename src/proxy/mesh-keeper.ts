@@ -54,9 +54,10 @@ export class MeshKeeper {
     this.#since = new Date(clock.now()).toISOString();
     this.#fromDisk = saved !== null;
     if (saved !== null) {
-      const { workloads, services, policies, revocations = [] } = saved;
+      const { workloads, services, policies, revocations = [], routes = [] } = saved;
       this.revocations.apply({ complete: true, revocations });
-      const update = { workloads, services, policies, removedAddresses: [], removedPolicies: [], complete: true };
+      const mesh = { workloads, services, policies, routes };
+      const update = { ...mesh, removedAddresses: [], removedPolicies: [], complete: true };
       this.index.apply(this.#compactor.update(update));
     }
     const { controllerUrl: url, controllerRootsFile: rootsFile, tokenFile } = config;
@@ -162,5 +163,6 @@ function namesOf(update: MeshUpdate): string[] {
     ...update.services.map(serviceKey),
     ...update.policies.map(policyKey),
     ...(update.revocations ?? []).map(revocationKey),
+    ...(update.routes ?? []).map(({ service }) => service),
   ];
 }

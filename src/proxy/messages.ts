@@ -2,6 +2,7 @@
 import type { ProxyConfig } from '../config/proxy.ts';
 import type { MeshUpdate, Revocation, SpiffeId } from '../model/types.ts';
 import type { ConnectionView, EdgeView, LoopDelayView } from '../model/views.ts';
+import type { RequestRow } from '../telemetry/request-counters.ts';
 
 /** `workerData` of a data thread. */
 export interface DataThreadStart {
@@ -53,8 +54,6 @@ export type ToDataThread =
   | { readonly type: 'certificateFailed'; readonly identity: SpiffeId; readonly reason: string }
   /** All of them, whenever one has changed. */
   | { readonly type: 'revocations'; readonly revocations: readonly Revocation[] }
-  /** All of them, whenever one has changed. */
-  | { readonly type: 'revocations'; readonly revocations: readonly Revocation[] }
   | { readonly type: 'certificateForgotten'; readonly identity: SpiffeId }
   /** Asks for a `snapshot` with the same id. */
   | { readonly type: 'snapshot'; readonly id: number; readonly connections: boolean }
@@ -77,6 +76,8 @@ export type FromDataThread =
       readonly id: number;
       readonly connections: readonly ConnectionView[];
       readonly edges: readonly EdgeView[];
+      /** HTTP requests by label; absent where the thread serves none. */
+      readonly requests?: readonly RequestRow[];
       /** Counters and gauges of this thread by name, already in base units: `ambient_…`. */
       readonly counters: Readonly<Record<string, number>>;
       readonly loopDelayMs: LoopDelayView;

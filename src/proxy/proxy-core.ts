@@ -181,6 +181,7 @@ export class ProxyCore<Config extends ProxyConfig> {
       workloads: [...index.workloads()],
       services: [...index.services()],
       policies: [...index.policies()],
+      routes: [...index.routes()],
       revocations: this.mesh.revocations.values(),
       connections,
       edges: this.threads.totals.edges(),
@@ -277,7 +278,9 @@ export class ProxyCore<Config extends ProxyConfig> {
           const { index } = this.mesh;
           const mesh = { workloads: [...index.workloads()], services: [...index.services()] };
           const revocations = this.mesh.revocations.values();
-          return { ...mesh, policies: [...index.policies()], revocations, held: this.mesh.heldVersions() };
+          const policies = [...index.policies()];
+          const routes = [...index.routes()];
+          return { ...mesh, policies, routes, revocations, held: this.mesh.heldVersions() };
         },
         certificates: () => this.certificates.held(),
       });
@@ -369,21 +372,24 @@ export class ProxyCore<Config extends ProxyConfig> {
     const threads = this.threads.views();
     const counters = this.threads.totals.counters();
     const counted = { counters, use: this.threads.use, localPods: this.mesh.localPods(), threads: threads.length };
-    const certificates = this.certificates.views().map(({ identity, chain }) => {
-      const leaf = chain.find(({ type }) => type === 'leaf');
-      return { identity, notAfterMs: leaf === undefined ? null : Date.parse(leaf.notAfter) };
-    });
+    const edges = this.threads.totals.edges();
+    const requests = this.threads.totals.requests();
+    const ends = [...edges, ...requests.map(({ key }) => key)].flatMap(({ source, destination }) => [
+      source,
+      destination,
+    ]);
     return {
       ...this.#role.reading(),
       clusterId: this.#config.clusterId,
-      edges: this.threads.totals.edges(),
+      edges,
+      requests,
       counters,
       threads,
       limits: limitReadings({ ...counted, config: this.#config }),
       discovery: { connected, lastUpdateAtMs: lastUpdateAt === null ? null : Date.parse(lastUpdateAt) },
-      certificates,
+      certificates: this.certificates.expiries(),
       ready: this.pending().length === 0,
-      canonicalName: canonicalNames(this.mesh.index),
+      canonicalName: canonicalNames(this.mesh.index, ends),
     };
   }
 }

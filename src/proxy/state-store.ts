@@ -8,6 +8,7 @@ import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { HeldVersions } from '../discovery/held-resources.ts';
 import type { IssuedCertificate } from '../identity/certificate-manager.ts';
+import type { ServiceRoutes } from '../model/route-types.ts';
 import type { Policy, Revocation, Service, Workload } from '../model/types.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { isMemoryBacked, StateFile } from './state-files.ts';
@@ -20,6 +21,8 @@ export interface SavedMesh {
   readonly services: readonly Service[];
   readonly policies: readonly Policy[];
   readonly revocations: readonly Revocation[];
+  /** Of a waypoint. */
+  readonly routes?: readonly ServiceRoutes[];
   readonly held: HeldVersions;
 }
 

@@ -1,9 +1,11 @@
 // Adds up what the data threads counted: rows and counters of all threads, and of threads that died, so that a figure
 // that only grows keeps growing when a thread is replaced.
 import type { EdgeView } from '../model/views.ts';
+import { mergeRequestRows, type RequestRow } from '../telemetry/request-counters.ts';
 
 export interface ThreadSnapshot {
   readonly edges: readonly EdgeView[];
+  readonly requests?: readonly RequestRow[];
   readonly counters: Readonly<Record<string, number>>;
 }
 
@@ -16,6 +18,7 @@ export class ThreadTotals {
   /** The last snapshot of each thread that lives. */
   readonly #living = new Map<number, ThreadSnapshot>();
   readonly #deadEdges = new Map<string, EdgeView>();
+  #deadRequests: readonly RequestRow[] = [];
   readonly #deadCounters = new Map<string, number>();
 
   update(threadId: number, snapshot: ThreadSnapshot): void {
@@ -29,6 +32,7 @@ export class ThreadTotals {
     this.#living.delete(threadId);
     // Connections that were open died with their thread: they are closed now.
     for (const edge of withClosed(last.edges)) addEdge(this.#deadEdges, edge);
+    this.#deadRequests = mergeRequestRows([this.#deadRequests, last.requests ?? []]);
     for (const [name, value] of Object.entries(last.counters)) {
       if (counterName.test(name)) add(this.#deadCounters, name, value);
     }
@@ -39,6 +43,12 @@ export class ThreadTotals {
     const sums = new Map(this.#deadEdges);
     for (const { edges } of this.#living.values()) for (const edge of edges) addEdge(sums, edge);
     return [...sums.values()];
+  }
+
+  /** One row per label set. */
+  requests(): RequestRow[] {
+    const living = Array.from(this.#living.values(), ({ requests }) => requests ?? []);
+    return mergeRequestRows([this.#deadRequests, ...living]);
   }
 
   counters(): ReadonlyMap<string, number> {

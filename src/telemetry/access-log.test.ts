@@ -4,8 +4,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { AccessLog, type AccessLogOptions, textLine } from './access-log.ts';
-import type { AccessRecord } from './access-record.ts';
+import { AccessLog, type AccessLogOptions, requestLine, textLine } from './access-log.ts';
+import type { AccessRecord, RequestRecord } from './access-record.ts';
 
 const record: AccessRecord = {
   time: '2026-01-02T03:04:05.678Z',
@@ -111,4 +111,28 @@ test('what waits is written to a pipe at exit', () => {
   const numbers = out.trim().split('\n');
   assert.equal(numbers.length, 2000);
   assert.equal(numbers.at(-1), '{"n":1999}');
+});
+
+test('a request is one line', () => {
+  const request: RequestRecord = {
+    ...record,
+    kind: 'request',
+    method: 'GET',
+    path: '/items',
+    status: 503,
+    attempts: 3,
+    flag: 'RETRY_LIMIT',
+    requestId: 'id',
+    authority: 'cart',
+    protocol: 'http1',
+    route: 'HTTPRoute/shop/cart#0',
+    grpcStatus: null,
+    segmentsMs: { clientProxy: null, wire: null, waypoint: 0.2, destinationProxy: null, application: null },
+  };
+  assert.equal(
+    requestLine(request),
+    '2026-01-02T03:04:05.678Z GET cart/items 503 shop/web-1 10.0.1.2:4000 -> shop/cart-1 10.0.2.2:80 ' +
+      '(cart.shop.svc.cluster.local) via HTTPRoute/shop/cart#0, 120 B up, 300 B down, 12 ms, 3 tries, RETRY_LIMIT',
+  );
+  assert.match(requestLine({ ...request, status: 200, grpcStatus: 14 }), / 200\/grpc 14 /);
 });

@@ -1,9 +1,10 @@
-// The access log: one line per connection, as JSON or readable text, written in batches to standard output or a file.
+// The access log: one line per connection or HTTP request, as JSON or readable text, written in batches to standard
+// output or a file.
 // The queue is bounded: a reader of the log that stops must not stop the mesh, so lines beyond it are counted and
 // dropped.
 import { closeSync, fstatSync, openSync, write, writeSync } from 'node:fs';
 import type { PeerView } from '../model/views.ts';
-import type { AccessRecord } from './access-record.ts';
+import type { AccessRecord, RequestRecord } from './access-record.ts';
 
 export interface AccessLogOptions {
   readonly format: 'json' | 'text';
@@ -76,6 +77,17 @@ export class AccessLog {
   write(record: AccessRecord): void {
     if (this.#options.access === 'off') return;
     this.#enqueue(this.#options.format === 'json' ? jsonLine(record) : textLine(record));
+  }
+
+  /** The line of an HTTP request that is over. */
+  writeRequest(record: RequestRecord): void {
+    if (this.#options.access === 'off') return;
+    this.#enqueue(this.#options.format === 'json' ? JSON.stringify(record) : requestLine(record));
+  }
+
+  /** True when requests leave lines: ask before building their records. */
+  get logsRequests(): boolean {
+    return this.#options.access === 'on';
   }
 
   /** The line of a connection that was just joined: `kind` is `opening`, the rest as in a record. */
@@ -197,6 +209,21 @@ export function textLine(record: AccessRecord): string {
     `${record.time} ${record.direction} ${nameOf(record.source)} -> ${nameOf(destination)}${service} ` +
     `${record.transport}${who}, ${record.bytesSent} B up, ${record.bytesReceived} B down, ` +
     `${record.durationMs} ms, ${record.flag}${decided}${error}`
+  );
+}
+
+/** `TIME GET cart/items 503 shop/web 10.0.0.1:1 -> shop/cart-1 10.0.0.2:80 (SERVICE) via ROUTE, 0 B up, …, FLAG`. */
+export function requestLine(record: RequestRecord): string {
+  const { destination, method, authority, path, status, grpcStatus, attempts } = record;
+  const outcome = grpcStatus === null ? `${status}` : `${status}/grpc ${grpcStatus}`;
+  const tries = attempts > 1 ? `, ${attempts} tries` : '';
+  const decided = record.decidedBy === null ? '' : ` by ${record.decidedBy}`;
+  const error = record.error === null || record.error === `denied by ${record.decidedBy}` ? '' : `: ${record.error}`;
+  return (
+    `${record.time} ${method ?? '?'} ${authority ?? ''}${path ?? ''} ${outcome} ${nameOf(record.source)} -> ` +
+    `${nameOf(destination)} (${destination.service ?? '-'}) via ${record.route ?? '-'}, ` +
+    `${record.bytesSent} B up, ${record.bytesReceived} B down, ${record.durationMs} ms${tries}, ` +
+    `${record.flag}${decided}${error}`
   );
 }
 

@@ -21,6 +21,7 @@ const edge: EdgeView = {
 const reading: ProxyReading = {
   clusterId: 'Kubernetes',
   edges: [edge],
+  requests: [],
   counters: new Map([
     ['ambient_connections_open', 1],
     ['ambient_tunnel_client_streams_opened_total', 9],

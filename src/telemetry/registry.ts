@@ -2,13 +2,10 @@
 // that its dashboards light up, and `ambient_…` for what is ours. HELP says "(unstable)" where a name may still change.
 import { Counter, Gauge, type Metric, Registry } from 'prom-client';
 import type { EdgeView, LoopDelayView } from '../model/views.ts';
+import { type EndNames, istioEnd, unknown } from './istio-labels.ts';
 import { collectProcessMetrics } from './process-metrics.ts';
-
-/** What a workload is called by its own labels; '' where unknown. */
-export interface CanonicalName {
-  readonly service: string;
-  readonly revision: string;
-}
+import type { RequestRow } from './request-counters.ts';
+import { requestMetricsText } from './request-metrics.ts';
 
 /** A limit of the whole proxy and how much of it is in use now; null where that is counted elsewhere. */
 export interface LimitReading {
@@ -26,9 +23,10 @@ export interface ThreadReading {
 }
 
 /** Everything that a scrape shows, gathered when it is asked for. */
-export interface ProxyReading {
-  readonly clusterId: string;
+export interface ProxyReading extends EndNames {
   readonly edges: readonly EdgeView[];
+  /** HTTP requests; of a waypoint alone. */
+  readonly requests: readonly RequestRow[];
   /** Sums over data threads by metric name; those that end in `_total` only grow. */
   readonly counters: ReadonlyMap<string, number>;
   readonly threads: readonly ThreadReading[];
@@ -39,10 +37,8 @@ export interface ProxyReading {
   readonly discovery: { readonly connected: boolean; readonly lastUpdateAtMs: number | null };
   readonly certificates: readonly { readonly identity: string; readonly notAfterMs: number | null }[];
   readonly ready: boolean;
-  readonly canonicalName: (namespace: string, workload: string) => CanonicalName | null;
 }
 
-const unknown = 'unknown';
 const edgeLabels = [
   'reporter',
   'source_workload',
@@ -123,7 +119,8 @@ export class ProxyMetrics {
     this.#fillThreads(reading);
     this.#fillLimits(reading);
     this.#fillOwn(reading);
-    return { contentType: this.registry.contentType, text: await this.registry.metrics() };
+    const text = `${await this.registry.metrics()}${requestMetricsText(reading)}`;
+    return { contentType: this.registry.contentType, text };
   }
 
   #fillEdges(reading: ProxyReading): void {
@@ -236,8 +233,8 @@ export class ProxyMetrics {
 
 function labelsOf(edge: EdgeView, reading: ProxyReading): Record<EdgeLabel, string> {
   const { source, destination } = edge;
-  const from = endLabels(source, reading);
-  const to = endLabels(destination, reading);
+  const from = istioEnd(source, reading);
+  const to = istioEnd(destination, reading);
   const [serviceName = '', serviceNamespace = ''] = destination.service.split('.');
   return {
     reporter: edge.reporter,
@@ -263,17 +260,5 @@ function labelsOf(edge: EdgeView, reading: ProxyReading): Record<EdgeLabel, stri
     request_protocol: 'tcp',
     response_flags: edge.flag,
     connection_security_policy: edge.transport === 'mtls' ? 'mutual_tls' : unknown,
-  };
-}
-
-function endLabels(end: EdgeView['source'], reading: ProxyReading) {
-  const name = end.workload === '' ? null : reading.canonicalName(end.namespace, end.workload);
-  return {
-    workload: end.workload || unknown,
-    namespace: end.namespace || unknown,
-    principal: end.identity || unknown,
-    service: name?.service || unknown,
-    revision: name?.revision || unknown,
-    cluster: end.workload === '' ? unknown : reading.clusterId,
   };
 }

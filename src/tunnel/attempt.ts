@@ -1,7 +1,7 @@
 // One `open` of the pool, from the request to the peer's answer, over at most two sessions.
 import { MeshError } from '../base/errors.ts';
 import { headerOf, joinedHeader } from '../h2/header-check.ts';
-import type { H2Stream, StreamEvents, StreamFailure } from '../h2/stream.ts';
+import { answeredEvents, type H2Stream, type StreamEvents, type StreamFailure } from '../h2/stream.ts';
 import { DeadlineEntry } from '../io/deadlines.ts';
 import { baggageHeader, forwardedHeader, servesHeader, servesNode, traceparentHeader } from './names.ts';
 import { type PooledSession, startError } from './pooled-session.ts';
@@ -66,6 +66,7 @@ export class Attempt extends DeadlineEntry implements StreamEvents {
     }
     if (headerOf(headers, servesHeader) === servesNode) this.#owner.servesNode(entry);
     this.#settle();
+    stream.events = answeredEvents; // a stream outlives by far what it took to open it
     this.#callback(null, {
       stream,
       baggage: joinedHeader(headers, baggageHeader),

@@ -17,7 +17,7 @@ export interface Stage {
 type Action = (stage: Stage) => Promise<void>;
 
 const nodes = [node1, node2] as const;
-const restartMs = 40_000;
+const restartMs = 90_000;
 
 /** Any link: for faults that lose nothing; one that puts a program into the link does, for a moment. */
 const linkOf = (random: () => number): LabLink =>
@@ -29,8 +29,8 @@ const linkOf = (random: () => number): LabLink =>
   ]);
 
 /**
- * Where packets are lost, only links between proxies: a reset that is lost on a pod's link is lost for good, as it is
- * without a mesh, and the other end learns of it at its idle timeout.
+ * Where many packets are lost, only links between proxies: a reset that is lost on a pod's link is lost for good, as it
+ * is without a mesh, and the other end learns of it by the kernel's probes (`pod-load.ts`), or at its idle timeout.
  */
 const nodeLinkOf = (random: () => number): LabLink => ({ node: oneOf(random, nodes) });
 

@@ -9,7 +9,7 @@ import type { LoadOrder } from './pod-load.ts';
 import type { StreamHead } from './stream-pattern.ts';
 
 const program = path.join(import.meta.dirname, 'pod-load.ts');
-const answerMs = 20_000;
+const answerMs = 60_000;
 
 /** Something that a pod saw and that is not simply counted. */
 export interface LoadEvent {

@@ -6,7 +6,7 @@ import { marker } from './stream-pattern.ts';
 
 /** A packet shows the marker within the first 128 bytes of its payload. */
 const packetBytes = 300;
-const startMs = 10_000;
+const startMs = 30_000;
 
 export class MarkerWatch {
   /** How often the marker was seen in the clear. */

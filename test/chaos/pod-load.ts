@@ -40,6 +40,8 @@ const afterErrorMs = 20;
 /** Time for some of it to arrive: what is reset at once never leaves the kernel. */
 const beforeResetMs = 50;
 const writeBytes = 65_536;
+/** A reset is one packet, and a full link drops it as any other: who only waits asks the kernel to find out. */
+const keepAliveMs = 3_000;
 const tally: Record<string, number> = {};
 const running = new Set<Side>();
 let nextId = 1;
@@ -72,6 +74,7 @@ class Side {
     this.#onEnd = onEnd;
     running.add(this);
     socket.setNoDelay(true);
+    socket.setKeepAlive(true, keepAliveMs);
     socket.on('error', (error: NodeJS.ErrnoException) => {
       this.error = error.code ?? error.message;
     });

@@ -10,6 +10,7 @@ import type { Endpoint } from '../balance/endpoint.ts';
 import type { ClientInfo } from './context.ts';
 import type { Engine } from './engine.ts';
 import type { Exchange } from './exchange.ts';
+import { splitTarget } from './rewrite.ts';
 
 const noSegments: RequestSegments = {
   clientProxy: null,
@@ -47,7 +48,8 @@ function lineOf(exchange: Exchange, durationMs: number): RequestRecord {
     decidedBy: exchange.decidedBy,
     error: exchange.error?.message ?? null,
     method: head.method,
-    path: exchange.target,
+    // Queries carry tokens: they are nobody's business.
+    path: splitTarget(exchange.target)[0],
     status: exchange.status,
     attempts: exchange.attempts,
     requestId: exchange.changes?.requestId ?? null,
@@ -55,6 +57,7 @@ function lineOf(exchange: Exchange, durationMs: number): RequestRecord {
     protocol: head.grpc ? 'grpc' : head.protocol,
     route: rule === null ? null : routeName(rule),
     grpcStatus: exchange.grpcStatus < 0 ? null : exchange.grpcStatus,
+    ...(exchange.verdict?.policyHits === undefined ? {} : { policyHits: exchange.verdict.policyHits }),
     segmentsMs: { ...noSegments, waypoint: waypointMs(exchange) },
   };
 }
@@ -108,7 +111,7 @@ export function recordRefused(
     decidedBy: null,
     error: error.message,
     method: head?.method ?? null,
-    path: head?.target ?? null,
+    path: head === null ? null : splitTarget(head.target)[0],
     status,
     attempts: 0,
     requestId: null,

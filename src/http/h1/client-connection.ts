@@ -119,6 +119,7 @@ export class H1ClientConnection extends H1Connection implements ClientConnection
     this.#answerBegan = false;
     this.#bytesBefore = this.stream.bytesWritten;
     this.paused = false;
+    this.resumeStream();
     const { bytes, contentLength } = composed;
     this.#requestEnded = contentLength === 0;
     if (contentLength === 0) {
@@ -362,6 +363,7 @@ export class H1ClientConnection extends H1Connection implements ClientConnection
     else {
       this.#freeDue = true;
       this.paused = false;
+      this.resumeStream();
       this.expire(this.#settings.idle);
     }
     request.handEnd(trailers);

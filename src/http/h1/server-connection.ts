@@ -28,6 +28,9 @@ export interface H1ServerOptions {
 
 const defaults = { idleTimeoutMs: 600_000, headTimeoutMs: 30_000, lingerMs: 2000, drainBodyBytesMax: 64 * 1024 };
 
+/** So many times `lingerMs` may pass without a byte of an answer being read. */
+const stallsMax = 10;
+
 /** Where the connection is. */
 const Phase = { head: 0, body: 1, waiting: 2, discarding: 3, raw: 4, lingering: 5 } as const;
 
@@ -84,6 +87,8 @@ export class H1ServerConnection extends H1Connection implements ServerConnection
   #lines: HeadLines | null = null;
   #startedAtMs = 0;
   #discarded = 0;
+  #lingerBytes = -1;
+  #stalls = 0;
   /** No request after this one. */
   #last = false;
   #closeReported = false;
@@ -110,7 +115,7 @@ export class H1ServerConnection extends H1Connection implements ServerConnection
   }
 
   onDeadline(): void {
-    if (this.#phase === Phase.lingering) this.stream.destroy();
+    if (this.#phase === Phase.lingering) this.#lingered();
     else if (this.#lines === null) this.#linger();
     else this.#refuse({ status: 408, reason: 'the head took too long', limit: null, value: 0 });
   }
@@ -300,8 +305,7 @@ export class H1ServerConnection extends H1Connection implements ServerConnection
       default:
         if (this.#lines !== null) this.#events.onRefused(0, lost('the client ended inside a head'), null);
         this.#dropLines();
-        this.stream.end();
-        this.stream.destroy();
+        this.#linger();
     }
   }
 
@@ -445,6 +449,7 @@ export class H1ServerConnection extends H1Connection implements ServerConnection
       return;
     }
     this.#phase = Phase.head;
+    this.paused = false;
     this.expire(this.#settings.idle);
     this.pump();
   }
@@ -455,13 +460,24 @@ export class H1ServerConnection extends H1Connection implements ServerConnection
     this.#phase = Phase.lingering;
     this.paused = false;
     scratch.flushOf(this);
+    this.#lingerBytes = -1;
+    this.expire(this.#settings.linger);
+    // When both sides have ended, the stream closes by itself as soon as all is written.
     this.stream.end();
-    if (this.peerEnded) {
+    this.pump();
+  }
+
+  /** A client that reads slowly still gets its answer, as long as it reads. */
+  #lingered(): void {
+    const { bufferedBytes } = this.stream;
+    const isStuck = bufferedBytes === this.#lingerBytes && ++this.#stalls > stallsMax;
+    if (bufferedBytes === 0 || isStuck) {
       this.stream.destroy();
       return;
     }
+    if (bufferedBytes !== this.#lingerBytes) this.#stalls = 0;
+    this.#lingerBytes = bufferedBytes;
     this.expire(this.#settings.linger);
-    this.pump();
   }
 
   #dropLines(): void {

@@ -1,14 +1,32 @@
 // The routes of one service, put together: for each port the entries in the order in which they are tried.
 import { compileService, hostnameOf } from '../compile-service.ts';
 import type { ServiceResource } from '../resources.ts';
-import { exactly, type GatewayMatch, type GatewayRouteResource, matchAnything } from '../route-resources.ts';
-import type { Destination, PortRoutes, RouteEntry, RouteMatch, RouteRule, ServiceRoutes } from '../route-types.ts';
+import {
+  exactly,
+  type GatewayMatch,
+  type GatewayRouteResource,
+  matchAnything,
+  type VirtualServiceResource,
+} from '../route-resources.ts';
+import type {
+  Backend,
+  Destination,
+  PortRoutes,
+  RouteEntry,
+  RouteMatch,
+  RouteRule,
+  ServiceRoutes,
+} from '../route-types.ts';
+import { compileDestination } from './compile-destination.ts';
 import { attachedPorts, grpcPorts } from './gateway-attachment.ts';
 import type { CompiledRules } from './gateway-rules.ts';
+import { serviceIdOf } from './hosts.ts';
 import { compareMatches, type RankedMatch } from './precedence.ts';
-import { defaultDestination, plainPort, plainRule } from './route-defaults.ts';
+import { plainPort, plainRule } from './route-defaults.ts';
 import { policiesOfService, type RulePolicies } from './route-policies.ts';
 import type { RouteScope } from './route-scope.ts';
+import { branchesOf, isCatchAll, placedRules, tcpBackendsOf, virtualServicesOf } from './virtual-routes.ts';
+import { compileVirtualRule } from './virtual-rules.ts';
 
 export interface AttachedRoute {
   readonly route: GatewayRouteResource;
@@ -29,71 +47,123 @@ export function compileTable(
   const attached: AttachedRoute[] = [];
   for (const routeId of scope.routesOf(id)) {
     const found = compiledOf(routeId);
-    if (found !== undefined && found.rules.refused === null)
+    if (found !== undefined && found.rules.refused === null) {
       attached.push({ route: found.route, rules: found.rules.rules });
+    }
   }
+  const virtuals = virtualServicesOf(service, scope);
   const policies = policiesOfService(scope, id);
-  const serverTiming = [service, ...attached.map((one) => one.route)].some(
-    (one) => one.annotations[serverTimingAnnotation] === 'true',
-  );
-  const isPlain = attached.length === 0 && policies.rateLimits.length === 0 && policies.traffic === null;
+  const authors = [service, ...attached.map((one) => one.route), ...virtuals];
+  const serverTiming = authors.some((one) => one.annotations[serverTimingAnnotation] === 'true');
+  const destination = compileDestination(id, compiled.loadBalancing, scope);
+  const isPlain = attached.length + virtuals.length + policies.rateLimits.length + destination.policy.from.length === 0;
   if (isPlain && !serverTiming) return null;
   const key = `${service.namespace}/${hostnameOf(service.namespace, service.name, scope.clusterDomain)}`;
-  const builder = new TableBuilder(service, key, attached, policies);
+  const builder = new TableBuilder({ service, key, scope, policies, attached, virtuals });
   const ports = compiled.ports.map((port) => builder.port(port.servicePort, port.appProtocol));
-  const destination: Destination = defaultDestination(key, compiled.loadBalancing);
-  return { service: key, ports, destination, otherDestinations: [], serverTiming };
+  return { service: key, ports, destination, otherDestinations: otherDestinations(key, ports, scope), serverTiming };
+}
+
+/** How the backends of the rules are called, but for the service itself. */
+function otherDestinations(key: string, ports: readonly PortRoutes[], scope: RouteScope): Destination[] {
+  const named = new Set<string>();
+  for (const { rules, tcpBackends } of ports) {
+    for (const { action, mirrors } of rules) {
+      const backends: Backend[] = [
+        ...(action.kind === 'forward' ? action.backends : []),
+        ...mirrors.map((one) => one.backend),
+      ];
+      for (const one of backends) if (one.invalid === null) named.add(one.service);
+    }
+    for (const one of tcpBackends) if (one.invalid === null) named.add(one.service);
+  }
+  named.delete(key);
+  return [...named].sort().flatMap((one) => {
+    const id = serviceIdOf(one.slice(one.indexOf('/') + 1), scope.clusterDomain);
+    const service = id === null ? undefined : scope.service(id);
+    const compiled = service === undefined ? null : compileService(service, scope.clusterDomain, null);
+    return id === null || compiled === null ? [] : [compileDestination(id, compiled.loadBalancing, scope)];
+  });
+}
+
+interface TableInput {
+  readonly service: ServiceResource;
+  readonly key: string;
+  readonly scope: RouteScope;
+  readonly policies: RulePolicies;
+  readonly attached: readonly AttachedRoute[];
+  readonly virtuals: readonly VirtualServiceResource[];
 }
 
 class TableBuilder {
-  readonly #service: ServiceResource;
-  readonly #key: string;
+  readonly #input: TableInput;
   readonly #attached: readonly { readonly one: AttachedRoute; readonly ports: ReadonlySet<number> }[];
   readonly #grpcPorts: ReadonlySet<number>;
-  readonly #policies: RulePolicies;
 
-  constructor(service: ServiceResource, key: string, attached: readonly AttachedRoute[], policies: RulePolicies) {
-    this.#service = service;
-    this.#key = key;
+  constructor(input: TableInput) {
+    const { service, attached } = input;
+    this.#input = input;
     this.#attached = attached.map((one) => ({ one, ports: attachedPorts(one.route, service) }));
     this.#grpcPorts = grpcPorts(
       attached.map((one) => one.route),
       service,
     );
-    this.#policies = policies;
   }
 
   port(port: number, protocol: PortRoutes['protocol']): PortRoutes {
-    const { namespace, name } = this.#service;
-    const plain = plainPort({ namespace, name, key: this.#key }, port, protocol);
+    const { service, key, policies, virtuals, scope } = this.#input;
+    const { namespace, name } = service;
+    const plain = plainPort({ namespace, name, key }, port, protocol);
+    const tcpBackends = tcpBackendsOf(virtuals, key.slice(namespace.length + 1), port, scope);
+    const plainRules = plain.rules.map((rule) => withPolicies(rule, policies));
+    if (protocol === 'tcp' || protocol === 'tls') return { ...plain, rules: plainRules, tcpBackends };
+    const list = new EntryList(policies);
+    const isGatewayEnd = this.#addGateway(list, port, plain.rules[0]!);
+    if (!isGatewayEnd) this.#addVirtual(list, port);
+    if (list.entries.length === 0) return { ...plain, rules: plainRules, tcpBackends };
+    // With consumer routes alone everybody else goes to the service as before.
+    if (!list.isForAll) list.add(matchAnything, plain.rules[0]!);
+    return { ...plain, rules: list.rules, entries: list.entries, attached: true, tcpBackends };
+  }
+
+  /** Returns true when no request can get past these entries. */
+  #addGateway(list: EntryList, port: number, plain: RouteRule): boolean {
+    const { namespace } = this.#input.service;
     const isGrpc = this.#grpcPorts.has(port);
     const routes = this.#attached
       .filter(({ one, ports }) => ports.has(port) && (!isGrpc || one.route.kind === 'GRPCRoute'))
       .map(({ one }) => one);
-    if (routes.length === 0) return { ...plain, rules: plain.rules.map((rule) => withPolicies(rule, this.#policies)) };
-    const list = new EntryList(this.#policies);
+    const inNamespace = (wanted: string): AttachedRoute[] => routes.filter((one) => one.route.namespace === wanted);
     const consumers = [...new Set(routes.map((one) => one.route.namespace))].filter((one) => one !== namespace).sort();
     for (const consumer of consumers) {
-      list.addGateway(
-        routes.filter((one) => one.route.namespace === consumer),
-        consumer,
-      );
-      list.add({ ...matchAnything, sourceNamespace: consumer }, missRule(plain.rules[0]!, consumer));
+      list.addGateway(inNamespace(consumer), consumer);
+      list.add({ ...matchAnything, sourceNamespace: consumer }, missRule(plain, consumer));
     }
-    list.addGateway(
-      routes.filter((one) => one.route.namespace === namespace),
-      '',
-    );
-    // With consumer routes alone everybody else goes to the service as before.
-    const isForAll = routes.some((one) => one.route.namespace === namespace);
-    if (!isForAll) list.add(matchAnything, withPolicies(plain.rules[0]!, this.#policies));
-    return { ...plain, rules: list.rules, entries: list.entries, attached: true };
+    const producers = inNamespace(namespace);
+    list.addGateway(producers, '');
+    if (producers.length > 0) list.isForAll = true;
+    return list.entries.some(({ match }) => isCatchAll(match));
+  }
+
+  #addVirtual(list: EntryList, port: number): void {
+    const { virtuals, scope } = this.#input;
+    for (const placed of virtuals.flatMap((virtual) => placedRules(virtual, scope))) {
+      const branches = branchesOf(placed.rule, port);
+      if (branches.length === 0) continue;
+      list.isForAll = true;
+      const rule = compileVirtualRule(placed, port, scope, null);
+      for (const match of branches) list.add(match, rule);
+      // What follows is never reached.
+      if (branches.some(isCatchAll)) return;
+    }
   }
 }
 
 class EntryList {
   readonly rules: RouteRule[] = [];
   readonly entries: RouteEntry[] = [];
+  /** Some entry is not only about the clients of one namespace. */
+  isForAll = false;
   readonly #policies: RulePolicies;
   readonly #indexOf = new Map<RouteRule, number>();
 

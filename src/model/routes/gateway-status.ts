@@ -5,6 +5,7 @@ import type { GatewayRouteResource, ParentReference } from '../route-resources.t
 import { grpcPorts, portsOfParent } from './gateway-attachment.ts';
 import type { CompiledRules } from './gateway-rules.ts';
 import type { RouteScope } from './route-scope.ts';
+import { waypointConditions } from './waypoint-conditions.ts';
 
 /** The status of a route; parents that are no Service belong to someone else and are left out. */
 export function gatewayStatus(
@@ -38,6 +39,7 @@ function parentStatus(
     rules.unresolved === null
       ? conditionOf(route, 'ResolvedRefs', true, 'ResolvedRefs', 'all references are found')
       : conditionOf(route, 'ResolvedRefs', false, rules.unresolved.reason, rules.unresolved.message),
+    ...waypointConditions(route, accepted.isTrue, [`${namespace}/${name}`], scope),
   ];
   const parentRef = {
     ...{ group, kind, namespace, name },

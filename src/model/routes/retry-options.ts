@@ -25,3 +25,10 @@ const idempotent: readonly string[] = ['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS'
 export function mayRepeatPost(methods: readonly string[] | null): boolean {
   return methods === null || methods.some((method) => !idempotent.includes(method));
 }
+
+/** Words of `retryOn` (l7.md §4.1). */
+export const retryConditions: readonly string[] = [
+  ...['5xx', 'gateway-error', 'reset', 'reset-before-request', 'connect-failure', 'refused-stream'],
+  ...['envoy-ratelimited', 'retriable-4xx', 'retriable-status-codes'],
+  ...['cancelled', 'deadline-exceeded', 'internal', 'resource-exhausted', 'unavailable'],
+];

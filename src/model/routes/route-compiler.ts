@@ -5,15 +5,17 @@ import { hostnameOf } from '../compile-service.ts';
 import type { ObjectStatus } from '../conditions.ts';
 import { IssueList } from '../issues.ts';
 import { OutputTable } from '../output-table.ts';
-import type { ServiceResource } from '../resources.ts';
+import type { Labels, ServiceResource } from '../resources.ts';
 import type { GatewayRouteResource, RouteResource } from '../route-resources.ts';
 import type { ServiceRoutes } from '../route-types.ts';
 import type { ResourceIssue } from '../types.ts';
 import { compileTable } from './compile-table.ts';
 import { type CompiledRules, compileGatewayRules } from './gateway-rules.ts';
 import { gatewayStatus } from './gateway-status.ts';
+import { destinationRuleStatus, policyStatus } from './own-status.ts';
 import { RouteScope } from './route-scope.ts';
 import { parentServices, RouteStore, type RouteStoreOptions } from './route-store.ts';
+import { virtualStatus } from './virtual-status.ts';
 
 export interface RouteCompilerOptions extends RouteStoreOptions {
   /** Takes the findings about one object, `KIND/NAMESPACE/NAME`; none for one that is gone. */
@@ -55,6 +57,11 @@ export class RouteCompiler {
     return this.#tables.take();
   }
 
+  /** Of a workload's labels, those that waypoints have to know; null for none. */
+  wantedLabels(labels: Labels, serviceIds: Iterable<string>): Labels | null {
+    return this.#store.wantedLabels.pick(labels, serviceIds, this.#store);
+  }
+
   tables(): Iterable<ServiceRoutes> {
     return this.#tables.values();
   }
@@ -66,14 +73,30 @@ export class RouteCompiler {
 
   #compileObject(unit: string): void {
     const id = unit.slice('object '.length);
-    const route = this.#store.routes.get(id);
     const scope = new RouteScope(this.#store);
-    if (route === undefined) {
+    const route = this.#store.routes.get(id);
+    if (route !== undefined) this.#compileGateway(id, route, scope);
+    else {
       this.#gateway.delete(id);
+      this.#compileOther(id, scope);
+    }
+    this.#store.dependencies.set(unit, scope.keys());
+  }
+
+  /** Objects that are compiled with the tables they have a part in: here their findings and conditions. */
+  #compileOther(id: string, scope: RouteScope): void {
+    const store = this.#store;
+    const object = store.virtualServices.get(id) ?? store.destinationRules.get(id) ?? store.policies.get(id);
+    if (object === undefined) {
       this.#statuses.delete(id);
       this.#options.report(id, []);
-    } else this.#compileGateway(id, route, scope);
-    this.#store.dependencies.set(unit, scope.keys());
+      return;
+    }
+    const list = new IssueList(object);
+    if (object.kind === 'VirtualService') this.#statuses.set(id, virtualStatus(object, scope, list));
+    else if (object.kind === 'DestinationRule') this.#statuses.set(id, destinationRuleStatus(object, scope, list));
+    else this.#statuses.set(id, policyStatus(object, scope, list));
+    this.#options.report(id, list.issues);
   }
 
   #compileGateway(id: string, route: GatewayRouteResource, scope: RouteScope): void {

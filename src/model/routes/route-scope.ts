@@ -1,10 +1,19 @@
 // What the compile of one thing may look at. Every look is noted, so that exactly what looked at something is compiled
 // again when that changes.
 
+import { hostnameOf } from '../compile-service.ts';
 import type { ServiceResource } from '../resources.ts';
-import type { GatewayRouteResource, RateLimitPolicyResource, TrafficPolicyResource } from '../route-resources.ts';
+import type {
+  DestinationRuleResource,
+  GatewayRouteResource,
+  PolicyTarget,
+  RateLimitPolicyResource,
+  TrafficPolicyResource,
+  VirtualServiceResource,
+} from '../route-resources.ts';
+import { serviceIdOf } from './hosts.ts';
 import { compareAge } from './precedence.ts';
-import type { RouteStore } from './route-store.ts';
+import { anyServiceKey, parentServices, type RouteStore } from './route-store.ts';
 
 /** A view of the store that notes the keys it was asked for. */
 export class RouteScope {
@@ -17,6 +26,10 @@ export class RouteScope {
 
   get clusterDomain(): string {
     return this.#store.options.clusterDomain;
+  }
+
+  get rootNamespaces(): readonly string[] {
+    return this.#store.options.rootNamespaces;
   }
 
   /** Keys that were looked at. */
@@ -64,6 +77,70 @@ export class RouteScope {
           (one) => one.group === '' && one.kind === 'Service' && (one.name === null || one.name === to.name),
         ),
     );
+  }
+
+  /** Ids of the Services whose host a wildcard covers. */
+  servicesUnder(host: string, covers: (pattern: string, hostname: string) => boolean): string[] {
+    this.#keys.add(anyServiceKey);
+    const found: string[] = [];
+    for (const [id, { namespace, name }] of this.#store.services) {
+      if (covers(host, hostnameOf(namespace, name, this.clusterDomain))) found.push(id);
+    }
+    return found.sort();
+  }
+
+  /** Names of the rules of a target; null when it is not there. */
+  ruleNamesOf(target: PolicyTarget): readonly string[] | null {
+    const { kind, namespace, name } = target;
+    if (kind === 'Service') return this.service(`${namespace}/${name}`) === undefined ? null : [];
+    const id = `${kind}/${namespace}/${name}`;
+    this.#keys.add(id);
+    const virtual = this.#store.virtualServices.get(id);
+    const rules = this.#store.routes.get(id)?.rules ?? virtual?.http ?? null;
+    return rules === null ? null : rules.flatMap((rule) => rule.name ?? []);
+  }
+
+  /** Ids of the Services that a target is, or is attached to. */
+  servicesOfTarget(target: PolicyTarget): string[] {
+    const { kind, namespace, name } = target;
+    if (kind === 'Service') return [`${namespace}/${name}`];
+    const id = `${kind}/${namespace}/${name}`;
+    this.#keys.add(id);
+    const route = this.#store.routes.get(id);
+    if (route !== undefined) return [...parentServices(route)];
+    const virtual = this.#store.virtualServices.get(id);
+    const hosts = virtual === undefined ? [] : this.#store.hostsOf(virtual);
+    return hosts.flatMap((host) => serviceIdOf(host, this.clusterDomain) ?? []);
+  }
+
+  /** The namespace of the waypoint before a Service; none without one. */
+  waypointNamespaces(serviceId: string): readonly string[] {
+    const waypoint = this.waypointOf(serviceId);
+    return waypoint === null ? [] : [waypoint.namespace];
+  }
+
+  /** The Gateway of the waypoint before a Service; null without one. */
+  waypointOf(serviceId: string): { readonly namespace: string; readonly name: string } | null {
+    this.#keys.add(`Service/${serviceId}`);
+    return this.#store.options.waypointOf(serviceId);
+  }
+
+  /** The VirtualServices of a host, in full or as a wildcard. */
+  virtualServices(host: string): VirtualServiceResource[] {
+    this.#keys.add(`host:${host}`);
+    return [...this.#store.virtualByHost.get(host)].map((id) => this.#store.virtualServices.get(id)!);
+  }
+
+  /** The VirtualService `NAMESPACE/NAME`. */
+  virtualService(id: string): VirtualServiceResource | undefined {
+    this.#keys.add(`VirtualService/${id}`);
+    return this.#store.virtualServices.get(`VirtualService/${id}`);
+  }
+
+  /** The DestinationRules of a host, in full or as a wildcard. */
+  destinationRules(host: string): DestinationRuleResource[] {
+    this.#keys.add(`rule-host:${host}`);
+    return [...this.#store.rulesByHost.get(host)].map((id) => this.#store.destinationRules.get(id)!);
   }
 
   /** Our own policies on a target `KIND/NAMESPACE/NAME`, the oldest first. */

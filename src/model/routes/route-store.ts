@@ -16,13 +16,21 @@ import type {
 } from '../route-resources.ts';
 import { DependencyIndex } from './dependency-index.ts';
 import { coversHost, fullHost, serviceIdOf } from './hosts.ts';
+import { WantedLabels } from './wanted-labels.ts';
 
 export interface RouteStoreOptions {
   readonly clusterDomain: string;
   readonly rootNamespaces: readonly string[];
+  /** The Gateway of the waypoint before a Service, by its id; a change of it comes as a touch of the Service. */
+  readonly waypointOf: (serviceId: string) => { readonly namespace: string; readonly name: string } | null;
+  /** Other labels of the endpoints of a Service may be asked for than before; of all workloads, where it is null. */
+  readonly labelsWanted: (serviceId: string | null) => void;
 }
 
 type PolicyResource = RateLimitPolicyResource | TrafficPolicyResource;
+
+/** Looked at by who looks for all Services under a wildcard. */
+export const anyServiceKey = 'Service/*';
 
 /** Ids of objects are `KIND/NAMESPACE/NAME`, those of services `NAMESPACE/NAME`. */
 export class RouteStore {
@@ -39,6 +47,7 @@ export class RouteStore {
   readonly rulesByHost = new MultiMap<string, string>();
   readonly policiesByTarget = new MultiMap<string, string>();
   readonly dependencies = new DependencyIndex();
+  readonly wantedLabels = new WantedLabels();
   readonly #grants = new Map<string, ReferenceGrantResource>();
   readonly #grantsByNamespace = new MultiMap<string, string>();
   #dirty = new Set<string>();
@@ -72,6 +81,7 @@ export class RouteStore {
   touchService(id: string): void {
     this.#touch(`service ${id}`);
     this.#touchKey(`Service/${id}`);
+    this.#touchKey(anyServiceKey);
   }
 
   /** A table of routes has to be made again. */
@@ -133,6 +143,7 @@ export class RouteStore {
         }
         break;
       case 'VirtualService':
+        if (this.wantedLabels.note(resource, change)) this.options.labelsWanted(null);
         for (const host of new Set(this.hostsOf(resource))) {
           this.virtualByHost[change](host, id);
           this.#touchHost(host);
@@ -142,7 +153,7 @@ export class RouteStore {
       case 'DestinationRule': {
         const host = fullHost(resource.host, resource.namespace, this.options.clusterDomain);
         this.rulesByHost[change](host, id);
-        this.#touchHost(host);
+        for (const serviceId of this.#touchHost(host)) this.options.labelsWanted(serviceId);
         this.#touchKey(`rule-host:${host}`);
         break;
       }
@@ -166,15 +177,19 @@ export class RouteStore {
     return resource.hosts.map((host) => fullHost(host, resource.namespace, this.options.clusterDomain));
   }
 
-  /** Marks the services of a host; those of a wildcard are what it covers, so that all are looked at. */
-  #touchHost(host: string): void {
+  /** Marks the services of a host, and returns them; those of a wildcard are what it covers, so all are looked at. */
+  #touchHost(host: string): readonly string[] {
     const { clusterDomain } = this.options;
     const exact = serviceIdOf(host, clusterDomain);
-    if (exact !== null && !host.startsWith('*')) this.#touch(`service ${exact}`);
-    if (!host.startsWith('*')) return;
-    for (const [id, { namespace, name }] of this.services) {
-      if (coversHost(host, hostnameOf(namespace, name, clusterDomain))) this.#touch(`service ${id}`);
-    }
+    const covered = ({ namespace, name }: ServiceResource): boolean =>
+      coversHost(host, hostnameOf(namespace, name, clusterDomain));
+    const ids = host.startsWith('*')
+      ? [...this.services].filter(([, service]) => covered(service)).map(([id]) => id)
+      : exact === null
+        ? []
+        : [exact];
+    for (const id of ids) this.#touch(`service ${id}`);
+    return ids;
   }
 
   #touchKey(key: string): void {

@@ -9,6 +9,7 @@ import {
   type EncodedResource,
   encodePolicy,
   encodeRevocation,
+  encodeRoutes,
   encodeService,
   encodeWorkload,
   nameOf,
@@ -156,6 +157,7 @@ function mutateMessage(bytes: Buffer, random: Random, depth: number): Buffer {
 function encodeAgain(decoded: DecodedResource): EncodedResource {
   if (decoded.kind === 'workload') return encodeWorkload(decoded.value);
   if (decoded.kind === 'service') return encodeService(decoded.value);
+  if (decoded.kind === 'routes') return encodeRoutes(decoded.value);
   return decoded.kind === 'policy' ? encodePolicy(decoded.value) : encodeRevocation(decoded.value);
 }
 

@@ -1,0 +1,103 @@
+// What becomes of DestinationRules and of our own policies: findings for their authors, and conditions.
+import { type Condition, conditionOf, type ObjectStatus } from '../conditions.ts';
+import type { IssueList } from '../issues.ts';
+import type {
+  DestinationRuleResource,
+  PolicyTarget,
+  RateLimitPolicyResource,
+  TrafficPolicyResource,
+} from '../route-resources.ts';
+import { rulesFor } from './compile-destination.ts';
+import { coversHost, fullHost, serviceIdOf } from './hosts.ts';
+import type { RouteScope } from './route-scope.ts';
+import { partlyInvalid } from './virtual-status.ts';
+import { waypointConditions } from './waypoint-conditions.ts';
+
+/** Reports on a DestinationRule; returns its status. */
+export function destinationRuleStatus(rule: DestinationRuleResource, scope: RouteScope, list: IssueList): ObjectStatus {
+  for (const { path, message } of rule.unsupported) list.add('warning', path, message, 'the rest of it is done');
+  const { kind, namespace, name } = rule;
+  const host = fullHost(rule.host, namespace, scope.clusterDomain);
+  const problem = hostProblem(rule, host, scope);
+  if (problem !== null) list.add('warning', ['spec', 'host'], problem, 'the rule does nothing');
+  const id = serviceIdOf(host, scope.clusterDomain);
+  const services = host.startsWith('*') ? scope.servicesUnder(host, coversHost) : id === null ? [] : [id];
+  const conditions: Condition[] = [
+    problem === null
+      ? conditionOf(rule, 'Accepted', true, 'Accepted', 'the rule is valid')
+      : conditionOf(rule, 'Accepted', false, 'TargetNotFound', problem),
+    ...waypointConditions(rule, problem === null, services, scope),
+    ...partlyInvalid(rule),
+  ];
+  return { kind, namespace, name, conditions, parents: [] };
+}
+
+function hostProblem(rule: DestinationRuleResource, host: string, scope: RouteScope): string | null {
+  if (rule.workloadSelector !== null) return 'workloadSelector is not supported: waypoints obey rules without one';
+  if (host.startsWith('*')) return null;
+  const id = serviceIdOf(host, scope.clusterDomain);
+  if (id === null || scope.service(id) === undefined) return `host ${host} is no service of the mesh`;
+  if (rulesFor(id, scope).includes(rule)) return null;
+  return `another DestinationRule for ${host} is nearer to service ${id}, or this one is not exported to it`;
+}
+
+type OwnPolicy = RateLimitPolicyResource | TrafficPolicyResource;
+
+/** Reports on a RateLimitPolicy or TrafficPolicy; returns its status. */
+export function policyStatus(policy: OwnPolicy, scope: RouteScope, list: IssueList): ObjectStatus {
+  const { kind, namespace, name } = policy;
+  const problems = policy.targets.map((target, at) => {
+    const problem = targetProblem(policy, target, scope);
+    if (problem !== null) {
+      const severity = problem.reason === 'Invalid' ? 'error' : 'warning';
+      list.add(severity, ['spec', 'targetRefs', at], problem.message, 'the policy does nothing for this target');
+    }
+    return problem;
+  });
+  const first = problems.find((problem) => problem !== null);
+  const isAccepted = problems.some((problem) => problem === null);
+  const services = policy.targets.flatMap((target) => scope.servicesOfTarget(target));
+  const conditions: Condition[] = [
+    isAccepted
+      ? conditionOf(policy, 'Accepted', true, 'Accepted', 'the policy is valid')
+      : conditionOf(policy, 'Accepted', false, first?.reason ?? 'Invalid', first?.message ?? ''),
+    ...waypointConditions(policy, isAccepted, [...new Set(services)], scope),
+  ];
+  return { kind, namespace, name, conditions, parents: [] };
+}
+
+const serviceFields = ['retryBudget', 'healthPaths', 'adaptiveConcurrency', 'slowStart'] as const;
+
+function targetProblem(
+  policy: OwnPolicy,
+  target: PolicyTarget,
+  scope: RouteScope,
+): { readonly reason: string; readonly message: string } | null {
+  const id = `${target.kind}/${target.namespace}/${target.name}`;
+  const title = `${target.kind} ${target.namespace}/${target.name}`;
+  const ruleNames = scope.ruleNamesOf(target);
+  if (ruleNames === null) return { reason: 'TargetNotFound', message: `${title} is not there` };
+  if (target.sectionName !== null && !ruleNames.includes(target.sectionName)) {
+    return { reason: 'TargetNotFound', message: `${title} has no rule named ${target.sectionName}` };
+  }
+  if (policy.kind !== 'TrafficPolicy') return null;
+  const field = target.kind === 'Service' ? undefined : serviceFields.find((one) => policy[one] !== null);
+  if (field !== undefined) {
+    return { reason: 'Invalid', message: `${field} is about a Service, not about a ${target.kind}` };
+  }
+  const winner = scope
+    .policies(id)
+    .find(
+      (one) =>
+        one.kind === 'TrafficPolicy' &&
+        one.targets.some(
+          (other) =>
+            `${other.kind}/${other.namespace}/${other.name}` === id && other.sectionName === target.sectionName,
+        ),
+    );
+  if (winner === undefined || winner === policy) return null;
+  return {
+    reason: 'Conflicted',
+    message: `TrafficPolicy ${winner.namespace}/${winner.name} is older and about ${title} too`,
+  };
+}
