@@ -70,7 +70,10 @@ export function parseLoad(output: string): LoadResult {
   };
 }
 
-/** Asks `url` once from inside `netns` (null: the run's own). Throws NOT_REACHABLE with the client's words when there is no 200. */
+/**
+ * Asks `url` once from inside `netns` (null: the run's own). Throws NOT_REACHABLE with the client's words when there is
+ * no 200.
+ */
 export async function probe(netns: string | null, url: string): Promise<void> {
   await outputOf(inNamespace(netns, [process.execPath, holder, 'get', url]));
 }

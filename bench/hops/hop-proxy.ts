@@ -94,7 +94,7 @@ const http = createHttpService({
     connectTcp({ host: address, port: targetPort, timeoutMs }, callback),
   passThrough: (stream) => stream.reset(),
   judge: null,
-  onRecord: (record) => log.write(record as never),
+  onRecord: (record) => log.writeRequest(record),
   counters: new RequestCounters(),
   limits: defaultHttpLimits,
   random: Math.random,

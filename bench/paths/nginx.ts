@@ -14,7 +14,8 @@ export function startServer(dir: string, netns: string): Service {
 }
 
 /**
- * Writes its files into `dir`; returns its command line. `listenHttp2` speaks HTTP/2 with prior knowledge. It runs as a single process, so that it needs no second user.
+ * Writes its files into `dir`; returns its command line. `listenHttp2` speaks HTTP/2 with prior knowledge. It runs as a
+ * single process, so that it needs no second user.
  */
 export function serverConfig(dir: string, listen: string, listenHttp2?: string): readonly [string, ...string[]] {
   writeFileSync(path.join(dir, 'bulk'), Buffer.alloc(bulkBytes, 'ambient '));
