@@ -26,8 +26,8 @@ export class HeldResources {
 
   /**
    * The change that `response` makes, and what of it could not be read. A policy that could not be read and that we
-   * hold no earlier version of is in the change as a stand-in that denies, and so are routes: unknown never widens access. Of a revocation
-   * the earlier version stays in force.
+   * hold no earlier version of is in the change as a stand-in that denies, and so are routes: unknown never widens
+   * access. Of a revocation the earlier version stays in force.
    */
   decode(response: DeltaDiscoveryResponse): {
     readonly update: MeshUpdate;
