@@ -76,7 +76,7 @@ const gigabyte = 1e9;
 const mebibyte = 2 ** 20;
 const connectionsOf = { requests: 64, reconnect: 32, bulk: 4, beside: 16, besideBulk: 2 } as const;
 /** The bulk streams run this much longer than the requests beside them, at either end. */
-const besideLeadS = 1;
+const besideLeadS = 0.5;
 const profileS = 6;
 
 interface Topologies {
