@@ -122,6 +122,7 @@ const staticNames: Partial<Record<NameKind, readonly string[]>> = {
     'endpointslices',
     'authorizationpolicies',
     'peerauthentications',
+    'certificaterevocations',
   ],
   none: [],
 };

@@ -1,6 +1,6 @@
 // The tables of `ambientctl config …`: the columns that users of `istioctl ztunnel-config` know, and ours behind `-o
 // wide`.
-import type { Policy, Service, WaypointAddress, Workload } from '../model/types.ts';
+import type { Policy, Revocation, RevokedIdentity, Service, WaypointAddress, Workload } from '../model/types.ts';
 import type { CertificateView, ConnectionView, PeerView } from '../model/views.ts';
 import { bytesText, type TableView, table } from './table.ts';
 
@@ -96,6 +96,26 @@ export function certificateTable(
     rows.toSorted((a, b) => compare(a.identity, b.identity)),
     view,
     'no certificate is held',
+  );
+}
+
+/** NAMESPACE, NAME, SERIALS and IDENTITIES: how many certificates count no more, by serial and by identity. */
+export function revocationTable(revocations: readonly Revocation[], view: TableView): string {
+  const identityText = ({ identity, issuedBeforeMs }: RevokedIdentity): string =>
+    `${identity} before ${new Date(issuedBeforeMs).toISOString()}`;
+  return table(
+    [
+      { header: 'NAMESPACE', value: (row) => row.namespace },
+      { header: 'NAME', value: (row) => row.name },
+      { header: 'SERIALS', value: (row) => (view.wide ? row.serials.join(',') : row.serials.length) },
+      {
+        header: 'IDENTITIES',
+        value: (row) => (view.wide ? row.identities.map(identityText).join(',') : row.identities.length),
+      },
+    ],
+    sorted(revocations),
+    view,
+    'no certificate is revoked',
   );
 }
 

@@ -4,8 +4,16 @@ import { MeshError, messageOf } from '../base/errors.ts';
 import { readStandardInput } from '../base/standard-input.ts';
 import type { ProxyDump, WaypointDump } from '../model/views.ts';
 import { type Command, type CommandContext, type CommandResult, textOption } from './command.ts';
-import { certificateTable, connectionTable, policyTable, serviceTable, workloadTable } from './config-tables.ts';
+import {
+  certificateTable,
+  connectionTable,
+  policyTable,
+  revocationTable,
+  serviceTable,
+  workloadTable,
+} from './config-tables.ts';
 import type { ConfigView } from './config-views.ts';
+import { routeTable } from './route-rows.ts';
 import type { TableView } from './table.ts';
 import { adminView, labOf } from './which-mesh.ts';
 
@@ -13,6 +21,9 @@ import { adminView, labOf } from './which-mesh.ts';
 export function config(view: ConfigView): Command {
   return async (context) => {
     const { live, dump } = await readDump(context);
+    if (view === 'routes' && dump.routes === undefined) {
+      throw new MeshError('USAGE', { reason: 'a node proxy has no routes; name a waypoint: --waypoint NS/NAME' });
+    }
     return configResult(view, dump, textOption(context, 'namespace') ?? null, live ? Date.now() : null);
   };
 }
@@ -34,19 +45,25 @@ export function configResult(
   const policies = inNamespace(dump.policies);
   const identityPart = `/ns/${namespace}/`;
   const certificates = dump.certificates.filter((one) => namespace === null || one.identity.includes(identityPart));
+  // A dump that was saved earlier has none.
+  const revocations = inNamespace(dump.revocations ?? []);
   const connections = dump.connections.filter(
     (one) => namespace === null || one.source.namespace === namespace || one.destination.namespace === namespace,
   );
+  const routes = (dump.routes ?? []).filter((one) => namespace === null || one.service.startsWith(`${namespace}/`));
   const tables = {
     workloads: (shown: TableView) => workloadTable(workloads, shown),
     services: (shown: TableView) => serviceTable(services, dump.workloads, shown),
     policies: (shown: TableView) => policyTable(policies, shown),
     certs: (shown: TableView) => certificateTable(certificates, shown, nowMs),
+    revocations: (shown: TableView) => revocationTable(revocations, shown),
     connections: (shown: TableView) => connectionTable(connections, shown),
+    routes: (shown: TableView) => routeTable(routes, shown),
   };
-  const data = { workloads, services, policies, certs: certificates, connections };
+  const data = { workloads, services, policies, certs: certificates, revocations, connections, routes };
   if (view !== 'all') return { data: data[view], text: tables[view] };
-  const titles = Object.keys(tables) as (keyof typeof tables)[];
+  const all = Object.keys(tables) as (keyof typeof tables)[];
+  const titles = all.filter((title) => title !== 'routes' || dump.routes !== undefined);
   return {
     data: dump,
     text: (shown) =>

@@ -8,6 +8,7 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { after, test } from 'node:test';
 import { errorTable, MeshError } from '../base/errors.ts';
+import { configViews } from './config-views.ts';
 import { exitCodeOf } from './exit-codes.ts';
 import { type CliIo, coloured, wantsColour } from './io.ts';
 import { runCli } from './main.ts';
@@ -70,7 +71,7 @@ const rows: readonly { title: string; args: string[]; code: number; err?: RegExp
   { title: 'bad claims', args: ['why', 'a', 'b', '--claims', '[]'], code: 2, err: /--claims is no JSON object/ },
   { title: 'a bad path', args: ['why', 'a', 'b', '--path', 'x'], code: 2, err: /--path 'x' is no path/ },
   { title: 'a waypoint of no lab', args: ['config', 'certs', '--waypoint', 'x/y'], code: 3, err: /'no-such-lab'/ },
-  { title: 'routes', args: ['config', 'routes', '--node', 'a'], code: 2, err: /config routes comes/ },
+  { title: 'routes of no lab', args: ['config', 'routes', '--waypoint', 'x/y'], code: 3, err: /'no-such-lab'/ },
   { title: 'lab up from a pipe', args: ['lab', 'up', '-f', '-'], code: 2, err: /files or folders/ },
   {
     title: 'a name after the manifests is that of the lab',
@@ -236,7 +237,7 @@ test('completion: commands, options, choices, files, and nothing where there is 
   assert.deepEqual(await complete('lab', 'up', '-f', ''), [':files']);
   assert.deepEqual(await complete('completion', ''), ['bash', 'zsh', 'fish']);
   assert.deepEqual(await complete('lab', 'exec', ''), []);
-  assert.deepEqual(await complete('config', ''), ['workloads', 'services', 'policies', 'certs', 'connections', 'all']);
+  assert.deepEqual(await complete('config', ''), [...configViews]);
 });
 
 test('the completion script of bash completes in bash', async () => {

@@ -54,7 +54,14 @@ export const dump: NodeDump = {
     fromDisk: false,
   },
   capture: { state: 'applied', verifiedAt: '2026-11-21T12:00:01.000Z', reason: null },
-  revocations: [],
+  revocations: [
+    {
+      namespace: 'ambient-system',
+      name: 'stolen',
+      serials: ['7faa'],
+      identities: [{ identity: 'spiffe://cluster.local/ns/shop/sa/web', issuedBeforeMs: nowMs - 3_600_000 }],
+    },
+  ],
   clientAddresses: { setting: 'auto', ipv4: true, ipv6: true, reason: null },
   threads: [
     { id: 0, state: 'serving', restarts: 0, connections: 2, tcp: 'raw', loopDelayMs: { p50: 0.1, p99: 1.5, max: 4 } },

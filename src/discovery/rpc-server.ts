@@ -17,14 +17,15 @@ export interface RpcServerOptions {
   readonly port: number;
   readonly credentials: ServerCredentials;
   readonly routes: (router: ConnectRouter) => void;
+  /** Default: a PING every 10 s, which must be answered within 10 s. */
+  readonly pings?: { readonly intervalMs: number; readonly timeoutMs: number };
 }
 
 const connectionsMax = 20_000;
 /** A connection without a call is kept for so many PINGs: 5 minutes. */
 const idlePingsMax = 30;
-/** A proxy that is stopped, or whose node has gone, shows as such after at most this and the time-out. */
-const pingIntervalMs = 10_000;
-const pingTimeoutMs = 10_000;
+/** A proxy that is stopped, or whose node has gone, shows as such after both of these at most. */
+const defaultPings = { intervalMs: 10_000, timeoutMs: 10_000 } as const;
 const tcpKeepAliveMs = 60_000;
 const handshakeTimeoutMs = 10_000;
 /** Calls at once on one connection: a node's certificate requests and its stream, with room. */
@@ -94,7 +95,12 @@ export class RpcServer {
   #watch(session: ServerHttp2Session): void {
     this.#sessions.add(session);
     session.on('error', () => {}); // closes by itself
-    let timeout: NodeJS.Timeout | undefined;
+    const { intervalMs, timeoutMs } = this.#options.pings ?? defaultPings;
+    let timeout: NodeJS.Timeout | null = null;
+    const answered = (): void => {
+      if (timeout !== null) clearTimeout(timeout);
+      timeout = null;
+    };
     let calls = 0;
     let idlePings = 0;
     session.on('stream', (stream) => {
@@ -108,12 +114,13 @@ export class RpcServer {
         session.close();
         return;
       }
-      timeout = setTimeout(() => session.destroy(), pingTimeoutMs);
-      session.ping(() => clearTimeout(timeout));
-    }, pingIntervalMs);
+      if (timeout !== null) return;
+      timeout = setTimeout(() => session.destroy(), timeoutMs);
+      session.ping(answered);
+    }, intervalMs);
     session.once('close', () => {
       clearInterval(interval);
-      clearTimeout(timeout);
+      answered();
       this.#sessions.delete(session);
     });
   }

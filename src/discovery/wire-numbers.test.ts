@@ -55,6 +55,8 @@ const messages: readonly (readonly [DescMessage, string, Readonly<Record<string,
       locality: 24,
       network_mode: 25,
       capacity: 27,
+      // Of Ambient's own, far from where the API may grow.
+      labels: 10001,
     },
   ],
   [

@@ -46,5 +46,7 @@ export interface RequestRecord extends Omit<AccessRecord, 'kind' | 'segmentsMs'>
   readonly route: string | null;
   /** Of a gRPC call that said so. */
   readonly grpcStatus: number | null;
+  /** AUDIT policies that match, and dry-run ones that would have decided: `audit NS/NAME#RULE`. Absent for none. */
+  readonly policyHits?: readonly string[];
   readonly segmentsMs: RequestSegments;
 }

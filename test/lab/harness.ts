@@ -231,15 +231,27 @@ export class TestLab {
     const own = namespaceOf(this.client.lab.hostPid);
     return readdirSync('/proc')
       .filter((entry) => /^\d+$/.test(entry) && namespaceOf(entry) === own)
-      .map(Number)
-      .sort((a, b) => a - b)
-      .map((pid) => ({ pid, argv: commandLineOf(pid) }));
+      .map((pid) => ({ pid: Number(pid), startedAt: startOf(pid) }))
+      .sort((a, b) => a.startedAt - b.startedAt)
+      .map(({ pid }) => ({ pid, argv: commandLineOf(pid) }));
   }
 
   async close(): Promise<void> {
     await Promise.all(this.#agents.map((agent) => agent.close()));
     await this.client.down();
     rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** In clock ticks since the machine's start; process ids begin anew at some time, and say nothing about age. */
+function startOf(pid: string): number {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /s, '')
+      .split(' ');
+    return Number(fields[19]);
+  } catch {
+    return Number.POSITIVE_INFINITY;
   }
 }
 

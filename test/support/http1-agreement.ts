@@ -4,7 +4,7 @@ import { METHODS } from 'node:http';
 import type { Understood, UnderstoodRequest } from '../../src/http/h1/testing-understood.ts';
 import type { NodeRequest } from './node-parser.ts';
 
-/** Where we refuse what llhttp or nginx take, by the words of the error. `docs/security.md` has the list in prose. */
+/** Where we refuse what llhttp or nginx take, by the words of the error. */
 export const stricterReasons: readonly RegExp[] = [
   /^no Host$/,
   /^several Host$/,
@@ -19,6 +19,7 @@ export const stricterReasons: readonly RegExp[] = [
   /^bad end of the request line$/,
   /^several Content-Length$/,
   /^bad Content-Length$/,
+  /^tab beside (Content-Length|Transfer-Encoding)$/,
   /^several Transfer-Encoding$/,
   /^both Content-Length and Transfer-Encoding$/,
   /^Transfer-Encoding /,

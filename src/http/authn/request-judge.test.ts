@@ -5,7 +5,6 @@ import type { JwtRule } from '../../model/route-types.ts';
 import { defaultServiceRoutes } from '../../model/routes/route-defaults.ts';
 import { policyOf, serviceOf } from '../../model/testing-mesh.ts';
 import type { Policy } from '../../model/types.ts';
-import type { Decision } from '../../policy/evaluate.ts';
 import type { ClientInfo, Verdict } from '../exchange/context.ts';
 import { requestOf } from '../testing-requests.ts';
 import { KeySets } from './key-sets.ts';
@@ -56,13 +55,11 @@ function ruleOf(given: Partial<JwtRule> = {}): JwtRule {
 
 function judgeOf(policies: readonly Policy[], jwtRules: readonly JwtRule[] = []) {
   const routes = { ...defaultServiceRoutes(service), policies, jwtRules };
-  const hits: Decision[] = [];
   const verifier = new TokenVerifier(new KeySets(() => assert.fail('nothing should be fetched')));
   const judge = new PolicyJudge({
     routesOf: (key) => (key === 'shop/cart.shop.svc.cluster.local' ? routes : null),
     verifier,
     now: () => nowMs,
-    onHits: (decision) => hits.push(decision),
   });
   const ask = (line: string, headers: readonly (readonly [string, string])[] = []): Promise<Verdict> =>
     new Promise((resolve) => {
@@ -70,7 +67,7 @@ function judgeOf(policies: readonly Policy[], jwtRules: readonly JwtRule[] = [])
       const verdict = judge.judge(client, head, head.target, resolve);
       if (verdict !== null) resolve(verdict);
     });
-  return { judge, ask, hits };
+  return { judge, ask };
 }
 
 const bearer = (token: string): [string, string] => ['Authorization', `Bearer ${token}`];
@@ -183,13 +180,11 @@ test('a cookie header without one of its cookies', () => {
   );
 });
 
-test('hits of AUDIT are told, and decide nothing', async () => {
-  const { ask, hits } = judgeOf([policyOf('shop/audit', 'audit', [])]);
-  assert.equal((await ask('GET /')).allowed, true);
-  assert.deepEqual(
-    hits.map((hit) => hit.audits[0]?.name),
-    ['audit'],
-  );
+test('hits of AUDIT and dry run are told, and decide nothing', async () => {
+  const dry = policyOf('shop/dry', 'deny', [], { dryRun: true });
+  const verdict = await judgeOf([policyOf('shop/audit', 'audit', []), dry]).ask('GET /');
+  assert.deepEqual([verdict.allowed, verdict.policyHits], [true, ['audit shop/audit#0', 'dry-run deny shop/dry#0']]);
+  assert.equal((await judgeOf([health]).ask('GET /healthz')).policyHits, undefined);
 });
 
 test('a client whose address cannot be read is not let in where a policy is', () => {

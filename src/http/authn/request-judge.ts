@@ -25,8 +25,6 @@ export interface PolicyJudgeOptions {
   readonly verifier: TokenVerifier;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
-  /** A request that AUDIT or dry-run policies match. */
-  readonly onHits: ((decision: Decision, client: ClientInfo, head: RequestHead) => void) | null;
 }
 
 const allowed: Verdict = Object.freeze({
@@ -68,17 +66,17 @@ export class PolicyJudge implements RequestJudge {
     const rules = routes?.jwtRules;
     if (rules === undefined || rules.length === 0) {
       if (routes?.policies === undefined) return allowed;
-      return this.#authorize(client, known, routes, head, target, null);
+      return this.#authorize(known, routes, head, target, null);
     }
     const cleaned = cleanedHeaders(rules, head);
     const found = isPreflight(head) ? [] : findTokens(rules, head, target);
     if (found.length === 0) {
-      const verdict = this.#authorize(client, known, routes, head, target, null);
+      const verdict = this.#authorize(known, routes, head, target, null);
       return cleaned.length === 0 ? verdict : { ...verdict, removeHeaders: cleaned };
     }
     const finish = (outcome: TokenOutcome): Verdict => {
       if (!('facts' in outcome)) return refusedToken(outcome, head, target);
-      const verdict = this.#authorize(client, known, routes, head, target, outcome.facts);
+      const verdict = this.#authorize(known, routes, head, target, outcome.facts);
       return verdict.allowed ? withToken(verdict, outcome, found, cleaned, head, target) : verdict;
     };
     const outcome = this.#options.verifier.verify(found, this.#options.now());
@@ -88,7 +86,6 @@ export class PolicyJudge implements RequestJudge {
   }
 
   #authorize(
-    client: ClientInfo,
     known: KnownClient,
     routes: ServiceRoutes | null,
     head: RequestHead,
@@ -102,7 +99,6 @@ export class PolicyJudge implements RequestJudge {
     facts.http = new RequestFacts(head, target, sourceIp, token);
     const decision = evaluateFacts(effective, facts);
     facts.http = null;
-    if (decision.dryRun.length > 0 || decision.audits.length > 0) this.#options.onHits?.(decision, client, head);
     return this.#verdictOf(decision);
   }
 
@@ -111,7 +107,9 @@ export class PolicyJudge implements RequestJudge {
     if (known !== undefined) return known;
     const by = decision.decidedBy;
     const decidedBy = by === null ? null : `${by.namespace}/${by.name}`;
-    const verdict = decision.allowed ? { ...allowed, decidedBy } : denied(decidedBy);
+    const hits = hitsOf(decision);
+    const plain = decision.allowed ? { ...allowed, decidedBy } : denied(decidedBy);
+    const verdict = hits.length === 0 ? plain : { ...plain, policyHits: hits };
     this.#verdicts.set(decision, verdict);
     return verdict;
   }
@@ -161,6 +159,14 @@ class RequestFacts implements HttpFacts {
   get remoteIp(): IpValue {
     return remoteIpOf(this.#head.headers, this.#sourceIp);
   }
+}
+
+/** What AUDIT and dry-run policies have to say. */
+function hitsOf({ audits, dryRun }: Decision): readonly string[] {
+  return [
+    ...audits.map((hit) => `audit ${hit.namespace}/${hit.name}#${hit.rule}`),
+    ...dryRun.map((hit) => `dry-run ${hit.action} ${hit.namespace}/${hit.name}#${hit.rule}`),
+  ];
 }
 
 function denied(decidedBy: string | null): Verdict {

@@ -54,7 +54,7 @@ export class ClientSession implements ServerEvents {
   onRequest(request: IncomingRequest): void {
     const { engine } = this.#owner;
     const exchange = new Exchange(engine, this.#client, request);
-    engine.exchanges.add(exchange);
+    engine.active++;
     exchange.proceed();
   }
 

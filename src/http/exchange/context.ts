@@ -56,6 +56,8 @@ export interface Verdict {
   readonly challenge: string;
   /** The policy that decided, `NAMESPACE/NAME`; null where none spoke. */
   readonly decidedBy: string | null;
+  /** For the access log: `audit NS/NAME#RULE`, `dry-run deny NS/NAME#RULE`. Absent for none. */
+  readonly policyHits?: readonly string[];
   /** Claims of the token that was verified; null without one. */
   readonly claims: Readonly<Record<string, unknown>> | null;
   /** Tokens that are not forwarded, claims that go into headers. Names in lower case. */

@@ -13,7 +13,6 @@ import { compileRoutes, type RouteTable } from '../routes/route-table.ts';
 import { composeHead, speakHttp } from './codecs.ts';
 import type { ClientInfo, HttpServiceContext, RequestJudge } from './context.ts';
 import { EndpointPool, type PoolEnvironment } from './endpoint-pool.ts';
-import type { Exchange } from './exchange.ts';
 import type { ExchangeTimer } from './exchange-timers.ts';
 import type { HttpLimits } from './limits.ts';
 import type { Mirror, MirrorOwner } from './mirror.ts';
@@ -28,7 +27,8 @@ export class Engine implements MirrorOwner {
   readonly deadlines = new DeadlineLists();
   readonly rateLimiter = new RateLimiter();
   readonly rows: RequestRows;
-  readonly exchanges = new Set<Exchange>();
+  /** Requests that are not over. */
+  active = 0;
   retries = 0;
   retriesRefused = 0;
   mirrorsDropped = 0;
@@ -38,6 +38,7 @@ export class Engine implements MirrorOwner {
   readonly #pools = new Map<Endpoint, EndpointPool[]>();
   readonly #environments = new WeakMap<Destination, PoolEnvironment>();
   readonly #tables = new WeakMap<ServiceRoutes, RouteTable>();
+  readonly #keys = new WeakMap<Service, NamespacedKey>();
   readonly #defaults = new WeakMap<Service, ServiceRoutes>();
   /** How services are called that routes of other services name. */
   #otherRules = new Map<NamespacedKey, DestinationRules>();
@@ -79,13 +80,22 @@ export class Engine implements MirrorOwner {
   }
 
   routesOf(client: ClientInfo): RouteTable {
-    const routes = this.context.routesOf(serviceKey(client.service)) ?? this.#defaultRoutes(client);
+    const routes = this.context.routesOf(this.#keyOf(client.service)) ?? this.#defaultRoutes(client);
     const known = this.#tables.get(routes);
     if (known !== undefined) return known;
     const made = compileRoutes(routes);
     for (const other of routes.otherDestinations) this.#otherRules.set(other.service, other);
     this.#tables.set(routes, made);
     return made;
+  }
+
+  #keyOf(service: Service): NamespacedKey {
+    let key = this.#keys.get(service);
+    if (key === undefined) {
+      key = serviceKey(service);
+      this.#keys.set(service, key);
+    }
+    return key;
   }
 
   #defaultRoutes(client: ClientInfo): ServiceRoutes {
@@ -140,9 +150,9 @@ export class Engine implements MirrorOwner {
     return composeHead(protocol, head, changes);
   }
 
-  finished(exchange: Exchange): void {
-    this.exchanges.delete(exchange);
-    if (this.exchanges.size === 0) this.onIdle?.();
+  finished(): void {
+    this.active--;
+    if (this.active === 0) this.onIdle?.();
   }
 
   // ---- mirrors ----

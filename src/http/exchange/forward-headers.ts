@@ -6,11 +6,10 @@
 //   x-envoy-attempt-count  which try this is, for whoever might try again further on
 //   x-envoy-original-path  where the path was rewritten
 //   x-forwarded-client-cert  the client's identity, where that is switched on
-import { randomUUID } from 'node:crypto';
 import type { HeaderEdits } from '../../model/route-types.ts';
-import { newTraceparent } from '../../tunnel/traceparent.ts';
 import type { RequestChanges, RequestHead } from '../message.ts';
 import { attemptHeader } from '../resilience/retry-rules.ts';
+import { newRequestId, newTraceparentHeader } from './request-ids.ts';
 
 type Pair = readonly [name: string, value: string];
 
@@ -34,8 +33,8 @@ export class ForwardChanges implements RequestChanges {
   readonly remove: readonly string[];
   readonly add: readonly Pair[];
   readonly requestId: string;
-  set: readonly Pair[];
-  readonly #set: Pair[] = [];
+  readonly set: readonly Pair[];
+  readonly #attempt: [name: string, value: string] = [attemptHeader, '1'];
   readonly #attemptBase: number;
 
   /** `attemptBase`: which try the request was already when it came, from 1. */
@@ -47,22 +46,23 @@ export class ForwardChanges implements RequestChanges {
     this.remove = plan.remove.length === 0 ? edits.remove : [...plan.remove, ...edits.remove];
     this.add = edits.add;
     this.#attemptBase = attemptBase;
+    const set: Pair[] = [this.#attempt];
     const given = headers.get('x-request-id');
-    this.requestId = given ?? randomUUID();
-    if (given === null) this.#set.push(['x-request-id', this.requestId]);
+    this.requestId = given ?? newRequestId();
+    if (given === null) set.push(['x-request-id', this.requestId]);
     if (!headers.has('traceparent') && !headers.has('b3') && !headers.has('x-b3-traceid')) {
-      this.#set.push(['traceparent', newTraceparent()]);
+      set.push(['traceparent', newTraceparentHeader()]);
     }
-    if (!headers.has('x-forwarded-proto')) this.#set.push(['x-forwarded-proto', head.scheme]);
-    if (plan.clientCert !== null) this.#set.push(['x-forwarded-client-cert', plan.clientCert]);
-    this.#set.push(...plan.set, ...edits.set);
-    this.set = this.#set;
+    if (!headers.has('x-forwarded-proto')) set.push(['x-forwarded-proto', head.scheme]);
+    if (plan.clientCert !== null) set.push(['x-forwarded-client-cert', plan.clientCert]);
+    for (const pair of plan.set) set.push(pair);
+    for (const pair of edits.set) set.push(pair);
+    this.set = set;
   }
 
   /** Says in the head which try it is, from 1. */
   numbered(attempt: number): this {
-    const count = Math.max(attempt, this.#attemptBase);
-    this.set = [...this.#set, [attemptHeader, String(count)]];
+    this.#attempt[1] = String(Math.max(attempt, this.#attemptBase));
     return this;
   }
 }

@@ -57,6 +57,7 @@ function lineOf(exchange: Exchange, durationMs: number): RequestRecord {
     protocol: head.grpc ? 'grpc' : head.protocol,
     route: rule === null ? null : routeName(rule),
     grpcStatus: exchange.grpcStatus < 0 ? null : exchange.grpcStatus,
+    ...(exchange.verdict?.policyHits === undefined ? {} : { policyHits: exchange.verdict.policyHits }),
     segmentsMs: { ...noSegments, waypoint: waypointMs(exchange) },
   };
 }

@@ -34,7 +34,7 @@ class Service implements HttpService, SessionOwner {
     const { engine } = this;
     return {
       connections: this.#sessions.size,
-      requests: engine.exchanges.size,
+      requests: engine.active,
       upstreamConnections: engine.upstreamConnections,
       mirrorsDropped: engine.mirrorsDropped,
       retries: engine.retries,
@@ -45,7 +45,7 @@ class Service implements HttpService, SessionOwner {
   drain(deadlineMs: number): Promise<void> {
     this.draining = true;
     for (const session of [...this.#sessions]) session.drain();
-    if (this.engine.exchanges.size === 0) return Promise.resolve();
+    if (this.engine.active === 0) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, deadlineMs);
       this.#drained = () => {
@@ -67,7 +67,7 @@ class Service implements HttpService, SessionOwner {
   }
 
   #considerDrained(): void {
-    if (this.engine.exchanges.size > 0) return;
+    if (this.engine.active > 0) return;
     this.#drained?.();
     this.#drained = null;
   }

@@ -69,10 +69,12 @@ export class Framing {
       case Name.contentLength:
         this.#lengths++;
         this.contentLengthLine = line;
+        if (hasTab(lines, line)) return malformed('tab beside Content-Length');
         this.contentLength = lengthOf(lines, line);
         return this.contentLength < 0 ? malformed('bad Content-Length') : null;
       case Name.transferEncoding:
         this.#codings++;
+        if (hasTab(lines, line)) return malformed('tab beside Transfer-Encoding');
         this.chunked = lines.valueIs(line, 'chunked');
         return this.chunked ? null : badCoding(lines, line);
       case Name.connection:
@@ -160,6 +162,18 @@ function optionsOf(lines: HeadLines, line: number): readonly Option[] {
     at++;
   }
   return options;
+}
+
+/** A tab around the value: the RFC allows it, and servers disagree on what the value is then. */
+function hasTab(lines: HeadLines, line: number): boolean {
+  const { memory, base, slots } = lines;
+  const at = line * slotSize;
+  const to = slots[at + Slot.valueTo]!;
+  for (let i = slots[at + Slot.nameTo]! + 1; i < slots[at + Slot.valueFrom]!; i++) {
+    if (memory[base + i] === tab) return true;
+  }
+  for (let i = to; i < lines.lineEnd(line); i++) if (memory[base + i] === tab) return true;
+  return false;
 }
 
 function isBlank(code: number): boolean {

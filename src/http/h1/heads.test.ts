@@ -53,6 +53,8 @@ const refusedRows: readonly Row[] = [
   ['hexadecimal length', `${get}Content-Length: 0x1\r\n\r\n`, 'bad Content-Length'],
   ['empty length', `${get}Content-Length:\r\n\r\n`, 'bad Content-Length'],
   ['length beyond 2^53', `${get}Content-Length: 9007199254740993\r\n\r\n`, 'bad Content-Length'],
+  ['tab before a coding', `${get}Transfer-Encoding:\tchunked\r\n\r\n`, 'tab beside Transfer-Encoding'],
+  ['tab after a length', `${get}Content-Length: 1\t\r\n\r\n`, 'tab beside Content-Length'],
   ['chunked twice', `${get}Transfer-Encoding: chunked, chunked\r\n\r\n`, 'Transfer-Encoding that'],
   ['chunked not last', `${get}Transfer-Encoding: chunked, gzip\r\n\r\n`, 'Transfer-Encoding that'],
   ['identity', `${get}Transfer-Encoding: identity\r\n\r\n`, 'Transfer-Encoding that'],
