@@ -49,6 +49,7 @@ describe('window tuner', () => {
   it('takes a window back that was quiet or whose reader stalled, without ever overdrawing it', () => {
     for (const how of ['quiet', 'stalled', 'tight'] as const) {
       const { budget, tuner, window, consume } = setUp();
+      tuner.roundTripMs = 1;
       consume(128 * kib, 1);
       consume(128 * kib, 1);
       consume(256 * kib, 1);

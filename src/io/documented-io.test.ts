@@ -10,9 +10,10 @@ const files = [
   '../tunnel/tunnel.test.ts',
   '../h2/session-node.test.ts',
   '../../test/direct/tunnel.test.ts',
+  '../../test/direct/splice.test.ts',
 ];
 
-it('streams and tunnels work with documented APIs alone', { timeout: 60_000 }, async () => {
+it('streams and tunnels work with documented APIs alone', { timeout: 120_000 }, async () => {
   const args = ['--test', '--test-reporter=tap', ...files.map((file) => join(import.meta.dirname, file))];
   const env = { ...process.env, AMBIENT_DOCUMENTED_IO: '1' };
   // The runner must not take this for a part of its own run.

@@ -10,7 +10,7 @@ import {
   type RawBinding,
   type TcpHandle,
 } from './raw-handles.ts';
-import { ReadMemory } from './read-memory.ts';
+import { ReadMemory, sharedMemory } from './read-memory.ts';
 import { defaultKeepAliveMs, type TcpAddresses, TcpStream, type TcpStreamOptions } from './tcp-stream.ts';
 
 const endOfFile = -4095;
@@ -29,7 +29,7 @@ export class RawStream extends TcpStream {
   #readEnded = false;
 
   constructor(raw: RawBinding, handle: TcpHandle, options: TcpStreamOptions) {
-    super(new ReadMemory(options.memory ?? 'shared'), options, null);
+    super(options.memory === 'own' ? new ReadMemory('own') : sharedMemory, options, null);
     this.#raw = raw;
     this.#handle = handle;
     this.#chunk = this.memory.current();

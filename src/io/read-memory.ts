@@ -42,3 +42,6 @@ export class ReadMemory {
     return this.kind === 'own';
   }
 }
+
+/** For every stream that reads into the memory of the thread: it keeps nothing of theirs. */
+export const sharedMemory: ReadMemory = new ReadMemory('shared');

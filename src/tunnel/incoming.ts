@@ -1,7 +1,7 @@
 // One CONNECT that a peer sent, until it is answered.
 import { ErrorCode } from '../h2/constants.ts';
 import { headerOf, joinedHeader } from '../h2/header-check.ts';
-import { answeredEvents, type H2Stream } from '../h2/stream.ts';
+import { answeredEvents, type H2Stream, type StreamEvents } from '../h2/stream.ts';
 import type { ByteStream } from '../io/byte-stream.ts';
 import type { SpiffeId } from '../model/types.ts';
 import { baggageHeader, forwardedHeader, servesHeader, servesNode, traceparentHeader } from './names.ts';
@@ -15,7 +15,7 @@ export interface IncomingPeer {
 }
 
 /** The server's side of a CONNECT; a request with another method is one too, for the server to refuse. */
-export class Incoming implements IncomingTunnel {
+export class Incoming implements IncomingTunnel, StreamEvents {
   onAbort: (() => void) | null = null;
   readonly authority: string;
   readonly baggage: string;
@@ -34,14 +34,15 @@ export class Incoming implements IncomingTunnel {
     this.baggage = joinedHeader(headers, baggageHeader);
     this.forwarded = headerOf(headers, forwardedHeader);
     this.traceparent = headerOf(headers, traceparentHeader);
-    stream.events = {
-      onHeaders: () => undefined,
-      onFailed: () => {
-        if (this.#answered) return;
-        this.#answered = true;
-        this.onAbort?.();
-      },
-    };
+    stream.events = this;
+  }
+
+  onHeaders(): void {}
+
+  onFailed(): void {
+    if (this.#answered) return;
+    this.#answered = true;
+    this.onAbort?.();
   }
 
   get peerIdentity(): SpiffeId {
