@@ -26,7 +26,7 @@ export function createHttpSide(
     routesOf,
     connect,
     passThrough,
-    judge: new PolicyJudge({ routesOf, verifier, now: Date.now, onHits: null }),
+    judge: new PolicyJudge({ routesOf, verifier, now: Date.now }),
     onRecord: (record) => {
       if (path.accessLog.logsRequests) path.accessLog.writeRequest(record);
     },
