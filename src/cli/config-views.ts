@@ -1,3 +1,12 @@
 // The names of the views of `ambientctl config`: apart, so that help and completion need not load the tables.
-export const configViews = ['workloads', 'services', 'policies', 'certs', 'revocations', 'connections', 'all'] as const;
+export const configViews = [
+  'workloads',
+  'services',
+  'policies',
+  'certs',
+  'revocations',
+  'connections',
+  'routes',
+  'all',
+] as const;
 export type ConfigView = (typeof configViews)[number];

@@ -13,6 +13,7 @@ import {
   workloadTable,
 } from './config-tables.ts';
 import type { ConfigView } from './config-views.ts';
+import { routeTable } from './route-rows.ts';
 import type { TableView } from './table.ts';
 import { adminView, labOf } from './which-mesh.ts';
 
@@ -20,6 +21,9 @@ import { adminView, labOf } from './which-mesh.ts';
 export function config(view: ConfigView): Command {
   return async (context) => {
     const { live, dump } = await readDump(context);
+    if (view === 'routes' && dump.routes === undefined) {
+      throw new MeshError('USAGE', { reason: 'a node proxy has no routes; name a waypoint: --waypoint NS/NAME' });
+    }
     return configResult(view, dump, textOption(context, 'namespace') ?? null, live ? Date.now() : null);
   };
 }
@@ -46,6 +50,7 @@ export function configResult(
   const connections = dump.connections.filter(
     (one) => namespace === null || one.source.namespace === namespace || one.destination.namespace === namespace,
   );
+  const routes = (dump.routes ?? []).filter((one) => namespace === null || one.service.startsWith(`${namespace}/`));
   const tables = {
     workloads: (shown: TableView) => workloadTable(workloads, shown),
     services: (shown: TableView) => serviceTable(services, dump.workloads, shown),
@@ -53,10 +58,12 @@ export function configResult(
     certs: (shown: TableView) => certificateTable(certificates, shown, nowMs),
     revocations: (shown: TableView) => revocationTable(revocations, shown),
     connections: (shown: TableView) => connectionTable(connections, shown),
+    routes: (shown: TableView) => routeTable(routes, shown),
   };
-  const data = { workloads, services, policies, certs: certificates, revocations, connections };
+  const data = { workloads, services, policies, certs: certificates, revocations, connections, routes };
   if (view !== 'all') return { data: data[view], text: tables[view] };
-  const titles = Object.keys(tables) as (keyof typeof tables)[];
+  const all = Object.keys(tables) as (keyof typeof tables)[];
+  const titles = all.filter((title) => title !== 'routes' || dump.routes !== undefined);
   return {
     data: dump,
     text: (shown) =>

@@ -86,6 +86,13 @@ function columnsFor(kind: string, nowMs: number): Column<KubeObject>[] {
   ];
 }
 
+/** The worst of all parents: what is False anywhere is worth a look. */
+const conditionColumns: readonly Column<KubeObject>[] = [
+  { header: 'ACCEPTED', value: (row) => conditionText(row, 'Accepted') },
+  { header: 'RESOLVED', value: (row) => conditionText(row, 'ResolvedRefs') },
+  { header: 'PROGRAMMED', value: (row) => conditionText(row, 'Programmed') },
+];
+
 const columnsOfKind: Readonly<Record<string, readonly Column<KubeObject>[]>> = {
   Pod: [
     { header: 'READY', value: (row) => condition(row, 'Ready') },
@@ -115,6 +122,15 @@ const columnsOfKind: Readonly<Record<string, readonly Column<KubeObject>[]>> = {
   ],
   Deployment: [{ header: 'REPLICAS', value: (row) => text(row, 'spec', 'replicas') ?? '1' }],
   AuthorizationPolicy: [{ header: 'ACTION', value: (row) => text(row, 'spec', 'action') ?? 'ALLOW' }],
+  HTTPRoute: conditionColumns,
+  GRPCRoute: conditionColumns,
+  VirtualService: [
+    { header: 'HOSTS', value: (row) => strings(at(row, ['spec', 'hosts'])).join(',') },
+    ...conditionColumns,
+  ],
+  DestinationRule: [{ header: 'HOST', value: (row) => text(row, 'spec', 'host') }, ...conditionColumns],
+  RateLimitPolicy: conditionColumns,
+  TrafficPolicy: conditionColumns,
   PeerAuthentication: [{ header: 'MODE', value: (row) => text(row, 'spec', 'mtls', 'mode') ?? 'UNSET' }],
 };
 
@@ -141,4 +157,16 @@ function strings(value: unknown): string[] {
 function condition(row: KubeObject, type: string): string {
   const found = list(row, 'status', 'conditions').find((one) => one.type === type);
   return found?.status === 'True' ? 'yes' : 'no';
+}
+
+/** `yes`, or the reason of the first that is False; null where no parent has the condition. */
+function conditionText(row: KubeObject, type: string): string | null {
+  const owners = [
+    ...list(row, 'status', 'parents'),
+    ...(at(row, ['status']) === undefined ? [] : [at(row, ['status'])]),
+  ];
+  const found = owners.flatMap((one) => list(one, 'conditions')).filter((one) => one.type === type);
+  if (found.length === 0) return null;
+  const bad = found.find((one) => one.status !== 'True');
+  return bad === undefined ? 'yes' : (text(bad, 'reason') ?? 'no');
 }

@@ -71,7 +71,7 @@ const rows: readonly { title: string; args: string[]; code: number; err?: RegExp
   { title: 'bad claims', args: ['why', 'a', 'b', '--claims', '[]'], code: 2, err: /--claims is no JSON object/ },
   { title: 'a bad path', args: ['why', 'a', 'b', '--path', 'x'], code: 2, err: /--path 'x' is no path/ },
   { title: 'a waypoint of no lab', args: ['config', 'certs', '--waypoint', 'x/y'], code: 3, err: /'no-such-lab'/ },
-  { title: 'routes', args: ['config', 'routes', '--node', 'a'], code: 2, err: /config routes comes/ },
+  { title: 'routes of no lab', args: ['config', 'routes', '--waypoint', 'x/y'], code: 3, err: /'no-such-lab'/ },
   { title: 'lab up from a pipe', args: ['lab', 'up', '-f', '-'], code: 2, err: /files or folders/ },
   {
     title: 'a name after the manifests is that of the lab',

@@ -138,6 +138,7 @@ function addConfigCommands(program: Commander, act: Act): void {
         ['ambientctl config connections --node node-2 -o wide', 'with identities'],
         ['ambientctl config all --node node-1 -o json > dump.json', 'save everything'],
         ['ambientctl config certs -f dump.json', 'read it later, anywhere'],
+        ['ambientctl config routes --waypoint shop/waypoint', 'what it does with requests'],
       ]),
     );
   for (const view of configViews) {
@@ -159,6 +160,7 @@ const configSummary = {
   certs: 'certificates that the proxy holds, with their validity',
   revocations: 'certificates of the mesh that count no more',
   connections: 'connections that are open now',
+  routes: 'routes of a waypoint, in the order in which they are tried',
   all: 'everything, one table after the other; -o json is the whole dump',
 } as const;
 
@@ -167,13 +169,7 @@ function addLater(program: Commander): void {
   const later = (what: string) => () => {
     throw new MeshError('USAGE', { reason: `${what} comes with a later release, with HTTP` });
   };
-  const config = program.commands.find((one) => one.name() === 'config');
   program.command('analyze', { hidden: true }).argument('[paths...]').allowUnknownOption().action(later('analyze'));
-  config
-    ?.command('routes', { hidden: true })
-    .allowUnknownOption()
-    .allowExcessArguments()
-    .action(later('config routes'));
 }
 
 function addCompletion(program: Commander, io: CliIo, act: Act): void {

@@ -2,6 +2,7 @@
 // `src/policy`, with the very code of the data path, from the mesh of a lab's controller or from manifests.
 import { MeshError, messageOf } from '../base/errors.ts';
 import { normalizeTarget } from '../http/exchange/path-normalization.ts';
+import { routeExplainer } from '../http/routes/explain-route.ts';
 import type { MeshCompiler } from '../model/compiler.ts';
 import { MeshIndex } from '../model/mesh-index.ts';
 import type { Resource } from '../model/resources.ts';
@@ -45,8 +46,10 @@ async function explainOffline(context: CommandContext, paths: readonly string[],
   const { loadManifests } = await import('../kube/load.ts');
   const compiler = await compile((await loadManifests(paths)).resources);
   const mesh = compiler.mesh();
-  return explain(indexOf(mesh), query, {
+  const index = indexOf(mesh);
+  return explain(index, query, {
     sameNode: 'direct',
+    explainRoute: routeExplainer(index),
     routesOf: routesOf(mesh),
     strictBy: (workload) => compiler.peerAuthenticationOf(workload),
   });
@@ -56,7 +59,8 @@ async function explainLive(context: CommandContext, query: WhyQuery): Promise<Wh
   const lab = labOf(context);
   const mesh = (await adminView(lab, 'controller', '/mesh', 'workloads')) as MeshView;
   const index = indexOf(mesh);
-  const answer = explain(index, query, { sameNode: 'direct', routesOf: routesOf(mesh) });
+  const known = { sameNode: 'direct', routesOf: routesOf(mesh), explainRoute: routeExplainer(index) } as const;
+  const answer = explain(index, query, known);
   if (![answer, ...(answer.perEndpoint ?? [])].some((one) => one.decidedBy?.kind === 'PeerAuthentication'))
     return answer;
   // On the wire all STRICT workloads share one policy. The object that a person wrote is found among the lab's objects.
@@ -66,8 +70,7 @@ async function explainLive(context: CommandContext, query: WhyQuery): Promise<Wh
   const text = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: lists.flat() });
   const compiler = await compile(readManifests([{ text, file: `lab ${lab.lab.name}` }]).resources);
   return explain(index, query, {
-    sameNode: 'direct',
-    routesOf: routesOf(mesh),
+    ...known,
     strictBy: (workload) => compiler.peerAuthenticationOf(workload),
   });
 }
@@ -140,7 +143,9 @@ export function whyText(answer: WhyResult, view: TableView): string {
   const lines = [verdictLine(answer, view)];
   if (answer.verdict === 'allow' && answer.hops.length > 0) {
     const hops = answer.hops.map((hop) => (hop.kind === 'node' ? `proxy of ${hop.name}` : `${hop.kind} ${hop.name}`));
-    lines.push(`path: ${[endName(answer.from), ...hops, endName(answer.to)].join(' > ').replace(/,$/, '')}`);
+    // What the mesh answers itself goes no further.
+    const end = answer.response === null ? [endName(answer.to)] : [];
+    lines.push(`path: ${[endName(answer.from), ...hops, ...end].join(' > ').replace(/,$/, '')}`);
   }
   for (const reason of answer.reasons) lines.push(`  - ${reason}`);
   if (answer.perEndpoint !== undefined && answer.perEndpoint.length > 0) {
@@ -160,7 +165,9 @@ function verdictLine(answer: WhyResult, view: TableView): string {
   const target = `${to} on port ${answer.to.port}`;
   const who = `${from}${answer.from.identity === null ? '' : ` (${answer.from.identity})`}`;
   const word = paintVerdict(answer.verdict, view);
-  if (answer.verdict === 'allow') return `${word}: ${who} can reach ${target}`;
+  const own = answer.response === null ? '' : `; the waypoint itself answers ${answer.response.status}`;
+  if (answer.verdict === 'allow') return `${word}: ${who} can reach ${target}${own}`;
+  if (answer.verdict === 'unreachable' && own !== '') return `${word}: ${who} cannot reach ${target}${own}`;
   if (answer.verdict === 'unreachable') return `${word}: ${who} cannot reach ${target}, whatever policy says`;
   const by = answer.decidedBy === null ? '' : `; it is refused by ${policyName(answer.decidedBy)}`;
   return `${word}: ${who} may not reach ${target}${by}`;

@@ -7,7 +7,8 @@ import type { Resource, ResourceKind } from '../model/resources.ts';
 import type { ResourceIssue } from '../model/types.ts';
 import type { MeshView } from '../model/views.ts';
 import type { KubeObject } from './objects.ts';
-import type { Change, ObjectStore } from './store.ts';
+import { type ShownStatus, StatusKeeper } from './status-keeper.ts';
+import { type Change, type ObjectStore, rfc3339 } from './store.ts';
 
 export interface MirrorOptions {
   readonly store: ObjectStore;
@@ -15,6 +16,7 @@ export interface MirrorOptions {
   readonly clusterId: string;
   readonly clusterDomain: string;
   readonly rootNamespaces: readonly string[];
+  readonly now: () => number;
 }
 
 /** Follows a store. Compiles when asked, and then only what changed. */
@@ -24,6 +26,7 @@ export class MeshMirror {
   /** By store key: the object as it is now, null when it went. */
   readonly #changed = new Map<string, { object: KubeObject; deleted: boolean }>();
   #enrolled = new Map<string, boolean>();
+  readonly #statuses = new StatusKeeper();
 
   constructor(options: MirrorOptions) {
     this.#options = options;
@@ -54,6 +57,12 @@ export class MeshMirror {
     return this.#enrolled.get(`${namespace}/${name}`) ?? false;
   }
 
+  /** The conditions of an object as it is now; null for one that carries none. */
+  statusOf(kind: string, namespace: string, name: string): ShownStatus | null {
+    this.#catchUp();
+    return this.#statuses.statusOf(kind, namespace, name);
+  }
+
   /** True when another's mesh is this one. */
   agreesWith(other: MeshView): boolean {
     const own = this.mesh();
@@ -74,6 +83,7 @@ export class MeshMirror {
     }
     this.#changed.clear();
     this.#compiler.flush();
+    this.#statuses.update(this.#compiler.statuses(), rfc3339(this.#options.now()));
     const { workloads } = this.#compiler.mesh();
     this.#enrolled = new Map(
       workloads.map((workload) => [`${workload.namespace}/${workload.name}`, workload.tunnelProtocol === 'HBONE']),

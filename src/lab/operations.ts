@@ -61,7 +61,10 @@ export class LabOperations {
     const found = store.list(word, namespace).filter((object) => name === undefined || object.metadata.name === name);
     if (name !== undefined && found.length === 0)
       throw notFound(`${word} ${namespace === undefined ? '' : `${namespace}/`}${name}`);
-    return found;
+    return found.map((object) => {
+      const status = this.#lab.system.statusOf(word, object.metadata.namespace ?? '', object.metadata.name);
+      return status === null ? object : { ...object, status };
+    });
   }
 
   async apply(documents: readonly LabDocument[], timeoutMs: number): Promise<ApplyResult> {

@@ -124,6 +124,7 @@ export class ObjectStore {
         uid: metadata.uid ?? kept?.uid ?? randomUUID(),
         creationTimestamp: metadata.creationTimestamp ?? kept?.creationTimestamp ?? rfc3339(this.#options.now()),
         resourceVersion: String(this.#version),
+        generation: generationOf(object, previous),
       },
     };
   }
@@ -139,6 +140,19 @@ export class ObjectStore {
   #tell(change: Change): void {
     for (const listener of this.#listeners) listener(change);
   }
+}
+
+/** Counts the versions of what an author wrote: neither metadata nor status. */
+function generationOf(object: KubeObject, previous: KubeObject | null): number {
+  const before = previous?.metadata.generation ?? 0;
+  if (previous === null) return 1;
+  const isSame = isDeepStrictEqual(writtenOf(object), writtenOf(previous));
+  return isSame ? before : before + 1;
+}
+
+function writtenOf(object: KubeObject): object {
+  const { metadata: _metadata, status: _status, ...written } = object as KubeObject & { readonly status?: unknown };
+  return written;
 }
 
 /** The second's precision that Kubernetes writes. */

@@ -14,6 +14,7 @@ import { lastLines } from './log-files.ts';
 import { MeshMirror } from './mesh-mirror.ts';
 import { nodeNetns } from './network.ts';
 import type { Pod } from './objects.ts';
+import type { ShownStatus } from './status-keeper.ts';
 import { type Replaced, Supervised } from './supervised.ts';
 import {
   clusterDomain,
@@ -68,7 +69,8 @@ export class MeshSystem {
     this.#lab = lab;
     this.#log = log;
     const rootNamespaces = [systemNamespace, 'istio-system'];
-    this.#mirror = new MeshMirror({ store: lab.store, trustDomain, clusterId, clusterDomain, rootNamespaces });
+    const now = () => systemClock.now();
+    this.#mirror = new MeshMirror({ store: lab.store, trustDomain, clusterId, clusterDomain, rootNamespaces, now });
   }
 
   get #enabled(): boolean {
@@ -154,6 +156,11 @@ export class MeshSystem {
 
   check(resources: readonly Resource[]): readonly ResourceIssue[] {
     return this.#mirror.check(resources);
+  }
+
+  /** The conditions of an object; null for one that carries none. */
+  statusOf(kind: string, namespace: string, name: string): ShownStatus | null {
+    return this.#mirror.statusOf(kind, namespace, name);
   }
 
   isEnrolled(pod: Pod): boolean {

@@ -26,11 +26,14 @@ export interface WaypointAnswer {
   /** Whom the endpoint sees. */
   readonly workload: Workload;
   readonly allowed: boolean;
+  /** What a refused client gets. */
+  readonly status: number;
   readonly decidedBy: PolicyReference | null;
   readonly reasons: readonly string[];
 }
 
-const assumed: WhyRequest = { method: 'GET', path: '/', headers: [], claims: null };
+/** Asked about where nobody says anything else. */
+export const assumedRequest: WhyRequest = { method: 'GET', path: '/', headers: [], claims: null };
 const noIp = { family: 4, value: 0 } as const;
 
 /** The waypoint that a source goes through on its way to a service; null when it goes without. */
@@ -60,11 +63,11 @@ export function judgeAtWaypoint(
   const effective = policiesOfService(routes);
   const protocol = target.service.ports.find((one) => one.servicePort === target.port)?.appProtocol ?? 'unknown';
   const isHttp = protocol !== 'tcp' && protocol !== 'tls';
-  const asked = request ?? assumed;
+  const asked = request ?? assumedRequest;
   const token = tokenOf(asked, routes?.jwtRules ?? []);
   if (isHttp && 'refused' in token) {
-    const { rule, refused } = token;
-    return { ...base, allowed: false, decidedBy: rule, reasons: [`${refused}, says ${describe(rule)}`] };
+    const { rule, refused, status } = token;
+    return { ...base, allowed: false, status, decidedBy: rule, reasons: [`${refused}, says ${describe(rule)}`] };
   }
   const facts = isHttp && !('refused' in token) ? factsOf(asked, target.service, from, token.facts) : null;
   const connection = {
@@ -81,7 +84,7 @@ export function judgeAtWaypoint(
   }
   if ('ignored' in token) hints.push(token.ignored);
   const reasons = [...reasonsOf(decision, name), ...hints];
-  return { ...base, allowed: decision.allowed, decidedBy: decision.decidedBy, reasons };
+  return { ...base, allowed: decision.allowed, status: 403, decidedBy: decision.decidedBy, reasons };
 }
 
 function reasonsOf(decision: Decision, name: string): string[] {
@@ -96,7 +99,7 @@ function reasonsOf(decision: Decision, name: string): string[] {
 type TokenAnswer =
   | { readonly facts: TokenFacts | null }
   | { readonly facts: null; readonly ignored: string }
-  | { readonly refused: string; readonly rule: PolicyReference };
+  | { readonly refused: string; readonly status: number; readonly rule: PolicyReference };
 
 /** Who the token says it is, as the verifier would see it with a good signature. */
 function tokenOf({ claims }: WhyRequest, rules: readonly JwtRule[]): TokenAnswer {
@@ -107,12 +110,13 @@ function tokenOf({ claims }: WhyRequest, rules: readonly JwtRule[]): TokenAnswer
   const { iss, sub, aud, azp } = claims;
   const audiences = (Array.isArray(aud) ? aud : [aud]).filter((one) => typeof one === 'string');
   const ofIssuer = rules.filter((rule) => rule.issuers.includes(String(iss)));
-  if (ofIssuer.length === 0) return { refused: 'Jwt issuer is not configured (401)', rule: referenceTo(rules[0]!) };
+  if (ofIssuer.length === 0)
+    return { refused: 'Jwt issuer is not configured (401)', status: 401, rule: referenceTo(rules[0]!) };
   const isFor = (rule: JwtRule): boolean =>
     rule.audiences.length === 0 || audiences.some((one) => rule.audiences.includes(one));
   const rule = ofIssuer.find(isFor);
   if (rule === undefined) {
-    return { refused: 'Audiences in Jwt are not allowed (403)', rule: referenceTo(ofIssuer[0]!) };
+    return { refused: 'Audiences in Jwt are not allowed (403)', status: 403, rule: referenceTo(ofIssuer[0]!) };
   }
   const principal = typeof iss === 'string' && typeof sub === 'string' ? `${iss}/${sub}` : null;
   return { facts: { principal, audiences, presenter: typeof azp === 'string' ? azp : null, claims } };

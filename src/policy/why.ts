@@ -8,7 +8,14 @@ import type { ServiceRoutes } from '../model/route-types.ts';
 import type { NamespacedKey, Policy, Service, Workload } from '../model/types.ts';
 import { type Decision, describe, evaluate, type PolicyReference } from './evaluate.ts';
 import { type NamedEnd, resolveEnd, serviceTitle, splitPort } from './why-ends.ts';
-import { judgeAtWaypoint, type WaypointAnswer, type WhyRequest, waypointBetween } from './why-waypoint.ts';
+import type { RouteExplainer, RouteOutcome, WhyResponse, WhyRoute } from './why-route.ts';
+import {
+  assumedRequest,
+  judgeAtWaypoint,
+  type WaypointAnswer,
+  type WhyRequest,
+  waypointBetween,
+} from './why-waypoint.ts';
 
 export interface WhyQuery {
   /** `NS/POD`, `deploy/NAME`, `svc/NAME.NS`, an IP; `to` may end in `:PORT`. */
@@ -28,6 +35,8 @@ export interface WhyOptions {
   readonly strictBy?: (workload: Workload) => { readonly namespace: string; readonly name: string } | null;
   /** What waypoints do for a service; absent where nobody knows. */
   readonly routesOf?: (service: NamespacedKey) => ServiceRoutes | null;
+  /** What routes do with a request at a waypoint; absent: it goes to the service. */
+  readonly explainRoute?: RouteExplainer;
 }
 
 export interface WhyEnd {
@@ -57,8 +66,8 @@ export interface WhyResult extends WhyAnswer {
     readonly targetPort: number | null;
     readonly node: string | null;
   };
-  readonly route: null;
-  readonly response: null;
+  readonly route: WhyRoute | null;
+  readonly response: WhyResponse | null;
   /** Only where endpoints give different answers. */
   readonly perEndpoint?: readonly (WhyAnswer & {
     readonly workload: string;
@@ -91,11 +100,14 @@ const noAddress = '0.0.0.0';
 export function why(index: MeshIndex, query: WhyQuery, options: WhyOptions): WhyResult {
   const fromEnd = resolveEnd(index, splitPort(query.from).name, query.namespace, null);
   const source = sourceOf(index, fromEnd);
-  const target = targetOf(index, query, source);
-  const waypoint = throughWaypoint(index, query, source, target, options);
-  const answers = answersFor(index, source, target, waypoint, options);
+  const asked = targetOf(index, query, source);
+  const waypoint = throughWaypoint(index, query, source, asked, options);
+  const routed = waypoint?.allowed === true ? routedAt(query, source, asked, options) : null;
+  const target = routed === null ? asked : { ...asked, candidates: routed.candidates };
+  const answers = answersFor(index, source, target, waypoint, options, routed);
   const primary = answers[0] === undefined ? withoutEndpoint(source, target) : worstOf(answers);
-  const chosen = waypoint?.allowed === false ? null : (target.candidates[answers.indexOf(primary)] ?? null);
+  const isEnd = waypoint?.allowed === false || routed?.response != null;
+  const chosen = isEnd ? null : (target.candidates[answers.indexOf(primary)] ?? null);
   const fromTitle = fromEnd.kind === 'service' ? (source.workload?.workloadName ?? '') : fromEnd.title;
   const result = {
     from: { ...endOf(source.workload, fromTitle), node: source.workload?.node || null },
@@ -108,8 +120,8 @@ export function why(index: MeshIndex, query: WhyQuery, options: WhyOptions): Why
       node: chosen?.workload.node || null,
     },
     ...primary,
-    route: null,
-    response: null,
+    route: routed?.route ?? null,
+    response: waypoint?.allowed === false ? { status: waypoint.status, location: null } : (routed?.response ?? null),
   };
   const isOneAnswer = answers.every((answer) => keyOf(answer) === keyOf(primary));
   if (isOneAnswer) return result;
@@ -135,13 +147,26 @@ function throughWaypoint(
   return judgeAtWaypoint(waypoint, from, identityOf(from), { service, port }, routes, query.request ?? null);
 }
 
-/** One for each endpoint; a single one where the waypoint refuses. */
+/** What routes do with the request; null where nobody can say. */
+function routedAt(
+  query: WhyQuery,
+  source: Source,
+  { service, port }: Target,
+  options: WhyOptions,
+): RouteOutcome | null {
+  if (service === null || options.explainRoute === undefined) return null;
+  const routes = options.routesOf?.(serviceKey(service)) ?? null;
+  return options.explainRoute(service, port, source.workload, query.request ?? assumedRequest, routes);
+}
+
+/** One for each endpoint; a single one where the waypoint refuses, or answers itself. */
 function answersFor(
   index: MeshIndex,
   source: Source,
   target: Target,
   waypoint: WaypointAnswer | null,
   options: WhyOptions,
+  routed: RouteOutcome | null,
 ): WhyAnswer[] {
   const node = source.workload?.node ?? '';
   const hops = node === '' ? [] : [{ kind: 'node', name: node }];
@@ -153,6 +178,12 @@ function answersFor(
   if (!waypoint.allowed) {
     return [{ verdict: 'deny', layer: 'L7', decidedBy, transport: 'mtls', hops: hopsTo, reasons }];
   }
+  const along = [`it goes through the waypoint ${name}`, ...reasons, ...(routed?.reasons ?? [])];
+  if (routed?.response != null) {
+    const layer = decidedBy === null ? null : ('L7' as const);
+    const verdict = routed.isMeant ? ('allow' as const) : ('unreachable' as const);
+    return [{ verdict, layer, decidedBy, transport: 'mtls', hops: hopsTo, reasons: along }];
+  }
   return target.candidates.map((candidate) => {
     const answer = answerFor(index, { workload: waypoint.workload }, target, candidate, options);
     const seen = `${candidate.workload.name} sees the waypoint as its source, ${identityOf(waypoint.workload)}`;
@@ -162,7 +193,7 @@ function answersFor(
       ...(isHere ? {} : { layer: 'L7' as const, decidedBy }),
       hops: [...hopsTo, ...answer.hops],
       // How the waypoint and the endpoint are placed is nobody's question.
-      reasons: [`it goes through the waypoint ${name}`, ...reasons, seen, ...answer.reasons.slice(1)],
+      reasons: [...along, seen, ...answer.reasons.slice(1)],
     };
   });
 }

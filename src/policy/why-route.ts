@@ -1,0 +1,54 @@
+// The route half of a `why` answer: its shape, and how the answer to a request that a waypoint lets in is made of it.
+// Who matches routes stands above this folder and is passed in.
+import type { Candidate } from '../model/balance.ts';
+import type { RouteOrigin, ServiceRoutes } from '../model/route-types.ts';
+import type { Service, Workload } from '../model/types.ts';
+import type { WhyRequest } from './why-waypoint.ts';
+
+/** `route` of `why -o json`. */
+export interface WhyRoute {
+  readonly kind: RouteOrigin['kind'];
+  readonly namespace: string;
+  readonly name: string;
+  /** Counts from 0. */
+  readonly rule: number;
+  readonly ruleName: string | null;
+  readonly backends: readonly { readonly service: string; readonly subset: string | null; readonly weight: number }[];
+  /** 0 for none. */
+  readonly timeoutMs: number;
+  readonly retries: {
+    readonly attempts: number;
+    readonly perTryTimeoutMs: number;
+    readonly retryOn: readonly string[];
+  } | null;
+}
+
+/** `response` of `why -o json`: what the mesh itself answers. */
+export interface WhyResponse {
+  readonly status: number;
+  readonly location: string | null;
+}
+
+export interface RouteOutcome {
+  /** Null where no route is attached. */
+  readonly route: WhyRoute | null;
+  /** Set where the waypoint itself answers. */
+  readonly response: WhyResponse | null;
+  /** The answer is what the author wrote: a redirect, a direct response. */
+  readonly isMeant: boolean;
+  /** Endpoints that requests may go to. */
+  readonly candidates: readonly Candidate[];
+  readonly reasons: readonly string[];
+}
+
+/**
+ * Says what routes do with a request to a service at one of its ports. `routes` null: nothing is said about it;
+ * `source` null: a client that nobody knows.
+ */
+export type RouteExplainer = (
+  service: Service,
+  port: number,
+  source: Workload | null,
+  request: WhyRequest,
+  routes: ServiceRoutes | null,
+) => RouteOutcome;
