@@ -17,6 +17,8 @@ export interface LoadOptions {
   readonly seconds: number;
   /** A new connection for every request. */
   readonly reconnect?: boolean;
+  /** POST with a body of so many bytes. */
+  readonly bodyBytes?: number;
 }
 
 export interface LoadResult {
@@ -33,7 +35,8 @@ export interface LoadResult {
 export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   const header = options.reconnect ? ['-H', 'Connection: close'] : [];
   const words = ['wrk', '-t1', `-c${options.connections}`, `-d${options.seconds}s`, '--timeout', '5s', '-s', script];
-  const output = await outputOf(inNamespace(options.netns, [...words, ...header, options.url]));
+  const body = options.bodyBytes === undefined ? [] : ['--', String(options.bodyBytes)];
+  const output = await outputOf(inNamespace(options.netns, [...words, ...header, options.url, ...body]));
   return parseLoad(output);
 }
 
@@ -67,12 +70,16 @@ export function parseLoad(output: string): LoadResult {
   };
 }
 
-/** Asks `url` once from inside `netns`. Throws NOT_REACHABLE with the client's words when there is no 200. */
-export async function probe(netns: string, url: string): Promise<void> {
+/**
+ * Asks `url` once from inside `netns` (null: the run's own). Throws NOT_REACHABLE with the client's words when there is
+ * no 200.
+ */
+export async function probe(netns: string | null, url: string): Promise<void> {
   await outputOf(inNamespace(netns, [process.execPath, holder, 'get', url]));
 }
 
-async function outputOf(words: readonly [string, ...string[]]): Promise<string> {
+/** Runs a program to its end and returns what it printed. Throws NOT_REACHABLE with its last words when it fails. */
+export async function outputOf(words: readonly [string, ...string[]]): Promise<string> {
   const [program, ...args] = words;
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const errors: Buffer[] = [];

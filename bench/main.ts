@@ -6,10 +6,12 @@ import { parseArgs } from 'node:util';
 import { ensureTools } from '../native-free/tools.ts';
 import { isMeshError, MeshError, messageOf } from '../src/base/errors.ts';
 import { runFair } from './fair.ts';
-import { L4Bench, type MetricGroup, metricGroups } from './l4.ts';
+import { L4Bench, type L4Options, type MetricGroup, metricGroups } from './l4.ts';
+import { L7Bench, l7Metrics } from './l7.ts';
 import { runMicro } from './micro.ts';
 import { runPair } from './pair.ts';
 import { installEnvoy } from './paths/envoy.ts';
+import { profileFlags } from './profile.ts';
 import { type Report, renderMicro, renderReport, renderScale } from './report.ts';
 import { enterSandbox, runInSandbox, sandboxDir } from './sandbox.ts';
 import { runScale, scaleMetrics } from './scale.ts';
@@ -29,11 +31,12 @@ const tools = [
   'haproxy',
   'python3',
 ];
+const l7Tools = ['unshare', 'mount', 'ip', 'wrk', 'h2load', 'nginx', 'haproxy', 'python3'];
 const scaleTools = ['ip', 'perl', 'unshare', 'mount'];
+const toolsOf = { l4: tools, l7: l7Tools, scale: scaleTools } as const;
 const cacheDir = path.join(root, '.cache');
-const suites = ['l4', 'scale', 'micro', 'pair', 'fair'] as const;
+const suites = ['l4', 'l7', 'scale', 'micro', 'pair', 'fair'] as const;
 type Suite = (typeof suites)[number];
-const later = ['l7'];
 const own = 'ambient';
 const roundsMax = 100;
 
@@ -41,8 +44,9 @@ const say = (line: string): void => {
   process.stderr.write(`bench: ${line}\n`);
 };
 
-const usage = `usage: npm run bench -- l4|scale|micro|pair|fair [OPTION]…
+const usage = `usage: npm run bench -- l4|l7|scale|micro|pair|fair [OPTION]…
   l4             our pair of node proxies, HAProxy's, Envoy's, and none, between two pods on two nodes
+  l7             one hop of HTTP: our path, HAProxy's, nginx's, Envoy's, and none
   scale          one node proxy of a mesh of 50,000 workloads
   micro          the hot functions, one by one
   fair           what a pod that misbehaves costs its neighbour, in a lab (see fair.ts)
@@ -51,10 +55,12 @@ const usage = `usage: npm run bench -- l4|scale|micro|pair|fair [OPTION]…
   --quick        short runs; ends within 90 s
   --json FILE    the report as JSON (a relative FILE is taken from the project's root)
   --path NAME    l4: only this path (direct, haproxy, envoy-hbone, ztunnel, ambient); may be given again
+                 l7: only this hop (direct, haproxy, nginx, envoy-l7, ambient)
   --metric GROUP l4: only these figures (memory, requests, latency, connections, bulk, beside); may be given again
   --base DIR     pair: another tree, measured in alternation with this one
   --seconds N    pair: of each load; 3 unless given
   --ztunnel FILE l4: a real ztunnel's binary, measured too (a relative FILE is taken from the project's root)
+  --profile      l4: only where the CPU time of our own pair goes, by perf
   --node-flag F  a flag for the Node of our own proxies, such as --cpu-prof; may be given again
 `;
 
@@ -66,6 +72,7 @@ interface Values {
   readonly metric: readonly string[];
   readonly 'node-flag': readonly string[];
   readonly ztunnel?: string;
+  readonly profile: boolean;
 }
 
 async function main(args: readonly string[]): Promise<number> {
@@ -82,6 +89,7 @@ async function main(args: readonly string[]): Promise<number> {
       base: { type: 'string' },
       seconds: { type: 'string', default: '3' },
       ztunnel: { type: 'string' },
+      profile: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
@@ -113,17 +121,18 @@ async function main(args: readonly string[]): Promise<number> {
   const groups = groupsOf(values.metric);
   const dir = sandboxDir();
   if (dir === null) {
-    ensureTools(suite === 'scale' ? scaleTools : tools);
-    const wantsEnvoy = values.path.length === 0 || values.path.includes('envoy-hbone');
-    if (suite === 'l4' && wantsEnvoy) installEnvoy(cacheDir, say);
+    ensureTools(toolsOf[suite]);
+    const wantsEnvoy = values.path.length === 0 || values.path.some((name) => name.startsWith('envoy'));
+    if (suite !== 'scale' && wantsEnvoy) installEnvoy(cacheDir, say);
     return await runInSandbox(import.meta.filename, args);
   }
-  return await (suite === 'scale' ? scale(dir, rounds, values) : l4(dir, rounds, groups, values));
+  if (suite === 'l7') return await l7(dir, rounds, values);
+  if (suite === 'scale') return await scale(dir, rounds, values);
+  return await (values.profile ? profile(dir, values) : l4(dir, rounds, groups, values));
 }
 
 function suiteOf(positionals: readonly string[]): Suite {
   const [name = '', ...extra] = positionals;
-  if (later.includes(name)) throw new MeshError('USAGE', { reason: `the suite '${name}' comes with a later release` });
   const suite = suites.find((known) => known === name);
   if (suite === undefined || extra.length > 0) throw new MeshError('USAGE', { reason: usage.trimEnd() });
   return suite;
@@ -145,6 +154,25 @@ async function l4(dir: string, rounds: number, groups: readonly MetricGroup[], v
   return bad || report.leftOut.some((left) => wanted.has(left.path)) ? 1 : 0;
 }
 
+async function l7(dir: string, rounds: number, values: Values): Promise<number> {
+  const { quick, 'node-flag': nodeFlags } = values;
+  const bench = new L7Bench({ rounds, quick, only: values.path, dir, cacheDir, say, nodeFlags });
+  enterSandbox(dir, () => {
+    say('stopped');
+    return bench.close();
+  });
+  try {
+    const report = await bench.run();
+    process.stdout.write(`\n${renderScale(report, l7Metrics)}`);
+    for (const { path: name, reason } of report.leftOut) process.stdout.write(`${name} was left out: ${reason}\n`);
+    finish(report, values);
+    const failed = report.rows.some((row) => row.path === own && row.socketErrors > 0);
+    return failed || report.leftOut.some((left) => left.path === own) ? 1 : 0;
+  } finally {
+    await bench.close();
+  }
+}
+
 async function scale(dir: string, rounds: number, values: Values): Promise<number> {
   enterSandbox(dir, async () => say('stopped'));
   const { quick, 'node-flag': nodeFlags } = values;
@@ -159,23 +187,28 @@ function finish(report: { readonly name: string }, { json }: Values): 0 {
 }
 
 async function measure(dir: string, rounds: number, groups: readonly MetricGroup[], values: Values): Promise<Report> {
-  const bench = new L4Bench({
-    rounds,
-    quick: values.quick,
-    only: values.path,
-    groups,
-    dir,
-    cacheDir,
-    say,
-    nodeFlags: values['node-flag'],
-    ztunnel: values.ztunnel === undefined ? null : path.resolve(root, values.ztunnel),
-  });
-  enterSandbox(dir, () => {
+  const { quick, path: only, 'node-flag': nodeFlags } = values;
+  const ztunnel = values.ztunnel === undefined ? null : path.resolve(root, values.ztunnel);
+  return await withBench({ rounds, quick, only, groups, dir, cacheDir, say, nodeFlags, ztunnel }, (bench) =>
+    bench.run(),
+  );
+}
+
+async function profile(dir: string, values: Values): Promise<0> {
+  const nodeFlags = [...values['node-flag'], ...profileFlags];
+  const options = { rounds: 0, quick: values.quick, only: ['ambient'], groups: [], dir, cacheDir, say, nodeFlags };
+  process.stdout.write(`\n${await withBench({ ...options, ztunnel: null }, (bench) => bench.profile())}\n`);
+  return 0;
+}
+
+async function withBench<T>(options: L4Options, work: (bench: L4Bench) => Promise<T>): Promise<T> {
+  const bench = new L4Bench(options);
+  enterSandbox(options.dir, () => {
     say('stopped');
     return bench.close();
   });
   try {
-    return await bench.run();
+    return await work(bench);
   } finally {
     await bench.close();
   }

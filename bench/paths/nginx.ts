@@ -14,11 +14,14 @@ export function startServer(dir: string, netns: string): Service {
 }
 
 /**
- * Writes its files into `dir`; returns its command line. It runs as a single process, so that it needs no second user.
+ * Writes its files into `dir`; returns its command line. `listenHttp2` speaks HTTP/2 with prior knowledge. It runs as a
+ * single process, so that it needs no second user.
  */
-export function serverConfig(dir: string, listen: string): readonly [string, ...string[]] {
+export function serverConfig(dir: string, listen: string, listenHttp2?: string): readonly [string, ...string[]] {
   writeFileSync(path.join(dir, 'bulk'), Buffer.alloc(bulkBytes, 'ambient '));
   const file = path.join(dir, 'nginx.conf');
+  const http2 =
+    listenHttp2 === undefined ? '' : ` listen ${listenHttp2} http2 backlog=4096; http2_max_concurrent_streams 1000;`;
   writeFileSync(
     file,
     `user root root;
@@ -37,7 +40,7 @@ http {
   client_body_temp_path ${dir}/t1; proxy_temp_path ${dir}/t2; fastcgi_temp_path ${dir}/t3;
   uwsgi_temp_path ${dir}/t4; scgi_temp_path ${dir}/t5;
   server {
-    listen ${listen} backlog=4096;
+    listen ${listen} backlog=4096;${http2}
     default_type text/plain;
     location = / { return 200 "hello from the other side\\n"; }
     location = /bulk { root ${dir}; }

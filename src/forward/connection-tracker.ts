@@ -140,7 +140,7 @@ export class ConnectionTracker {
         continue;
       }
       const { question } = connection;
-      if (question === null || question.destination.uid !== uid) continue;
+      if (question === null || !('uid' in question.destination) || question.destination.uid !== uid) continue;
       connection.question = { ...question, destination: now };
       this.#waiting.add(connection);
     }

@@ -24,9 +24,10 @@ export interface Peer {
   readonly identity: SpiffeId | null;
 }
 
-/** The question that the destination's policy was asked, kept to ask it again when policy changes. */
+/** The question that policy was asked, kept to ask it again when policy changes. */
 export interface PolicyQuestion extends ConnectionFacts {
-  readonly destination: Workload;
+  /** Whose policy: the pod's, or, at a waypoint, what was put before the service. */
+  readonly destination: Workload | Service;
 }
 
 /** A connection from accept to its access-log line. */

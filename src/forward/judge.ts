@@ -1,6 +1,7 @@
 // Asks the policy engine what the tracker wants to know.
-import type { EffectivePolicies, MeshIndex } from '../model/mesh-index.ts';
+import { type EffectivePolicies, type MeshIndex, serviceKey } from '../model/mesh-index.ts';
 import { evaluate } from '../policy/evaluate.ts';
+import { policiesOfService } from '../policy/service-policies.ts';
 import type { PolicyQuestion } from './connection.ts';
 import type { Judgement } from './connection-tracker.ts';
 
@@ -14,7 +15,7 @@ const answersMax = 256;
 export function judgeOf(index: MeshIndex): (question: PolicyQuestion) => Judgement {
   const known = new WeakMap<EffectivePolicies, Map<string, Judgement>>();
   return (question) => {
-    const effective = index.policiesFor(question.destination);
+    const effective = policiesOf(index, question.destination);
     let answers = known.get(effective);
     if (answers === undefined) {
       answers = new Map();
@@ -31,6 +32,11 @@ export function judgeOf(index: MeshIndex): (question: PolicyQuestion) => Judgeme
     }
     return judgement;
   };
+}
+
+function policiesOf(index: MeshIndex, destination: PolicyQuestion['destination']): EffectivePolicies {
+  if ('uid' in destination) return index.policiesFor(destination);
+  return policiesOfService(index.routesOf(serviceKey(destination)));
 }
 
 function judge(effective: EffectivePolicies, question: PolicyQuestion): Judgement {

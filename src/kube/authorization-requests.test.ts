@@ -341,6 +341,16 @@ for (const [what, target, metadata, reaches, condition] of targetRows) {
   });
 }
 
+test('a waypoint that is for pods as well: the author is told what the policy does not hold for', () => {
+  const spec = `{action: DENY, rules: [{}], targetRefs: [${onGateway}]}`;
+  const all = gateway.replace('name: wp}', 'name: wp, labels: {ambient.mesh/waypoint-for: all}}');
+  const { issues } = compileText(all + service('cart') + policyText(spec, 'namespace: shop, name: p'));
+  assert.deepEqual(
+    issues.map((issue) => [issue.severity, issue.message.split(':')[0]]),
+    [['warning', 'holds for services alone']],
+  );
+});
+
 test('a policy with a selector stays at L4', () => {
   const { routes, policy } = setUp('{action: DENY, rules: [{}], selector: {matchLabels: {app: cart}}}');
   assert.equal(routes, null);

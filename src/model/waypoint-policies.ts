@@ -14,7 +14,7 @@ import type {
 } from './resources.ts';
 import type { JwtRule } from './route-types.ts';
 import type { Policy, ResourceIssue } from './types.ts';
-import { isWaypoint, waypointClasses } from './waypoints.ts';
+import { isWaypoint, trafficOf, waypointClasses } from './waypoints.ts';
 
 type PolicyResource = AuthorizationPolicyResource | RequestAuthenticationResource;
 
@@ -196,6 +196,11 @@ export class WaypointPolicies {
     const lost = [...compiled.refused, ...this.#unbound(resource)];
     for (const { at, message, fix } of lost)
       list.add('warning', ['spec', 'targetRefs', at], `${message}: not enforced there`, fix);
+    for (const at of this.#pastServices(resource)) {
+      const message =
+        'holds for services alone: what goes through that waypoint to the address of a pod is not judged by it';
+      list.add('warning', ['spec', 'targetRefs', at], message, 'select the pods with a policy for L4 as well');
+    }
     this.#options.report(`waypoint policy ${key}`, [...list.issues, ...issues]);
     if (resource.targets.length === 0) {
       this.#statuses.delete(key);
@@ -211,6 +216,16 @@ export class WaypointPolicies {
         : conditionOf(resource, 'WaypointAccepted', true, 'Accepted', `bound to ${reach.join(', ')}`);
     const { kind, namespace, name } = resource;
     this.#statuses.set(key, { kind, namespace, name, conditions: [condition], parents: [] });
+  }
+
+  /** Positions of waypoints that take traffic for workloads, too. */
+  #pastServices(resource: PolicyResource): number[] {
+    return [...resource.targets.entries()].flatMap(([at, target]) => {
+      const id = `${target.namespace ?? resource.namespace}/${target.name}`;
+      const gateway = target.kind === 'Gateway' ? this.#options.gateways.get(id) : undefined;
+      const traffic = gateway !== undefined && isWaypoint(gateway) ? trafficOf(gateway) : 'service';
+      return traffic === 'workload' || traffic === 'all' ? [at] : [];
+    });
   }
 
   /** Targets that are well-formed and are not there, or have no waypoint. */

@@ -30,6 +30,19 @@ import { CredentialStore } from './data-thread-credentials.ts';
 import { credentialOptions, holdLimits, poolOptions, serverOptions } from './data-thread-limits.ts';
 import type { DataThreadStart, LiveConfig } from './messages.ts';
 
+/** What a kind of proxy serves on its data threads besides connections: HTTP. */
+export interface ThreadService {
+  /** What is not over. */
+  readonly active: number;
+  /** The mesh or the routes have changed. */
+  meshChanged(): void;
+  counters(): Readonly<Record<string, number>>;
+  /** Clients are asked to go elsewhere. */
+  drain(deadlineMs: number): void;
+  /** Ends everything at once. */
+  close(): void;
+}
+
 export interface DataPathOptions {
   readonly connect?: ConnectTcp | undefined;
   /** Who reports connections; default: source or destination, by their direction. */
@@ -51,6 +64,7 @@ export class DataPath {
   /** Every part reads these at each use, so that a change of them is a change for all. */
   readonly #live: Pick<ForwardConfig, 'timeouts' | 'limits'>;
   #stopLooking: () => void = () => {};
+  #service: ThreadService | null = null;
 
   /** `ask` requests a certificate from the main thread; tests bring their own `connect`. */
   constructor(start: DataThreadStart, ask: (identity: SpiffeId) => void, options: DataPathOptions = {}) {
@@ -95,6 +109,11 @@ export class DataPath {
     this.context.sweep.start();
   }
 
+  /** Serves `service` too from here on: it is told of changes, drained and closed with the rest. */
+  attach(service: ThreadService): void {
+    this.#service = service;
+  }
+
   /** Takes another log, other times and other limits from here on, for what runs as well. */
   reconfigure({ log, timeouts, limits }: LiveConfig): void {
     Object.assign(this.#live.timeouts, timeouts);
@@ -107,6 +126,7 @@ export class DataPath {
   /** Puts a change into the tables; live connections that it refuses end within this call, up to a batch. */
   applyMesh(update: MeshUpdate): void {
     applyMesh(this.context, this.tunnelServer, this.#compactor.update(update));
+    this.#service?.meshChanged();
   }
 
   /** Takes all revocations; sessions with a peer whose certificate is among them end within this call. */
@@ -125,6 +145,7 @@ export class DataPath {
     for (const [limit, count] of tracker.rejections) rejections[`ambient_limit_rejections_total/${limit}`] = count;
     return {
       ...rejections,
+      ...this.#service?.counters(),
       ambient_connections_open: tracker.size,
       ambient_connections_held: holds.size + this.credentials.waiting,
       ambient_certificates_loaded: this.credentials.size,
@@ -153,12 +174,17 @@ export class DataPath {
   drain(deadlineMs: number, error: MeshError, done: (closedByDeadline: number) => void): void {
     const { tracker, pool } = this.context;
     void this.tunnelServer.drain(deadlineMs);
+    this.#service?.drain(deadlineMs);
     const settle = (closed: number): void => {
       this.#stopLooking();
       void pool.drain(0);
       done(closed);
     };
-    const timer = setTimeout(() => settle(tracker.abortAll(error)), deadlineMs);
+    const timer = setTimeout(() => {
+      const left = this.#service?.active ?? 0;
+      this.#service?.close();
+      settle(left + tracker.abortAll(error));
+    }, deadlineMs);
     const look = setInterval(() => {
       if (this.#isQuiet()) settle(0);
     }, drainLookMs);
@@ -172,12 +198,14 @@ export class DataPath {
   #isQuiet(): boolean {
     const { tracker, holds } = this.context;
     const { sessions, handshakes } = this.tunnelServer.stats();
-    return tracker.size + holds.size + this.credentials.waiting + sessions + handshakes === 0;
+    const served = this.#service?.active ?? 0;
+    return tracker.size + holds.size + this.credentials.waiting + sessions + handshakes + served === 0;
   }
 
   /** Resets every connection and takes no more, on tunnels neither: what came now would end as if all had been said. */
   abort(error: MeshError): void {
     const { holds, tracker, pool } = this.context;
+    this.#service?.close();
     holds.close();
     tracker.abortAll(error);
     pool.close();
@@ -188,6 +216,7 @@ export class DataPath {
   close(): void {
     const { holds, tracker, pool, sweep } = this.context;
     this.#stopLooking();
+    this.#service?.close();
     holds.close();
     tracker.abortAll(new MeshError('DRAINED'));
     pool.close();
@@ -217,7 +246,8 @@ function applyMesh(context: ForwardContext, server: TunnelServer, update: MeshUp
     tracker.workloadChanged(workload.uid, null);
   }
   for (const workload of change.changedWorkloads) tracker.workloadChanged(workload.uid, workload);
-  if (change.policiesChanged) tracker.policiesChanged();
+  // Routes have the policies that a waypoint enforces.
+  if (change.policiesChanged || change.routesChanged) tracker.policiesChanged();
   if (holds.size === 0) return;
   for (const workload of update.workloads) for (const address of workload.addresses) holds.arrived(address);
   for (const service of update.services) for (const address of service.addresses) holds.arrived(address);

@@ -185,8 +185,13 @@ class HbonePool implements TunnelPool, PooledSessionOwner, AttemptOwner {
       return;
     }
     const { request } = attempt;
+    const shared = this.#pick(this.#ofNode(request), request, avoid);
+    if (shared !== null) {
+      this.#begin(attempt, shared);
+      return;
+    }
     const key = keyOf(request);
-    const entry = this.#withRoom(request, key, avoid) ?? this.#connecting(request, key);
+    const entry = this.#pick(this.#group(key), request, avoid) ?? this.#connecting(request, key);
     if (entry !== null && !entry.connecting) {
       this.#begin(attempt, entry);
       return;
@@ -226,24 +231,19 @@ class HbonePool implements TunnelPool, PooledSessionOwner, AttemptOwner {
     else this.#dispatch(attempt, entry);
   }
 
-  #withRoom(request: TunnelRequest, key: string, avoid: PooledSession | null): PooledSession | null {
+  /** Sessions that serve every pod of the destination's identity on its node. */
+  #ofNode({ acceptIdentities, credentials, node }: TunnelRequest): readonly PooledSession[] {
     // The certificate proves one identity: only the pods of that very identity are behind it.
-    const [identity = ''] = request.acceptIdentities;
-    const shared =
-      request.node === '' ? [] : this.#group(nodeKey(request.credentials.identity, identity, request.node));
-    return this.#pick(shared, request, avoid) ?? this.#pick(this.#group(key), request, avoid);
+    return node === '' ? noSessions : this.#group(nodeKey(credentials.identity, acceptIdentities[0] ?? '', node));
   }
 
   #pick(group: readonly PooledSession[], request: TunnelRequest, avoid: PooledSession | null): PooledSession | null {
-    const stale: PooledSession[] = [];
-    let found: PooledSession | null = null;
-    for (const entry of group) {
-      if (entry.generation < request.credentials.generation && !entry.connecting) stale.push(entry);
-      else if (entry !== avoid && entry.generation === request.credentials.generation && entry.canOpen) found ??= entry;
-    }
+    const { generation } = request.credentials;
+    const isStale = (entry: PooledSession): boolean => entry.generation < generation && !entry.connecting;
     // The certificate was renewed: what runs goes on, what is new takes the new one.
-    for (const entry of stale) this.#retire(entry);
-    return found;
+    if (group.some(isStale)) for (const entry of group.filter(isStale)) this.#retire(entry);
+    const fits = (entry: PooledSession): boolean => entry !== avoid && entry.generation === generation && entry.canOpen;
+    return group.find(fits) ?? null;
   }
 
   #connecting(request: TunnelRequest, key: string): PooledSession | null {

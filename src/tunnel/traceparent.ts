@@ -39,5 +39,6 @@ export function parseTraceparent(text: string): Traceparent | null {
 }
 
 function format(bytes: Buffer, at: number): string {
-  return `00-${bytes.toString('hex', at, at + 16)}-${bytes.toString('hex', at + 16, at + idBytes)}-00`;
+  const hex = bytes.toString('hex', at, at + idBytes);
+  return `00-${hex.slice(0, 32)}-${hex.slice(32)}-00`;
 }

@@ -2,12 +2,14 @@
 import { createServer, type Server } from 'node:net';
 import { MeshError, messageOf } from '../base/errors.ts';
 import type { Dialler } from '../forward/dial.ts';
+import type { HttpService } from '../http/exchange/context.ts';
 import { chooseTcpBackend } from '../io/tcp-self-test.ts';
 import type { Workload } from '../model/types.ts';
 import { DataPath } from '../proxy/data-path.ts';
 import { type AssembleThread, type DataThreadTask, serveThread, type ThreadListeners } from '../proxy/data-thread.ts';
 import type { DataThreadStart } from '../proxy/messages.ts';
 import { WaypointFront } from './front.ts';
+import { createHttpSide, threadServiceOf } from './http-side.ts';
 import type { WaypointThreadConfig } from './thread-config.ts';
 
 /** Connections that the kernel may keep until they are accepted. */
@@ -26,7 +28,10 @@ export const waypointThread: AssembleThread = (start, ask) => {
     return null;
   };
   const dialler: Dialler = { context, identity, self };
-  const front = new WaypointFront(path.tunnelServer, dialler, waypoint);
+  const http = createHttpSide(path, dialler, (stream, client) => front.passThrough(stream, client));
+  const serveHttp: HttpService['serve'] = (stream, client) => http.serve(stream, client);
+  const front = new WaypointFront(path.tunnelServer, dialler, waypoint, serveHttp);
+  path.attach(threadServiceOf(http));
   return { path, listeners: new WaypointListeners(front) };
 };
 

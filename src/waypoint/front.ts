@@ -1,16 +1,20 @@
 // The waypoint's side towards its clients: HBONE with the waypoint's certificate, and per CONNECT the service or the
-// workload that was dialled. Anything that this waypoint does not stand before is refused.
+// workload that was dialled. HTTP goes to the HTTP service, everything else to an endpoint as it is. What this waypoint
+// does not stand before is refused.
 import type { Socket } from 'node:net';
 import { MeshError } from '../base/errors.ts';
 import { canonicalIp, formatHostPort } from '../base/ip.ts';
-import { Connection } from '../forward/connection.ts';
+import { Connection, type Peer } from '../forward/connection.ts';
 import type { ForwardContext } from '../forward/context.ts';
 import type { Dialler } from '../forward/dial.ts';
 import { authorityOf, recordRefused, sourceOf, statusOf } from '../forward/inbound-hbone.ts';
 import { type PassThrough, passThrough } from '../forward/pass-through.ts';
 import { Pending } from '../forward/pending.ts';
 import { baggageOf } from '../forward/workload-names.ts';
-import type { WaypointAddress } from '../model/types.ts';
+import type { ClientInfo } from '../http/exchange/context.ts';
+import type { ByteStream } from '../io/byte-stream.ts';
+import { serviceKey } from '../model/mesh-index.ts';
+import type { AppProtocol, WaypointAddress } from '../model/types.ts';
 import type { TunnelServer } from '../tunnel/server.ts';
 import type { IncomingTunnel } from '../tunnel/types.ts';
 
@@ -22,6 +26,8 @@ export interface WaypointName {
 
 /** What a client dialled. */
 type Dialled = Pick<PassThrough, 'to' | 'address' | 'port'>;
+/** Protocols that are not HTTP, whatever comes. */
+const opaque: readonly AppProtocol[] = ['tcp', 'tls'];
 
 /** Takes clients in; one per data thread. */
 export class WaypointFront {
@@ -29,12 +35,20 @@ export class WaypointFront {
   readonly #server: TunnelServer;
   readonly #dialler: Dialler;
   readonly #name: WaypointName;
+  /** Takes streams of ports that speak HTTP, or may. */
+  readonly #serveHttp: (stream: ByteStream, client: ClientInfo) => void;
 
-  constructor(server: TunnelServer, dialler: Dialler, name: WaypointName) {
+  constructor(
+    server: TunnelServer,
+    dialler: Dialler,
+    name: WaypointName,
+    serveHttp: (stream: ByteStream, client: ClientInfo) => void,
+  ) {
     this.#context = dialler.context;
     this.#server = server;
     this.#dialler = dialler;
     this.#name = name;
+    this.#serveHttp = serveHttp;
   }
 
   /** Takes over a socket that was accepted, paused, on the tunnel port. */
@@ -63,11 +77,27 @@ export class WaypointFront {
     });
   }
 
+  /** Connects a stream that turned out to speak no HTTP; what was read of it comes first. */
+  passThrough(stream: ByteStream, client: ClientInfo): void {
+    const { service, destinationAddress: address, servicePort: port, identity, workload } = client;
+    const source = { address: client.address, port: client.port, workload, identity };
+    const connection = this.#connection(source, address, port);
+    connection.service = service;
+    const pending = new Pending(this.#context, connection, () => stream.reset());
+    pending.begin(() => this.#connect(pending, { to: { service, workload: null }, address, port }, () => stream));
+  }
+
   #onTunnel(tunnel: IncomingTunnel): void {
     const authority = authorityOf(tunnel.authority);
-    const destination = { address: authority?.host ?? '', port: authority?.port ?? 0, workload: null, identity: null };
-    const connection = new Connection(this.#context.nextId(), 'inbound', sourceOf(this.#context, tunnel), destination);
-    connection.transport = 'mtls';
+    const source = sourceOf(this.#context, tunnel);
+    const dialled = this.#dialled(tunnel.authority, authority, source);
+    const client = dialled instanceof MeshError ? null : this.#httpClient(dialled, source);
+    if (client !== null) {
+      tunnel.onAbort = null;
+      this.#serveHttp(tunnel.accept(this.#baggage()), client);
+      return;
+    }
+    const connection = this.#connection(source, authority?.host ?? '', authority?.port ?? 0);
     let aborted = false;
     const pending = new Pending(this.#context, connection, (error) => {
       if (!aborted) tunnel.reject(statusOf(error));
@@ -77,36 +107,68 @@ export class WaypointFront {
       pending.fail(new MeshError('RESET_BY_SOURCE'));
     };
     pending.begin(() => {
-      const dialled = this.#dialled(tunnel.authority, authority, connection);
-      const accept = () => {
+      if (dialled instanceof MeshError) throw dialled;
+      connection.service = dialled.to.service;
+      this.#connect(pending, dialled, () => {
         tunnel.onAbort = null;
         return tunnel.accept(this.#baggage());
-      };
-      passThrough({ dialler: this.#dialler, pending, ...dialled, accept });
+      });
     });
   }
 
-  /** Throws AUTHORITY_INVALID for what this waypoint does not stand before, NO_SUCH_PORT. */
-  #dialled(text: string, authority: ReturnType<typeof authorityOf>, connection: Connection): Dialled {
+  #connection(source: Peer, address: string, port: number): Connection {
+    const destination = { address, port, workload: null, identity: null };
+    const connection = new Connection(this.#context.nextId(), 'inbound', source, destination);
+    connection.transport = 'mtls';
+    return connection;
+  }
+
+  #connect(pending: Pending, dialled: Dialled, accept: () => ByteStream): void {
+    const { source } = pending.connection;
+    if (dialled.to.service !== null) {
+      pending.authorize({
+        destination: dialled.to.service,
+        sourceIdentity: source.identity,
+        sourceIp: source.address,
+        destinationIp: dialled.address,
+        destinationPort: dialled.port,
+      });
+    }
+    passThrough({ dialler: this.#dialler, pending, ...dialled, accept });
+  }
+
+  /** The client of a port that speaks HTTP, or may; null where it surely does not. */
+  #httpClient({ to: { service }, address, port }: Dialled, source: Peer): ClientInfo | null {
+    if (service === null) return null;
+    const { index } = this.#context;
+    const routed = index.routesOf(serviceKey(service))?.ports.find((one) => one.port === port)?.protocol;
+    const protocol = routed ?? service.ports.find((one) => one.servicePort === port)?.appProtocol ?? 'unknown';
+    if (opaque.includes(protocol)) return null;
+    const { workload, identity } = source;
+    const client = { identity, workload, address: source.address, port: source.port };
+    return { ...client, service, servicePort: port, destinationAddress: address, protocol };
+  }
+
+  /** Or AUTHORITY_INVALID for what this waypoint does not stand before, NO_SUCH_PORT, SELF_CALL. */
+  #dialled(text: string, authority: ReturnType<typeof authorityOf>, source: Peer): Dialled | MeshError {
     const refused = (reason: string): MeshError => new MeshError('AUTHORITY_INVALID', { authority: text, reason });
-    if (authority === null) throw refused('no IP:port');
+    if (authority === null) return refused('no IP:port');
     const { host: address, port } = authority;
     const { index, config } = this.#context;
-    const service = index.serviceByVip(address, connection.source.workload?.namespace ?? null);
+    const service = index.serviceByVip(address, source.workload?.namespace ?? null);
     if (service !== null) {
-      connection.service = service;
-      if (!this.#standsBefore(service.waypoint)) throw refused(`${service.hostname} has another waypoint, or none`);
+      if (!this.#standsBefore(service.waypoint)) return refused(`${service.hostname} has another waypoint, or none`);
       if (service.ports.some(({ servicePort }) => servicePort === port)) {
         return { to: { service, workload: null }, address, port };
       }
-      throw new MeshError('NO_SUCH_PORT', { service: service.hostname, port });
+      return new MeshError('NO_SUCH_PORT', { service: service.hostname, port });
     }
     const workload = index.workloadByAddress(address);
     if (workload === null || !this.#standsBefore(workload.waypoint)) {
-      throw refused('nothing that this waypoint stands before');
+      return refused('nothing that this waypoint stands before');
     }
     if (port !== config.ports.hbone) return { to: { service: null, workload }, address, port };
-    throw new MeshError('SELF_CALL', { address: formatHostPort(address, port) });
+    return new MeshError('SELF_CALL', { address: formatHostPort(address, port) });
   }
 
   /** By host name, or by an address of its Service or its own. */

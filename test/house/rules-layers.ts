@@ -75,11 +75,6 @@ function problemOutside(from: string, to: string, target: string, filePath: stri
 /** Entry files, and doubles that stand beside what they replace in tests. */
 const unusedOnPurpose = /^src\/bin\/[\w-]+\.mjs$|\/(?:manual|fake|test|testing|fixtures)(?:-[\w-]+)?\.ts$/;
 
-/**
- * Parts of the waypoint that are built and tested before it is assembled; each goes from this list with its first user.
- */
-const awaitingAssembly = /^src\/(?:http|waypoint)\//;
-
 /** Files under src that no other file imports or names; they are dead, or somebody forgot to wire them. */
 export function everyFileIsUsed(files: readonly SourceFile[]): Finding[] {
   const used = new Set<string>();
@@ -96,10 +91,7 @@ export function everyFileIsUsed(files: readonly SourceFile[]): Finding[] {
   const named = (file: SourceFile): boolean => names.has(file.path.split('/').at(-1) ?? '');
   return files
     .filter((file) => file.isCode && file.path.startsWith('src/') && !file.isTest && !file.isGenerated)
-    .filter(
-      (file) =>
-        !unusedOnPurpose.test(file.path) && !awaitingAssembly.test(file.path) && !used.has(file.path) && !named(file),
-    )
+    .filter((file) => !unusedOnPurpose.test(file.path) && !used.has(file.path) && !named(file))
     .map((file) => ({
       path: file.path,
       line: 1,

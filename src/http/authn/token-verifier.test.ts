@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, test } from 'node:test';
+import fc from 'fast-check';
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
 import { isMeshError } from '../../base/errors.ts';
 import type { JwtRule } from '../../model/route-types.ts';
@@ -160,6 +161,36 @@ test('what is remembered is bounded', async () => {
   const padding = 'x'.repeat(9000);
   for (let at = 0; at < 60; at++) await ask(verifier, rules, await es256.sign({ iss: issuer, sub: `${at}`, padding }));
   assert.ok(verifier.size > 20 && verifier.size < 50, `${verifier.size}`);
+});
+
+test('whatever stands there, nothing throws and nothing is believed', async () => {
+  const verifier = new TokenVerifier(new KeySets(noFetch));
+  const good = await es256.sign({ iss: issuer, sub: 'ann' });
+  const part = fc.oneof(
+    fc.constantFrom(...good.split('.')),
+    fc.json().map((text) => Buffer.from(text).toString('base64url')),
+    fc.string(),
+    fc.constant(unpadded(`{"iss":"${issuer}","exp":[]}`)),
+    fc.constant(unpadded('{"alg":"HS256"}')),
+  );
+  const text = fc.oneof(
+    fc.string(),
+    fc.array(part, { maxLength: 5 }).map((parts) => parts.join('.')),
+  );
+  const rule = ruleOf({ fromHeaders: [{ name: 'x', prefix: '' }], fromParams: ['t'], fromCookies: ['c'] });
+  await fc.assert(
+    fc.asyncProperty(text, text, text, async (header, param, cookie) => {
+      fc.pre(![header, param, cookie].some((one) => one.includes(good)));
+      const head = requestOf('GET /', [
+        ['x', header],
+        ['cookie', `c=${cookie}`],
+      ]);
+      const found = findTokens([rule], head, `/?t=${param}`);
+      if (found.length === 0) return;
+      assert.match(told(await verifier.verify(found, nowMs)), /^40[13] J/);
+    }),
+  );
+  assert.equal(verifier.size, 0);
 });
 
 // --- keys that are fetched ---

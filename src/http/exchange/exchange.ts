@@ -10,6 +10,7 @@ import { Took } from '../../io/byte-stream.ts';
 import type { PathMatch, RouteRule } from '../../model/route-types.ts';
 import type { Destination } from '../balance/destination.ts';
 import type { Endpoint } from '../balance/endpoint.ts';
+import { noHash } from '../balance/request-hash.ts';
 import type {
   ComposedRequest,
   Headers,
@@ -37,6 +38,7 @@ import { recordOf } from './record.ts';
 import { RequestBody } from './request-body.ts';
 import { ResponseChanges } from './response-changes.ts';
 import { steps } from './steps.ts';
+import { requestTimeoutMs, tryTimeoutMs } from './timeouts.ts';
 
 type Pairs = readonly (readonly [name: string, value: string])[];
 type State = 'deciding' | 'trying' | 'answering' | 'over';
@@ -54,8 +56,7 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
   matchedPath: PathMatch | null = null;
   destination: Destination | null = null;
   upstreamProtocol: HttpProtocol = 'http1';
-  /** Of consistent hashing. */
-  hash = -1;
+  hash = noHash;
   uncounted = false;
   changes: ForwardChanges | null = null;
   /** What the answer of an endpoint is changed by. */
@@ -89,6 +90,7 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
   #reported = true;
   #informed100 = false;
   #upgraded = false;
+  #requestMs = 0;
   #answerEnded = false;
   #admittedTo: AdaptiveConcurrency | null = null;
   #admitted = false;
@@ -113,8 +115,13 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
 
   /** Runs the steps until one waits or answers; a step that waits calls this again. */
   proceed(): void {
-    while (this.#state === 'deciding' && this.#step < steps.length) {
-      if (steps[this.#step++]!(this) === 'stop') return;
+    try {
+      while (this.#state === 'deciding' && this.#step < steps.length) {
+        if (steps[this.#step++]!(this) === 'stop') return;
+      }
+    } catch (error) {
+      // A fault of ours in one request must not end all others.
+      this.#fail(MeshError.from(error));
     }
   }
 
@@ -150,7 +157,8 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
     this.#admittedTo = destination!.concurrency;
     this.#state = 'trying';
     this.#timers.set('stream', this.rule!.timeouts.maxStreamMs);
-    if (this.#isRequestWhole()) this.#timers.set('request', this.rule!.timeouts.requestMs);
+    this.#requestMs = requestTimeoutMs(this.head, this.rule!.timeouts.requestMs);
+    if (this.#isRequestWhole()) this.#timers.set('request', this.#requestMs);
     const nowMs = engine.nowMs();
     const endpoint = destination!.pick(this.hash, null, nowMs);
     if (endpoint === null) {
@@ -171,7 +179,7 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
     const pool = engine.poolOf(destination!, endpoint, this.upstreamProtocol);
     const attempt = new Attempt(this, pool, nowMs);
     this.#attempt = attempt;
-    if (this.#isRequestWhole()) this.#armTry();
+    if (this.#isRequestWhole()) this.#timers.set('try', tryTimeoutMs(this.rule!, this.#requestMs));
     this.#tryBegins = true;
     attempt.begin();
     this.#tryBegins = false;
@@ -204,9 +212,7 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
   onTryFailed(attempt: Attempt, error: MeshError, stage: 'connect' | 'exchange', unprocessed: boolean): void {
     if (attempt !== this.#attempt || this.#state === 'over') return;
     if (this.#state === 'answering') {
-      this.#endTry();
-      this.request.reset(error);
-      this.#finish('RESET_BY_DESTINATION', error);
+      this.#cut('RESET_BY_DESTINATION', error);
       return;
     }
     const end = tryEndOf(error, stage, unprocessed);
@@ -284,9 +290,16 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
     this.#endTry();
   }
 
+  /** The answer has begun and does not go on. */
+  #cut(flag: Flag, error: MeshError): void {
+    this.#cancelAttempt();
+    this.request.reset(error);
+    this.#finish(flag, error);
+  }
+
   /** No answer to pass on: the client is told why, as far as it concerns it. */
   #fail(error: MeshError, isLastOfSeveral = false): void {
-    const { status, body, headers, flag } = failureAnswer(error, this.#everyTryUntouched);
+    const { status, body, headers, flag } = failureAnswer(error, this.#everyTryUntouched, this.head.grpc);
     this.answer(status, headers, body, isLastOfSeveral && this.attempts > 1 ? 'RETRY_LIMIT' : flag, error);
   }
 
@@ -304,6 +317,7 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
     }
     if ((head.status >= 400 || grpcStatus > 0) && this.#refuse(attempt, head, grpcStatus, endStream)) return;
     this.#state = 'answering';
+    if (!this.#everyTryUntouched && head.status === 503) this.responseChanges.remove(unprocessedHeader);
     this.#everyTryUntouched = false;
     this.status = head.status;
     this.grpcStatus = grpcStatus;
@@ -386,7 +400,7 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
   }
 
   #isBodySent(): boolean {
-    return this.#body === null || this.#body.ended;
+    return this.#body?.ended !== false;
   }
 
   // ---- told by the client's side ----
@@ -408,8 +422,8 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
     if (this.mirrors !== null) for (const mirror of this.mirrors) mirror.end(trailers);
     if (this.#upgraded && this.#answerEnded) this.#finish(this.flag, null);
     if (this.#state !== 'trying') return;
-    this.#timers.set('request', this.rule!.timeouts.requestMs);
-    this.#armTry();
+    this.#timers.set('request', this.#requestMs);
+    this.#timers.set('try', tryTimeoutMs(this.rule!, this.#requestMs));
   }
 
   onDrain(): void {
@@ -430,14 +444,12 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
     this.request.start(this);
   }
 
-  // ---- time ----
-
   onTimer(kind: TimerKind): void {
     if (this.#state === 'over') return;
     if (kind === 'idle') this.#timedOut('IDLE_TIMEOUT', this.#idleMs());
     else if (kind === 'delay') this.proceed();
     else if (kind === 'backoff') this.#tryNext();
-    else if (kind === 'request') this.#timedOut('REQUEST_TIMEOUT', this.rule!.timeouts.requestMs);
+    else if (kind === 'request') this.#timedOut('REQUEST_TIMEOUT', this.#requestMs);
     else if (kind === 'stream') this.#timedOut('MAX_STREAM_TIME', this.rule!.timeouts.maxStreamMs);
     else this.#tryTimedOut();
   }
@@ -445,9 +457,7 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
   #timedOut(code: 'REQUEST_TIMEOUT' | 'MAX_STREAM_TIME' | 'IDLE_TIMEOUT', timeoutMs: number): void {
     const error = new MeshError(code, { timeoutMs });
     if (this.#state === 'answering') {
-      this.#cancelAttempt();
-      this.request.reset(error);
-      this.#finish(error.flag, error);
+      this.#cut(error.flag, error);
       return;
     }
     if (code === 'REQUEST_TIMEOUT') this.#reportFailed('timeout');
@@ -459,23 +469,13 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
   #tryTimedOut(): void {
     const attempt = this.#attempt;
     if (attempt === null || this.#state !== 'trying') return;
-    const timeoutMs = this.#perTryMs();
     attempt.cancel();
-    this.onTryFailed(attempt, new MeshError('TRY_TIMEOUT', { timeoutMs }), 'exchange', false);
+    const error = new MeshError('TRY_TIMEOUT', { timeoutMs: tryTimeoutMs(this.rule!, this.#requestMs) });
+    this.onTryFailed(attempt, error, 'exchange', false);
   }
 
   #idleMs(): number {
     return this.rule?.timeouts.idleMs || this.engine.limits.streamIdleMs;
-  }
-
-  #perTryMs(): number {
-    const { timeouts, retry } = this.rule!;
-    const perTry = timeouts.perTryMs || retry.perTryTimeoutMs;
-    return timeouts.requestMs > 0 && perTry >= timeouts.requestMs ? 0 : perTry;
-  }
-
-  #armTry(): void {
-    this.#timers.set('try', this.#perTryMs());
   }
 
   // ---- the end ----

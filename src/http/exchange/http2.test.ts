@@ -143,6 +143,15 @@ test('a failure in real trailers is passed on', async (t) => {
   assert.deepEqual([calls.length, scene.records[0]?.grpcStatus], [1, 14]);
 });
 
+test("a caller's deadline is kept", async (t) => {
+  const server = createServer();
+  server.on('stream', (stream) => stream.on('error', () => undefined));
+  const scene = await http2Scene(t, { endpoints: [server] });
+  const { headers } = await call(scene.session, { ...grpc, 'grpc-timeout': '40m' }, message('a'));
+  assert.equal(headers['grpc-status'], '4');
+  assert.equal(scene.records[0]?.flag, 'UPSTREAM_TIMEOUT');
+});
+
 test('a call that the client cancels is cancelled at the endpoint', async (t) => {
   const began = Promise.withResolvers<void>();
   const ended = Promise.withResolvers<number>();

@@ -26,14 +26,17 @@ export const failedTry: FailedTry = {
   uncommitted: true,
 };
 
+/** gRPC's own word for it, where Envoy says the same; 504 alone would be UNAVAILABLE. */
+const deadlineExceeded = 4;
 const timeoutBody = 'upstream request timeout';
 
 /** Says to a proxy before us that no application has seen the request: it may send it elsewhere, whatever it is. */
 export const unprocessedHeader = 'x-ambient-unprocessed';
 
 /** The answer for a failure, with the flag of the access log. `untouched`: no application has seen the request. */
-export function failureAnswer(error: MeshError, untouched: boolean): FailureAnswer {
+export function failureAnswer(error: MeshError, untouched: boolean, isGrpc: boolean): FailureAnswer {
   const answer = answerFor(error);
+  if (isGrpc && answer.status === 504) return { ...answer, headers: [['grpc-status', String(deadlineExceeded)]] };
   return untouched ? { ...answer, headers: [...answer.headers, [unprocessedHeader, '1']] } : answer;
 }
 
@@ -60,6 +63,8 @@ function answerFor(error: MeshError): FailureAnswer {
     case 'H2_PROTOCOL':
     case 'RESPONSE_INVALID':
       return { status: 502, body: 'upstream protocol error', headers: [], flag: 'RESPONSE_INVALID' };
+    case 'INTERNAL':
+      return { status: 500, body: 'internal error', headers: [], flag };
     default:
       return { status: 503, body: connectBody(error.code), headers: [], flag: upstreamFlag(error) };
   }

@@ -11,6 +11,7 @@ export class ResponseChanges {
   #edits: HeaderEdits = noEdits;
   #set: Pair[] | null = null;
   #add: Pair[] | null = null;
+  #remove: string[] | null = null;
 
   /** The route's, with the drawn backend's chained to them. */
   edit(edits: HeaderEdits): void {
@@ -21,15 +22,19 @@ export class ResponseChanges {
     this.#set = [...(this.#set ?? []), ...pairs];
   }
 
+  remove(name: string): void {
+    this.#remove = [...(this.#remove ?? []), name];
+  }
+
   add(name: string, value: string): void {
     this.#add = [...(this.#add ?? []), [name, value]];
   }
 
   merged(): HeadChanges | null {
     const edits = this.#edits;
-    if (this.#set === null && this.#add === null) return isEmpty(edits) ? null : edits;
+    if (this.#set === null && this.#add === null && this.#remove === null) return isEmpty(edits) ? null : edits;
     return {
-      remove: edits.remove,
+      remove: this.#remove === null ? edits.remove : [...edits.remove, ...this.#remove],
       set: this.#set === null ? edits.set : [...edits.set, ...this.#set],
       add: this.#add === null ? edits.add : [...edits.add, ...this.#add],
     };

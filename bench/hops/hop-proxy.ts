@@ -1,0 +1,129 @@
+// Our HTTP path behind a plain listener: the engine of the waypoint, with routes compiled from a VirtualService, an
+// access log in a file and its counters on. What a waypoint adds to it (tunnels, discovery, admin) is not here.
+import type { Server } from 'node:net';
+import { defaultHttpLimits } from '../../src/http/exchange/limits.ts';
+import { createHttpService } from '../../src/http/exchange/service.ts';
+import { connectTcp } from '../../src/io/connect-tcp.ts';
+import { createTcpServer } from '../../src/io/listen-tcp.ts';
+import { chooseTcpBackend } from '../../src/io/tcp-self-test.ts';
+import { readManifests } from '../../src/kube/manifests.ts';
+import { MeshCompiler } from '../../src/model/compiler.ts';
+import { MeshIndex } from '../../src/model/mesh-index.ts';
+import type { ServiceRoutes } from '../../src/model/route-types.ts';
+import type { AppProtocol } from '../../src/model/types.ts';
+import { AccessLog } from '../../src/telemetry/access-log.ts';
+import { RequestCounters } from '../../src/telemetry/request-counters.ts';
+import type { HopProxyOptions } from './ambient.ts';
+import { type HopRule, hopRules, host, requestTimeoutMs, retryAttempts, serverPorts, weights } from './hop.ts';
+
+const options = JSON.parse(process.argv[2] ?? '{}') as HopProxyOptions;
+const backlog = 4096;
+const servicePort = 80;
+
+/** Services `shop` and `canary` with the server on loopback as their endpoint, and the rules, for one protocol. */
+function manifests(name: string, protocol: string, serverPort: number): string {
+  const service = (one: string, ip: string): unknown => ({
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: one, namespace: 'shop' },
+    spec: { clusterIP: ip, ports: [{ name: protocol, port: servicePort, targetPort: serverPort }] },
+  });
+  const slice = (one: string): unknown => ({
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: { name: one, namespace: 'shop', labels: { 'kubernetes.io/service-name': one } },
+    addressType: 'IPv4',
+    ports: [{ name: protocol, port: serverPort, protocol: 'TCP' }],
+    endpoints: [{ addresses: [host], conditions: { ready: true } }],
+  });
+  const routes = {
+    apiVersion: 'networking.istio.io/v1',
+    kind: 'VirtualService',
+    metadata: { name, namespace: 'shop' },
+    spec: { hosts: [name], http: hopRules.map((rule) => virtualRule(name, rule)) },
+  };
+  const last = protocol === 'http' ? 1 : 2;
+  const all = [
+    service(name, `10.96.0.${last}`),
+    service(`${name}-canary`, `10.96.1.${last}`),
+    slice(name),
+    slice(`${name}-canary`),
+    routes,
+  ];
+  return all.map((one) => JSON.stringify(one)).join('\n---\n');
+}
+
+function virtualRule(name: string, { path, header, method }: HopRule): unknown {
+  const match = {
+    ...(path && { uri: { [path.kind]: path.value } }),
+    ...(header && { headers: { [header.name]: { [header.kind]: header.value } } }),
+    ...(method && { method: { exact: method } }),
+  };
+  const to = (one: string, weight: number): unknown => ({ destination: { host: one }, weight });
+  return {
+    ...(Object.keys(match).length > 0 && { match: [match] }),
+    route: [to(name, weights.stable), to(`${name}-canary`, weights.canary)],
+    timeout: `${requestTimeoutMs}ms`,
+    retries: { attempts: retryAttempts, retryOn: 'connect-failure,refused-stream,unavailable,cancelled' },
+  };
+}
+
+await chooseTcpBackend();
+const compiler = new MeshCompiler({
+  trustDomain: 'cluster.local',
+  clusterId: 'Kubernetes',
+  clusterDomain: 'cluster.local',
+  rootNamespaces: ['ambient-system'],
+  expandTemplates: false,
+});
+const text = [manifests('shop', 'http', serverPorts.http1), manifests('calls', 'grpc', serverPorts.http2)].join(
+  '\n---\n',
+);
+for (const resource of readManifests([{ text, file: 'hop.yaml' }]).resources) compiler.upsert(resource);
+for (const issue of compiler.flush().issues) process.stderr.write(`${issue.message}\n`);
+const update = compiler.snapshot();
+const index = new MeshIndex();
+index.apply(update);
+const routes = new Map<string, ServiceRoutes>((update.routes ?? []).map((each) => [each.service, each]));
+const log = new AccessLog({ format: 'json', file: options.accessFile, access: 'on', level: 'info' });
+const http = createHttpService({
+  index,
+  self: () => null,
+  routesOf: (key) => routes.get(key) ?? null,
+  connect: ({ address, targetPort, timeoutMs }, callback) =>
+    connectTcp({ host: address, port: targetPort, timeoutMs }, callback),
+  passThrough: (stream) => stream.reset(),
+  judge: null,
+  onRecord: (record) => log.writeRequest(record),
+  counters: new RequestCounters(),
+  limits: defaultHttpLimits,
+  random: Math.random,
+});
+
+function listen(name: string, protocol: AppProtocol, port: number): Server {
+  const service = update.services.find((each) => each.name === name);
+  if (service === undefined) throw new Error(`no service ${name}`);
+  const destinationAddress = service.addresses[0] ?? '';
+  const server = createTcpServer((stream) => {
+    const { remoteAddress: address, remotePort } = stream;
+    http.serve(stream, {
+      identity: null,
+      workload: null,
+      address,
+      port: remotePort,
+      service,
+      servicePort,
+      destinationAddress,
+      protocol,
+    });
+  });
+  server.listen({ host, port, backlog });
+  return server;
+}
+
+listen('shop', 'http1', options.http1Port);
+listen('calls', 'http2', options.http2Port);
+process.on('SIGTERM', () => {
+  log.flush();
+  process.exit(0);
+});

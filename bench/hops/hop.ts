@@ -1,0 +1,51 @@
+// What one measured hop of `l7` is: a proxy on loopback between the load tool and nginx, with the same ten rules,
+// time-out and retries whoever it is.
+import type { Service } from '../processes.ts';
+
+export interface HopContext {
+  /** Of this hop alone. */
+  readonly dir: string;
+  /** Where it listens for HTTP/1.1, and for HTTP/2 with prior knowledge; 127.0.0.1. */
+  readonly http1Port: number;
+  readonly http2Port: number;
+}
+
+export interface RunningHop {
+  readonly name: string;
+  readonly http1: string;
+  /** Null where it does not speak HTTP/2 to its servers. */
+  readonly http2: string | null;
+  /** Its CPU time and memory count. Null for none. */
+  readonly proxy: Service | null;
+}
+
+export type StartHop = (context: HopContext) => Promise<RunningHop>;
+
+/** Where nginx, the server behind every hop, listens. */
+export const serverPorts = { http1: 18500, http2: 18501 } as const;
+export const host = '127.0.0.1';
+
+export const requestTimeoutMs = 15_000;
+export const retryAttempts = 2;
+
+/** A rule of the table, most particular first; requests of the load match the last. */
+export interface HopRule {
+  readonly path?: { readonly kind: 'exact' | 'prefix'; readonly value: string };
+  readonly header?: { readonly name: string; readonly kind: 'exact' | 'prefix'; readonly value: string };
+  readonly method?: string;
+}
+
+/** Nine rules that must be passed over, and one for everything: 90 % to one cluster, 10 % to another. */
+export const hopRules: readonly HopRule[] = [
+  { path: { kind: 'exact', value: '/admin' } },
+  { path: { kind: 'exact', value: '/healthz' } },
+  { path: { kind: 'prefix', value: '/api/v1' } },
+  { path: { kind: 'prefix', value: '/api/v2' } },
+  { header: { name: 'x-canary', kind: 'exact', value: 'yes' } },
+  { method: 'DELETE' },
+  { path: { kind: 'prefix', value: '/static' } },
+  { header: { name: 'x-user', kind: 'prefix', value: 'beta-' } },
+  { path: { kind: 'prefix', value: '/cart' } },
+  {},
+];
+export const weights = { stable: 90, canary: 10 } as const;

@@ -1,0 +1,292 @@
+// `npm run bench -- l7`: what one hop of HTTP costs, plaintext on both sides, one worker thread: our HTTP path beside
+// Envoy, nginx and HAProxy with the same ten rules, retries and time-out, and no hop at all.
+//
+// Every hop stands ready; each metric is then measured hop after hop, in another order each round.
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { messageOf } from '../src/base/errors.ts';
+import { runH2Load } from './h2load.ts';
+import { startAmbientHop } from './hops/ambient.ts';
+import { type HopContext, host, type RunningHop, type StartHop, serverPorts } from './hops/hop.ts';
+import { startEnvoyHop, startHaproxyHop, startNginxHop, startNone } from './hops/peers.ts';
+import { holdConnections, type LoadResult, probe, runLoad } from './load.ts';
+import { findEnvoy } from './paths/envoy.ts';
+import { serverConfig } from './paths/nginx.ts';
+import { eventually, Service, usageOf } from './processes.ts';
+import { describeMachine, type Report } from './report.ts';
+import { spreadOf } from './statistics.ts';
+
+/** What `l7` measures of a hop, and what is to be reached beside Envoy. */
+export const l7Metrics = {
+  rps: { title: 'HTTP/1.1 64 conns, req/s', target: '≥ 2 × Envoy' },
+  p50Ms: { title: '  p50 ms', target: '' },
+  p99Ms: { title: '  p99 ms', target: '≤ Envoy' },
+  cpuUsPerRequest: { title: '  CPU µs/req', target: '≤ 0.5 × Envoy' },
+  oneConnectionRps: { title: 'one connection, req/s', target: '' },
+  fixedP50Ms: { title: 'at 8,000 req/s, p50 ms', target: '' },
+  fixedP99Ms: { title: '  p99 ms', target: '≤ Envoy' },
+  postRps: { title: 'POST 1 KiB, req/s', target: '' },
+  postCpuUs: { title: '  CPU µs/req', target: '' },
+  bulkGBps: { title: '10 MiB bodies, GB/s', target: '' },
+  cpuSPerGB: { title: '  CPU s/GB', target: '' },
+  connectionsPerS: { title: 'new connections/s', target: '' },
+  grpcRps: { title: 'gRPC unary 8 × 32, req/s', target: '≥ 1.5 × Envoy' },
+  grpcP99Ms: { title: '  p99 ms', target: '' },
+  grpcCpuUs: { title: '  CPU µs/req', target: '' },
+  rssMB: { title: 'RSS at rest, MB', target: '≤ 120' },
+  kbPerIdleConnection: { title: 'KB per idle connection', target: '≤ 8' },
+} as const satisfies Record<string, { title: string; target: string }>;
+export type L7Metric = keyof typeof l7Metrics;
+const metricNames = Object.keys(l7Metrics) as L7Metric[];
+
+export interface L7Options {
+  readonly rounds: number;
+  readonly quick: boolean;
+  /** Names of hops; empty for all. */
+  readonly only: readonly string[];
+  readonly dir: string;
+  readonly cacheDir: string;
+  readonly say: (line: string) => void;
+  readonly nodeFlags: readonly string[];
+}
+
+const readyTimeoutMs = 20_000;
+const firstPort = 18_600;
+const fixedRatePerS = 8_000;
+const grpc = { connections: 8, streams: 32 } as const;
+/** A message of gRPC with nothing in it: not compressed, length 0. */
+const grpcBody = Buffer.alloc(5);
+const grpcHeaders = ['content-type: application/grpc', 'te: trailers', 'grpc-timeout: 15S', 'user-agent: grpc-bench/1'];
+
+type Samples = Record<L7Metric, number[]> & { errors: number };
+
+/** Runs the suite; a hop that cannot be measured is left out with its reason. */
+export class L7Bench {
+  readonly #options: L7Options;
+  readonly #services: Service[] = [];
+  readonly #samples = new Map<string, Samples>();
+  readonly #leftOut: { path: string; reason: string }[] = [];
+
+  constructor(options: L7Options) {
+    this.#options = options;
+  }
+
+  async run(): Promise<Report<L7Metric>> {
+    const startedAt = new Date().toISOString();
+    const { rounds, quick, say } = this.#options;
+    const hops = await this.#startAll();
+    for (const hop of this.#alive(hops)) await this.#attempt(hop, () => this.#memory(hop));
+    for (const hop of this.#alive(hops)) await this.#attempt(hop, () => this.#warmUp(hop));
+    for (let round = 0; round < rounds; round++) {
+      say(`round ${round + 1} of ${rounds}`);
+      for (const measure of [this.#requests, this.#fixed, this.#post, this.#bulk, this.#reconnect, this.#grpc]) {
+        const alive = this.#alive(hops);
+        const first = round % alive.length;
+        for (const hop of [...alive.slice(first), ...alive.slice(0, first)]) {
+          await this.#attempt(hop, () => measure.call(this, hop));
+        }
+      }
+    }
+    return {
+      name: 'l7',
+      machine: describeMachine(),
+      node: process.version,
+      startedAt,
+      rounds,
+      quick,
+      rows: this.#alive(hops).map(({ name }) => {
+        const samples = this.#samplesOf(name);
+        const metrics = Object.fromEntries(metricNames.map((metric) => [metric, spreadOf(samples[metric])]));
+        return {
+          path: name,
+          metrics: metrics as Report<L7Metric>['rows'][number]['metrics'],
+          socketErrors: samples.errors,
+        };
+      }),
+      leftOut: this.#leftOut,
+    };
+  }
+
+  /** Stops everything, last started first. */
+  async close(): Promise<void> {
+    for (const service of this.#services.splice(0).reverse()) await service.stop();
+  }
+
+  async #startAll(): Promise<RunningHop[]> {
+    const { only, cacheDir, nodeFlags, say } = this.#options;
+    const dir = this.#folder('server');
+    const words = serverConfig(dir, `${host}:${serverPorts.http1}`, `${host}:${serverPorts.http2}`);
+    const server = new Service({ name: 'nginx', netns: null, words, logFile: path.join(dir, 'nginx.log') });
+    this.#services.push(server);
+    writeFileSync(path.join(this.#options.dir, 'grpc-body'), grpcBody);
+    const candidates: [string, StartHop][] = [
+      ['direct', startNone],
+      ['haproxy', startHaproxyHop],
+      ['nginx', startNginxHop],
+      ['envoy-l7', (context) => startEnvoyHop(findEnvoy(cacheDir))(context)],
+      ['ambient', startAmbientHop(nodeFlags)],
+    ];
+    const hops: RunningHop[] = [];
+    for (const [index, [name, start]] of candidates.entries()) {
+      if (only.length > 0 && !only.includes(name)) continue;
+      try {
+        say(`starting ${name}`);
+        const http1Port = firstPort + 2 * index;
+        const context: HopContext = { dir: this.#folder(name), http1Port, http2Port: http1Port + 1 };
+        const hop = await start(context);
+        if (hop.proxy !== null) this.#services.push(hop.proxy);
+        const services = hop.proxy === null ? [server] : [hop.proxy];
+        await eventually(name, readyTimeoutMs, services, () => probe(null, `${hop.http1}/`));
+        hops.push(hop);
+      } catch (error) {
+        this.#leaveOut(name, error);
+      }
+    }
+    return hops;
+  }
+
+  #folder(name: string): string {
+    const folder = path.join(this.#options.dir, name);
+    mkdirSync(folder, { recursive: true });
+    return folder;
+  }
+
+  #leaveOut(name: string, error: unknown): void {
+    const reason = messageOf(error);
+    this.#options.say(`${name} is left out: ${reason}`);
+    this.#leftOut.push({ path: name, reason });
+  }
+
+  #alive(hops: readonly RunningHop[]): RunningHop[] {
+    return hops.filter(({ name }) => !this.#leftOut.some((left) => left.path === name));
+  }
+
+  async #attempt(hop: RunningHop, work: () => Promise<unknown>): Promise<void> {
+    if (this.#leftOut.some((left) => left.path === hop.name)) return;
+    try {
+      await work();
+      hop.proxy?.assertRunning();
+    } catch (error) {
+      this.#leaveOut(hop.name, error);
+    }
+  }
+
+  // === The measurements ===
+
+  get #seconds(): number {
+    return this.#options.quick ? 1 : 3;
+  }
+
+  async #memory(hop: RunningHop): Promise<void> {
+    if (hop.proxy === null) return;
+    const settleMs = this.#options.quick ? 500 : 3_000;
+    const samples = this.#samplesOf(hop.name);
+    const rssBytes = (): number => usageOf([hop.proxy!.pid]).rssBytes;
+    await delay(settleMs);
+    samples.rssMB.push(rssBytes() / 1e6);
+    const first = await holdConnections(null, `${hop.http1}/`, 500);
+    await delay(settleMs);
+    const few = rssBytes();
+    const more = await holdConnections(null, `${hop.http1}/`, 3_000);
+    await delay(settleMs);
+    samples.kbPerIdleConnection.push((rssBytes() - few) / 1024 / more.count);
+    await Promise.all([first.release(), more.release()]);
+  }
+
+  async #warmUp(hop: RunningHop): Promise<void> {
+    await runLoad({ netns: null, url: `${hop.http1}/`, connections: 64, seconds: 2 });
+    if (hop.http2 !== null) await this.#runGrpc(hop.http2, 1);
+  }
+
+  async #requests(hop: RunningHop): Promise<void> {
+    const samples = this.#samplesOf(hop.name);
+    const seconds = this.#seconds;
+    const { result, cpuS } = await this.#measured(hop, () =>
+      runLoad({ netns: null, url: `${hop.http1}/`, connections: 64, seconds }),
+    );
+    samples.rps.push(result.requests / result.seconds);
+    samples.p50Ms.push(result.p50Ms);
+    samples.p99Ms.push(result.p99Ms);
+    if (cpuS !== null) samples.cpuUsPerRequest.push((cpuS * 1e6) / result.requests);
+    const one = await this.#measured(hop, () =>
+      runLoad({ netns: null, url: `${hop.http1}/`, connections: 1, seconds: 1 }),
+    );
+    samples.oneConnectionRps.push(one.result.requests / one.result.seconds);
+  }
+
+  async #fixed(hop: RunningHop): Promise<void> {
+    const { result } = await this.#measured(hop, () =>
+      runH2Load({
+        url: `${hop.http1}/`,
+        protocol: 'http1',
+        connections: 64,
+        streams: 1,
+        seconds: this.#seconds,
+        ratePerS: fixedRatePerS,
+        dir: this.#options.dir,
+      }),
+    );
+    this.#samplesOf(hop.name).fixedP50Ms.push(result.p50Ms);
+    this.#samplesOf(hop.name).fixedP99Ms.push(result.p99Ms);
+  }
+
+  async #post(hop: RunningHop): Promise<void> {
+    const samples = this.#samplesOf(hop.name);
+    const load = { netns: null, url: `${hop.http1}/`, connections: 64, seconds: this.#seconds, bodyBytes: 1024 };
+    const { result, cpuS } = await this.#measured(hop, () => runLoad(load));
+    samples.postRps.push(result.requests / result.seconds);
+    if (cpuS !== null) samples.postCpuUs.push((cpuS * 1e6) / result.requests);
+  }
+
+  async #bulk(hop: RunningHop): Promise<void> {
+    const samples = this.#samplesOf(hop.name);
+    const load = { netns: null, url: `${hop.http1}/bulk`, connections: 4, seconds: this.#seconds };
+    const { result, cpuS } = await this.#measured(hop, () => runLoad(load));
+    samples.bulkGBps.push(result.bytes / 1e9 / result.seconds);
+    if (cpuS !== null) samples.cpuSPerGB.push(cpuS / (result.bytes / 1e9));
+  }
+
+  async #reconnect(hop: RunningHop): Promise<void> {
+    const load = { netns: null, url: `${hop.http1}/`, connections: 32, seconds: 1, reconnect: true };
+    const { result } = await this.#measured(hop, () => runLoad(load));
+    this.#samplesOf(hop.name).connectionsPerS.push(result.requests / result.seconds);
+  }
+
+  async #grpc(hop: RunningHop): Promise<void> {
+    const { http2 } = hop;
+    if (http2 === null) return;
+    const samples = this.#samplesOf(hop.name);
+    const { result, cpuS } = await this.#measured(hop, () => this.#runGrpc(http2, this.#seconds));
+    samples.grpcRps.push(result.requests / result.seconds);
+    samples.grpcP99Ms.push(result.p99Ms);
+    if (cpuS !== null) samples.grpcCpuUs.push((cpuS * 1e6) / result.requests);
+  }
+
+  #runGrpc(url: string, seconds: number): Promise<LoadResult> {
+    const { dir } = this.#options;
+    const bodyFile = path.join(dir, 'grpc-body');
+    return runH2Load({ url: `${url}/`, protocol: 'http2', ...grpc, seconds, headers: grpcHeaders, bodyFile, dir });
+  }
+
+  async #measured(
+    hop: RunningHop,
+    load: () => Promise<LoadResult>,
+  ): Promise<{ result: LoadResult; cpuS: number | null }> {
+    const pids = hop.proxy === null ? [] : [hop.proxy.pid];
+    const before = usageOf(pids).cpuS;
+    const result = await load();
+    const cpuS = pids.length === 0 ? null : usageOf(pids).cpuS - before;
+    this.#samplesOf(hop.name).errors += result.errors;
+    return { result, cpuS };
+  }
+
+  #samplesOf(name: string): Samples {
+    const known = this.#samples.get(name);
+    if (known !== undefined) return known;
+    const empty = Object.fromEntries(metricNames.map((metric) => [metric, [] as number[]]));
+    const samples = Object.assign(empty as Record<L7Metric, number[]>, { errors: 0 });
+    this.#samples.set(name, samples);
+    return samples;
+  }
+}

@@ -1,0 +1,60 @@
+// The HTTP service of one data thread, with what it needs of the waypoint around it.
+import { type Dialler, dial } from '../forward/dial.ts';
+import { fetchText } from '../http/authn/fetch-text.ts';
+import { KeySets } from '../http/authn/key-sets.ts';
+import { PolicyJudge } from '../http/authn/request-judge.ts';
+import { TokenVerifier } from '../http/authn/token-verifier.ts';
+import type { ConnectEndpoint, HttpService, HttpServiceContext } from '../http/exchange/context.ts';
+import { defaultHttpLimits } from '../http/exchange/limits.ts';
+import { createHttpService } from '../http/exchange/service.ts';
+import type { DataPath, ThreadService } from '../proxy/data-path.ts';
+
+/** Makes the service; `passThrough` takes streams that turn out to speak no HTTP. */
+export function createHttpSide(
+  path: DataPath,
+  dialler: Dialler,
+  passThrough: HttpServiceContext['passThrough'],
+): HttpService {
+  const { index, random } = path.context;
+  const routesOf: HttpServiceContext['routesOf'] = (service) => index.routesOf(service);
+  const connect: ConnectEndpoint = (target, callback) =>
+    dial(dialler, target, (error, stream) => callback(error, stream));
+  const verifier = new TokenVerifier(new KeySets(fetchText));
+  return createHttpService({
+    index,
+    self: dialler.self,
+    routesOf,
+    connect,
+    passThrough,
+    judge: new PolicyJudge({ routesOf, verifier, now: Date.now }),
+    onRecord: (record) => {
+      if (path.accessLog.logsRequests) path.accessLog.writeRequest(record);
+    },
+    counters: path.requests,
+    limits: defaultHttpLimits,
+    random,
+  });
+}
+
+/** The service as the thread's life sees it. */
+export function threadServiceOf(http: HttpService): ThreadService {
+  return {
+    get active() {
+      return http.stats().connections;
+    },
+    meshChanged: () => http.meshChanged(),
+    counters: () => {
+      const { connections, requests, upstreamConnections, mirrorsDropped, retries, retriesRefused } = http.stats();
+      return {
+        ambient_http_client_connections: connections,
+        ambient_http_requests_active: requests,
+        ambient_http_endpoint_connections: upstreamConnections,
+        ambient_http_mirrors_dropped_total: mirrorsDropped,
+        ambient_http_retries_total: retries,
+        ambient_http_retries_refused_total: retriesRefused,
+      };
+    },
+    drain: (deadlineMs) => void http.drain(deadlineMs),
+    close: () => http.close(),
+  };
+}
