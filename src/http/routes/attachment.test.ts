@@ -56,7 +56,9 @@ const grants = (from: string): string => `---
 apiVersion: gateway.networking.k8s.io/v1beta1
 kind: ReferenceGrant
 metadata: {namespace: other, name: grant}
-spec: {from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: ${from}}], to: [{group: "", kind: Service}]}
+spec:
+  from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: ${from}}]
+  to: [{group: "", kind: Service}]
 `;
 
 test('a namespace that grants references to some refuses others, until the grant goes', () => {
