@@ -5,7 +5,7 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { messageOf } from '../src/base/errors.ts';
+import { MeshError, messageOf } from '../src/base/errors.ts';
 import { makeCertificates } from './certificates.ts';
 import { type MemoryPlan, measureMemory } from './l4-memory.ts';
 import { type LoadOptions, type LoadResult, probe, runLoad } from './load.ts';
@@ -18,6 +18,7 @@ import { startServer } from './paths/nginx.ts';
 import { type RunningPath, type StartPath, serverPort } from './paths/path.ts';
 import { startZtunnel } from './paths/ztunnel.ts';
 import { eventually, type Service, usageOf } from './processes.ts';
+import { type Profile, profileOf, renderProfiles } from './profile.ts';
 import { describeMachine, type MetricName, metricNames, type Report, type ReportRow } from './report.ts';
 import { spreadOf } from './statistics.ts';
 import { makeTopology, serverAddress, type Topology } from './topology.ts';
@@ -75,7 +76,8 @@ const gigabyte = 1e9;
 const mebibyte = 2 ** 20;
 const connectionsOf = { requests: 64, reconnect: 32, bulk: 4, beside: 16, besideBulk: 2 } as const;
 /** The bulk streams run this much longer than the requests beside them, at either end. */
-const besideLeadS = 1;
+const besideLeadS = 0.5;
+const profileS = 6;
 
 interface Topologies {
   readonly plain: Topology;
@@ -127,6 +129,27 @@ export class L4Bench {
       rows: this.#alive(paths).map(({ name }) => this.#row(name)),
       leftOut: this.#leftOut,
     };
+  }
+
+  /** Where the CPU time of our own pair goes, under each kind of load. Throws when it cannot be measured. */
+  async profile(): Promise<string> {
+    const [running] = await this.#startAll();
+    if (running === undefined)
+      throw new MeshError('NOT_REACHABLE', { what: 'ambient', ...this.#leftOut[0], hint: 'see above' });
+    const { requests, reconnect, bulk } = connectionsOf;
+    const loads: [name: string, load: (seconds: number) => Promise<unknown>][] = [
+      ['requests', (seconds) => this.#load(running, '/', requests, seconds)],
+      ['new connections', (seconds) => this.#load(running, '/', reconnect, seconds, { reconnect: true })],
+      ['bulk', (seconds) => this.#load(running, '/bulk', bulk, seconds)],
+    ];
+    const pids = running.proxies.map(({ pid }) => pid);
+    const profiles = new Map<string, Profile>();
+    for (const [name, load] of loads) {
+      this.#options.say(`profile: ${name}`);
+      await load(this.#durations.warmUpS);
+      profiles.set(name, await profileOf(this.#options.dir, pids, () => load(profileS)));
+    }
+    return renderProfiles(profiles);
   }
 
   /** Stops everything, last started first. */

@@ -6,11 +6,12 @@ import { parseArgs } from 'node:util';
 import { ensureTools } from '../native-free/tools.ts';
 import { isMeshError, MeshError, messageOf } from '../src/base/errors.ts';
 import { runFair } from './fair.ts';
-import { L4Bench, type MetricGroup, metricGroups } from './l4.ts';
+import { L4Bench, type L4Options, type MetricGroup, metricGroups } from './l4.ts';
 import { L7Bench, l7Metrics } from './l7.ts';
 import { runMicro } from './micro.ts';
 import { runPair } from './pair.ts';
 import { installEnvoy } from './paths/envoy.ts';
+import { profileFlags } from './profile.ts';
 import { type Report, renderMicro, renderReport, renderScale } from './report.ts';
 import { enterSandbox, runInSandbox, sandboxDir } from './sandbox.ts';
 import { runScale, scaleMetrics } from './scale.ts';
@@ -59,6 +60,7 @@ const usage = `usage: npm run bench -- l4|l7|scale|micro|pair|fair [OPTION]…
   --base DIR     pair: another tree, measured in alternation with this one
   --seconds N    pair: of each load; 3 unless given
   --ztunnel FILE l4: a real ztunnel's binary, measured too (a relative FILE is taken from the project's root)
+  --profile      l4: only where the CPU time of our own pair goes, by perf
   --node-flag F  a flag for the Node of our own proxies, such as --cpu-prof; may be given again
 `;
 
@@ -70,6 +72,7 @@ interface Values {
   readonly metric: readonly string[];
   readonly 'node-flag': readonly string[];
   readonly ztunnel?: string;
+  readonly profile: boolean;
 }
 
 async function main(args: readonly string[]): Promise<number> {
@@ -86,6 +89,7 @@ async function main(args: readonly string[]): Promise<number> {
       base: { type: 'string' },
       seconds: { type: 'string', default: '3' },
       ztunnel: { type: 'string' },
+      profile: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
@@ -123,7 +127,8 @@ async function main(args: readonly string[]): Promise<number> {
     return await runInSandbox(import.meta.filename, args);
   }
   if (suite === 'l7') return await l7(dir, rounds, values);
-  return await (suite === 'scale' ? scale(dir, rounds, values) : l4(dir, rounds, groups, values));
+  if (suite === 'scale') return await scale(dir, rounds, values);
+  return await (values.profile ? profile(dir, values) : l4(dir, rounds, groups, values));
 }
 
 function suiteOf(positionals: readonly string[]): Suite {
@@ -182,23 +187,28 @@ function finish(report: { readonly name: string }, { json }: Values): 0 {
 }
 
 async function measure(dir: string, rounds: number, groups: readonly MetricGroup[], values: Values): Promise<Report> {
-  const bench = new L4Bench({
-    rounds,
-    quick: values.quick,
-    only: values.path,
-    groups,
-    dir,
-    cacheDir,
-    say,
-    nodeFlags: values['node-flag'],
-    ztunnel: values.ztunnel === undefined ? null : path.resolve(root, values.ztunnel),
-  });
-  enterSandbox(dir, () => {
+  const { quick, path: only, 'node-flag': nodeFlags } = values;
+  const ztunnel = values.ztunnel === undefined ? null : path.resolve(root, values.ztunnel);
+  return await withBench({ rounds, quick, only, groups, dir, cacheDir, say, nodeFlags, ztunnel }, (bench) =>
+    bench.run(),
+  );
+}
+
+async function profile(dir: string, values: Values): Promise<0> {
+  const nodeFlags = [...values['node-flag'], ...profileFlags];
+  const options = { rounds: 0, quick: values.quick, only: ['ambient'], groups: [], dir, cacheDir, say, nodeFlags };
+  process.stdout.write(`\n${await withBench({ ...options, ztunnel: null }, (bench) => bench.profile())}\n`);
+  return 0;
+}
+
+async function withBench<T>(options: L4Options, work: (bench: L4Bench) => Promise<T>): Promise<T> {
+  const bench = new L4Bench(options);
+  enterSandbox(options.dir, () => {
     say('stopped');
     return bench.close();
   });
   try {
-    return await bench.run();
+    return await work(bench);
   } finally {
     await bench.close();
   }

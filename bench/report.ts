@@ -147,7 +147,7 @@ function cell(value: number | undefined): string {
 }
 
 /** A table in Markdown, with columns as wide as their widest cell. */
-function renderTable(rows: readonly string[][]): string {
+export function renderTable(rows: readonly string[][]): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   const pad = (text: string, at: number): string => {
     const width = widths[at] ?? 0;

@@ -16,7 +16,7 @@ export interface AmbientOptions {
   readonly keep: (service: Service) => void;
 }
 
-const readyTimeoutMs = 20_000;
+const readyTimeoutMs = 60_000;
 
 /** Starts the node proxies, and waits until both say that they are ready. */
 export const startAmbient =

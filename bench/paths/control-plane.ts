@@ -15,7 +15,7 @@ const keyId = 'bench';
 const account = 'ambient-node';
 const systemNamespace = 'ambient-system';
 const tokenLifetimeS = 3_600;
-const readyTimeoutMs = 20_000;
+const readyTimeoutMs = 60_000;
 /** Of the policy that admits the client. */
 const rules = 100;
 /** The nodes of the mesh, in the order of `Topology.controlAddresses`. */

@@ -9,7 +9,7 @@ import { clientAddress, routeToPods, serverAddress } from '../topology.ts';
 import { type ControlPlane, isReady, nodeName, nodes, podNames, podNamespace } from './control-plane.ts';
 import { type RunningPath, type StartPath, serverPort } from './path.ts';
 
-const readyTimeoutMs = 20_000;
+const readyTimeoutMs = 60_000;
 /** Its own connections bear it, so that they are not captured again. */
 const mark = 0x539;
 const redirections = `table ip ztunnel {

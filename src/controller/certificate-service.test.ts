@@ -10,7 +10,7 @@ import { IstioCertificateRequestSchema, IstioCertificateService } from '../disco
 import { createCsr } from '../identity/csr.ts';
 import { signJwt } from '../identity/jwt.ts';
 import { uriNames } from '../identity/x509.ts';
-import { cart, issuer, setUp, timeout, token, web } from './testing-controller.ts';
+import { cart, issuer, podManifest, setUp, timeout, token, web } from './testing-controller.ts';
 
 const badTokens = [
   ['expired', () => token('proxy-a', 'a', { exp: Math.floor(Date.now() / 1000) - 1 }), /expired/],
@@ -122,4 +122,42 @@ test('without a name the caller gets its own identity; lives are bounded', timeo
   assert.deepEqual(uriNames(leaf), [own]);
   assert.ok(leaf.validToDate.getTime() <= Date.now() + fixture.config.certificateTtlMaxMs);
   assert.match(response.certChain.at(-1) ?? '', /BEGIN CERTIFICATE/);
+});
+
+test('a waypoint gets its own identity and no other, and nobody gets that of a waypoint', timeout, async (context) => {
+  const waypoint = 'spiffe://cluster.local/ns/shop/sa/wp';
+  const listener = { name: 'mesh', port: 15008, protocol: 'HBONE' };
+  const gateway = {
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'Gateway',
+    metadata: { namespace: 'shop', name: 'wp' },
+    spec: { gatewayClassName: 'ambient-waypoint', listeners: [listener] },
+  };
+  const label = { 'gateway.networking.k8s.io/gateway-name': 'wp' };
+  const pod = JSON.parse(podManifest('shop', 'wp-1', 'a', 'wp', '10.244.1.9'));
+  const fixture = await setUp(context, {}, ({ put }) => {
+    put('wp.json', JSON.stringify(gateway));
+    put('wp-1.json', JSON.stringify({ ...pod, metadata: { ...pod.metadata, labels: label } }));
+  });
+  const channel = await openChannel(fixture.url, readFileSync(fixture.rootsFile, 'utf8'));
+  context.after(() => channel.close());
+  const client = createClient(IstioCertificateService, channel.transport);
+  const ask = (bearer: string, identity: string) => {
+    const csr = createCsr(identity, generateKeyPairSync('ec', { namedCurve: 'P-256' }));
+    const request = create(IstioCertificateRequestSchema, { csr, metadata: { ImpersonatedIdentity: identity } });
+    return client.createCertificate(request, { headers: { authorization: `Bearer ${bearer}` } });
+  };
+  const own = token('wp-1', 'a', {
+    sub: 'system:serviceaccount:shop:wp',
+    'kubernetes.io': {
+      namespace: 'shop',
+      serviceaccount: { name: 'wp', uid: 'u' },
+      pod: { name: 'wp-1', uid: 'uid-wp-1' },
+      node: { name: 'a', uid: 'uid-a' },
+    },
+  });
+  const response = await ask(own, waypoint);
+  assert.deepEqual(uriNames(new X509Certificate(response.certChain[0] ?? '')), [waypoint]);
+  await assert.rejects(ask(own, web), { code: Code.Unauthenticated }, 'a pod on its own node');
+  await assert.rejects(ask(token(), waypoint), { code: Code.Unauthenticated }, 'the proxy of its node');
 });

@@ -1,6 +1,8 @@
 // Routes between the model and the wire: JSON in a message of our own, since both ends are ours.
 import { create } from '@bufbuild/protobuf';
 import type { ServiceRoutes } from '../model/route-types.ts';
+import { defaultDestination } from '../model/routes/route-defaults.ts';
+import type { Policy } from '../model/types.ts';
 import { refuse } from './enums.ts';
 import { type ServiceRoutes as RoutesMessage, ServiceRoutesSchema } from './generated/routes_pb.ts';
 
@@ -16,6 +18,16 @@ export function routesOf(message: RoutesMessage): ServiceRoutes {
   const value: unknown = JSON.parse(Buffer.from(message.json).toString('utf8'));
   if (!isRoutes(value)) throw refuse('routes', 'they have not the shape of routes');
   return value;
+}
+
+/** Routes for a service whose own cannot be read: their policies are not known, so nobody is let in. */
+export function closedRoutes(service: string): ServiceRoutes {
+  const namespace = service.slice(0, Math.max(service.indexOf('/'), 0));
+  const policies: readonly Policy[] = [
+    { name: 'unreadable', namespace, scope: 'workload', action: 'deny', rules: [{ clauses: [] }], dryRun: false },
+  ];
+  const destination = defaultDestination(service, null);
+  return { service, ports: [], destination, otherDestinations: [], serverTiming: false, policies };
 }
 
 /**

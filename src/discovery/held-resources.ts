@@ -3,6 +3,7 @@
 import { messageOf } from '../base/errors.ts';
 import type { ServiceRoutes } from '../model/route-types.ts';
 import type { MeshUpdate, Policy, Revocation, Service, Workload } from '../model/types.ts';
+import { closedRoutes } from './convert-routes.ts';
 import type { DeltaDiscoveryResponse, Resource } from './generated/ads_pb.ts';
 import type { RefusedResource } from './refusals.ts';
 import { decodeResource, standInFor, typeUrls } from './resources.ts';
@@ -12,6 +13,8 @@ export type HeldVersions = Readonly<Record<string, Readonly<Record<string, strin
 
 /** The version of a stand-in: no content has it, so the controller always sends the resource again, or its removal. */
 const standInVersion = 'stand-in';
+/** What of these cannot be read denies; routes have the policies of their service. */
+const closedTypes: readonly string[] = [typeUrls.authorization, typeUrls.routes];
 
 /** The versions that a proxy holds; the resources themselves are with whoever applies them. */
 export class HeldResources {
@@ -23,8 +26,8 @@ export class HeldResources {
 
   /**
    * The change that `response` makes, and what of it could not be read. A policy that could not be read and that we
-   * hold no earlier version of is in the change as a stand-in that denies: unknown never widens access. Of a revocation
-   * the earlier version stays in force.
+   * hold no earlier version of is in the change as a stand-in that denies, and so are routes: unknown never widens
+   * access. Of a revocation the earlier version stays in force.
    */
   decode(response: DeltaDiscoveryResponse): {
     readonly update: MeshUpdate;
@@ -48,7 +51,9 @@ export class HeldResources {
         else revocations.push(decoded.value);
       } catch (error) {
         refused.push({ resource: resource.name, reason: messageOf(error) });
-        if (isPolicies && this.#needsStandIn(resource)) policies.push(standInFor(resource));
+        if (!this.#needsStandIn(typeUrl, resource)) continue;
+        if (isPolicies) policies.push(standInFor(resource));
+        else if (typeUrl === typeUrls.routes) routes.push(closedRoutes(resource.name));
       }
     }
     const update: MeshUpdate = {
@@ -72,7 +77,7 @@ export class HeldResources {
     const bad = new Set(refused.map(({ resource }) => resource));
     for (const { name, version } of response.resources) {
       if (!bad.has(name)) versions.set(name, version);
-      else if (response.typeUrl === typeUrls.authorization && !versions.has(name)) versions.set(name, standInVersion);
+      else if (closedTypes.includes(response.typeUrl) && !versions.has(name)) versions.set(name, standInVersion);
     }
     for (const name of response.removedResources) versions.delete(name);
   }
@@ -85,8 +90,8 @@ export class HeldResources {
     return Object.fromEntries([...this.#types.keys()].map((typeUrl) => [typeUrl, this.versionsOf(typeUrl)]));
   }
 
-  #needsStandIn(resource: Resource): boolean {
-    const held = this.#versions(typeUrls.authorization).get(resource.name);
+  #needsStandIn(typeUrl: string, resource: Resource): boolean {
+    const held = this.#versions(typeUrl).get(resource.name);
     return held === undefined || held === standInVersion;
   }
 

@@ -5,8 +5,11 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { defaultServiceRoutes } from '../model/routes/route-defaults.ts';
 import { serviceOf } from '../model/testing-mesh.ts';
 import type { MeshUpdate, Service } from '../model/types.ts';
-import { DeltaDiscoveryRequestSchema, ResourceSchema } from './generated/ads_pb.ts';
+import { evaluate } from '../policy/evaluate.ts';
+import { policiesOfService } from '../policy/service-policies.ts';
+import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema, ResourceSchema } from './generated/ads_pb.ts';
 import { ServiceRoutesSchema } from './generated/routes_pb.ts';
+import { HeldResources } from './held-resources.ts';
 import { ProxyStream } from './proxy-stream.ts';
 import { ResourceTable } from './resource-table.ts';
 import { decodeResource, encodeRoutes, encodeService, typeUrls } from './resources.ts';
@@ -114,4 +117,21 @@ test('routes that travel are the same; others are refused by name', () => {
   }
   const another = encodeRoutes({ ...routes, service: 'shop/other' }).bytes;
   assert.throws(() => read(another), /shop\/other/);
+});
+
+test('a service whose routes cannot be read is closed, until they can', () => {
+  const held = new HeldResources({});
+  const value = toBinary(ServiceRoutesSchema, create(ServiceRoutesSchema, { json: Buffer.from('{}') }));
+  const resource = create(ResourceSchema, { name: key, version: '1', resource: { typeUrl: typeUrls.routes, value } });
+  const response = create(DeltaDiscoveryResponseSchema, { typeUrl: typeUrls.routes, resources: [resource] });
+  const { update, refused } = held.decode(response);
+  assert.deepEqual(
+    refused.map((one) => one.resource),
+    [key],
+  );
+  const effective = policiesOfService(update.routes?.[0] ?? null);
+  const facts = { sourceIdentity: null, sourceIp: '10.0.0.1', destinationIp: '10.0.0.2', destinationPort: 80 };
+  assert.equal(evaluate(effective, facts).allowed, false);
+  held.accept(response, refused);
+  assert.deepEqual(held.versionsOf(typeUrls.routes), { [key]: 'stand-in' });
 });

@@ -19,6 +19,8 @@ uninstall  removes the capture rules and routes of this node
 `;
 /** Node writes its compile cache at exit only, and a proxy that is killed has none. */
 const afterStartMs = 1_000;
+/** By then the start is over on a slow machine too. */
+const compactAfterMs = 4_000;
 const exitCodes = { failure: 1, usage: 2 } as const;
 
 /**
@@ -61,10 +63,8 @@ async function run(configFile: string): Promise<number> {
   // Loaded only now: the process that becomes the launcher has no use for it, and a restart should be quick.
   const { startNode } = await import('./start-node.ts');
   const node = await startNode(config, { listeners: takeListeners(process.env), configFile, digest });
-  setTimeout(() => {
-    flushCompileCache();
-    compactHeap(); // what the start needed and the proxy does not
-  }, afterStartMs).unref();
+  setTimeout(flushCompileCache, afterStartMs).unref();
+  setTimeout(compactHeap, compactAfterMs).unref(); // what the start needed and the proxy does not
   const end = (): void => {
     process.once('SIGTERM', exitNow).once('SIGINT', exitNow);
     void node.drain();

@@ -13,6 +13,8 @@ Carries the traffic of the services that name its Gateway until SIGTERM; a secon
 `;
 /** Node writes its compile cache at exit only, and a proxy that is killed has none. */
 const afterStartMs = 1_000;
+/** By then the start is over on a slow machine too. */
+const compactAfterMs = 4_000;
 const exitCodes = { failure: 1, usage: 2 } as const;
 
 /**
@@ -47,10 +49,8 @@ async function run(configFile: string): Promise<number> {
   const config = readWaypointConfig(configFile);
   const { startWaypoint } = await import('./start-waypoint.ts');
   const waypoint = await startWaypoint(config, { configFile, digest });
-  setTimeout(() => {
-    flushCompileCache();
-    compactHeap(); // what the start needed and the proxy does not
-  }, afterStartMs).unref();
+  setTimeout(flushCompileCache, afterStartMs).unref();
+  setTimeout(compactHeap, compactAfterMs).unref(); // what the start needed and the proxy does not
   const end = (): void => {
     process.once('SIGTERM', exitNow).once('SIGINT', exitNow);
     void waypoint.drain();
