@@ -3,6 +3,7 @@
 import { gatewayNameLabel, waypointPort } from '../model/waypoints.ts';
 import type { KubeObject, WorkloadObject } from './objects.ts';
 import { ownerReferenceTo } from './pods.ts';
+import { merged } from './system-config.ts';
 
 export const waypointContainer = 'waypoint';
 export const waypointImage = 'ambient/waypoint';
@@ -88,9 +89,8 @@ function configMap(gateway: KubeObject, metadata: KubeObject['metadata'], settin
     tokenFile: `${home}/token/token`,
     stateDir: `${home}/state`,
     log: { level: 'info', format: 'text', access: 'on', accessFile: `${home}/${accessLogVolume}/${accessLogName}` },
-    ...overrides,
   };
-  const data = { 'waypoint.yaml': JSON.stringify(config, null, 2), 'roots.pem': rootsPem };
+  const data = { 'waypoint.yaml': JSON.stringify(merged(config, overrides), null, 2), 'roots.pem': rootsPem };
   return { apiVersion: 'v1', kind: 'ConfigMap', metadata, data } as KubeObject;
 }
 

@@ -181,7 +181,6 @@ export class ProxyCore<Config extends ProxyConfig> {
       workloads: [...index.workloads()],
       services: [...index.services()],
       policies: [...index.policies()],
-      routes: [...index.routes()],
       revocations: this.mesh.revocations.values(),
       connections,
       edges: this.threads.totals.edges(),

@@ -90,7 +90,8 @@ class Waypoint implements RunningWaypoint {
 
   async dump(): Promise<WaypointDump> {
     const { namespace, name, podName } = this.#core.config;
-    return { waypoint: `${namespace}/${name}`, pod: podName, ...(await this.#core.dump()) };
+    const routes = [...this.#core.mesh.index.routes()];
+    return { waypoint: `${namespace}/${name}`, pod: podName, ...(await this.#core.dump()), routes };
   }
 
   drain(): Promise<void> {
