@@ -27,6 +27,8 @@ export interface ProxyReading extends EndNames {
   readonly edges: readonly EdgeView[];
   /** HTTP requests; of a waypoint alone. */
   readonly requests: readonly RequestRow[];
+  /** These once more with `reporter="destination"`. */
+  readonly alsoAsDestination?: boolean;
   /** Sums over data threads by metric name; those that end in `_total` only grow. */
   readonly counters: ReadonlyMap<string, number>;
   readonly threads: readonly ThreadReading[];

@@ -5,7 +5,7 @@ import { KeySets } from '../http/authn/key-sets.ts';
 import { PolicyJudge } from '../http/authn/request-judge.ts';
 import { TokenVerifier } from '../http/authn/token-verifier.ts';
 import type { ConnectEndpoint, HttpService, HttpServiceContext } from '../http/exchange/context.ts';
-import { defaultHttpLimits } from '../http/exchange/limits.ts';
+import type { HttpLimits } from '../http/exchange/limits.ts';
 import { createHttpService } from '../http/exchange/service.ts';
 import type { DataPath, ThreadService } from '../proxy/data-path.ts';
 
@@ -13,6 +13,7 @@ import type { DataPath, ThreadService } from '../proxy/data-path.ts';
 export function createHttpSide(
   path: DataPath,
   dialler: Dialler,
+  limits: HttpLimits,
   passThrough: HttpServiceContext['passThrough'],
 ): HttpService {
   const { index, random } = path.context;
@@ -31,7 +32,7 @@ export function createHttpSide(
       if (path.accessLog.logsRequests) path.accessLog.writeRequest(record);
     },
     counters: path.requests,
-    limits: defaultHttpLimits,
+    limits,
     random,
   });
 }
