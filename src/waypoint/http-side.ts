@@ -45,14 +45,15 @@ export function threadServiceOf(http: HttpService): ThreadService {
     },
     meshChanged: () => http.meshChanged(),
     counters: () => {
-      const { connections, requests, upstreamConnections, mirrorsDropped, retries, retriesRefused } = http.stats();
+      const stats = http.stats();
       return {
-        ambient_http_client_connections: connections,
-        ambient_http_requests_active: requests,
-        ambient_http_endpoint_connections: upstreamConnections,
-        ambient_http_mirrors_dropped_total: mirrorsDropped,
-        ambient_http_retries_total: retries,
-        ambient_http_retries_refused_total: retriesRefused,
+        ambient_http_client_connections: stats.connections,
+        ambient_http_requests_active: stats.requests,
+        ambient_http_endpoint_connections: stats.upstreamConnections,
+        ambient_http_mirrors_dropped_total: stats.mirrorsDropped,
+        ambient_http_retries_total: stats.retries,
+        ambient_http_retries_refused_total: stats.retriesRefused,
+        ambient_http_ejections_total: stats.ejections,
       };
     },
     drain: (deadlineMs) => void http.drain(deadlineMs),
