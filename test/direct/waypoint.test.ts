@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { pod, policy, port, rule, service, update } from '../../src/forward/testing-mesh.ts';
 import { defaultHttpLimits } from '../../src/http/exchange/limits.ts';
 import { defaultServiceRoutes } from '../../src/model/routes/route-defaults.ts';
@@ -18,12 +19,13 @@ const identity = 'spiffe://cluster.local/ns/shop/sa/wp';
 const webId = 'spiffe://cluster.local/ns/shop/sa/web';
 const atWaypoint = { hostname: { namespace: 'shop', hostname: 'wp.shop.svc.cluster.local' }, hbonePort: 15008 };
 
-async function setUp(context: TestContext, protocol: AppProtocol, second?: Partial<Workload>) {
+async function setUp(context: TestContext, protocol: AppProtocol, second?: Partial<Workload>, holdMs = 2_000) {
   const address = `127.${net}.3.4`;
   const wp = new TestNode(context, 'wp', {
     podCidrs: [],
     hbone: [{ host: address, port: hbonePort }],
     assemble: waypointThread,
+    config: { timeouts: { holdUnknownPodMs: holdMs } },
     more: { waypoint: { namespace: 'shop', name: 'wp' }, identity, addresses: [address], http: defaultHttpLimits },
   });
   const vip = `127.${net}.96.1`;
@@ -104,7 +106,7 @@ test('HTTP: requests are served, and counted by the waypoint', async (context) =
 });
 
 test('what it does not stand before is refused', async (context) => {
-  const { wp, web, vip, apply, cartService } = await setUp(context, 'tcp');
+  const { wp, web, vip, apply, cartService } = await setUp(context, 'tcp', undefined, 100);
   // The client's node has not heard of it yet.
   await wp.apply(update({ services: [{ ...cartService, waypoint: null }] }));
   await refused(context, web, vip, 80);
@@ -118,3 +120,18 @@ test('what it does not stand before is refused', async (context) => {
   const [, garbage] = await wp.recorded(2);
   assert.equal(garbage?.source.identity, null, 'who proves nothing gets nothing');
 });
+
+for (const protocol of ['tcp', 'http1'] as const) {
+  test(`a client that knows of the waypoint first waits until the waypoint does: ${protocol}`, async (context) => {
+    const { wp, web, cart, vip, cartService } = await setUp(context, protocol);
+    const server = createServer((_request, response) => response.end('late'));
+    await new Promise<void>((resolve) => server.listen(8080 + appPortShift, cart, resolve));
+    context.after(() => server.close());
+    await wp.apply(update({ services: [{ ...cartService, waypoint: null }] }));
+    const socket = await client(context, web, vip, 80);
+    socket.write('GET / HTTP/1.1\r\nhost: cart\r\nconnection: close\r\n\r\n');
+    while ((await wp.snapshot()).counters.ambient_connections_held !== 1) await nextTurn();
+    await wp.apply(update({ services: [cartService] }));
+    assert.match((await readAll(socket)).toString(), /late$/);
+  });
+}
