@@ -39,12 +39,11 @@ export interface SceneOptions {
   readonly policy?: Partial<DestinationPolicy>;
   /** Names of endpoints (`cart-0`, …) that are subsets of their own. */
   readonly subsets?: readonly string[];
+  readonly serverTiming?: boolean;
   readonly limits?: Partial<HttpLimits>;
   readonly context?: Partial<HttpServiceContext>;
   /** Of the service's port. */
   readonly protocol?: AppProtocol;
-  /** What clients speak, where it is another. */
-  readonly clientProtocol?: AppProtocol;
   /** Stands between the service and `connectTcp`. */
   readonly connect?: (connect: ConnectEndpoint) => ConnectEndpoint;
 }
@@ -123,7 +122,7 @@ export async function sceneOf(test: TestContext, options: SceneOptions): Promise
     ...options.context,
   };
   const http = createHttpService(context);
-  const client = clientOf(service, options.clientProtocol ?? options.protocol ?? 'http1');
+  const client = clientOf(service, options.protocol ?? 'http1');
   const front = createTcpServer((stream) => http.serve(stream, client));
   await listen(front);
   const { port } = front.address() as AddressInfo;
@@ -217,6 +216,6 @@ function routesOf(rules: readonly RouteRule[], options: SceneOptions): ServiceRo
     ports: [{ port: 80, protocol: options.protocol ?? 'http1', rules, entries, attached: true, tcpBackends: [] }],
     destination: { service: cartKey, policy, portPolicies: [], subsets },
     otherDestinations: [],
-    serverTiming: false,
+    serverTiming: options.serverTiming ?? false,
   };
 }
