@@ -18,26 +18,28 @@ export interface PoolUser {
 export interface PoolEnvironment {
   readonly serviceName: string;
   readonly breakers: Breakers;
-  /** How long a connection may be without a request. */
+  /** A connection without a request is closed when this has passed `idleLooks` times. */
   readonly idle: Deadlines;
   readonly http2ConnectionsMax: number;
   open(endpoint: Endpoint, callback: (error: MeshError | null, stream: ByteStream | null) => void): () => void;
   speak(protocol: HttpProtocol, stream: ByteStream, events: ClientConnectionEvents, peer: string): ClientConnection;
 }
 
+/** Connections are looked at so often per idle time-out; a request only clears what was seen. */
+export const idleLooks = 4;
 /** HTTP/2: with this many streams on each, another connection is opened, as long as there may be one. */
 const streamsBeforeAnother = 100;
 
 /** A connection as its pool knows it. */
-class Pooled extends DeadlineEntry implements ClientConnectionEvents {
+class Pooled implements ClientConnectionEvents {
   readonly connection: ClientConnection;
   readonly #pool: EndpointPool;
   /** It has a place among `maxConnections`. */
   readonly isCounted: boolean;
   isIdle = false;
+  looks = 0;
 
   constructor(pool: EndpointPool, stream: ByteStream, environment: PoolEnvironment, isCounted: boolean) {
-    super();
     this.isCounted = isCounted;
     this.#pool = pool;
     this.connection = environment.speak(pool.protocol, stream, this, pool.endpoint.title);
@@ -50,14 +52,10 @@ class Pooled extends DeadlineEntry implements ClientConnectionEvents {
   onClose(): void {
     this.#pool.closed(this);
   }
-
-  onDeadline(): void {
-    this.connection.destroy();
-  }
 }
 
 /** Connections to one endpoint. */
-export class EndpointPool {
+export class EndpointPool extends DeadlineEntry {
   readonly endpoint: Endpoint;
   readonly protocol: HttpProtocol;
   readonly #environment: PoolEnvironment;
@@ -69,6 +67,7 @@ export class EndpointPool {
   #closing = false;
 
   constructor(endpoint: Endpoint, protocol: HttpProtocol, environment: PoolEnvironment) {
+    super();
     this.endpoint = endpoint;
     this.protocol = protocol;
     this.#environment = environment;
@@ -84,6 +83,10 @@ export class EndpointPool {
     const found = fresh ? null : this.#take();
     if (found !== null) {
       user.onConnection(found.connection, found.connection.served > 0);
+      return;
+    }
+    if (this.#closing) {
+      user.onNoConnection(this.#gone());
       return;
     }
     const { breakers } = this.#environment;
@@ -106,18 +109,30 @@ export class EndpointPool {
   /** The endpoint has gone: what is idle closes now, what is busy when it is done, and who waits is told. */
   close(): void {
     this.#closing = true;
+    this.deadlineList?.lift(this);
     for (const pooled of [...this.#open]) {
       if (pooled.connection.active === 0) pooled.connection.destroy();
       else pooled.connection.drain();
     }
     for (const opening of [...this.#opening]) opening.cancel();
-    this.#failWaiting(new MeshError('WORKLOAD_GONE', { workload: this.endpoint.title }), this.#waiting.length);
+    this.#failWaiting(this.#gone(), this.#waiting.length);
   }
 
   /** Everything at once. */
   destroy(): void {
     this.close();
     for (const pooled of [...this.#open]) pooled.connection.destroy();
+  }
+
+  /** A look at the connections: those that were idle at several in a row are closed. */
+  onDeadline(): void {
+    let isAnyIdle = false;
+    for (const pooled of [...this.#open]) {
+      if (!pooled.isIdle) continue;
+      if (++pooled.looks > idleLooks) pooled.connection.destroy();
+      else isAnyIdle = true;
+    }
+    if (isAnyIdle) this.#environment.idle.set(this);
   }
 
   // ---- told by connections ----
@@ -170,7 +185,6 @@ export class EndpointPool {
       const pooled = this.#idle.pop() ?? null;
       if (pooled === null) return null;
       pooled.isIdle = false;
-      pooled.deadlineList?.lift(pooled);
       return pooled;
     }
     let best: Pooled | null = null;
@@ -198,14 +212,14 @@ export class EndpointPool {
   #rest(pooled: Pooled): void {
     if (pooled.isIdle || !this.#open.has(pooled)) return;
     pooled.isIdle = true;
+    pooled.looks = 0;
     if (this.protocol === 'http1') this.#idle.push(pooled);
-    this.#environment.idle.set(pooled);
+    if (this.deadlineList === null) this.#environment.idle.set(this);
   }
 
   #unrest(pooled: Pooled): void {
     if (!pooled.isIdle) return;
     pooled.isIdle = false;
-    pooled.deadlineList?.lift(pooled);
     const at = this.#idle.lastIndexOf(pooled);
     if (at >= 0) this.#idle.splice(at, 1);
   }
@@ -240,6 +254,10 @@ export class EndpointPool {
       this.#environment.breakers.release('maxPendingRequests');
       user.onNoConnection(error);
     }
+  }
+
+  #gone(): MeshError {
+    return new MeshError('WORKLOAD_GONE', { workload: this.endpoint.title });
   }
 
   #overflow(limit: BreakerLimit): MeshError {

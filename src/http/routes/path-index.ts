@@ -29,29 +29,24 @@ export class PathIndex {
     for (const [position, path] of paths.entries()) this.#add(path, position);
   }
 
-  /** The first entry that holds; -1 for none. `path` is the target without its query. */
-  find(
-    path: string,
-    request: MatchRequest,
-    target: string,
-    queryAt: number,
-    client: MatchClient,
-    claims: MatchClaims,
-  ): number {
+  /** The first entry that holds; -1 for none. */
+  find(request: MatchRequest, target: string, queryAt: number, client: MatchClient, claims: MatchClaims): number {
     let best = Number.MAX_SAFE_INTEGER;
-    const exact = this.#exact.get(path);
-    if (exact !== undefined) best = this.#firstIn(exact, best, path, request, target, queryAt, client, claims);
+    if (this.#exact.size > 0) {
+      const exact = this.#exact.get(queryAt === target.length ? target : target.slice(0, queryAt));
+      if (exact !== undefined) best = this.#firstIn(exact, best, request, target, queryAt, client, claims);
+    }
     let node: TreeNode | undefined = this.#root;
     let at = 1;
     while (node !== undefined) {
-      best = this.#firstIn(node.place, best, path, request, target, queryAt, client, claims);
-      if (node.children.size === 0 || at > path.length) break;
-      let end = path.indexOf('/', at);
-      if (end < 0) end = path.length;
-      node = node.children.get(path.slice(at, end));
+      best = this.#firstIn(node.place, best, request, target, queryAt, client, claims);
+      if (node.children.size === 0 || at > queryAt) break;
+      const slash = target.indexOf('/', at);
+      const end = slash < 0 || slash > queryAt ? queryAt : slash;
+      node = node.children.get(target.slice(at, end));
       at = end + 1;
     }
-    best = this.#firstIn(this.#loose, best, path, request, target, queryAt, client, claims);
+    best = this.#firstIn(this.#loose, best, request, target, queryAt, client, claims);
     return best === Number.MAX_SAFE_INTEGER ? -1 : best;
   }
 
@@ -71,7 +66,6 @@ export class PathIndex {
   #firstIn(
     place: Place,
     best: number,
-    path: string,
     request: MatchRequest,
     target: string,
     queryAt: number,
@@ -83,7 +77,7 @@ export class PathIndex {
       const position = positions[at]!;
       if (position >= best) return best;
       const pathHolds = tests[at]!;
-      if (pathHolds !== null && !pathHolds(path)) continue;
+      if (pathHolds !== null && !pathHolds(target, queryAt)) continue;
       const test = this.#requestTests[position]!;
       if (test === null || test(request, target, queryAt, client, claims)) return position;
     }

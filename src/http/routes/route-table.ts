@@ -59,15 +59,14 @@ export class RouteTable {
     if (table === undefined) return null;
     const mark = target.indexOf('?');
     const queryAt = mark < 0 ? target.length : mark;
-    const path = mark < 0 ? target : target.slice(0, mark);
     const { tests, paths, hits, index } = table;
     if (index !== null) {
-      const found = index.find(path, request, target, queryAt, client, claims);
+      const found = index.find(request, target, queryAt, client, claims);
       return found < 0 ? null : hits[found]!;
     }
     for (let at = 0; at < hits.length; at++) {
       const pathHolds = paths[at]!;
-      if (pathHolds !== null && !pathHolds(path)) continue;
+      if (pathHolds !== null && !pathHolds(target, queryAt)) continue;
       const test = tests[at]!;
       if (test === null || test(request, target, queryAt, client, claims)) return hits[at]!;
     }

@@ -4,7 +4,8 @@ import type { PathMatch, ValueMatch } from '../../model/route-types.ts';
 
 /** Null stands for a value that is not there. */
 export type ValueTest = (value: string | null) => boolean;
-export type PathTest = (path: string) => boolean;
+/** The path is the target up to `end`, where its query begins. */
+export type PathTest = (target: string, end: number) => boolean;
 
 /** A value that is missing matches nothing. */
 export function valueTest(match: ValueMatch): ValueTest {
@@ -33,27 +34,34 @@ export function invertedTest(match: ValueMatch): ValueTest {
   return match.kind === 'present' ? (value) => value === null : (value) => !test(value ?? '');
 }
 
-/** A path without its query. */
+/** The test of a path. Nothing is cut out of the target: a whole string is compared several times faster. */
 export function pathTest(match: PathMatch): PathTest {
   const { kind, ignoreCase } = match;
   if (kind === 'regex') {
     const regex = compileRegex(match.value);
-    return (path) => regex.matches(path);
+    return (target, end) => regex.matches(target.slice(0, end));
   }
-  const wanted = ignoreCase ? match.value.toLowerCase() : match.value;
-  if (kind === 'segments') {
-    const exact = segmentsTest(wanted);
-    return ignoreCase ? (path) => exact(path.toLowerCase()) : exact;
+  if (ignoreCase) {
+    const exact = pathTest({ kind, value: match.value.toLowerCase(), ignoreCase: false });
+    return (target, end) => {
+      const path = target.slice(0, end).toLowerCase();
+      return exact(path, path.length);
+    };
   }
-  if (kind === 'exact') return ignoreCase ? (path) => path.toLowerCase() === wanted : (path) => path === wanted;
-  return ignoreCase ? (path) => path.toLowerCase().startsWith(wanted) : (path) => path.startsWith(wanted);
+  const wanted = match.value;
+  const { length } = wanted;
+  if (kind === 'segments') return segmentsTest(wanted);
+  if (kind === 'exact') return (target, end) => end === length && target.startsWith(wanted);
+  return (target, end) => end >= length && target.startsWith(wanted);
 }
 
 /** `/foo` and `/foo/` are `/foo`, `/foo/` and what is below, never `/foobar`. */
 function segmentsTest(prefix: string): PathTest {
   const bare = withoutSlash(prefix);
+  const { length } = bare;
   if (bare === '') return () => true;
-  return (path) => path.startsWith(bare) && (path.length === bare.length || path.charCodeAt(bare.length) === slash);
+  return (target, end) =>
+    end >= length && (end === length || target.charCodeAt(length) === slash) && target.startsWith(bare);
 }
 
 const slash = 0x2f;

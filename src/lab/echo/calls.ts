@@ -1,8 +1,10 @@
 // The calls that an echo process makes to others: what turns seven echoes into a shop whose services depend on each
 // other.
+import { randomUUID } from 'node:crypto';
 import { Agent, request } from 'node:http';
 import { connect } from 'node:net';
 import { isMeshError, MeshError, messageOf } from '../../base/errors.ts';
+import { idempotencyHeader, orderHeader } from './orders.ts';
 
 /** How many hops a chain of calls has behind it, so that a circle of services ends. */
 export const depthHeader = 'x-echo-depth';
@@ -40,13 +42,16 @@ export class EchoCalls {
     return depth >= depthMax ? Promise.resolve([]) : Promise.all(this.#urls.map((url) => this.call(url, depth)));
   }
 
-  /** Calls one `http://` or `tcp://` URL. Never rejects. */
+  /** Calls one `http://` or `tcp://` URL; after `POST `, with an order of its own to charge. Never rejects. */
   async call(url: string, depth = 0): Promise<CallResult> {
     const startedAt = performance.now();
     const took = (): number => Math.round((performance.now() - startedAt) * 100) / 100;
     try {
-      const parsed = new URL(url);
-      const got = parsed.protocol === 'tcp:' ? await callTcp(parsed) : await this.#callHttp(parsed, depth);
+      const parsed = new URL(url.replace(/^POST /, ''));
+      const got =
+        parsed.protocol === 'tcp:'
+          ? await callTcp(parsed)
+          : await this.#callHttp(parsed, depth, url.startsWith('POST ') ? randomUUID() : null);
       return { url, ...got, durationMs: took(), error: null };
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code;
@@ -74,11 +79,17 @@ export class EchoCalls {
     this.#agent.destroy();
   }
 
-  #callHttp(url: URL, depth: number): Promise<Pick<CallResult, 'status' | 'pod' | 'bytes'>> {
+  #callHttp(url: URL, depth: number, order: string | null): Promise<Pick<CallResult, 'status' | 'pod' | 'bytes'>> {
     const last = ++this.#made % requestsPerConnection === 0;
-    const headers = { [depthHeader]: String(depth + 1), ...(last ? { connection: 'close' } : {}) };
+    const headers = {
+      [depthHeader]: String(depth + 1),
+      ...(last ? { connection: 'close' } : {}),
+      // The same order never has another key: whoever sends this again charges nothing twice.
+      ...(order === null ? {} : { [orderHeader]: order, [idempotencyHeader]: order }),
+    };
+    const method = order === null ? 'GET' : 'POST';
     return new Promise((resolve, reject) => {
-      const outgoing = request(url, { agent: this.#agent, headers, timeout: callTimeoutMs }, (response) => {
+      const outgoing = request(url, { agent: this.#agent, method, headers, timeout: callTimeoutMs }, (response) => {
         const kept: Buffer[] = [];
         let bytes = 0;
         response.on('data', (chunk: Buffer) => {

@@ -7,6 +7,7 @@ import { connect, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { frame, readStringField, stringField, unframe } from './grpc.ts';
 import { type EchoOptions, echoOptions, parseDuration, portMode } from './options.ts';
+import { noFaults } from './sample-faults.ts';
 import { type EchoServer, startEcho } from './server.ts';
 
 const identity = {
@@ -22,6 +23,7 @@ const options: EchoOptions = {
   identity,
   calls: [],
   callsEveryMs: 0,
+  faults: noFaults,
   ports: [
     { name: 'http', port: 0, mode: 'http' },
     { name: 'tcp', port: 0, mode: 'tcp' },
@@ -73,6 +75,42 @@ test('status, size, delay, set-header and health do what their switch says', asy
   assert.equal((await fetch(url('/health'))).status, 503);
   await fetch(url('/health?serving=true'), { method: 'PUT' });
   assert.equal((await fetch(url('/health'))).status, 200);
+});
+
+test('payments: one in so many fails, before or after it has charged, and a key is charged once', async () => {
+  const payments = await startEcho({ ...options, faults: { failOneIn: 3, failWhen: 'before', delayMs: 0 } });
+  const base = `http://127.0.0.1:${payments.ports[0]}`;
+  const charge = async (order: string, key: string | null): Promise<number> => {
+    const headers = { 'x-order-id': order, ...(key === null ? {} : { 'idempotency-key': key }) };
+    return (await fetch(`${base}/charge`, { method: 'POST', headers })).status;
+  };
+  const statuses = [];
+  for (const order of ['a', 'b', 'c', 'c']) statuses.push(await charge(order, null));
+  assert.deepEqual(statuses, [200, 200, 503, 200]);
+  const books = async () => json(await fetch(`${base}/charges`));
+  const first = { requests: 4, charges: 3, failedBefore: 1, failedAfter: 0, replayed: 0, chargedTwice: [], orders: 3 };
+  assert.deepEqual(await books(), first, 'the one that failed was not charged, and its second try was');
+  await fetch(`${base}/faults?fail-one-in=1&fail-when=after`, { method: 'PUT' });
+  assert.equal(await charge('d', 'key-d'), 503);
+  await fetch(`${base}/faults?fail-one-in=0`, { method: 'PUT' });
+  assert.equal(await charge('d', 'key-d'), 200, 'a key is answered again');
+  const second = { ...first, requests: 6, charges: 4, failedAfter: 1, replayed: 1, orders: 4 };
+  assert.deepEqual(await books(), second, 'and not charged again');
+  await charge('d', null);
+  assert.deepEqual((await books()).chargedTwice, ['d'], 'without a key it is');
+  assert.equal((await fetch(`${base}/faults?fail-when=never`, { method: 'PUT' })).status, 400);
+  await payments.close();
+});
+
+test('a call with POST brings an order with its key', async () => {
+  const calls = [`POST ${url('/charge')}`];
+  const caller = await startEcho({ ...options, calls });
+  const sums = async () => json(await fetch(url('/charges')));
+  const before = await sums();
+  const [called] = (await json(await fetch(`http://127.0.0.1:${caller.ports[0]}/`))).calls;
+  assert.deepEqual([called.url, called.status, called.pod], [calls[0], 200, 'web-1']);
+  assert.equal((await sums()).charges, before.charges + 1);
+  await caller.close();
 });
 
 test('the body comes back from /echo, and close=reset resets the connection', async () => {

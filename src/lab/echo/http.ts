@@ -10,7 +10,9 @@ import type { EchoCalls } from './calls.ts';
 import { depthHeader } from './calls.ts';
 import { handleGrpc } from './grpc.ts';
 import { type EchoIdentity, parseDuration } from './options.ts';
+import { idempotencyHeader, Orders, orderHeader } from './orders.ts';
 import { localOf, peerOf } from './peer.ts';
+import { type FailWhen, FaultSwitch, noFaults, readFaults, type SampleFaults } from './sample-faults.ts';
 
 export type EchoRequest = IncomingMessage | Http2ServerRequest;
 export type EchoResponse = ServerResponse | Http2ServerResponse;
@@ -20,12 +22,15 @@ export class EchoState {
   readonly identity: EchoIdentity;
   readonly calls: EchoCalls;
   readonly log: (line: string) => void;
+  readonly orders = new Orders();
+  readonly faults: FaultSwitch;
   serving = true;
 
-  constructor(identity: EchoIdentity, calls: EchoCalls, log: (line: string) => void) {
+  constructor(identity: EchoIdentity, calls: EchoCalls, log: (line: string) => void, faults: SampleFaults = noFaults) {
     this.identity = identity;
     this.calls = calls;
     this.log = log;
+    this.faults = new FaultSwitch(faults);
   }
 }
 
@@ -56,10 +61,17 @@ async function answer(state: EchoState, request: EchoRequest, response: EchoResp
     sendText(response, state.serving ? 200 : 503, state.serving ? 'OK' : 'not serving');
     return;
   }
+  if (url.pathname === '/faults') return answerFaults(state, request, response, url);
+  if (url.pathname === '/charges') return sendJson(response, 200, state.orders.sums());
   state.log(`Echoing back request made to ${request.url} to client (${peerOf(request.socket)})`);
   setHeaders(response, headerOf(request, 'x-echo-set-header'));
   const delay = option('delay');
   if (delay !== null) await sleep(parseDuration(delay, 'delay'));
+  const { delayMs } = state.faults.faults;
+  if (delayMs > 0) await sleep(delayMs);
+  const failure = state.faults.next();
+  if (url.pathname === '/charge') return charge(state, request, response, url, failure);
+  if (failure !== null) return sendText(response, 503, 'fails on purpose\n');
   const close = option('close');
   if (close === 'reset') return void reset(request);
   if (close !== null && request.httpVersionMajor === 1) response.setHeader('connection', 'close');
@@ -68,6 +80,32 @@ async function answer(state: EchoState, request: EchoRequest, response: EchoResp
   const size = option('size');
   if (size !== null) return sendSize(response, request, size);
   await answerJson(state, request, response, url, option('status'));
+}
+
+/** `GET`: the faults in force; `PUT` with `fail-one-in`, `fail-when` or `delay` in the query changes them. */
+function answerFaults(state: EchoState, request: EchoRequest, response: EchoResponse, url: URL): void {
+  const { faults } = state;
+  if (request.method === 'PUT') {
+    faults.faults = readFaults((name) => url.searchParams.get(name), faults.faults, 'faults');
+  }
+  sendJson(response, 200, faults.faults);
+}
+
+/** `POST /charge`: charges the order of the header `x-order-id`, or of the query, once per idempotency key. */
+async function charge(
+  state: EchoState,
+  request: EchoRequest,
+  response: EchoResponse,
+  url: URL,
+  failure: FailWhen | null,
+): Promise<void> {
+  await digest(request);
+  const order = headerOf(request, orderHeader) ?? url.searchParams.get('order') ?? '';
+  if (request.method !== 'POST' || order === '') return sendText(response, 400, 'POST with an order, please\n');
+  if (failure === 'before') state.orders.failBefore();
+  else state.orders.charge(order, headerOf(request, idempotencyHeader), failure === 'after');
+  if (failure !== null) return sendText(response, 503, 'fails on purpose\n');
+  sendJson(response, 200, { ...describe(state.identity, request), order });
 }
 
 async function answerJson(

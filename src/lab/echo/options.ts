@@ -2,6 +2,7 @@
 // of ordinary manifests (downward API variables), so that the same file works in the lab and in a cluster.
 import { hostname, networkInterfaces } from 'node:os';
 import { MeshError, messageOf } from '../../base/errors.ts';
+import { noFaults, readFaults, type SampleFaults } from './sample-faults.ts';
 
 /** How a port behaves: `http` sniffs HTTP/1.1, h2c, gRPC and WebSocket; the `tcp` modes are raw. */
 export type PortMode = 'http' | 'tcp' | 'tcp-greet' | 'tcp-sink';
@@ -29,13 +30,15 @@ export interface EchoOptions {
   readonly calls: readonly string[];
   /** How often the process makes those calls by itself; 0 is never. */
   readonly callsEveryMs: number;
+  readonly faults: SampleFaults;
 }
 
 type Env = Readonly<Record<string, string | undefined>>;
 
 /**
- * Reads the options from the environment: `PORTS` (JSON of container ports), `CALLS` (URLs, comma separated),
- * `CALLS_EVERY` (Go duration),
+ * Reads the options from the environment: `PORTS` (JSON of container ports), `CALLS` (URLs, comma separated,
+ * `POST ` before those that charge an order),
+ * `CALLS_EVERY` (Go duration), `FAIL_ONE_IN`, `FAIL_WHEN` and `DELAY` (`sample-faults.ts`),
  * and the usual `POD_NAME`, `POD_NAMESPACE`, `NODE_NAME`, `POD_IPS`, `SERVICE_NAME`, `SERVICE_ACCOUNT`, `CLUSTER_ID`.
  * Throws CONFIG_INVALID naming the variable.
  */
@@ -53,6 +56,7 @@ export function echoOptions(env: Env): EchoOptions {
     },
     calls: splitList(env.CALLS ?? '').map(checkUrl),
     callsEveryMs: env.CALLS_EVERY ? parseDuration(env.CALLS_EVERY, 'CALLS_EVERY') : 0,
+    faults: readFaults((name) => env[name.toUpperCase().replaceAll('-', '_')] || null, noFaults, 'FAIL_ONE_IN, DELAY'),
   };
 }
 
@@ -119,7 +123,8 @@ export function portMode(name: string, appProtocol: string): PortMode {
 }
 
 function checkUrl(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : null;
+  const plain = text.replace(/^POST /, '');
+  const url = URL.canParse(plain) ? new URL(plain) : null;
   if (url === null || (url.protocol !== 'http:' && url.protocol !== 'tcp:')) {
     throw new MeshError('CONFIG_INVALID', { place: 'CALLS', reason: `'${text}' is no http:// or tcp:// URL` });
   }

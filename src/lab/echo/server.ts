@@ -29,7 +29,7 @@ export interface EchoServer {
  */
 export async function startEcho(options: EchoOptions, log: (line: string) => void = () => {}): Promise<EchoServer> {
   const calls = new EchoCalls(options.calls);
-  const state = new EchoState(options.identity, calls, log);
+  const state = new EchoState(options.identity, calls, log, options.faults);
   const sockets = new Set<Socket>();
   const http1 = createHttp1Server({ requestTimeout: 0, headersTimeout: 60_000, keepAliveTimeout: 75_000 });
   http1.on('request', (request, response) => handleHttp(state, request, response));

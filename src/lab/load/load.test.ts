@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { noFaults } from '../echo/sample-faults.ts';
 import { startEcho } from '../echo/server.ts';
 import { LoadRun, loadOptions } from './load.ts';
 
@@ -11,7 +12,7 @@ test('sends at the asked rate to http and tcp targets, counts failures, and says
     { name: 'http', port: 0, mode: 'http' as const },
     { name: 'tcp', port: 0, mode: 'tcp' as const },
   ];
-  const echo = await startEcho({ identity, ports, calls: [], callsEveryMs: 0 });
+  const echo = await startEcho({ identity, ports, calls: [], callsEveryMs: 0, faults: noFaults });
   const targets = [`http://127.0.0.1:${echo.ports[0]}/`, `tcp://127.0.0.1:${echo.ports[1]}`, 'http://127.0.0.1:1/'];
   const run = new LoadRun(
     loadOptions(['--rate', '60', '--requests-per-connection', '3', '--connections', '6', ...targets], {}),
