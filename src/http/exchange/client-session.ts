@@ -36,10 +36,8 @@ export class ClientSession implements ServerEvents {
 
   begin(stream: ByteStream): void {
     const { protocol } = this.#client;
-    if (protocol === 'http1') this.#serve('http1', stream);
-    else if (protocol === 'http2' || protocol === 'grpc') this.#serve('http2', stream);
-    else if (protocol === 'unknown') this.#sniff(stream);
-    else this.#pass(stream);
+    if (protocol === 'tcp' || protocol === 'tls') this.#pass(stream);
+    else this.#sniff(stream, protocol !== 'unknown');
   }
 
   drain(): void {
@@ -66,13 +64,18 @@ export class ClientSession implements ServerEvents {
     this.#close();
   }
 
-  #sniff(stream: ByteStream): void {
+  /**
+   * A port that is said to speak HTTP says nothing about its version: clients of either are served, as Envoy's codec
+   * AUTO does, and what the endpoint speaks is another question.
+   */
+  #sniff(stream: ByteStream, isHttp: boolean): void {
     const { engine } = this.#owner;
-    const deadlines = engine.deadlines.of(engine.limits.sniffTimeoutMs);
-    this.#sniffed = new SniffedStream(stream, deadlines, {
+    const { sniffTimeoutMs, streamIdleMs } = engine.limits;
+    this.#sniffed = new SniffedStream(stream, engine.deadlines.of(isHttp ? streamIdleMs : sniffTimeoutMs), {
       decide: (protocol, sniffed) => {
-        if (protocol === 'tcp') this.#pass(sniffed);
-        else this.#serve(protocol, sniffed);
+        if (protocol !== 'tcp') this.#serve(protocol, sniffed);
+        else if (isHttp) this.#serve('http1', sniffed);
+        else this.#pass(sniffed);
       },
       closed: () => this.#close(),
     });

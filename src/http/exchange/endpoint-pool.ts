@@ -139,7 +139,10 @@ export class EndpointPool extends DeadlineEntry {
 
   freed(pooled: Pooled): void {
     const { connection } = pooled;
-    if (connection.room <= 0 || !this.#open.has(pooled)) return;
+    if (!this.#open.has(pooled)) return;
+    // What it has goes on; who waits gets another one.
+    if (connection.retired) this.#openAsNeeded();
+    if (connection.room <= 0) return;
     if (this.#closing || this.#isUsedUp(connection)) {
       if (connection.active === 0) connection.destroy();
       else connection.drain();
@@ -239,7 +242,7 @@ export class EndpointPool extends DeadlineEntry {
 
   #openAnother(): boolean {
     const { breakers, http2ConnectionsMax } = this.#environment;
-    if (this.protocol === 'http2' && this.connections >= http2ConnectionsMax) return false;
+    if (this.protocol === 'http2' && this.#lasting() >= http2ConnectionsMax) return false;
     const isCounted = breakers.tryAcquire('maxConnections');
     // At the limit because of other endpoints: one is allowed all the same, or who waits here would wait for ever.
     if (!isCounted && this.connections > 0) return false;
@@ -247,6 +250,13 @@ export class EndpointPool extends DeadlineEntry {
     this.#opening.add(opening);
     opening.begin(this.#environment);
     return true;
+  }
+
+  /** Connections that take requests, now or later, and those being opened. */
+  #lasting(): number {
+    let count = this.#opening.size;
+    for (const { connection } of this.#open) if (!connection.retired) count++;
+    return count;
   }
 
   #failWaiting(error: MeshError, count: number): void {
