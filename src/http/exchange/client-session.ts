@@ -22,7 +22,7 @@ export class ClientSession implements ServerEvents {
   readonly #owner: SessionOwner;
   readonly #client: ClientInfo;
   #connection: ServerConnection | null = null;
-  #sniffed: ByteStream | null = null;
+  #sniffed: SniffedStream | null = null;
   #over = false;
 
   constructor(owner: SessionOwner, client: ClientInfo) {
@@ -34,15 +34,18 @@ export class ClientSession implements ServerEvents {
     return this.#connection?.active ?? 0;
   }
 
+  /** A port that speaks HTTP is asked for its version only: clients of either come to it, as to Envoy's listeners. */
   begin(stream: ByteStream): void {
     const { protocol } = this.#client;
-    if (protocol === 'http1') this.#serve('http1', stream);
-    else if (protocol === 'http2' || protocol === 'grpc') this.#serve('http2', stream);
-    else if (protocol === 'unknown') this.#sniff(stream);
+    const { sniffTimeoutMs, streamIdleMs } = this.#owner.engine.limits;
+    if (protocol === 'http1') this.#sniff(stream, 'http1', streamIdleMs);
+    else if (protocol === 'http2' || protocol === 'grpc') this.#sniff(stream, 'http2', streamIdleMs);
+    else if (protocol === 'unknown') this.#sniff(stream, null, sniffTimeoutMs);
     else this.#pass(stream);
   }
 
   drain(): void {
+    if (this.#connection === null && this.#client.protocol !== 'unknown') this.#sniffed?.onDeadline();
     this.#connection?.drain();
   }
 
@@ -66,13 +69,14 @@ export class ClientSession implements ServerEvents {
     this.#close();
   }
 
-  #sniff(stream: ByteStream): void {
-    const { engine } = this.#owner;
-    const deadlines = engine.deadlines.of(engine.limits.sniffTimeoutMs);
+  /** `otherwise` serves what looks like no HTTP; null: it is passed through. */
+  #sniff(stream: ByteStream, otherwise: HttpProtocol | null, timeoutMs: number): void {
+    const deadlines = this.#owner.engine.deadlines.of(timeoutMs);
     this.#sniffed = new SniffedStream(stream, deadlines, {
       decide: (protocol, sniffed) => {
-        if (protocol === 'tcp') this.#pass(sniffed);
-        else this.#serve(protocol, sniffed);
+        const served = protocol === 'tcp' ? otherwise : protocol;
+        if (served === null) this.#pass(sniffed);
+        else this.#serve(served, sniffed);
       },
       closed: () => this.#close(),
     });
