@@ -21,7 +21,7 @@ import { adminView, labOf } from './which-mesh.ts';
 export function config(view: ConfigView): Command {
   return async (context) => {
     const { live, dump } = await readDump(context);
-    if (view === 'routes' && dump.routes === undefined) {
+    if (view === 'routes' && !isWaypoint(dump)) {
       throw new MeshError('USAGE', { reason: 'a node proxy has no routes; name a waypoint: --waypoint NS/NAME' });
     }
     return configResult(view, dump, textOption(context, 'namespace') ?? null, live ? Date.now() : null);
@@ -63,12 +63,17 @@ export function configResult(
   const data = { workloads, services, policies, certs: certificates, revocations, connections, routes };
   if (view !== 'all') return { data: data[view], text: tables[view] };
   const all = Object.keys(tables) as (keyof typeof tables)[];
-  const titles = all.filter((title) => title !== 'routes' || dump.routes !== undefined);
+  const titles = all.filter((title) => title !== 'routes' || isWaypoint(dump));
   return {
     data: dump,
     text: (shown) =>
       titles.map((title) => `${shown.paint(title.toUpperCase(), 'dim')}\n${tables[title](shown)}`).join('\n'),
   };
+}
+
+/** Nodes have no routes. */
+function isWaypoint(dump: ProxyDump): boolean {
+  return 'waypoint' in dump;
 }
 
 async function readDump(context: CommandContext): Promise<{ live: boolean; dump: ProxyDump }> {

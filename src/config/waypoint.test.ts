@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isMeshError } from '../base/errors.ts';
+import { defaultHttpLimits } from '../http/exchange/limits.ts';
 import { parseWaypointConfig } from './waypoint.ts';
 
 const least = 'namespace: shop\nname: waypoint\ncontrollerUrl: https://10.80.0.1:15012\n';
@@ -11,6 +12,7 @@ test('what is left out has its default; pod and node come from the environment',
   assert.deepEqual([config.podName, config.nodeName, config.threads], ['waypoint-1', 'n1', 1]);
   assert.deepEqual(config.ports, { hbone: 15008, admin: 15000, metrics: 15020, readiness: 15021 });
   assert.ok(Object.isFrozen(config));
+  assert.deepEqual(config.http, defaultHttpLimits);
   const named = parseWaypointConfig(`${least}podName: other\n`, 'waypoint.yaml', { POD_NAME: 'waypoint-1' });
   assert.equal(named.podName, 'other');
 });

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { MeshError, messageOf } from '../base/errors.ts';
 import { nodeShape } from './node.ts';
 import type { ProxyConfig } from './proxy.ts';
-import { integer, object, port, readConfig, string } from './schema.ts';
+import { boolean, durationMs, integer, object, oneOf, port, readConfig, string } from './schema.ts';
 import { placedError, readYaml } from './yaml.ts';
 
 export interface WaypointConfig extends ProxyConfig {
@@ -20,9 +20,28 @@ export interface WaypointConfig extends ProxyConfig {
    * grows by replicas.
    */
   readonly threads: number;
+  /** Counts requests with `reporter="destination"` too, for what asks for that (Flagger, Argo Rollouts). */
+  readonly destinationReporter: boolean;
+  /** Of the HTTP path: `HttpLimits`. */
+  readonly http: {
+    readonly retryBodyBytes: number;
+    readonly mirrorBodyBytes: number;
+    readonly mirrorsInFlight: number;
+    readonly mirrorTimeoutMs: number;
+    readonly sniffTimeoutMs: number;
+    readonly streamIdleMs: number;
+    readonly upstreamIdleMs: number;
+    readonly connectTimeoutMs: number;
+    readonly http2ConnectionsPerEndpoint: number;
+    readonly forwardClientCert: boolean;
+    readonly pathNormalization: (typeof pathNormalizations)[number];
+  };
 }
 
 const threadsMax = 256;
+const bodyBytesMax = 64 * 1024 * 1024;
+const many = 1_000_000;
+const pathNormalizations = ['none', 'base', 'merge-slashes', 'decode-and-merge-slashes'] as const;
 const dns = {
   pattern: /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/,
   what: 'a name of lower-case letters, digits, - and .',
@@ -42,6 +61,20 @@ const shape = {
   tokenFile: nodeShape.tokenFile,
   stateDir: string(''),
   threads: integer({ min: 1, max: threadsMax }, 1),
+  destinationReporter: boolean(false),
+  http: object({
+    retryBodyBytes: integer({ min: 0, max: bodyBytesMax }, 64 * 1024),
+    mirrorBodyBytes: integer({ min: 0, max: bodyBytesMax }, 64 * 1024),
+    mirrorsInFlight: integer({ min: 0, max: many }, 256),
+    mirrorTimeoutMs: durationMs(15_000),
+    sniffTimeoutMs: durationMs(200),
+    streamIdleMs: durationMs(5 * 60_000),
+    upstreamIdleMs: durationMs(60_000),
+    connectTimeoutMs: durationMs(10_000),
+    http2ConnectionsPerEndpoint: integer({ min: 1, max: many }, 2),
+    forwardClientCert: boolean(false),
+    pathNormalization: oneOf(pathNormalizations, 'base'),
+  }),
   ports: object({ hbone: port(15008), admin: port(15000), metrics: port(15020), readiness: port(15021) }),
   log: nodeShape.log,
   certificateTtlMs: nodeShape.certificateTtlMs,

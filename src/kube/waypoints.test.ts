@@ -161,3 +161,21 @@ test('a Gateway that comes, goes, or gets its address changes who is bound, with
   );
   assert.equal(compiler.issues().length, 1);
 });
+
+test('a Gateway says whether it is accepted, and whether a waypoint stands there', () => {
+  const label = 'gateway.networking.k8s.io/gateway-name: wp';
+  const service = serviceText('shop/wp', `labels: {${label}}`);
+  const pod = podText('shop/wp-1', '10.1.0.2', `labels: {${label}}`);
+  const said = (text: string) => {
+    const [status] = compileText(text, false).compiler.statuses();
+    return status?.conditions.map(({ type, status: value, reason }) => `${type}=${value} ${reason}`) ?? [];
+  };
+  assert.deepEqual(said(gatewayText()), ['Accepted=True Accepted', 'Programmed=False Pending']);
+  assert.deepEqual(said(gatewayText() + service), ['Accepted=True Accepted', 'Programmed=False Pending']);
+  assert.deepEqual(said(gatewayText() + service + pod), ['Accepted=True Accepted', 'Programmed=True Programmed']);
+  assert.deepEqual(said(gatewayText({ port: 80 }) + service + pod), [
+    'Accepted=False Invalid',
+    'Programmed=False Pending',
+  ]);
+  assert.deepEqual(said(gatewayText({ className: 'nginx' })), []);
+});

@@ -2,6 +2,7 @@
 // so that a change of a Gateway costs no scan.
 import type { PodView } from './compile-workload.ts';
 import type { CompilerOptions } from './compiler.ts';
+import { conditionOf, type ObjectStatus } from './conditions.ts';
 import { converted } from './converted-policies.ts';
 import { IssueList } from './issues.ts';
 import type { ResourceStore } from './resource-store.ts';
@@ -63,6 +64,13 @@ export class WaypointBindings {
     const name = labels[gatewayNameLabel];
     const gateway = name === undefined ? undefined : this.#store.gateways.get(`${namespace}/${name}`);
     return gateway !== undefined && isWaypoint(gateway) ? gateway : null;
+  }
+
+  /** What became of every Gateway that asks for a waypoint. */
+  *statuses(): Generator<ObjectStatus> {
+    for (const gateway of this.#store.gateways.values()) {
+      if (isWaypoint(gateway)) yield this.#statusOf(gateway);
+    }
   }
 
   /** The findings about a Gateway itself. */
@@ -133,6 +141,28 @@ export class WaypointBindings {
     const { gateway } = binding;
     const waypoint = gateway === null ? null : addressOfWaypoint(gateway, this.#options.clusterDomain);
     return { waypoint, gateway, issues: resource === null ? [] : issuesOf(resource, reference, binding) };
+  }
+
+  #statusOf(gateway: GatewayResource): ObjectStatus {
+    const { kind, namespace, name } = gateway;
+    const problem = problemOfGateway(gateway);
+    const accepted =
+      problem === null
+        ? conditionOf(gateway, 'Accepted', true, 'Accepted', 'the waypoint is valid')
+        : conditionOf(gateway, 'Accepted', false, 'Invalid', `${problem.message}; ${problem.fix}`);
+    const missing = problem?.message ?? this.#missingOf(gateway);
+    const [reason, message] = missing === null ? ['Programmed', 'a pod of it is ready'] : ['Pending', missing];
+    const programmed = conditionOf(gateway, 'Programmed', missing === null, reason, message);
+    return { kind, namespace, name, conditions: [accepted, programmed], parents: [] };
+  }
+
+  /** What a waypoint lacks to take traffic; null for nothing. */
+  #missingOf(gateway: GatewayResource): string | null {
+    if (!this.#isProgrammed(gateway)) return 'it has no address yet';
+    if (this.#options.expandTemplates) return null;
+    const pods = this.#store.viewsWith(gateway.namespace, { [gatewayNameLabel]: gateway.name });
+    for (const pod of pods) if (pod.healthy) return null;
+    return 'no pod of it is ready';
   }
 
   /** Offline, where no Gateway has a status, each counts as deployed. */

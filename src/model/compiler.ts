@@ -184,7 +184,7 @@ export class MeshCompiler {
 
   /** What became of every object that carries conditions. */
   statuses(): readonly ObjectStatus[] {
-    return [...this.#routes.statuses(), ...this.#waypointPolicies.statuses()];
+    return [...this.#waypoints.statuses(), ...this.#routes.statuses(), ...this.#waypointPolicies.statuses()];
   }
 
   /** Every finding about the present resources. */

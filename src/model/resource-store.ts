@@ -176,6 +176,11 @@ export class ResourceStore {
     }
   }
 
+  /** The views that a selector with at least one label matches. */
+  *viewsWith(namespace: string, selector: Labels): Generator<PodView> {
+    for (const id of this.#viewLabels.matching(namespace, selector)) yield this.views.get(id)!;
+  }
+
   /** The pods with this SPIFFE id that have not finished and are scheduled on the node. */
   *podsWithIdentity(identity: SpiffeId, node: string): Generator<PodResource> {
     if (node === '') return;

@@ -50,7 +50,7 @@ export interface ProxyRole {
   onLocalPods(pods: readonly Workload[]): Promise<void>;
   /** What readiness waits for besides. */
   pending(): readonly string[];
-  reading(): Pick<ProxyReading, 'capture' | 'clientAddresses'>;
+  reading(): Pick<ProxyReading, 'capture' | 'clientAddresses' | 'alsoAsDestination'>;
   /** No new traffic comes when this resolves. */
   beforeDrain(): Promise<void>;
   close(): Promise<void>;

@@ -27,6 +27,8 @@ export interface ProxyReading extends EndNames {
   readonly edges: readonly EdgeView[];
   /** HTTP requests; of a waypoint alone. */
   readonly requests: readonly RequestRow[];
+  /** These once more with `reporter="destination"`. */
+  readonly alsoAsDestination?: boolean;
   /** Sums over data threads by metric name; those that end in `_total` only grow. */
   readonly counters: ReadonlyMap<string, number>;
   readonly threads: readonly ThreadReading[];
@@ -95,6 +97,13 @@ const threadHelp: Readonly<Record<string, string>> = {
   ambient_tunnel_buffered_bytes: 'Bytes that tunnelled connections hold because a reader or a window does not move',
   ambient_tunnel_streams_shed_total: 'Tunnelled connections reset because all together held too many bytes',
   ambient_tcp_raw_threads: 'Data threads whose TCP streams use raw handles',
+  ambient_http_client_connections: 'Streams of clients that speak HTTP',
+  ambient_http_requests_active: 'HTTP requests that are not over',
+  ambient_http_endpoint_connections: 'HTTP connections to endpoints, those being opened among them',
+  ambient_http_mirrors_dropped_total: 'Mirrored requests that were not sent as a whole',
+  ambient_http_retries_total: 'Tries of HTTP requests after the first',
+  ambient_http_retries_refused_total: 'Retries that the budget or maxRetries did not let happen',
+  ambient_http_ejections_total: 'Times that an endpoint was taken out of rotation by outlier detection',
   ambient_access_log_dropped_total: 'Access-log lines dropped because their reader was too slow',
 };
 

@@ -2,7 +2,6 @@
 import { createServer, type Server } from 'node:net';
 import { MeshError, messageOf } from '../base/errors.ts';
 import type { Dialler } from '../forward/dial.ts';
-import type { HttpService } from '../http/exchange/context.ts';
 import { chooseTcpBackend } from '../io/tcp-self-test.ts';
 import type { Workload } from '../model/types.ts';
 import { DataPath } from '../proxy/data-path.ts';
@@ -19,7 +18,7 @@ const backlog = 4096;
 export const waypointThread: AssembleThread = (start, ask) => {
   const path = new DataPath(start, ask, { reporter: 'waypoint' });
   const { context } = path;
-  const { waypoint, identity, addresses } = start.config as unknown as WaypointThreadConfig;
+  const { waypoint, identity, addresses, http: limits } = start.config as unknown as WaypointThreadConfig;
   const self = (): Workload | null => {
     for (const address of addresses) {
       const workload = context.index.workloadByAddress(address);
@@ -28,9 +27,11 @@ export const waypointThread: AssembleThread = (start, ask) => {
     return null;
   };
   const dialler: Dialler = { context, identity, self };
-  const http = createHttpSide(path, dialler, (stream, client) => front.passThrough(stream, client));
-  const serveHttp: HttpService['serve'] = (stream, client) => http.serve(stream, client);
-  const front = new WaypointFront(path.tunnelServer, dialler, waypoint, serveHttp);
+  const http = createHttpSide(path, dialler, limits, (stream, client) => front.passThrough(stream, client));
+  const front: WaypointFront = new WaypointFront(path.tunnelServer, dialler, waypoint, {
+    serve: (stream, client) => http.serve(stream, client),
+    active: () => http.stats().connections,
+  });
   path.attach(threadServiceOf(http));
   return { path, listeners: new WaypointListeners(front) };
 };

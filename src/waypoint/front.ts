@@ -24,6 +24,14 @@ export interface WaypointName {
   readonly name: string;
 }
 
+/** The HTTP service as the front needs it. */
+export interface HttpEntrance {
+  /** Takes the stream of a port that speaks HTTP, or may. */
+  serve(stream: ByteStream, client: ClientInfo): void;
+  /** Streams that it has. */
+  active(): number;
+}
+
 /** What a client dialled. */
 type Dialled = Pick<PassThrough, 'to' | 'address' | 'port'>;
 /** Protocols that are not HTTP, whatever comes. */
@@ -35,20 +43,14 @@ export class WaypointFront {
   readonly #server: TunnelServer;
   readonly #dialler: Dialler;
   readonly #name: WaypointName;
-  /** Takes streams of ports that speak HTTP, or may. */
-  readonly #serveHttp: (stream: ByteStream, client: ClientInfo) => void;
+  readonly #http: HttpEntrance;
 
-  constructor(
-    server: TunnelServer,
-    dialler: Dialler,
-    name: WaypointName,
-    serveHttp: (stream: ByteStream, client: ClientInfo) => void,
-  ) {
+  constructor(server: TunnelServer, dialler: Dialler, name: WaypointName, http: HttpEntrance) {
     this.#context = dialler.context;
     this.#server = server;
     this.#dialler = dialler;
     this.#name = name;
-    this.#serveHttp = serveHttp;
+    this.#http = http;
   }
 
   /** Takes over a socket that was accepted, paused, on the tunnel port. */
@@ -92,9 +94,9 @@ export class WaypointFront {
     const source = sourceOf(this.#context, tunnel);
     const dialled = this.#dialled(tunnel.authority, authority, source);
     const client = dialled instanceof MeshError ? null : this.#httpClient(dialled, source);
-    if (client !== null) {
+    if (client !== null && this.#hasRoom()) {
       tunnel.onAbort = null;
-      this.#serveHttp(tunnel.accept(this.#baggage()), client);
+      this.#http.serve(tunnel.accept(this.#baggage()), client);
       return;
     }
     const connection = this.#connection(source, authority?.host ?? '', authority?.port ?? 0);
@@ -108,12 +110,24 @@ export class WaypointFront {
     };
     pending.begin(() => {
       if (dialled instanceof MeshError) throw dialled;
+      if (client !== null) throw this.#full();
       connection.service = dialled.to.service;
       this.#connect(pending, dialled, () => {
         tunnel.onAbort = null;
         return tunnel.accept(this.#baggage());
       });
     });
+  }
+
+  /** Streams that speak HTTP are no connections of the tracker, and count all the same. */
+  #hasRoom(): boolean {
+    const { tracker, config } = this.#context;
+    return tracker.size + this.#http.active() < config.limits.connectionsMax;
+  }
+
+  #full(): MeshError {
+    const { connectionsMax: value } = this.#context.config.limits;
+    return new MeshError('LIMIT_REACHED', { limit: 'connectionsMax', value, what: 'connections' });
   }
 
   #connection(source: Peer, address: string, port: number): Connection {

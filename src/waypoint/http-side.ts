@@ -5,7 +5,7 @@ import { KeySets } from '../http/authn/key-sets.ts';
 import { PolicyJudge } from '../http/authn/request-judge.ts';
 import { TokenVerifier } from '../http/authn/token-verifier.ts';
 import type { ConnectEndpoint, HttpService, HttpServiceContext } from '../http/exchange/context.ts';
-import { defaultHttpLimits } from '../http/exchange/limits.ts';
+import type { HttpLimits } from '../http/exchange/limits.ts';
 import { createHttpService } from '../http/exchange/service.ts';
 import type { DataPath, ThreadService } from '../proxy/data-path.ts';
 
@@ -13,6 +13,7 @@ import type { DataPath, ThreadService } from '../proxy/data-path.ts';
 export function createHttpSide(
   path: DataPath,
   dialler: Dialler,
+  limits: HttpLimits,
   passThrough: HttpServiceContext['passThrough'],
 ): HttpService {
   const { index, random } = path.context;
@@ -31,7 +32,7 @@ export function createHttpSide(
       if (path.accessLog.logsRequests) path.accessLog.writeRequest(record);
     },
     counters: path.requests,
-    limits: defaultHttpLimits,
+    limits,
     random,
   });
 }
@@ -44,14 +45,15 @@ export function threadServiceOf(http: HttpService): ThreadService {
     },
     meshChanged: () => http.meshChanged(),
     counters: () => {
-      const { connections, requests, upstreamConnections, mirrorsDropped, retries, retriesRefused } = http.stats();
+      const stats = http.stats();
       return {
-        ambient_http_client_connections: connections,
-        ambient_http_requests_active: requests,
-        ambient_http_endpoint_connections: upstreamConnections,
-        ambient_http_mirrors_dropped_total: mirrorsDropped,
-        ambient_http_retries_total: retries,
-        ambient_http_retries_refused_total: retriesRefused,
+        ambient_http_client_connections: stats.connections,
+        ambient_http_requests_active: stats.requests,
+        ambient_http_endpoint_connections: stats.upstreamConnections,
+        ambient_http_mirrors_dropped_total: stats.mirrorsDropped,
+        ambient_http_retries_total: stats.retries,
+        ambient_http_retries_refused_total: stats.retriesRefused,
+        ambient_http_ejections_total: stats.ejections,
       };
     },
     drain: (deadlineMs) => void http.drain(deadlineMs),

@@ -107,7 +107,10 @@ class Waypoint implements RunningWaypoint {
       messages: () => [],
       onLocalPods: async () => {},
       pending: () => [],
-      reading: () => ({ capture: null, clientAddresses: null }),
+      reading: () => {
+        const { destinationReporter: alsoAsDestination } = this.#core.config;
+        return { capture: null, clientAddresses: null, alsoAsDestination };
+      },
       beforeDrain: async () => {},
       close: async () => {},
     };

@@ -172,10 +172,14 @@ export class TestLab {
     return (await this.client.admin('node', node, '/config_dump')) as NodeDump;
   }
 
-  /** The access-log records of a node proxy so far. */
-  async accessLog(node: string): Promise<AccessRecord[]> {
+  /** The access-log records of a node proxy, or of a waypoint's pods, so far. */
+  async accessLog(part: string | { readonly waypoint: string; readonly namespace: string }): Promise<AccessRecord[]> {
     const records: AccessRecord[] = [];
-    for await (const line of this.client.logs({ kind: 'node', name: node }, { access: true })) {
+    const whose =
+      typeof part === 'string'
+        ? ({ kind: 'node', name: part } as const)
+        : ({ kind: 'waypoint', name: part.waypoint, namespace: part.namespace } as const);
+    for await (const line of this.client.logs(whose, { access: true })) {
       records.push(JSON.parse(line) as AccessRecord);
     }
     return records;

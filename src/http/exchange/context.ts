@@ -101,7 +101,10 @@ export interface HttpServiceStats {
   readonly upstreamConnections: number;
   readonly mirrorsDropped: number;
   readonly retries: number;
+  /** Retries that budget or breaker did not let happen. */
   readonly retriesRefused: number;
+  /** Times that an endpoint was taken out of rotation. */
+  readonly ejections: number;
 }
 
 /** The HTTP side of a waypoint; one per thread. */

@@ -86,6 +86,10 @@ export class EndpointPool {
       user.onConnection(found.connection, found.connection.served > 0);
       return;
     }
+    if (this.#closing) {
+      user.onNoConnection(this.#gone());
+      return;
+    }
     const { breakers } = this.#environment;
     if (!breakers.tryAcquire('maxPendingRequests')) {
       user.onNoConnection(this.#overflow('maxPendingRequests'));
@@ -111,7 +115,7 @@ export class EndpointPool {
       else pooled.connection.drain();
     }
     for (const opening of [...this.#opening]) opening.cancel();
-    this.#failWaiting(new MeshError('WORKLOAD_GONE', { workload: this.endpoint.title }), this.#waiting.length);
+    this.#failWaiting(this.#gone(), this.#waiting.length);
   }
 
   /** Everything at once. */
@@ -240,6 +244,10 @@ export class EndpointPool {
       this.#environment.breakers.release('maxPendingRequests');
       user.onNoConnection(error);
     }
+  }
+
+  #gone(): MeshError {
+    return new MeshError('WORKLOAD_GONE', { workload: this.endpoint.title });
   }
 
   #overflow(limit: BreakerLimit): MeshError {

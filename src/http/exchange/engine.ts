@@ -31,6 +31,7 @@ export class Engine implements MirrorOwner {
   active = 0;
   retries = 0;
   retriesRefused = 0;
+  ejections = 0;
   mirrorsDropped = 0;
   #mirrors = 0;
   onIdle: (() => void) | null = null;
@@ -57,7 +58,9 @@ export class Engine implements MirrorOwner {
       self: context.self,
       random: context.random,
       onGone: (endpoint) => this.#gone(endpoint),
-      onOutlier: null,
+      onOutlier: (_destination, { kind }) => {
+        if (kind === 'ejected') this.ejections++;
+      },
     });
   }
 

@@ -29,3 +29,16 @@ test('a request and its answer pass, are counted and logged', async (t) => {
   const [row] = scene.counters.rows();
   assert.deepEqual([row?.requests, row?.key.code, row?.key.destination.workload], [1, 200, 'cart-0']);
 });
+
+test('the answer says where the time went, when asked to', async (t) => {
+  const scene = await sceneOf(t, {
+    endpoints: [(_request, response) => void setTimeout(() => response.end('ok'), 30)],
+    rule: { fault: { delay: { fraction: 1, delayMs: 60 }, abort: null } },
+    serverTiming: true,
+  });
+  const { headers } = await scene.ask('/');
+  const [, waypoint, upstream] =
+    /^waypoint;dur=([\d.]+), upstream;dur=([\d.]+)$/.exec(String(headers['server-timing'])) ?? [];
+  assert.ok(Number(waypoint) >= 59, `${waypoint} in the waypoint`);
+  assert.ok(Number(upstream) >= 29, `${upstream} upstream`);
+});

@@ -327,7 +327,7 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
     // What lasts as long as its ends like is bounded by the idle time-out alone.
     if (this.#upgraded) this.#timers.lift('request');
     this.#answerEnded = endStream && !this.#upgraded;
-    this.request.respond(head, this.responseChanges.merged(), this.#answerEnded);
+    this.request.respond(head, this.responseChanges.merged(this), this.#answerEnded);
   }
 
   /** True when the answer is dropped and another try is made. */

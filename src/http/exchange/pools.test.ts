@@ -116,3 +116,19 @@ test('adaptive concurrency sheds with retry-after', async (t) => {
   gate.resolve();
   assert.equal((await first).status, 200);
 });
+
+test('a sticky cookie is given once, and keeps its client at an endpoint', async (t) => {
+  const key = { kind: 'cookie', name: 'stick', path: '/', ttlMs: 60_000 } as const;
+  const hash = { key, table: 'ring', size: 1024 } as const;
+  const scene = await sceneOf(t, {
+    endpoints: ['a', 'b', 'c', 'd'].map((name) => (_request, response) => response.end(name)),
+    policy: { loadBalancing: { algorithm: 'hash', hash, localityPreference: [], slowStart: null } },
+  });
+  const first = await scene.ask('/');
+  const [cookie = ''] = first.headers['set-cookie'] ?? [];
+  assert.match(cookie, /^stick="[0-9a-f]+"; Max-Age=60; Path=\/; HttpOnly$/);
+  for (let n = 0; n < 8; n++) {
+    const again = await scene.ask('/', { headers: { cookie: cookie.split(';')[0]! } });
+    assert.deepEqual([again.body, again.headers['set-cookie']], [first.body, undefined]);
+  }
+});

@@ -6,12 +6,21 @@ import { isEmpty, noEdits } from './header-edits.ts';
 
 type Pair = readonly [name: string, value: string];
 
+/** When the request came, was given to its endpoint's connection, and was answered. */
+export interface AnswerTimes {
+  readonly request: { readonly startedAtMs: number };
+  readonly sentAtMs: number;
+  readonly headAtMs: number;
+}
+
 /** Gathers changes; `merged` is what the codec gets. */
 export class ResponseChanges {
   #edits: HeaderEdits = noEdits;
   #set: Pair[] | null = null;
   #add: Pair[] | null = null;
   #remove: string[] | null = null;
+  /** Says where the time went (`server-timing`). */
+  timed = false;
 
   /** The route's, with the drawn backend's chained to them. */
   edit(edits: HeaderEdits): void {
@@ -30,7 +39,9 @@ export class ResponseChanges {
     this.#add = [...(this.#add ?? []), [name, value]];
   }
 
-  merged(): HeadChanges | null {
+  /** `times`: of the request, up to the head of its answer; `performance.now()`. */
+  merged(times: AnswerTimes): HeadChanges | null {
+    if (this.timed) this.add('server-timing', serverTiming(times));
     const edits = this.#edits;
     if (this.#set === null && this.#add === null && this.#remove === null) return isEmpty(edits) ? null : edits;
     return {
@@ -44,4 +55,10 @@ export class ResponseChanges {
   pairs(): readonly Pair[] {
     return [...(this.#set ?? []), ...(this.#add ?? [])];
   }
+}
+
+/** `waypoint` is the time in here, tries and waits included; `upstream` from then to the head of the answer. */
+function serverTiming({ request, sentAtMs, headAtMs }: AnswerTimes): string {
+  const waypointMs = Math.max(sentAtMs - request.startedAtMs, 0);
+  return `waypoint;dur=${waypointMs.toFixed(2)}, upstream;dur=${(headAtMs - sentAtMs).toFixed(2)}`;
 }

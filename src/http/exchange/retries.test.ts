@@ -290,6 +290,7 @@ test('another endpoint comes first, an ejected one not at all', async (t) => {
   });
   for (let n = 0; n < 60; n++) assert.equal((await scene.ask('/')).status, 200);
   assert.equal(bad, 3);
+  assert.equal(scene.service.stats().ejections, 1);
 });
 
 test('a listener that takes the connection and says nothing is cut by the client, and let go of', async (t) => {

@@ -39,6 +39,7 @@ class Service implements HttpService, SessionOwner {
       mirrorsDropped: engine.mirrorsDropped,
       retries: engine.retries,
       retriesRefused: engine.retriesRefused,
+      ejections: engine.ejections,
     };
   }
 

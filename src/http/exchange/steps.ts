@@ -74,7 +74,9 @@ function obey(exchange: Exchange): StepOutcome {
 
 function match(exchange: Exchange): StepOutcome {
   const { engine, client, head, target, verdict } = exchange;
-  const found = engine.routesOf(client).match(client.servicePort, head, target, client, verdict?.claims ?? null);
+  const table = engine.routesOf(client);
+  exchange.responseChanges.timed = table.routes.serverTiming;
+  const found = table.match(client.servicePort, head, target, client, verdict?.claims ?? null);
   if (found === null) {
     const error = new MeshError('NO_ROUTE', { service: client.service.hostname, port: client.servicePort });
     exchange.answer(404, [], '', 'NO_ROUTE', error);

@@ -39,6 +39,7 @@ export interface SceneOptions {
   readonly policy?: Partial<DestinationPolicy>;
   /** Names of endpoints (`cart-0`, …) that are subsets of their own. */
   readonly subsets?: readonly string[];
+  readonly serverTiming?: boolean;
   readonly limits?: Partial<HttpLimits>;
   readonly context?: Partial<HttpServiceContext>;
   /** Of the service's port. */
@@ -217,6 +218,6 @@ function routesOf(rules: readonly RouteRule[], options: SceneOptions): ServiceRo
     ports: [{ port: 80, protocol: options.protocol ?? 'http1', rules, entries, attached: true, tcpBackends: [] }],
     destination: { service: cartKey, policy, portPolicies: [], subsets },
     otherDestinations: [],
-    serverTiming: false,
+    serverTiming: options.serverTiming ?? false,
   };
 }

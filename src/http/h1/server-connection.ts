@@ -404,6 +404,7 @@ export class H1ServerConnection extends H1Connection implements ServerConnection
     this.openBody(Framed.close, 0);
     request.reopen();
     this.pump();
+    if (this.peerEnded) request.handEnd(null);
   }
 
   /** The client cannot be sure where the next request begins, or was told not to send one. */
