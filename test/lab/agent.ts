@@ -43,7 +43,9 @@ export class PodAgent {
     });
   }
 
-  /** Starts an agent in `target` and resolves when it takes commands; `file` is another program that speaks as it does. */
+  /**
+   * Starts an agent in `target` and resolves when it takes commands; `file` is another program that speaks as it does.
+   */
   static async start(target: LabTarget, file = agentFile): Promise<PodAgent> {
     const { command, args } = enterCommand(target, [process.execPath, file]);
     const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'], env: { ...target.env } });

@@ -4,8 +4,8 @@ import {
   credentials,
   type handleBidiStreamingCall,
   type handleUnaryCall,
-  makeGenericClientConstructor,
   Metadata,
+  makeGenericClientConstructor,
   Server,
   ServerCredentials,
   type ServiceError,
@@ -58,7 +58,9 @@ export async function serveGrpc({ port }: { port: number }): Promise<object> {
   const server = new Server();
   server.addService(definition, { Unary: answerUnary, Stream: answerStream });
   await new Promise<void>((resolve, reject) => {
-    server.bindAsync(`[::]:${port}`, ServerCredentials.createInsecure(), (error) => (error ? reject(error) : resolve()));
+    server.bindAsync(`[::]:${port}`, ServerCredentials.createInsecure(), (error) =>
+      error ? reject(error) : resolve(),
+    );
   });
   return {};
 }

@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { Agent, request as httpRequest } from 'node:http';
 import { createInterface } from 'node:readline';
-import { closeStreams, openStreams, serveGrpc, sayOnStreams, unary } from './http-agent-grpc.ts';
+import { closeStreams, openStreams, sayOnStreams, serveGrpc, unary } from './http-agent-grpc.ts';
 
 export interface Burst {
   readonly url: string;

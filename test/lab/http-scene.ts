@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import type { PodAgent } from './agent.ts';
+import { document, node1, node2, pod, type TestLab, twoNodes } from './harness.ts';
 import type { Burst, Outcome } from './http-agent.ts';
 import type { UnaryAnswer } from './http-agent-grpc.ts';
-import { document, node1, node2, pod, type TestLab, twoNodes } from './harness.ts';
 
 export const space = 'default';
 export const waypoint = { kind: 'waypoint', namespace: space, name: 'waypoint' } as const;
+export const jsonLog = { waypointConfig: { log: { format: 'json' } } } as const;
 export const httpAgentFile = path.join(import.meta.dirname, 'http-agent.ts');
 const echoPorts = [{ name: 'http', containerPort: 8080 }];
 

@@ -1,20 +1,22 @@
 // HTTP through a waypoint, over real sockets: routes, filters, retries and policy, as curl, grpc-js and a WebSocket
 // client see them. What happens under load is in `http-load.test.ts`.
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
 import { document, node2, pod, startLab, type TestLab } from './harness.ts';
 import {
   backend,
-  type HttpClient,
-  HttpClient as Client,
   destinationRule,
+  HttpClient,
   httpRoute,
   httpScene,
   httpService,
+  jsonLog,
   seenBy,
   setFaults,
   space,
   virtualService,
+  waypoint,
 } from './http-scene.ts';
 
 const timeout = { timeout: 60_000 };
@@ -25,10 +27,14 @@ const routed = httpRoute('routed', [
   { matches: [prefix('/two')], backendRefs: [backend('v2')] },
   { matches: [{ method: 'DELETE' }], backendRefs: [backend('v2')] },
   { matches: [{ queryParams: [{ name: 'q', value: 'three' }] }], backendRefs: [backend('v3')] },
-  { matches: [{ path: { type: 'RegularExpression', value: '/item/[0-9]+' } }], backendRefs: [backend('v3')] },
   { matches: [{ path: { type: 'Exact', value: '/nowhere' } }], backendRefs: [backend('v1', 0)] },
   { matches: [{ path: { type: 'Exact', value: '/missing' } }], backendRefs: [backend('there-is-none')] },
   { backendRefs: [backend('v1')] },
+]);
+
+// A pattern comes after every prefix, `/` too: it has a service of its own.
+const patterns = httpRoute('patterns', [
+  { matches: [{ path: { type: 'RegularExpression', value: '/item/[0-9]+' } }], backendRefs: [backend('v3')] },
 ]);
 
 const filtered = httpRoute('filtered', [
@@ -77,6 +83,16 @@ const retried = virtualService('retried', [
     retries: { attempts: 2, retryOn: '5xx', backoff: '1ms' },
   },
 ]);
+/** Sequential requests have little in flight: the usual budget would be the three per second. */
+const generous = document({
+  apiVersion: 'ambient.mesh/v1alpha1',
+  kind: 'TrafficPolicy',
+  metadata: { name: 'generous', namespace: space },
+  spec: {
+    targetRefs: ['retried', 'posts'].map((name) => ({ kind: 'Service', name })),
+    retryBudget: { percent: 100, perSecond: 1000 },
+  },
+});
 const retriedEvenPosts = virtualService(
   'posts',
   [{ route: [{ destination: { host: 'posts' } }], retries: { attempts: 2, retryOn: '5xx', backoff: '1ms' } }],
@@ -113,6 +129,33 @@ const authorized =
     },
   });
 
+const keys = await generateKeyPair('ES256', { extractable: true });
+const jwks = JSON.stringify({ keys: [{ ...(await exportJWK(keys.publicKey)), kid: 'k1', alg: 'ES256' }] });
+
+function tokenOf(claims: JWTPayload): Promise<string> {
+  const token = new SignJWT(claims).setProtectedHeader({ alg: 'ES256', kid: 'k1' });
+  return token.setIssuer('https://issuer.example').setIssuedAt().setExpirationTime('1h').sign(keys.privateKey);
+}
+
+const targets = [{ group: '', kind: 'Service', name: 'tokens' }];
+const tokens =
+  httpService('tokens') +
+  document({
+    apiVersion: 'security.istio.io/v1',
+    kind: 'RequestAuthentication',
+    metadata: { name: 'tokens', namespace: space },
+    spec: { targetRefs: targets, jwtRules: [{ issuer: 'https://issuer.example', jwks }] },
+  }) +
+  document({
+    apiVersion: 'security.istio.io/v1',
+    kind: 'AuthorizationPolicy',
+    metadata: { name: 'tokens', namespace: space },
+    spec: {
+      targetRefs: targets,
+      rules: [{ when: [{ key: 'request.auth.claims[groups]', values: ['admins'] }] }],
+    },
+  });
+
 const manifests =
   httpScene +
   pod('grpc', { node: node2, namespace: space, labels: { app: 'grpc' } }) +
@@ -122,25 +165,31 @@ const manifests =
   httpRoute('split', [{ backendRefs: [backend('v1', 90), backend('v2', 10)] }]) +
   httpService('routed') +
   routed +
+  httpService('patterns') +
+  patterns +
   httpService('filtered') +
   filtered +
   httpService('retried', { version: 'v1' }) +
   retried +
   httpService('posts', { version: 'v1' }) +
   retriedEvenPosts +
+  generous +
   httpService('probed') +
-  destinationRule('probed', { outlierDetection: { consecutive5xxErrors: 3, interval: '1s', baseEjectionTime: '60s' } }) +
+  destinationRule('probed', {
+    outlierDetection: { consecutive5xxErrors: 3, interval: '1s', baseEjectionTime: '60s' },
+  }) +
   httpService('grpc', { app: 'grpc' }, 'grpc') +
   limited +
-  authorized;
+  authorized +
+  tokens;
 
 describe('HTTP through a waypoint', () => {
   let lab: TestLab;
   let client: HttpClient;
 
   before(async () => {
-    lab = await startLab(manifests);
-    const [ours, server] = await Promise.all([Client.in(lab, 'client'), Client.in(lab, 'grpc')]);
+    lab = await startLab(manifests, jsonLog);
+    const [ours, server] = await Promise.all([HttpClient.in(lab, 'client'), HttpClient.in(lab, 'grpc')]);
     client = ours;
     await server.agent.call({ op: 'serveGrpc', port: 8080 });
   });
@@ -154,9 +203,15 @@ describe('HTTP through a waypoint', () => {
       const two = await client.curl(`http://${host}/two`, '--http2-prior-knowledge');
       assert.deepEqual([two.status, two.version, two.json.path], [200, 'HTTP/2', '/two'], host);
     }
-    const big = await client.curl('http://plain/', `-H 'expect: 100-continue' -d "$(head -c 100000 /dev/zero | tr '\\0' x)"`);
+    const big = await client.curl(
+      'http://plain/',
+      `-H 'expect: 100-continue' -d "$(head -c 100000 /dev/zero | tr '\\0' x)"`,
+    );
     assert.deepEqual([big.status, big.json.body.bytes], [200, 100_000]);
-    assert.equal((await client.curl('http://plain/', '-X CONNECT --request-target example.org:443')).status >= 400, true);
+    assert.equal(
+      (await client.curl('http://plain/', '-X CONNECT --request-target example.org:443')).status >= 400,
+      true,
+    );
   });
 
   test('routes by header, path, method, query and pattern, and what leads nowhere', timeout, async () => {
@@ -170,10 +225,10 @@ describe('HTTP through a waypoint', () => {
       ['/', `-H 'X-Canary: yes'`, 'v3'],
       ['/', '-X DELETE', 'v2'],
       ['/?q=three', '', 'v3'],
-      ['/item/42', '', 'v3'],
-      ['/item/x', '', 'v1'],
     ] as const;
     for (const [path, options, expected] of rows) assert.equal(await podOf(path, options), expected, path + options);
+    assert.equal((await client.curl('http://patterns/item/42')).json?.pod, 'v3');
+    assert.equal((await client.curl('http://patterns/item/x')).status, 404, 'routes are attached, and none matches');
     assert.equal((await client.curl('http://routed/nowhere')).status, 500);
     assert.equal((await client.curl('http://routed/missing')).status, 500);
   });
@@ -189,7 +244,10 @@ describe('HTTP through a waypoint', () => {
   test('header filters, redirect, rewrite', timeout, async () => {
     const { json, headers } = await client.curl('http://filtered/headers', `-H 'X-Secret: s' -H 'X-Add: first'`);
     const sent = new Map(Object.entries(json.headers).map(([name, value]) => [name.toLowerCase(), value]));
-    assert.deepEqual([sent.get('x-set'), sent.get('x-add'), sent.get('x-secret')], [['mesh'], ['first', 'more'], undefined]);
+    assert.deepEqual(
+      [sent.get('x-set'), sent.get('x-add'), sent.get('x-secret')],
+      [['mesh'], ['first', 'more'], undefined],
+    );
     assert.equal(headers.get('x-answer'), '42');
     const moved = await client.curl('http://filtered/old/page?q=1');
     assert.deepEqual([moved.status, moved.headers.get('location')], [301, 'http://filtered/new/page?q=1']);
@@ -210,6 +268,8 @@ describe('HTTP through a waypoint', () => {
     assert.equal(late.status, 504);
     assert.equal((await client.curl('http://filtered/slow')).status, 200);
   });
+
+  afterEach(() => Promise.all(['v1', 'v2'].map((name) => setFaults(lab, client, name, 'fail-one-in=0'))));
 
   test('a GET that failed is sent again; a POST is not, unless a key or the author says so', timeout, async () => {
     await setFaults(lab, client, 'v1', 'fail-one-in=2');
@@ -232,12 +292,15 @@ describe('HTTP through a waypoint', () => {
     const told = await books();
     assert.equal(told.requests, before.requests + 7, 'the author said so');
     assert.deepEqual(told.chargedTwice, ['annotated'], 'and has what he asked for');
-    await setFaults(lab, client, 'v1', 'fail-one-in=0');
   });
 
   test('failing probes eject nobody', timeout, async () => {
     await setFaults(lab, client, 'v2', 'fail-one-in=1');
-    const probes = await client.burst({ url: 'http://probed/', count: 40, headers: { 'user-agent': 'kube-probe/1.34' } });
+    const probes = await client.burst({
+      url: 'http://probed/',
+      count: 40,
+      headers: { 'user-agent': 'kube-probe/1.34' },
+    });
     assert.ok((probes.statuses[503] ?? 0) > 5, JSON.stringify(probes.statuses));
     await setFaults(lab, client, 'v2', 'fail-one-in=0');
     const { pods, statuses } = await client.burst({ url: 'http://probed/', count: 60 });
@@ -276,8 +339,19 @@ describe('HTTP through a waypoint', () => {
     assert.equal(await statusOf('/open/../shut', '--path-as-is'), 403, 'paths are made canonical first');
     assert.equal(await statusOf('/acme/orders', '-X POST'), 200);
     assert.equal(await statusOf('/acme/more/orders', '-X POST'), 403);
-    const record = (await lab.accessLog(waypointPart)).findLast((each) => each.status === 403);
+    const record = (await lab.accessLog({ waypoint: waypoint.name, namespace: space })).findLast(
+      (each) => each.status === 403,
+    );
     assert.equal(record?.flag, 'DENY');
+  });
+
+  test('tokens: none is 403, a bad one 401, a good one counts by its claims', timeout, async () => {
+    const statusOf = async (token: string | null): Promise<number> =>
+      (await client.curl('http://tokens/', token === null ? '' : `-H 'authorization: Bearer ${token}'`)).status;
+    assert.equal(await statusOf(null), 403);
+    assert.equal(await statusOf('not.a.token'), 401);
+    assert.equal(await statusOf(await tokenOf({ groups: ['guests'] })), 403);
+    assert.equal(await statusOf(await tokenOf({ groups: ['guests', 'admins'] })), 200);
   });
 
   test('rate limits by header: 429 with its headers', timeout, async () => {

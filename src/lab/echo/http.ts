@@ -82,7 +82,10 @@ async function answer(state: EchoState, request: EchoRequest, response: EchoResp
   await answerJson(state, request, response, url, option('status'));
 }
 
-/** `GET`: the faults in force, and the number of requests `seen`; `PUT` with `fail-one-in`, `fail-when` or `delay` in the query changes them. */
+/**
+ * `GET`: the faults in force, and the number of requests `seen`; `PUT` with `fail-one-in`, `fail-when` or `delay` in
+ * the query changes them.
+ */
 function answerFaults(state: EchoState, request: EchoRequest, response: EchoResponse, url: URL): void {
   const { faults } = state;
   if (request.method === 'PUT') {
