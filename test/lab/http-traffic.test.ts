@@ -133,12 +133,10 @@ describe('HTTP through a waypoint under load', () => {
           versionOf.set(name, labels.version ?? '');
         }
       };
-      await lab.apply(deployment('two', '/status/500'));
-      await until('a pod that never gets ready', async () => {
-        await learn();
-        return (await podsOf('two')).some(({ phase, ready }) => phase === 'Running' && !ready);
-      });
-      await sleep(1_500); // two probes
+      const bad = [{ file: 'bad.yaml', text: deployment('two', '/status/500') }];
+      await assert.rejects(lab.client.apply(bad, 4_000), /rolled-.* is not ready: readiness: .*500/);
+      await learn();
+      assert.ok((await podsOf('two')).length > 0);
       const halfway = await load.soFar();
       assert.deepEqual(failures(halfway), none);
       assert.equal((await podsOf('one')).filter(({ ready }) => ready).length, 2, 'the old ones stay');
