@@ -11,7 +11,7 @@ import { giveLines, type HeadLines, takeLines } from './head-lines.ts';
 import { HeadParser, incomplete } from './head-parser.ts';
 import { H1RequestHead, readRequestHead } from './heads.ts';
 import { H1IncomingRequest } from './incoming-request.ts';
-import { defaultH1Limits, type H1Limits, type Refusal, refusalError } from './limits.ts';
+import { defaultH1Limits, type H1Limits, type H1ServerOptions, type Refusal, refusalError } from './limits.ts';
 import { scratch } from './out-scratch.ts';
 
 const defaults = {
