@@ -76,7 +76,7 @@ async function measure({ rounds, quick, say, nodeFlags }: ScaleOptions, dir: str
     readyFromDiskS: [],
     rssMB: [],
     changeMs: [],
-    ...lookups(size, rounds + 2),
+    ...lookups(size, rounds + 6),
     idleCpuPercent: [],
   };
   const controller = await startScaleController(dir, mesh);
@@ -96,9 +96,8 @@ async function measure({ rounds, quick, say, nodeFlags }: ScaleOptions, dir: str
           if (metric === 'readyFromDiskS') continue;
           await delay(quick ? 8_000 : 12_000); // the state is on disk, and memory has settled
           samples.rssMB.push(usageOf([node.pid]).rssBytes / 1e6);
-          for (let at = 0; at < (quick ? 10 : 30); at++) samples.changeMs.push(await changeMs(controller, size, at));
-          await delay(1_000);
           samples.idleCpuPercent.push(await idlePercent(node, quick ? 5_000 : 15_000));
+          for (let at = 0; at < (quick ? 10 : 30); at++) samples.changeMs.push(await changeMs(controller, size, at));
         } finally {
           await node.stop();
         }

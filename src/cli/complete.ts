@@ -2,6 +2,7 @@
 // running lab.
 import type { Command as Commander, Option } from 'commander';
 import { findLab, type LabClient, listLabs } from '../lab/control-client.ts';
+import { waypointClasses } from '../model/waypoints.ts';
 import type { Command } from './command.ts';
 import type { CliIo } from './io.ts';
 
@@ -166,8 +167,14 @@ async function namesOf(
       return pods;
     case 'places':
       return [...nodeParts, ...pods];
-    case 'parts':
-      return [...nodeParts, ['controller', ''], ...pods];
+    case 'parts': {
+      const gateways = (await lab.get('gateways', undefined, namespace).catch(() => [])).filter(isWaypoint);
+      const waypoints = gateways.map(({ metadata }): Candidate => {
+        const { namespace: space, name } = metadata as { namespace?: string; name?: string };
+        return [`waypoint/${space}/${name}`, 'waypoint'];
+      });
+      return [...nodeParts, ...waypoints, ['controller', ''], ...pods];
+    }
     case 'namespaces':
       return unique(
         status.pods.map((pod) => pod.namespace),
@@ -186,4 +193,10 @@ async function namesOf(
     default:
       return [];
   }
+}
+
+function isWaypoint(gateway: Readonly<Record<string, unknown>>): boolean {
+  return waypointClasses.includes(
+    (gateway['spec'] as { gatewayClassName?: string } | undefined)?.gatewayClassName ?? '',
+  );
 }

@@ -178,7 +178,7 @@ export interface OutgoingRequest {
 }
 
 export interface ClientConnectionEvents {
-  /** It can take (more) requests; h1 after each answer that leaves it reusable. */
+  /** It can take (more) requests, h1 after each answer that leaves it reusable; or it has retired. */
   onFree(connection: ClientConnection): void;
   onClose(connection: ClientConnection, error: MeshError | null): void;
 }
@@ -188,6 +188,8 @@ export interface ClientConnection {
   readonly protocol: HttpProtocol;
   /** How many more requests it takes now; h1: 1 or 0. */
   readonly room: number;
+  /** It takes no more requests, ever; those it has may still go on (GOAWAY, drain). */
+  readonly retired: boolean;
   readonly active: number;
   /** Requests sent on it so far. */
   readonly served: number;

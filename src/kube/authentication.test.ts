@@ -25,7 +25,11 @@ metadata: {namespace: shop, name: jwt}
 spec: {${target}${target === '' ? '' : ', '}jwtRules: ${rules}}
 `;
   const { compiler, issues } = compileText(text);
-  return { rules: compiler.mesh().routes?.[0]?.jwtRules ?? null, issues, statuses: compiler.statuses() };
+  return {
+    rules: compiler.mesh().routes?.[0]?.jwtRules ?? null,
+    issues,
+    statuses: compiler.statuses().filter((one) => one.kind === 'RequestAuthentication'),
+  };
 }
 
 const noKeys = '{"keys":[]}';

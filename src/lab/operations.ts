@@ -128,9 +128,13 @@ export class LabOperations {
     return this.#lab.system.logFiles(part.kind === 'node' ? part.name : null, access);
   }
 
-  restart(part: LabPart, rolling: boolean, kill: boolean, timeoutMs: number): Promise<RestartResult> {
+  async restart(part: LabPart, rolling: boolean, kill: boolean, timeoutMs: number): Promise<RestartResult> {
     if (part.kind === 'waypoint') {
-      return this.#lab.waypoints.restart(part.namespace, part.name, { rolling, kill, timeoutMs });
+      const deadline = Date.now() + timeoutMs;
+      const result = await this.#lab.waypoints.restart(part.namespace, part.name, { rolling, kill, timeoutMs });
+      // Its clients have to hear of it, as of any pod.
+      await this.waitInStep(Math.max(deadline - Date.now(), 0));
+      return result;
     }
     return this.#lab.system.restart(part, rolling, kill, timeoutMs);
   }

@@ -7,6 +7,7 @@
 //                                  └─ admin, metrics, readiness
 import { type Clock, systemClock } from '../base/clock.ts';
 import type { MeshError } from '../base/errors.ts';
+import { returnPages } from '../base/return-pages.ts';
 import { version } from '../base/version.ts';
 import type { ProxyConfig } from '../config/proxy.ts';
 import { CertificateClient } from '../discovery/certificate-client.ts';
@@ -78,6 +79,8 @@ function blockThisThread(durationMs: number): void {
 const snapshotDeadlineMs = 1_000;
 /** So often what the data threads counted is fetched, so that little is lost when one dies. */
 const snapshotEveryMs = 5_000;
+/** Every half minute: a collection of garbage on a quiet heap touches pages that are not needed again for long. */
+const snapshotsPerReturn = 6;
 /** What is left after the drain deadline gets this long to be reset before the threads are ended. */
 const drainGraceMs = 1_000;
 
@@ -107,6 +110,7 @@ export class ProxyCore<Config extends ProxyConfig> {
   #draining: Promise<void> | null = null;
   #closing: Promise<void> | null = null;
   #cancelSnapshot: (() => void) | null = null;
+  #snapshots = 0;
 
   constructor(options: ProxyCoreOptions<Config>) {
     const { config, role, program, proxy, clock = systemClock, random = Math.random } = options;
@@ -359,6 +363,8 @@ export class ProxyCore<Config extends ProxyConfig> {
 
   #armSnapshot(): void {
     this.#cancelSnapshot = this.#clock.after(snapshotEveryMs, () => {
+      this.#snapshots++;
+      if (this.#snapshots % snapshotsPerReturn === 0) returnPages(); // this thread pays for it, not those with traffic
       void this.threads.snapshot(false, snapshotDeadlineMs).then(() => {
         if (this.#closing === null) this.#armSnapshot();
       });

@@ -1,6 +1,7 @@
 // The data thread of a waypoint: the entry that piscina runs in each worker.
 import { createServer, type Server } from 'node:net';
 import { MeshError, messageOf } from '../base/errors.ts';
+import type { ConnectTcp } from '../forward/context.ts';
 import type { Dialler } from '../forward/dial.ts';
 import { chooseTcpBackend } from '../io/tcp-self-test.ts';
 import type { Workload } from '../model/types.ts';
@@ -14,31 +15,33 @@ import type { WaypointThreadConfig } from './thread-config.ts';
 /** Connections that the kernel may keep until they are accepted. */
 const backlog = 4096;
 
-/** Assembles the data path of a waypoint's thread. */
-export const waypointThread: AssembleThread = (start, ask) => {
-  const path = new DataPath(start, ask, { reporter: 'waypoint' });
-  const { context } = path;
-  const { waypoint, identity, addresses, http: limits } = start.config as unknown as WaypointThreadConfig;
-  const self = (): Workload | null => {
-    for (const address of addresses) {
-      const workload = context.index.workloadByAddress(address);
-      if (workload !== null) return workload;
-    }
-    return null;
+/** Assembles the data path of a waypoint's thread; tests bring their own `connect`. */
+export const waypointThread =
+  (connect?: ConnectTcp): AssembleThread =>
+  (start, ask) => {
+    const path = new DataPath(start, ask, { connect, reporter: 'waypoint' });
+    const { context } = path;
+    const { waypoint, identity, addresses, http: limits } = start.config as unknown as WaypointThreadConfig;
+    const self = (): Workload | null => {
+      for (const address of addresses) {
+        const workload = context.index.workloadByAddress(address);
+        if (workload !== null) return workload;
+      }
+      return null;
+    };
+    const dialler: Dialler = { context, identity, self };
+    const http = createHttpSide(path, dialler, limits, (stream, client) => front.passThrough(stream, client));
+    const front: WaypointFront = new WaypointFront(path.tunnelServer, dialler, waypoint, {
+      serve: (stream, client) => http.serve(stream, client),
+      active: () => http.stats().connections,
+    });
+    path.attach(threadServiceOf(http));
+    return { path, listeners: new WaypointListeners(front) };
   };
-  const dialler: Dialler = { context, identity, self };
-  const http = createHttpSide(path, dialler, limits, (stream, client) => front.passThrough(stream, client));
-  const front: WaypointFront = new WaypointFront(path.tunnelServer, dialler, waypoint, {
-    serve: (stream, client) => http.serve(stream, client),
-    active: () => http.stats().connections,
-  });
-  path.attach(threadServiceOf(http));
-  return { path, listeners: new WaypointListeners(front) };
-};
 
 /** Serves until the port is closed. Resolves then; rejects when a listener cannot be opened. */
 export function serve(task: DataThreadTask): Promise<void> {
-  return serveThread(task, waypointThread);
+  return serveThread(task, waypointThread());
 }
 
 /** The tunnel port of one data thread. */

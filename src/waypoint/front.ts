@@ -89,10 +89,32 @@ export class WaypointFront {
     pending.begin(() => this.#connect(pending, { to: { service, workload: null }, address, port }, () => stream));
   }
 
+  /** Who has just been put behind this waypoint may be known to its clients first: that news is waited for, bounded. */
   #onTunnel(tunnel: IncomingTunnel): void {
     const authority = authorityOf(tunnel.authority);
     const source = sourceOf(this.#context, tunnel);
     const dialled = this.#dialled(tunnel.authority, authority, source);
+    const isEarly = dialled instanceof MeshError && dialled.code === 'AUTHORITY_INVALID';
+    if (authority === null || !isEarly) {
+      this.#admit(tunnel, source, dialled);
+      return;
+    }
+    try {
+      const { holds, tracker } = this.#context;
+      const forget = holds.hold(authority.host, source.address, () => {
+        this.#admit(tunnel, source, this.#dialled(tunnel.authority, authority, source));
+      });
+      tunnel.onAbort = () => {
+        forget();
+        tracker.finish(this.#connection(source, authority.host, authority.port), dialled);
+      };
+    } catch (error) {
+      this.#admit(tunnel, source, MeshError.from(error));
+    }
+  }
+
+  #admit(tunnel: IncomingTunnel, source: Peer, dialled: Dialled | MeshError): void {
+    const authority = authorityOf(tunnel.authority);
     const client = dialled instanceof MeshError ? null : this.#httpClient(dialled, source);
     if (client !== null && this.#hasRoom()) {
       tunnel.onAbort = null;

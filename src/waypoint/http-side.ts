@@ -20,6 +20,7 @@ export function createHttpSide(
   const routesOf: HttpServiceContext['routesOf'] = (service) => index.routesOf(service);
   const connect: ConnectEndpoint = (target, callback) =>
     dial(dialler, target, (error, stream) => callback(error, stream));
+  const writeRecord: HttpServiceContext['onRecord'] = (record) => path.accessLog.writeRequest(record);
   const verifier = new TokenVerifier(new KeySets(fetchText));
   return createHttpService({
     index,
@@ -28,8 +29,8 @@ export function createHttpSide(
     connect,
     passThrough,
     judge: new PolicyJudge({ routesOf, verifier, now: Date.now }),
-    onRecord: (record) => {
-      if (path.accessLog.logsRequests) path.accessLog.writeRequest(record);
+    get onRecord() {
+      return path.accessLog.logsRequests ? writeRecord : null;
     },
     counters: path.requests,
     limits,

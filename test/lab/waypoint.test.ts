@@ -2,8 +2,9 @@
 // else can be it.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import type { StatusView, WaypointDump } from '../../src/model/views.ts';
-import type { AccessRecord } from '../../src/telemetry/access-record.ts';
+import type { AccessRecord, RequestRecord } from '../../src/telemetry/access-record.ts';
 import type { PodAgent, PodConnection } from './agent.ts';
 import {
   authorizationPolicy,
@@ -105,10 +106,10 @@ describe('waypoint', () => {
   }
 
   /** The status line of one HTTP request, '' when there was no answer. */
-  async function statusOf(path: string, host = 'web'): Promise<string> {
+  async function statusOf(path: string, host = 'web', header = 'accept: */*'): Promise<string> {
     try {
       const connection = await agents.client!.connect(await vipOf(host), 80);
-      await connection.write(`GET ${path} HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`);
+      await connection.write(`GET ${path} HTTP/1.1\r\nhost: ${host}\r\n${header}\r\nconnection: close\r\n\r\n`);
       const { text } = await connection.untilEnded();
       return text.split('\r\n', 1)[0] ?? '';
     } catch (error) {
@@ -212,6 +213,51 @@ describe('waypoint', () => {
     await lab.delete(route + policy);
   });
 
+  test('tokens: who a request comes from, and what policy makes of it', timeout, async () => {
+    const { privateKey, publicKey } = await generateKeyPair('ES256');
+    const jwks = JSON.stringify({ keys: [await exportJWK(publicKey)] });
+    const issuer = 'https://id.example';
+    const bearer = async (sub: string, exp = Date.now() / 1000 + 600) => {
+      const token = await new SignJWT({ iss: issuer, sub, exp }).setProtectedHeader({ alg: 'ES256' }).sign(privateKey);
+      return `authorization: Bearer ${token}`;
+    };
+    const gatewayTarget = [{ group: 'gateway.networking.k8s.io', kind: 'Gateway', name: 'wp' }];
+    const authentication = document({
+      apiVersion: 'security.istio.io/v1',
+      kind: 'RequestAuthentication',
+      metadata: { name: 'jwt', namespace: 'app' },
+      spec: { targetRefs: target('web'), jwtRules: [{ issuer, jwks }] },
+    });
+    const onlyAnn = [
+      { from: [{ source: { requestPrincipals: [`${issuer}/ann`] } }] },
+      { to: [{ operation: { paths: ['/healthz'] } }] },
+    ];
+    const policies =
+      authentication +
+      authorizationPolicy({ name: 'only-ann', spec: { targetRefs: target('web'), rules: onlyAnn } }) +
+      authorizationPolicy({ name: 'look', spec: { targetRefs: gatewayTarget, action: 'AUDIT', rules: [{}] } });
+    await lab.apply(policies);
+    // [what, path, header, status]
+    const rows = [
+      ['no token', '/', undefined, 403],
+      ['the right subject', '/', await bearer('ann'), 200],
+      ['again, known by now', '/', await bearer('ann'), 200],
+      ['another subject', '/', await bearer('bob'), 403],
+      ['expired', '/', await bearer('ann', 1000), 401],
+      ['no token at all', '/', 'authorization: Bearer nonsense', 401],
+      ['an open path', '/healthz', undefined, 200],
+    ] as const;
+    for (const [what, path, header, status] of rows) {
+      assert.match(await statusOf(path, 'web', header), new RegExp(`^HTTP/1.1 ${status} `), what);
+    }
+    const record = await recordOf(wp, ({ kind, status }) => kind === 'request' && status === 401);
+    assert.deepEqual([record.flag, record.decidedBy], ['UNAUTHENTICATED', 'app/jwt']);
+    const audited = (await recordOf(wp, ({ path }) => path === '/healthz')) as unknown as RequestRecord;
+    assert.deepEqual(audited.policyHits, ['audit app/look#0']);
+    await lab.delete(policies);
+    assert.equal(await statusOf('/'), 'HTTP/1.1 200 OK');
+  });
+
   test('status and config speak of it, and only it has its certificate', timeout, async () => {
     const { proxies } = (await lab.client.admin('controller', '', '/status')) as StatusView;
     const waypoints = proxies.filter(({ kind }) => kind === 'waypoint');
@@ -238,22 +284,34 @@ describe('waypoint', () => {
     assert.equal(await statusOf('/'), 'HTTP/1.1 200 OK');
   });
 
-  test('replaced under load: no request fails', timeout, async () => {
-    const answers = new Map<string, number>();
+  /** The status lines of requests that are made, one after the other in three rows, while `work` runs. */
+  async function underLoad(work: () => Promise<unknown>): Promise<string[]> {
+    const answers = new Set<string>();
     let isOver = false;
     const load = async (): Promise<void> => {
-      while (!isOver) {
-        const answer = await statusOf('/');
-        answers.set(answer, (answers.get(answer) ?? 0) + 1);
-      }
+      while (!isOver) answers.add(await statusOf('/'));
     };
     const running = [load(), load(), load()];
-    const [before] = await waypointPods();
-    await lab.client.restart({ kind: 'waypoint', ...named }, { rolling: true });
-    isOver = true;
+    await work().finally(() => {
+      isOver = true;
+    });
     await Promise.all(running);
-    assert.deepEqual([...answers.keys()], ['HTTP/1.1 200 OK'], JSON.stringify([...answers]));
+    return [...answers];
+  }
+
+  test('replaced under load: no request fails', timeout, async () => {
+    const [before] = await waypointPods();
+    const answers = await underLoad(() => lab.client.restart({ kind: 'waypoint', ...named }, { rolling: true }));
+    assert.deepEqual(answers, ['HTTP/1.1 200 OK']);
     assert.notEqual((await waypointPods())[0], before);
+  });
+
+  test('put behind it and taken away under load: no request fails', timeout, async () => {
+    const web = (waypoint: string): string => serviceText('web', { waypoint, portName: 'http', app: 'echo' });
+    const answers = await underLoad(async () => {
+      for (const waypoint of ['none', 'wp', 'none', 'wp']) await lab.apply(web(waypoint));
+    });
+    assert.deepEqual(answers, ['HTTP/1.1 200 OK']);
   });
 
   test('it goes with its Gateway', timeout, async () => {

@@ -34,17 +34,14 @@ export class ClientSession implements ServerEvents {
     return this.#connection?.active ?? 0;
   }
 
-  /** A port that speaks HTTP is asked for its version only: clients of either come to it, as to Envoy's listeners. */
   begin(stream: ByteStream): void {
     const { protocol } = this.#client;
-    const { sniffTimeoutMs, streamIdleMs } = this.#owner.engine.limits;
-    if (protocol === 'http1') this.#sniff(stream, 'http1', streamIdleMs);
-    else if (protocol === 'http2' || protocol === 'grpc') this.#sniff(stream, 'http2', streamIdleMs);
-    else if (protocol === 'unknown') this.#sniff(stream, null, sniffTimeoutMs);
-    else this.#pass(stream);
+    if (protocol === 'tcp' || protocol === 'tls') this.#pass(stream);
+    else this.#sniff(stream, protocol !== 'unknown');
   }
 
   drain(): void {
+    // A client of HTTP that has said nothing yet is let go of like an idle one.
     if (this.#connection === null && this.#client.protocol !== 'unknown') this.#sniffed?.onDeadline();
     this.#connection?.drain();
   }
@@ -69,14 +66,18 @@ export class ClientSession implements ServerEvents {
     this.#close();
   }
 
-  /** `otherwise` serves what looks like no HTTP; null: it is passed through. */
-  #sniff(stream: ByteStream, otherwise: HttpProtocol | null, timeoutMs: number): void {
-    const deadlines = this.#owner.engine.deadlines.of(timeoutMs);
-    this.#sniffed = new SniffedStream(stream, deadlines, {
+  /**
+   * A port that is said to speak HTTP says nothing about its version: clients of either are served, as Envoy's codec
+   * AUTO does, and what the endpoint speaks is another question.
+   */
+  #sniff(stream: ByteStream, isHttp: boolean): void {
+    const { engine } = this.#owner;
+    const { sniffTimeoutMs, streamIdleMs } = engine.limits;
+    this.#sniffed = new SniffedStream(stream, engine.deadlines.of(isHttp ? streamIdleMs : sniffTimeoutMs), {
       decide: (protocol, sniffed) => {
-        const served = protocol === 'tcp' ? otherwise : protocol;
-        if (served === null) this.#pass(sniffed);
-        else this.#serve(served, sniffed);
+        if (protocol !== 'tcp') this.#serve(protocol, sniffed);
+        else if (isHttp) this.#serve('http1', sniffed);
+        else this.#pass(sniffed);
       },
       closed: () => this.#close(),
     });

@@ -87,7 +87,7 @@ export interface HttpServiceContext {
   readonly passThrough: (stream: ByteStream, client: ClientInfo) => void;
   /** Null: nothing is asked. */
   readonly judge: RequestJudge | null;
-  /** One per request that has ended; null where nobody listens. */
+  /** One per request that has ended; null while nobody listens, which saves making it. Asked for each request. */
   readonly onRecord: ((record: RequestRecord) => void) | null;
   readonly counters: RequestCounters;
   readonly limits: HttpLimits;

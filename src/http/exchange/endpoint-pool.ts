@@ -18,26 +18,28 @@ export interface PoolUser {
 export interface PoolEnvironment {
   readonly serviceName: string;
   readonly breakers: Breakers;
-  /** How long a connection may be without a request. */
+  /** A connection without a request is closed when this has passed `idleLooks` times. */
   readonly idle: Deadlines;
   readonly http2ConnectionsMax: number;
   open(endpoint: Endpoint, callback: (error: MeshError | null, stream: ByteStream | null) => void): () => void;
   speak(protocol: HttpProtocol, stream: ByteStream, events: ClientConnectionEvents, peer: string): ClientConnection;
 }
 
+/** Connections are looked at so often per idle time-out; a request only clears what was seen. */
+export const idleLooks = 4;
 /** HTTP/2: with this many streams on each, another connection is opened, as long as there may be one. */
 const streamsBeforeAnother = 100;
 
 /** A connection as its pool knows it. */
-class Pooled extends DeadlineEntry implements ClientConnectionEvents {
+class Pooled implements ClientConnectionEvents {
   readonly connection: ClientConnection;
   readonly #pool: EndpointPool;
   /** It has a place among `maxConnections`. */
   readonly isCounted: boolean;
   isIdle = false;
+  looks = 0;
 
   constructor(pool: EndpointPool, stream: ByteStream, environment: PoolEnvironment, isCounted: boolean) {
-    super();
     this.isCounted = isCounted;
     this.#pool = pool;
     this.connection = environment.speak(pool.protocol, stream, this, pool.endpoint.title);
@@ -50,14 +52,10 @@ class Pooled extends DeadlineEntry implements ClientConnectionEvents {
   onClose(): void {
     this.#pool.closed(this);
   }
-
-  onDeadline(): void {
-    this.connection.destroy();
-  }
 }
 
 /** Connections to one endpoint. */
-export class EndpointPool {
+export class EndpointPool extends DeadlineEntry {
   readonly endpoint: Endpoint;
   readonly protocol: HttpProtocol;
   readonly #environment: PoolEnvironment;
@@ -69,6 +67,7 @@ export class EndpointPool {
   #closing = false;
 
   constructor(endpoint: Endpoint, protocol: HttpProtocol, environment: PoolEnvironment) {
+    super();
     this.endpoint = endpoint;
     this.protocol = protocol;
     this.#environment = environment;
@@ -110,6 +109,7 @@ export class EndpointPool {
   /** The endpoint has gone: what is idle closes now, what is busy when it is done, and who waits is told. */
   close(): void {
     this.#closing = true;
+    this.deadlineList?.lift(this);
     for (const pooled of [...this.#open]) {
       if (pooled.connection.active === 0) pooled.connection.destroy();
       else pooled.connection.drain();
@@ -124,11 +124,25 @@ export class EndpointPool {
     for (const pooled of [...this.#open]) pooled.connection.destroy();
   }
 
+  /** A look at the connections: those that were idle at several in a row are closed. */
+  onDeadline(): void {
+    let isAnyIdle = false;
+    for (const pooled of [...this.#open]) {
+      if (!pooled.isIdle) continue;
+      if (++pooled.looks > idleLooks) pooled.connection.destroy();
+      else isAnyIdle = true;
+    }
+    if (isAnyIdle) this.#environment.idle.set(this);
+  }
+
   // ---- told by connections ----
 
   freed(pooled: Pooled): void {
     const { connection } = pooled;
-    if (connection.room <= 0 || !this.#open.has(pooled)) return;
+    if (!this.#open.has(pooled)) return;
+    // What it has goes on; who waits gets another one.
+    if (connection.retired) this.#openAsNeeded();
+    if (connection.room <= 0) return;
     if (this.#closing || this.#isUsedUp(connection)) {
       if (connection.active === 0) connection.destroy();
       else connection.drain();
@@ -174,7 +188,6 @@ export class EndpointPool {
       const pooled = this.#idle.pop() ?? null;
       if (pooled === null) return null;
       pooled.isIdle = false;
-      pooled.deadlineList?.lift(pooled);
       return pooled;
     }
     let best: Pooled | null = null;
@@ -202,14 +215,14 @@ export class EndpointPool {
   #rest(pooled: Pooled): void {
     if (pooled.isIdle || !this.#open.has(pooled)) return;
     pooled.isIdle = true;
+    pooled.looks = 0;
     if (this.protocol === 'http1') this.#idle.push(pooled);
-    this.#environment.idle.set(pooled);
+    if (this.deadlineList === null) this.#environment.idle.set(this);
   }
 
   #unrest(pooled: Pooled): void {
     if (!pooled.isIdle) return;
     pooled.isIdle = false;
-    pooled.deadlineList?.lift(pooled);
     const at = this.#idle.lastIndexOf(pooled);
     if (at >= 0) this.#idle.splice(at, 1);
   }
@@ -229,7 +242,7 @@ export class EndpointPool {
 
   #openAnother(): boolean {
     const { breakers, http2ConnectionsMax } = this.#environment;
-    if (this.protocol === 'http2' && this.connections >= http2ConnectionsMax) return false;
+    if (this.protocol === 'http2' && this.#lasting() >= http2ConnectionsMax) return false;
     const isCounted = breakers.tryAcquire('maxConnections');
     // At the limit because of other endpoints: one is allowed all the same, or who waits here would wait for ever.
     if (!isCounted && this.connections > 0) return false;
@@ -237,6 +250,13 @@ export class EndpointPool {
     this.#opening.add(opening);
     opening.begin(this.#environment);
     return true;
+  }
+
+  /** Connections that take requests, now or later, and those being opened. */
+  #lasting(): number {
+    let count = this.#opening.size;
+    for (const { connection } of this.#open) if (!connection.retired) count++;
+    return count;
   }
 
   #failWaiting(error: MeshError, count: number): void {

@@ -12,7 +12,7 @@ import { RateLimiter } from '../resilience/rate-limits.ts';
 import { compileRoutes, type RouteTable } from '../routes/route-table.ts';
 import { composeHead, speakHttp } from './codecs.ts';
 import type { ClientInfo, HttpServiceContext, RequestJudge } from './context.ts';
-import { EndpointPool, type PoolEnvironment } from './endpoint-pool.ts';
+import { EndpointPool, idleLooks, type PoolEnvironment } from './endpoint-pool.ts';
 import type { ExchangeTimer } from './exchange-timers.ts';
 import type { HttpLimits } from './limits.ts';
 import type { Mirror, MirrorOwner } from './mirror.ts';
@@ -109,8 +109,8 @@ export class Engine implements MirrorOwner {
     return routes;
   }
 
-  destinationOf(backend: Backend): Destination | null {
-    return this.#destinations.of(backend.service, backend.port, backend.subset, this.nowMs());
+  destinationOf(backend: Backend, nowMs: number): Destination | null {
+    return this.#destinations.of(backend.service, backend.port, backend.subset, nowMs);
   }
 
   poolOf(destination: Destination, endpoint: Endpoint, protocol: HttpProtocol): EndpointPool {
@@ -134,7 +134,7 @@ export class Engine implements MirrorOwner {
       serviceName: destination.service.hostname,
       breakers: destination.breakers,
       get idle() {
-        return deadlines.of(idleMs());
+        return deadlines.of(idleMs() / idleLooks);
       },
       http2ConnectionsMax: limits.http2ConnectionsPerEndpoint,
       open: (endpoint, callback) => {

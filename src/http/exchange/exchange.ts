@@ -144,8 +144,8 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
   // ---- trying ----
 
   /** Everything is decided: the request goes to its destination. Called once, by the last step. */
-  send(): void {
-    const { destination, engine } = this;
+  send(nowMs: number): void {
+    const { destination } = this;
     const refused = destination!.admit();
     if (refused !== null) {
       const service = destination!.service.hostname;
@@ -159,7 +159,6 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
     this.#timers.set('stream', this.rule!.timeouts.maxStreamMs);
     this.#requestMs = requestTimeoutMs(this.head, this.rule!.timeouts.requestMs);
     if (this.#isRequestWhole()) this.#timers.set('request', this.#requestMs);
-    const nowMs = engine.nowMs();
     const endpoint = destination!.pick(this.hash, null, nowMs);
     if (endpoint === null) {
       this.#failWithoutEndpoint();

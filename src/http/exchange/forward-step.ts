@@ -25,7 +25,8 @@ export function forward(exchange: Exchange): StepOutcome {
     refuseBackend(exchange, backend?.invalid?.status ?? 500, backend?.invalid?.reason ?? 'no weight is above zero');
     return 'stop';
   }
-  const destination = engine.destinationOf(backend);
+  const nowMs = engine.nowMs();
+  const destination = engine.destinationOf(backend, nowMs);
   if (destination === null) {
     refuseBackend(
       exchange,
@@ -40,9 +41,9 @@ export function forward(exchange: Exchange): StepOutcome {
   exchange.uncounted = destination.isUncounted(head);
   exchange.upstreamProtocol = upstreamProtocol(head, destination);
   exchange.hash = hashFor(exchange, destination);
-  exchange.changes = changesFor(exchange, edits.request);
+  exchange.changes = changesFor(exchange, edits);
   if (rule!.mirrors.length > 0) beginMirrors(exchange, rule!.mirrors);
-  exchange.send();
+  exchange.send(nowMs);
   return 'stop';
 }
 
@@ -55,8 +56,12 @@ export function refuseBackend(exchange: Exchange, status: number, reason: string
 
 interface Edits {
   readonly request: HeaderEdits;
+  /** What they set the authority to; null when they leave it. */
+  readonly authority: string | null;
   readonly response: HeaderEdits;
 }
+
+const nothing: readonly never[] = [];
 
 /** A backend object belongs to one rule. */
 const editsByBackend = new WeakMap<WeightedBackend, Edits>();
@@ -64,8 +69,10 @@ const editsByBackend = new WeakMap<WeightedBackend, Edits>();
 function editsOf(rule: RouteRule, backend: WeightedBackend): Edits {
   const known = editsByBackend.get(backend);
   if (known !== undefined) return known;
+  const request = chainEdits(rule.requestHeaders, backend.requestHeaders);
   const made = {
-    request: chainEdits(rule.requestHeaders, backend.requestHeaders),
+    request: withoutReserved(request),
+    authority: authorityOf(request),
     response: withoutReserved(chainEdits(rule.responseHeaders, backend.responseHeaders)),
   };
   editsByBackend.set(backend, made);
@@ -97,15 +104,15 @@ function hashFor(exchange: Exchange, destination: Destination): number {
   return cookie.hash;
 }
 
-function changesFor(exchange: Exchange, edits: HeaderEdits): ForwardChanges {
+function changesFor(exchange: Exchange, edits: Edits): ForwardChanges {
   const { head, client, engine, verdict } = exchange;
   const target = targetFor(exchange);
-  const set = target === exchange.target ? [] : [['x-envoy-original-path', exchange.target] as const];
+  const set = target === exchange.target ? nothing : [['x-envoy-original-path', exchange.target] as const];
   const plan = {
-    edits: withoutReserved(edits),
+    edits: edits.request,
     target: target === head.target ? null : target,
-    authority: exchange.rule!.rewrite?.authority ?? authorityOf(edits),
-    remove: verdict?.removeHeaders ?? [],
+    authority: exchange.rule!.rewrite?.authority ?? edits.authority,
+    remove: verdict?.removeHeaders ?? nothing,
     set: verdict === null ? set : [...verdict.setHeaders, ...set],
     clientCert: engine.limits.forwardClientCert && client.identity !== null ? `URI=${client.identity}` : null,
   };
@@ -132,7 +139,7 @@ function beginMirrors(exchange: Exchange, rules: readonly MirrorRule[]): void {
   for (const rule of rules) {
     if (rule.backend.invalid !== null || head.upgrade !== null) continue;
     if (rule.fraction < 1 && engine.random() >= rule.fraction) continue;
-    const destination = engine.destinationOf(rule.backend);
+    const destination = engine.destinationOf(rule.backend, engine.nowMs());
     const endpoint = destination?.pick(noHash, null, engine.nowMs()) ?? null;
     if (destination === null || endpoint === null || !engine.admitMirror()) continue;
     const protocol = upstreamProtocol(head, destination);

@@ -152,6 +152,29 @@ test("a caller's deadline is kept", async (t) => {
   assert.equal(scene.records[0]?.flag, 'UPSTREAM_TIMEOUT');
 });
 
+test('connections that retire with streams on them make room for others', async (t) => {
+  const server = createServer();
+  server.on('stream', (stream: ServerHttp2Stream, headers) => {
+    stream.on('error', () => undefined);
+    stream.respond({ ':status': 200 });
+    if (headers[':path'] !== '/long') {
+      stream.end('ok');
+      return;
+    }
+    stream.write('x');
+    stream.session?.goaway(constants.NGHTTP2_NO_ERROR, stream.id);
+  });
+  const scene = await http2Scene(t, { endpoints: [server], limits: { http2ConnectionsPerEndpoint: 1 } });
+  for (let n = 1; n <= 3; n++) {
+    const long = scene.session.request({ ':path': '/long' });
+    long.on('error', () => undefined);
+    await new Promise((resolve) => long.once('data', resolve));
+    const { body } = await call(scene.session, { ':path': '/' }, null);
+    assert.equal(body.toString(), 'ok');
+    assert.equal(scene.service.stats().upstreamConnections, n + 1);
+  }
+});
+
 test('a call that the client cancels is cancelled at the endpoint', async (t) => {
   const began = Promise.withResolvers<void>();
   const ended = Promise.withResolvers<number>();
@@ -181,7 +204,6 @@ test('HTTP/2 in, HTTP/1.1 out', async (t) => {
       }),
     ],
     protocol: 'http1',
-    clientProtocol: 'http2',
   });
   const session = connect(`http://127.0.0.1:${scene.port}`);
   t.after(() => session.destroy());
@@ -197,7 +219,7 @@ test('HTTP/1.1 in, HTTP/2 out', async (t) => {
     stream.respond({ ':status': 200, 'x-saw': `${headers[':authority']} ${headers[':path']}` });
     stream.pipe(stream);
   });
-  const scene = await sceneOf(t, { endpoints: [server], protocol: 'http2', clientProtocol: 'http1' });
+  const scene = await sceneOf(t, { endpoints: [server], protocol: 'http2' });
   const answer = await scene.ask('/b', { method: 'PUT', body: 'hello', headers: { host: 'cart' } });
   assert.deepEqual([answer.status, answer.body, answer.headers['x-saw']], [200, 'hello', 'cart /b']);
 });

@@ -189,7 +189,7 @@ test('anything in any order leaves nothing behind', async () => {
       for (let at = 0; at < 3; at++) await turn();
     }
     assert.equal(engine.upstreamConnections, 0, `seed ${seed}: connections are left`);
-    const destination = engine.destinationOf(backendOf())!;
+    const destination = engine.destinationOf(backendOf(), performance.now())!;
     for (const limit of ['maxConnections', 'maxPendingRequests', 'maxRequests', 'maxRetries'] as const) {
       assert.equal(destination.breakers.count(limit), 0, `seed ${seed}: ${limit}`);
     }

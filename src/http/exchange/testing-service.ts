@@ -44,8 +44,6 @@ export interface SceneOptions {
   readonly context?: Partial<HttpServiceContext>;
   /** Of the service's port. */
   readonly protocol?: AppProtocol;
-  /** What clients speak, where it is another. */
-  readonly clientProtocol?: AppProtocol;
   /** Stands between the service and `connectTcp`. */
   readonly connect?: (connect: ConnectEndpoint) => ConnectEndpoint;
 }
@@ -124,7 +122,7 @@ export async function sceneOf(test: TestContext, options: SceneOptions): Promise
     ...options.context,
   };
   const http = createHttpService(context);
-  const client = clientOf(service, options.clientProtocol ?? options.protocol ?? 'http1');
+  const client = clientOf(service, options.protocol ?? 'http1');
   const front = createTcpServer((stream) => http.serve(stream, client));
   await listen(front);
   const { port } = front.address() as AddressInfo;

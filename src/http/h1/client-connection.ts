@@ -96,7 +96,11 @@ export class H1ClientConnection extends H1Connection implements ClientConnection
   }
 
   get room(): number {
-    return this.#phase === Phase.idle && !this.closed && !this.#draining && !this.peerEnded ? 1 : 0;
+    return this.#phase === Phase.idle && !this.retired ? 1 : 0;
+  }
+
+  get retired(): boolean {
+    return this.closed || this.#draining || this.peerEnded;
   }
 
   get active(): number {

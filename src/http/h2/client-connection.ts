@@ -66,6 +66,10 @@ class H2ClientConnection implements ClientConnection, SessionEvents {
     return this.#session.canOpen ? this.#session.capacity - this.#session.streamCount : 0;
   }
 
+  get retired(): boolean {
+    return this.#session.retired;
+  }
+
   get active(): number {
     return this.#session.streamCount;
   }
@@ -92,7 +96,9 @@ class H2ClientConnection implements ClientConnection, SessionEvents {
 
   onReady(): void {}
 
-  onRetired(): void {}
+  onRetired(): void {
+    this.#events.onFree(this);
+  }
 
   onCapacity(): void {
     if (this.room > 0) this.#events.onFree(this);

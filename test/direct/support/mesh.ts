@@ -8,11 +8,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import type { ForwardConfig } from '../../../src/forward/context.ts';
+import type { ConnectTcp, ForwardConfig } from '../../../src/forward/context.ts';
 import { connectTcp } from '../../../src/io/connect-tcp.ts';
 import type { MeshUpdate } from '../../../src/model/types.ts';
 import { nodeThread } from '../../../src/node/data-thread.ts';
-import { DataThread } from '../../../src/proxy/data-thread.ts';
+import { type AssembleThread, DataThread } from '../../../src/proxy/data-thread.ts';
 import type { FromDataThread, ListenAddress, ToDataThread } from '../../../src/proxy/messages.ts';
 import type { AccessRecord } from '../../../src/telemetry/access-record.ts';
 import { TestAuthority } from './authority.ts';
@@ -31,6 +31,10 @@ export interface NodeOptions {
   readonly hbone?: readonly ListenAddress[];
   readonly config?: Changes;
   readonly authority?: TestAuthority;
+  /** Default: that of a node proxy. */
+  readonly assemble?: (connect: ConnectTcp) => AssembleThread;
+  /** Fields of the configuration that only this kind of thread has. */
+  readonly more?: Readonly<Record<string, unknown>>;
   /** Answers to `certificateWanted`; the default issues at once. */
   readonly onCertificateWanted?: (identity: string, node: TestNode) => void;
 }
@@ -122,10 +126,12 @@ export class TestNode {
         clusterId: config.clusterId,
         listeners: { outbound: [], inbound: [], hbone: [] },
         addresses: { outbound: options.outbound ?? [], inbound: options.inbound ?? [], hbone: options.hbone ?? [] },
-        config: { ...config },
+        config: { ...config, ...options.more },
       },
       port2,
-      nodeThread((target, callback) => connectTcp({ ...target, port: target.port + appPortShift }, callback)),
+      (options.assemble ?? nodeThread)((target, callback) =>
+        connectTcp({ ...target, port: target.port + appPortShift }, callback),
+      ),
     );
     this.thread.done.catch(serving.reject);
     context.after(() => this.thread.close());
