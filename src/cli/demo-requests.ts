@@ -189,8 +189,8 @@ export function paymentsDemand(rows: readonly RequestRow[], books: Books): Deman
     what: 'payments fails one request in five, the shop stays green, and no order is charged twice',
     met: !isHurt && retried >= retriedMin && failed && charges > 0 && chargedTwice.length === 0,
     seen:
-      `${charges} orders charged, ${chargedTwice.length} of them twice; ${failedBefore} failed before they were charged ` +
-      `and ${failedAfter} after; ${retried} retried; ${isHurt ? 'some requests failed' : 'no request failed'}`,
+      `${charges} orders charged, ${chargedTwice.length} of them twice; ${failedBefore} failed before that ` +
+      `and ${failedAfter} after it; ${retried} retried; ${isHurt ? 'some requests failed' : 'no request failed'}`,
   };
 }
 
