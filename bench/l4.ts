@@ -5,8 +5,9 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { MeshError, messageOf } from '../src/base/errors.ts';
+import { MeshError } from '../src/base/errors.ts';
 import { makeCertificates } from './certificates.ts';
+import { Contest } from './contest.ts';
 import { type MemoryPlan, measureMemory } from './l4-memory.ts';
 import { type LoadOptions, type LoadResult, probe, runLoad } from './load.ts';
 import { startAmbient } from './paths/ambient.ts';
@@ -19,8 +20,7 @@ import { type RunningPath, type StartPath, serverPort } from './paths/path.ts';
 import { startZtunnel } from './paths/ztunnel.ts';
 import { eventually, type Service, usageOf } from './processes.ts';
 import { type Profile, profileOf, renderProfiles } from './profile.ts';
-import { describeMachine, type MetricName, metricNames, type Report, type ReportRow } from './report.ts';
-import { spreadOf } from './statistics.ts';
+import { describeMachine, type MetricName, metricNames, type Report } from './report.ts';
 import { makeTopology, serverAddress, type Topology } from './topology.ts';
 
 /** What is measured together, in this order. */
@@ -85,40 +85,33 @@ interface Topologies {
   readonly ztunnel?: Topology;
 }
 
-type Samples = Record<MetricName, number[]> & { errors: number };
-
 /** Runs the whole suite and returns its report. A path that cannot be measured is left out with its reason. */
 export class L4Bench {
   readonly #options: L4Options;
   readonly #durations: Durations;
   readonly #services: Service[] = [];
-  readonly #samples = new Map<string, Samples>();
-  readonly #leftOut: { path: string; reason: string }[] = [];
+  readonly #contest: Contest<MetricName>;
 
   constructor(options: L4Options) {
     this.#options = options;
     this.#durations = options.quick ? quickDurations : fullDurations;
+    this.#contest = new Contest(metricNames, options.say);
   }
 
   async run(): Promise<Report> {
     const startedAt = new Date().toISOString();
     const paths = await this.#startAll();
     if (this.#isAsked('memory')) await this.#memory(paths);
-    for (const running of this.#alive(paths)) {
-      await this.#attempt(running, () => this.#load(running, '/', connectionsOf.requests, this.#durations.warmUpS));
+    for (const running of this.#contest.alive(paths)) {
+      await this.#contest.attempt(running, () =>
+        this.#load(running, '/', connectionsOf.requests, this.#durations.warmUpS),
+      );
       // Opening connections is other code than carrying requests: in a fresh proxy most of it is not compiled yet.
-      await this.#attempt(running, () =>
+      await this.#contest.attempt(running, () =>
         this.#load(running, '/', connectionsOf.reconnect, this.#durations.warmUpS, { reconnect: true }),
       );
     }
-    for (let round = 0; round < this.#options.rounds; round++) {
-      this.#options.say(`round ${round + 1} of ${this.#options.rounds}`);
-      for (const measure of this.#measures()) {
-        const alive = this.#alive(paths);
-        const order = [...alive.slice(round % alive.length), ...alive.slice(0, round % alive.length)];
-        for (const running of order) await this.#attempt(running, () => measure.call(this, running));
-      }
-    }
+    await this.#contest.rounds(this.#options.rounds, paths, this.#measures());
     return {
       name: 'l4',
       machine: describeMachine(),
@@ -126,8 +119,8 @@ export class L4Bench {
       startedAt,
       rounds: this.#options.rounds,
       quick: this.#options.quick,
-      rows: this.#alive(paths).map(({ name }) => this.#row(name)),
-      leftOut: this.#leftOut,
+      rows: this.#contest.rows(paths),
+      leftOut: this.#contest.leftOut,
     };
   }
 
@@ -135,7 +128,7 @@ export class L4Bench {
   async profile(): Promise<string> {
     const [running] = await this.#startAll();
     if (running === undefined)
-      throw new MeshError('NOT_REACHABLE', { what: 'ambient', ...this.#leftOut[0], hint: 'see above' });
+      throw new MeshError('NOT_REACHABLE', { what: 'ambient', ...this.#contest.leftOut[0], hint: 'see above' });
     const { requests, reconnect, bulk } = connectionsOf;
     const loads: [name: string, load: (seconds: number) => Promise<unknown>][] = [
       ['requests', (seconds) => this.#load(running, '/', requests, seconds)],
@@ -184,7 +177,7 @@ export class L4Bench {
         await eventually(name, readyTimeoutMs, started.services, () => probe(topology.client, started.origin));
         running.push(started);
       } catch (error) {
-        this.#leaveOut(name, error);
+        this.#contest.leaveOut(name, error);
       }
     }
     say(`scratch folder: ${dir}`);
@@ -222,26 +215,6 @@ export class L4Bench {
     return folder;
   }
 
-  #leaveOut(name: string, error: unknown): void {
-    const reason = messageOf(error);
-    this.#options.say(`${name} is left out: ${reason}`);
-    this.#leftOut.push({ path: name, reason });
-  }
-
-  #alive(paths: readonly RunningPath[]): RunningPath[] {
-    return paths.filter(({ name }) => !this.#leftOut.some((left) => left.path === name));
-  }
-
-  async #attempt(running: RunningPath, work: () => Promise<unknown>): Promise<void> {
-    if (this.#leftOut.some((left) => left.path === running.name)) return;
-    try {
-      await work();
-      for (const service of running.services) service.assertRunning();
-    } catch (error) {
-      this.#leaveOut(running.name, error);
-    }
-  }
-
   // === The measurements ===
 
   #isAsked(group: MetricGroup): boolean {
@@ -256,27 +229,27 @@ export class L4Bench {
       ['bulk', this.#bulk],
       ['beside', this.#beside],
     ] as const;
-    return all.filter(([group]) => this.#isAsked(group)).map(([, measure]) => measure);
+    return all.filter(([group]) => this.#isAsked(group)).map(([, measure]) => measure.bind(this));
   }
 
   async #memory(paths: readonly RunningPath[]): Promise<void> {
     const later: Promise<void>[] = [];
     for (const running of paths.filter(({ proxies }) => proxies.length > 0)) {
-      await this.#attempt(running, async () => {
+      await this.#contest.attempt(running, async () => {
         const { held, after } = await measureMemory(running, this.#durations.memory);
         const take = (found: Partial<Record<MetricName, number>>): void => {
-          const samples = this.#samplesOf(running.name);
+          const samples = this.#contest.samplesOf(running.name);
           for (const [metric, value] of Object.entries(found)) samples[metric as MetricName].push(value);
         };
         take(held);
-        later.push(this.#attempt(running, async () => take(await after)));
+        later.push(this.#contest.attempt(running, async () => take(await after)));
       });
     }
     await Promise.all(later);
   }
 
   async #requests(running: RunningPath): Promise<void> {
-    const samples = this.#samplesOf(running.name);
+    const samples = this.#contest.samplesOf(running.name);
     const { result, cpuS } = await this.#load(running, '/', connectionsOf.requests, this.#durations.requestsS);
     samples.rps.push(result.requests / result.seconds);
     samples.p50Ms.push(result.p50Ms);
@@ -285,14 +258,14 @@ export class L4Bench {
   }
 
   async #oneConnection(running: RunningPath): Promise<void> {
-    const samples = this.#samplesOf(running.name);
+    const samples = this.#contest.samplesOf(running.name);
     const { result } = await this.#load(running, '/', 1, this.#durations.oneConnectionS);
     samples.oneConnectionRps.push(result.requests / result.seconds);
     samples.oneConnectionP50Ms.push(result.p50Ms);
   }
 
   async #reconnect(running: RunningPath): Promise<void> {
-    const samples = this.#samplesOf(running.name);
+    const samples = this.#contest.samplesOf(running.name);
     const seconds = this.#durations.reconnectS;
     const { result, cpuS } = await this.#load(running, '/', connectionsOf.reconnect, seconds, { reconnect: true });
     samples.connectionsPerS.push(result.requests / result.seconds);
@@ -300,7 +273,7 @@ export class L4Bench {
   }
 
   async #bulk(running: RunningPath): Promise<void> {
-    const samples = this.#samplesOf(running.name);
+    const samples = this.#contest.samplesOf(running.name);
     const { result, cpuS } = await this.#load(running, '/bulk', connectionsOf.bulk, this.#durations.bulkS);
     samples.bulkGBps.push(result.bytes / gigabyte / result.seconds);
     if (cpuS === null) return;
@@ -310,7 +283,7 @@ export class L4Bench {
 
   /** Small requests alone, and at once beside two bulk streams. */
   async #beside(running: RunningPath): Promise<void> {
-    const samples = this.#samplesOf(running.name);
+    const samples = this.#contest.samplesOf(running.name);
     const { besideS } = this.#durations;
     const alone = await this.#load(running, '/', connectionsOf.beside, besideS);
     samples.quietP50Ms.push(alone.result.p50Ms);
@@ -333,22 +306,7 @@ export class L4Bench {
     const url = `${running.origin}${file}`;
     const result = await runLoad({ netns: running.topology.client, url, connections, seconds, ...more });
     const cpuS = pids.length === 0 ? null : usageOf(pids).cpuS - before;
-    this.#samplesOf(running.name).errors += result.errors;
+    this.#contest.samplesOf(running.name).errors += result.errors;
     return { result, cpuS };
-  }
-
-  #samplesOf(name: string): Samples {
-    const known = this.#samples.get(name);
-    if (known !== undefined) return known;
-    const empty = Object.fromEntries(metricNames.map((metric) => [metric, [] as number[]]));
-    const samples = Object.assign(empty as Record<MetricName, number[]>, { errors: 0 });
-    this.#samples.set(name, samples);
-    return samples;
-  }
-
-  #row(name: string): ReportRow {
-    const samples = this.#samplesOf(name);
-    const metrics = Object.fromEntries(metricNames.map((metric) => [metric, spreadOf(samples[metric])]));
-    return { path: name, metrics: metrics as ReportRow['metrics'], socketErrors: samples.errors };
   }
 }

@@ -5,7 +5,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { messageOf } from '../src/base/errors.ts';
+import { Contest } from './contest.ts';
 import { runH2Load } from './h2load.ts';
 import { startAmbientHop } from './hops/ambient.ts';
 import { type HopContext, host, type RunningHop, type StartHop, serverPorts } from './hops/hop.ts';
@@ -15,7 +15,6 @@ import { findEnvoy } from './paths/envoy.ts';
 import { serverConfig } from './paths/nginx.ts';
 import { eventually, Service, usageOf } from './processes.ts';
 import { describeMachine, type Report } from './report.ts';
-import { spreadOf } from './statistics.ts';
 
 /** What `l7` measures of a hop, and what is to be reached beside Envoy. */
 export const l7Metrics = {
@@ -59,35 +58,30 @@ const grpc = { connections: 8, streams: 32 } as const;
 const grpcBody = Buffer.alloc(5);
 const grpcHeaders = ['content-type: application/grpc', 'te: trailers', 'grpc-timeout: 15S', 'user-agent: grpc-bench/1'];
 
-type Samples = Record<L7Metric, number[]> & { errors: number };
-
 /** Runs the suite; a hop that cannot be measured is left out with its reason. */
 export class L7Bench {
   readonly #options: L7Options;
   readonly #services: Service[] = [];
-  readonly #samples = new Map<string, Samples>();
-  readonly #leftOut: { path: string; reason: string }[] = [];
+  readonly #contest: Contest<L7Metric>;
 
   constructor(options: L7Options) {
     this.#options = options;
+    this.#contest = new Contest(metricNames, options.say);
   }
 
   async run(): Promise<Report<L7Metric>> {
     const startedAt = new Date().toISOString();
-    const { rounds, quick, say } = this.#options;
+    const { rounds, quick } = this.#options;
+    const contest = this.#contest;
     const hops = await this.#startAll();
-    for (const hop of this.#alive(hops)) await this.#attempt(hop, () => this.#memory(hop));
-    for (const hop of this.#alive(hops)) await this.#attempt(hop, () => this.#warmUp(hop));
-    for (let round = 0; round < rounds; round++) {
-      say(`round ${round + 1} of ${rounds}`);
-      for (const measure of [this.#requests, this.#fixed, this.#post, this.#bulk, this.#reconnect, this.#grpc]) {
-        const alive = this.#alive(hops);
-        const first = round % alive.length;
-        for (const hop of [...alive.slice(first), ...alive.slice(0, first)]) {
-          await this.#attempt(hop, () => measure.call(this, hop));
-        }
-      }
-    }
+    for (const hop of contest.alive(hops)) await contest.attempt(hop, () => this.#memory(hop));
+    for (const hop of contest.alive(hops)) await contest.attempt(hop, () => this.#warmUp(hop));
+    const measures = [this.#requests, this.#fixed, this.#post, this.#bulk, this.#reconnect, this.#grpc];
+    await contest.rounds(
+      rounds,
+      hops,
+      measures.map((measure) => measure.bind(this)),
+    );
     return {
       name: 'l7',
       machine: describeMachine(),
@@ -95,16 +89,8 @@ export class L7Bench {
       startedAt,
       rounds,
       quick,
-      rows: this.#alive(hops).map(({ name }) => {
-        const samples = this.#samplesOf(name);
-        const metrics = Object.fromEntries(metricNames.map((metric) => [metric, spreadOf(samples[metric])]));
-        return {
-          path: name,
-          metrics: metrics as Report<L7Metric>['rows'][number]['metrics'],
-          socketErrors: samples.errors,
-        };
-      }),
-      leftOut: this.#leftOut,
+      rows: contest.rows(hops),
+      leftOut: contest.leftOut,
     };
   }
 
@@ -140,7 +126,7 @@ export class L7Bench {
         await eventually(name, readyTimeoutMs, services, () => probe(null, `${hop.http1}/`));
         hops.push(hop);
       } catch (error) {
-        this.#leaveOut(name, error);
+        this.#contest.leaveOut(name, error);
       }
     }
     return hops;
@@ -152,26 +138,6 @@ export class L7Bench {
     return folder;
   }
 
-  #leaveOut(name: string, error: unknown): void {
-    const reason = messageOf(error);
-    this.#options.say(`${name} is left out: ${reason}`);
-    this.#leftOut.push({ path: name, reason });
-  }
-
-  #alive(hops: readonly RunningHop[]): RunningHop[] {
-    return hops.filter(({ name }) => !this.#leftOut.some((left) => left.path === name));
-  }
-
-  async #attempt(hop: RunningHop, work: () => Promise<unknown>): Promise<void> {
-    if (this.#leftOut.some((left) => left.path === hop.name)) return;
-    try {
-      await work();
-      hop.proxy?.assertRunning();
-    } catch (error) {
-      this.#leaveOut(hop.name, error);
-    }
-  }
-
   // === The measurements ===
 
   get #seconds(): number {
@@ -181,7 +147,7 @@ export class L7Bench {
   async #memory(hop: RunningHop): Promise<void> {
     if (hop.proxy === null) return;
     const settleMs = this.#options.quick ? 500 : 3_000;
-    const samples = this.#samplesOf(hop.name);
+    const samples = this.#contest.samplesOf(hop.name);
     const rssBytes = (): number => usageOf([hop.proxy!.pid]).rssBytes;
     await delay(settleMs);
     samples.rssMB.push(rssBytes() / 1e6);
@@ -200,7 +166,7 @@ export class L7Bench {
   }
 
   async #requests(hop: RunningHop): Promise<void> {
-    const samples = this.#samplesOf(hop.name);
+    const samples = this.#contest.samplesOf(hop.name);
     const seconds = this.#seconds;
     const { result, cpuS } = await this.#measured(hop, () =>
       runLoad({ netns: null, url: `${hop.http1}/`, connections: 64, seconds }),
@@ -227,12 +193,12 @@ export class L7Bench {
         dir: this.#options.dir,
       }),
     );
-    this.#samplesOf(hop.name).fixedP50Ms.push(result.p50Ms);
-    this.#samplesOf(hop.name).fixedP99Ms.push(result.p99Ms);
+    this.#contest.samplesOf(hop.name).fixedP50Ms.push(result.p50Ms);
+    this.#contest.samplesOf(hop.name).fixedP99Ms.push(result.p99Ms);
   }
 
   async #post(hop: RunningHop): Promise<void> {
-    const samples = this.#samplesOf(hop.name);
+    const samples = this.#contest.samplesOf(hop.name);
     const load = { netns: null, url: `${hop.http1}/`, connections: 64, seconds: this.#seconds, bodyBytes: 1024 };
     const { result, cpuS } = await this.#measured(hop, () => runLoad(load));
     samples.postRps.push(result.requests / result.seconds);
@@ -240,7 +206,7 @@ export class L7Bench {
   }
 
   async #bulk(hop: RunningHop): Promise<void> {
-    const samples = this.#samplesOf(hop.name);
+    const samples = this.#contest.samplesOf(hop.name);
     const load = { netns: null, url: `${hop.http1}/bulk`, connections: 4, seconds: this.#seconds };
     const { result, cpuS } = await this.#measured(hop, () => runLoad(load));
     samples.bulkGBps.push(result.bytes / 1e9 / result.seconds);
@@ -250,13 +216,13 @@ export class L7Bench {
   async #reconnect(hop: RunningHop): Promise<void> {
     const load = { netns: null, url: `${hop.http1}/`, connections: 32, seconds: 1, reconnect: true };
     const { result } = await this.#measured(hop, () => runLoad(load));
-    this.#samplesOf(hop.name).connectionsPerS.push(result.requests / result.seconds);
+    this.#contest.samplesOf(hop.name).connectionsPerS.push(result.requests / result.seconds);
   }
 
   async #grpc(hop: RunningHop): Promise<void> {
     const { http2 } = hop;
     if (http2 === null) return;
-    const samples = this.#samplesOf(hop.name);
+    const samples = this.#contest.samplesOf(hop.name);
     const { result, cpuS } = await this.#measured(hop, () => this.#runGrpc(http2, this.#seconds));
     samples.grpcRps.push(result.requests / result.seconds);
     samples.grpcP99Ms.push(result.p99Ms);
@@ -277,16 +243,7 @@ export class L7Bench {
     const before = usageOf(pids).cpuS;
     const result = await load();
     const cpuS = pids.length === 0 ? null : usageOf(pids).cpuS - before;
-    this.#samplesOf(hop.name).errors += result.errors;
+    this.#contest.samplesOf(hop.name).errors += result.errors;
     return { result, cpuS };
-  }
-
-  #samplesOf(name: string): Samples {
-    const known = this.#samples.get(name);
-    if (known !== undefined) return known;
-    const empty = Object.fromEntries(metricNames.map((metric) => [metric, [] as number[]]));
-    const samples = Object.assign(empty as Record<L7Metric, number[]>, { errors: 0 });
-    this.#samples.set(name, samples);
-    return samples;
   }
 }

@@ -19,5 +19,11 @@ export const startAmbientHop =
     const options: HopProxyOptions = { http1Port, http2Port, accessFile: path.join(dir, 'access.log') };
     const words = [process.execPath, ...nodeFlags, program, JSON.stringify(options)];
     const proxy = new Service({ name: 'ambient-hop', netns: null, words, logFile: path.join(dir, 'hop.log') });
-    return { name: 'ambient', http1: `http://${host}:${http1Port}`, http2: `http://${host}:${http2Port}`, proxy };
+    return {
+      name: 'ambient',
+      http1: `http://${host}:${http1Port}`,
+      http2: `http://${host}:${http2Port}`,
+      proxy,
+      services: [proxy],
+    };
   };

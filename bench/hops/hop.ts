@@ -17,6 +17,8 @@ export interface RunningHop {
   readonly http2: string | null;
   /** Its CPU time and memory count. Null for none. */
   readonly proxy: Service | null;
+  /** The proxy, where there is one. */
+  readonly services: readonly Service[];
 }
 
 export type StartHop = (context: HopContext) => Promise<RunningHop>;

@@ -24,6 +24,7 @@ export const startNone: StartHop = async () => ({
   http1: `http://${host}:${serverPorts.http1}`,
   http2: `http://${host}:${serverPorts.http2}`,
   proxy: null,
+  services: [],
 });
 
 function running(name: string, { http1Port, http2Port }: HopContext, proxy: Service, http2 = true): RunningHop {
@@ -32,6 +33,7 @@ function running(name: string, { http1Port, http2Port }: HopContext, proxy: Serv
     http1: `http://${host}:${http1Port}`,
     http2: http2 ? `http://${host}:${http2Port}` : null,
     proxy,
+    services: [proxy],
   };
 }
 

@@ -206,7 +206,9 @@ class Outbound {
     const { endpointAttempts } = this.#context.config.limits;
     const hasOthers = (way.waypoint ?? way).service !== null;
     const isLast = this.#connection.attempts >= endpointAttempts || !hasOthers || way.workload === null;
-    if (isLast || !mayTryElsewhere(error)) throw error;
+    // A waypoint that does not stand before the destination any more: the mesh has another way by now.
+    const isOutdated = way.waypoint !== null && error.code === 'TUNNEL_REJECTED' && error.details.status === 400;
+    if (isLast || !(isOutdated || mayTryElsewhere(error))) throw error;
     this.#lastError = error;
     if (way.workload !== null) {
       this.#tried.add(way.workload.uid);

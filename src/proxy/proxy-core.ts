@@ -79,8 +79,8 @@ function blockThisThread(durationMs: number): void {
 const snapshotDeadlineMs = 1_000;
 /** So often what the data threads counted is fetched, so that little is lost when one dies. */
 const snapshotEveryMs = 5_000;
-/** Every minute: a collection of garbage on a quiet heap touches pages that are not needed again for long. */
-const snapshotsPerReturn = 12;
+/** Every half minute: a collection of garbage on a quiet heap touches pages that are not needed again for long. */
+const snapshotsPerReturn = 6;
 /** What is left after the drain deadline gets this long to be reset before the threads are ended. */
 const drainGraceMs = 1_000;
 

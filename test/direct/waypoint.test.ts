@@ -135,3 +135,17 @@ for (const protocol of ['tcp', 'http1'] as const) {
     assert.match((await readAll(socket)).toString(), /late$/);
   });
 }
+
+test('a client that comes to a waypoint which is no longer in the way finds the other way', async (context) => {
+  const { n1, wp, web, cart, vip, apply, cartService } = await setUp(context, 'tcp');
+  await app(context, cart, 8080, echo);
+  const direct = { services: [{ ...cartService, waypoint: null }] };
+  await wp.apply(update(direct));
+  const socket = await client(context, web, vip, 80);
+  while ((await wp.snapshot()).counters.ambient_connections_held !== 1) await nextTurn();
+  await apply(direct);
+  socket.end('hello');
+  assert.equal((await readAll(socket)).toString(), 'hello');
+  const [record] = await n1.recorded(1);
+  assert.deepEqual([record?.destination.workload, record?.attempts, record?.flag], ['cart', 2, '-']);
+});
