@@ -1,6 +1,6 @@
 // Tells a waypoint how long a request and its answer were in the hands of a node's proxy, ahead of the bytes. The proxy
-// sees bytes, no requests: a request begins with the first bytes after an answer, and the other way round. Where several
-// requests share a stream there are no such turns, so figures are told again every few milliseconds.
+// sees bytes, no requests: a request begins with the first bytes after an answer, and the other way round. Where
+// several requests share a stream there are no such turns, so figures are told again every few milliseconds.
 import { type LoopLateness, threadLateness } from '../io/loop-lateness.ts';
 import type { StreamTiming } from '../io/stream-timing.ts';
 
@@ -73,8 +73,9 @@ export class AnswerTurns implements SpliceObserver {
   readonly #clocks: Clocks;
   #preparation: Preparation | null;
   #askedAtMs: number;
+  /** Of the first bytes of the request at hand. */
   #lateMs = 0;
-  #isTurn = true;
+  #isAsking = false;
   #toldAtMs = 0;
 
   constructor(timing: StreamTiming, preparation: Preparation, clocks: Clocks = ownClocks) {
@@ -88,18 +89,17 @@ export class AnswerTurns implements SpliceObserver {
   onChunk(fromSource: boolean): void {
     const nowMs = this.#clocks.nowMs();
     if (fromSource) {
-      // Nothing says since when a request could have waited: only its first bytes count.
-      if (this.#isTurn) this.#lateMs = this.#clocks.lateness.lateMs(nowMs);
+      if (!this.#isAsking) this.#lateMs = this.#clocks.lateness.lateMs(nowMs);
+      this.#isAsking = true;
       this.#askedAtMs = nowMs;
-      this.#isTurn = true;
       return;
     }
-    if (!this.#isTurn && nowMs - this.#toldAtMs < answerIntervalMs) return;
+    if (!this.#isAsking && nowMs - this.#toldAtMs < answerIntervalMs) return;
     const sinceMs = nowMs - this.#askedAtMs;
     const lateMs = Math.min(this.#clocks.lateness.lateMs(nowMs), sinceMs);
     const setUpMs = this.#preparation?.setUpMs ?? 0;
     this.#preparation = null;
-    this.#isTurn = false;
+    this.#isAsking = false;
     this.#toldAtMs = nowMs;
     this.#timing.tell({ proxyMs: this.#lateMs + lateMs, setUpMs, openMs: 0, applicationMs: sinceMs - lateMs });
   }

@@ -1,6 +1,6 @@
 // An extension of HTTP/2 between proxies of ours: one end tells the other how long what it sends was in its hands, and
-// both ask for each other's clock. Peers that have not asked for it get no such frame; who gets one ignores what it does
-// not understand (RFC 9113 §5.5).
+// both ask for each other's clock. Peers that have not asked for it get no such frame; who gets one ignores what it
+// does not understand (RFC 9113 §5.5).
 //
 //   0xa1 on a stream   figures: proxy, set-up, open, application in µs; the sender's clock
 //   0xa1 on stream 0   a question for the clock, or its answer
@@ -18,6 +18,7 @@ const kindBytes: Readonly<Record<number, number>> = { [Kind.ask]: 8, [Kind.answe
 const askIntervalMs = 1000;
 /** Clocks of machines drift apart by no more than this, in ms per ms. */
 const driftPerMs = 0.0001;
+/** No figure is larger: 71 minutes. */
 const microsecondsMax = 0xffffffff;
 
 /** Estimates by how much a peer's clock is ahead of ours: the answer that came back soonest errs least. */
@@ -127,7 +128,7 @@ export class SessionTiming implements TimingLine {
   #told(payload: Buffer, stream: StreamTiming): void {
     const sentAtMs = payload.readDoubleBE(16);
     const passedMs = this.#nowMs() + this.clock.offsetMs - sentAtMs;
-    const wireMs = this.clock.known && passedMs > 0 ? passedMs : 0;
+    const wireMs = this.clock.known && passedMs > 0 ? Math.min(passedMs, microsecondsMax / 1000) : 0;
     const figures = {
       proxyMs: payload.readUInt32BE(0) / 1000,
       setUpMs: payload.readUInt32BE(4) / 1000,

@@ -1,6 +1,6 @@
-// What the two ends of a tunnel's stream know of where the time of its requests goes. Kept at streams between proxies of
-// ours that carry HTTP to or from a waypoint; all others have none. `h2/timing.ts` carries it, `forward/turns.ts` tells
-// it, `http/exchange/segments.ts` reads it.
+// What the two ends of a tunnel's stream know of where the time of its requests goes. Kept at streams between proxies
+// of ours that carry HTTP to or from a waypoint; all others have none. `h2/timing.ts` carries it, `forward/turns.ts`
+// tells it, `http/exchange/segments.ts` reads it.
 
 /** What one end tells the other, ahead of the bytes that it speaks of; milliseconds. */
 export interface TimingFigures {
@@ -57,8 +57,8 @@ export class StreamTiming {
   told(figures: TimingFigures, wireMs: number, lateMs: number): void {
     this.proxyMs = figures.proxyMs;
     this.applicationMs = figures.applicationMs;
-    this.setUpMs += figures.setUpMs;
-    this.openMs += figures.openMs;
+    this.setUpMs = Math.max(this.setUpMs, figures.setUpMs);
+    this.openMs = Math.max(this.openMs, figures.openMs);
     this.lateMs = Math.min(lateMs, wireMs);
     this.wireMs = wireMs - this.lateMs;
   }

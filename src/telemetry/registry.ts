@@ -129,7 +129,8 @@ export class ProxyMetrics {
     this.#fillThreads(reading);
     this.#fillLimits(reading);
     this.#fillOwn(reading);
-    const text = `${await this.registry.metrics()}${requestMetricsText(reading)}${segmentMetricsText(reading.counters)}`;
+    const requests = `${requestMetricsText(reading)}${segmentMetricsText(reading.counters)}`;
+    const text = `${await this.registry.metrics()}${requests}`;
     return { contentType: this.registry.contentType, text };
   }
 
