@@ -1,15 +1,17 @@
-// `npm run bench -- l7`: what one hop of HTTP costs, plaintext on both sides, one worker thread: our HTTP path beside
-// Envoy, nginx and HAProxy with the same ten rules, retries and time-out, and no hop at all.
+// `npm run bench -- l7`: what one hop of HTTP costs, one worker thread, with the same ten rules, retries and time-out
+// whoever it is. Part a is plaintext on both sides: our HTTP path beside Envoy, nginx, HAProxy, and no hop at all.
+// Part b is mutual TLS on both sides: ours between tunnels, Envoy between TLS connections.
 //
 // Every hop stands ready; each metric is then measured hop after hop, in another order each round.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { makeCertificates } from './certificates.ts';
 import { Contest } from './contest.ts';
 import { runH2Load } from './h2load.ts';
-import { startAmbientHop } from './hops/ambient.ts';
+import { startAmbientHop, startAmbientTunnelHop } from './hops/ambient.ts';
 import { type HopContext, host, type RunningHop, type StartHop, serverPorts } from './hops/hop.ts';
-import { startEnvoyHop, startHaproxyHop, startNginxHop, startNone } from './hops/peers.ts';
+import { startEnvoyHop, startEnvoyTlsHop, startHaproxyHop, startNginxHop, startNone } from './hops/peers.ts';
 import { holdConnections, type LoadResult, probe, runLoad } from './load.ts';
 import { findEnvoy } from './paths/envoy.ts';
 import { serverConfig } from './paths/nginx.ts';
@@ -39,9 +41,14 @@ export const l7Metrics = {
 export type L7Metric = keyof typeof l7Metrics;
 const metricNames = Object.keys(l7Metrics) as L7Metric[];
 
+export const l7Parts = ['a', 'b'] as const;
+export type L7Part = (typeof l7Parts)[number];
+
 export interface L7Options {
   readonly rounds: number;
   readonly quick: boolean;
+  /** Empty for all. */
+  readonly parts: readonly L7Part[];
   /** Names of hops; empty for all. */
   readonly only: readonly string[];
   readonly dir: string;
@@ -100,29 +107,34 @@ export class L7Bench {
   }
 
   async #startAll(): Promise<RunningHop[]> {
-    const { only, cacheDir, nodeFlags, say } = this.#options;
+    const { only, parts, cacheDir, nodeFlags, say } = this.#options;
     const dir = this.#folder('server');
     const words = serverConfig(dir, `${host}:${serverPorts.http1}`, `${host}:${serverPorts.http2}`);
+    const made = makeCertificates(dir, ['client', 'server']);
+    const certificates = { client: made.get('client')!, server: made.get('server')! };
     const server = new Service({ name: 'nginx', netns: null, words, logFile: path.join(dir, 'nginx.log') });
     this.#services.push(server);
     writeFileSync(path.join(this.#options.dir, 'grpc-body'), grpcBody);
-    const candidates: [string, StartHop][] = [
-      ['direct', startNone],
-      ['haproxy', startHaproxyHop],
-      ['nginx', startNginxHop],
-      ['envoy-l7', (context) => startEnvoyHop(findEnvoy(cacheDir))(context)],
-      ['ambient', startAmbientHop(nodeFlags)],
+    const candidates: [L7Part, string, StartHop][] = [
+      ['a', 'direct', startNone],
+      ['a', 'haproxy', startHaproxyHop],
+      ['a', 'nginx', startNginxHop],
+      ['a', 'envoy-l7', (context) => startEnvoyHop(findEnvoy(cacheDir))(context)],
+      ['a', 'ambient', startAmbientHop(nodeFlags)],
+      ['b', 'envoy-mtls', (context) => startEnvoyTlsHop(findEnvoy(cacheDir))(context)],
+      ['b', 'ambient-mtls', startAmbientTunnelHop(nodeFlags)],
     ];
     const hops: RunningHop[] = [];
-    for (const [index, [name, start]] of candidates.entries()) {
+    for (const [index, [part, name, start]] of candidates.entries()) {
       if (only.length > 0 && !only.includes(name)) continue;
+      if (parts.length > 0 && !parts.includes(part)) continue;
       try {
         say(`starting ${name}`);
         const http1Port = firstPort + 2 * index;
-        const context: HopContext = { dir: this.#folder(name), http1Port, http2Port: http1Port + 1 };
+        const context: HopContext = { dir: this.#folder(name), http1Port, http2Port: http1Port + 1, certificates };
         const hop = await start(context);
-        if (hop.proxy !== null) this.#services.push(hop.proxy);
-        const services = hop.proxy === null ? [server] : [hop.proxy];
+        this.#services.push(...hop.services);
+        const services = hop.proxy === null ? [server] : hop.services;
         await eventually(name, readyTimeoutMs, services, () => probe(null, `${hop.http1}/`));
         hops.push(hop);
       } catch (error) {

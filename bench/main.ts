@@ -7,7 +7,7 @@ import { ensureTools } from '../native-free/tools.ts';
 import { isMeshError, MeshError, messageOf } from '../src/base/errors.ts';
 import { runFair } from './fair.ts';
 import { L4Bench, type L4Options, type MetricGroup, metricGroups } from './l4.ts';
-import { L7Bench, l7Metrics } from './l7.ts';
+import { L7Bench, type L7Part, l7Metrics, l7Parts } from './l7.ts';
 import { runMicro } from './micro.ts';
 import { runPair } from './pair.ts';
 import { installEnvoy } from './paths/envoy.ts';
@@ -31,7 +31,7 @@ const tools = [
   'haproxy',
   'python3',
 ];
-const l7Tools = ['unshare', 'mount', 'ip', 'wrk', 'h2load', 'nginx', 'haproxy', 'python3'];
+const l7Tools = ['unshare', 'mount', 'ip', 'openssl', 'wrk', 'h2load', 'nginx', 'haproxy', 'python3'];
 const scaleTools = ['ip', 'perl', 'unshare', 'mount'];
 const toolsOf = { l4: tools, l7: l7Tools, scale: scaleTools } as const;
 const cacheDir = path.join(root, '.cache');
@@ -46,7 +46,7 @@ const say = (line: string): void => {
 
 const usage = `usage: npm run bench -- l4|l7|scale|micro|pair|fair [OPTION]…
   l4             our pair of node proxies, HAProxy's, Envoy's, and none, between two pods on two nodes
-  l7             one hop of HTTP: our path, HAProxy's, nginx's, Envoy's, and none
+  l7             one hop of HTTP: our path, HAProxy's, nginx's, Envoy's, and none; ours and Envoy's with mutual TLS
   scale          one node proxy of a mesh of 50,000 workloads
   micro          the hot functions, one by one
   fair           what a pod that misbehaves costs its neighbour, in a lab (see fair.ts)
@@ -55,7 +55,8 @@ const usage = `usage: npm run bench -- l4|l7|scale|micro|pair|fair [OPTION]…
   --quick        short runs; ends within 90 s
   --json FILE    the report as JSON (a relative FILE is taken from the project's root)
   --path NAME    l4: only this path (direct, haproxy, envoy-hbone, ztunnel, ambient); may be given again
-                 l7: only this hop (direct, haproxy, nginx, envoy-l7, ambient)
+                 l7: only this hop (direct, haproxy, nginx, envoy-l7, ambient, envoy-mtls, ambient-mtls)
+  --part P       l7: a (plaintext) or b (mutual TLS on both sides); may be given again
   --metric GROUP l4: only these figures (memory, requests, latency, connections, bulk, beside); may be given again
   --base DIR     pair: another tree, measured in alternation with this one
   --seconds N    pair: of each load; 3 unless given
@@ -70,6 +71,7 @@ interface Values {
   readonly quick: boolean;
   readonly path: readonly string[];
   readonly metric: readonly string[];
+  readonly part: readonly string[];
   readonly 'node-flag': readonly string[];
   readonly ztunnel?: string;
   readonly profile: boolean;
@@ -85,6 +87,7 @@ async function main(args: readonly string[]): Promise<number> {
       quick: { type: 'boolean', default: false },
       path: { type: 'string', multiple: true, default: [] },
       metric: { type: 'string', multiple: true, default: [] },
+      part: { type: 'string', multiple: true, default: [] },
       'node-flag': { type: 'string', multiple: true, default: [] },
       base: { type: 'string' },
       seconds: { type: 'string', default: '3' },
@@ -118,7 +121,8 @@ async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(`\n${renderMicro(report)}`);
     return finish(report, values);
   }
-  const groups = groupsOf(values.metric);
+  const groups = chosen('metric', metricGroups, values.metric);
+  const parts = chosen('part', l7Parts, values.part);
   const dir = sandboxDir();
   if (dir === null) {
     ensureTools(toolsOf[suite]);
@@ -126,7 +130,7 @@ async function main(args: readonly string[]): Promise<number> {
     if (suite !== 'scale' && wantsEnvoy) installEnvoy(cacheDir, say);
     return await runInSandbox(import.meta.filename, args);
   }
-  if (suite === 'l7') return await l7(dir, rounds, values);
+  if (suite === 'l7') return await l7(dir, rounds, parts, values);
   if (suite === 'scale') return await scale(dir, rounds, values);
   return await (values.profile ? profile(dir, values) : l4(dir, rounds, groups, values));
 }
@@ -138,11 +142,12 @@ function suiteOf(positionals: readonly string[]): Suite {
   return suite;
 }
 
-function groupsOf(metrics: readonly string[]): readonly MetricGroup[] {
-  const groups = metricGroups.filter((group) => metrics.includes(group));
-  const unknown = metrics.filter((name) => !groups.some((group) => group === name));
-  if (unknown.length > 0) throw new MeshError('USAGE', { reason: `--metric takes ${metricGroups.join(', ')}` });
-  return groups;
+/** The words given for an option that takes some of `all`. */
+function chosen<Word extends string>(option: string, all: readonly Word[], given: readonly string[]): readonly Word[] {
+  const known = all.filter((word) => given.includes(word));
+  const unknown = given.filter((name) => !known.some((word) => word === name));
+  if (unknown.length > 0) throw new MeshError('USAGE', { reason: `--${option} takes ${all.join(', ')}` });
+  return known;
 }
 
 async function l4(dir: string, rounds: number, groups: readonly MetricGroup[], values: Values): Promise<number> {
@@ -154,9 +159,9 @@ async function l4(dir: string, rounds: number, groups: readonly MetricGroup[], v
   return bad || report.leftOut.some((left) => wanted.has(left.path)) ? 1 : 0;
 }
 
-async function l7(dir: string, rounds: number, values: Values): Promise<number> {
+async function l7(dir: string, rounds: number, parts: readonly L7Part[], values: Values): Promise<number> {
   const { quick, 'node-flag': nodeFlags } = values;
-  const bench = new L7Bench({ rounds, quick, only: values.path, dir, cacheDir, say, nodeFlags });
+  const bench = new L7Bench({ rounds, quick, parts, only: values.path, dir, cacheDir, say, nodeFlags });
   enterSandbox(dir, () => {
     say('stopped');
     return bench.close();
@@ -166,8 +171,9 @@ async function l7(dir: string, rounds: number, values: Values): Promise<number> 
     process.stdout.write(`\n${renderScale(report, l7Metrics)}`);
     for (const { path: name, reason } of report.leftOut) process.stdout.write(`${name} was left out: ${reason}\n`);
     finish(report, values);
-    const failed = report.rows.some((row) => row.path === own && row.socketErrors > 0);
-    return failed || report.leftOut.some((left) => left.path === own) ? 1 : 0;
+    const isOwn = (row: { readonly path: string }): boolean => row.path.startsWith(own);
+    const failed = report.rows.some((row) => isOwn(row) && row.socketErrors > 0);
+    return failed || report.leftOut.some(isOwn) ? 1 : 0;
   } finally {
     await bench.close();
   }

@@ -1,8 +1,10 @@
-// Our HTTP path behind a plain listener: the engine of the waypoint, with routes compiled from a VirtualService, an
-// access log in a file and its counters on. What a waypoint adds to it (tunnels, discovery, admin) is not here.
-import type { Server } from 'node:net';
+// Our HTTP path behind a plain listener, or between tunnels: the engine of the waypoint, with routes compiled from a
+// VirtualService, an access log in a file and its counters on. What a waypoint adds to it (discovery, admin) is not
+// here.
+import type { ConnectEndpoint } from '../../src/http/exchange/context.ts';
 import { defaultHttpLimits } from '../../src/http/exchange/limits.ts';
 import { createHttpService } from '../../src/http/exchange/service.ts';
+import type { ByteStream } from '../../src/io/byte-stream.ts';
 import { connectTcp } from '../../src/io/connect-tcp.ts';
 import { createTcpServer } from '../../src/io/listen-tcp.ts';
 import { chooseTcpBackend } from '../../src/io/tcp-self-test.ts';
@@ -10,11 +12,13 @@ import { readManifests } from '../../src/kube/manifests.ts';
 import { MeshCompiler } from '../../src/model/compiler.ts';
 import { MeshIndex } from '../../src/model/mesh-index.ts';
 import type { ServiceRoutes } from '../../src/model/route-types.ts';
-import type { AppProtocol } from '../../src/model/types.ts';
+import type { AppProtocol, SpiffeId } from '../../src/model/types.ts';
 import { AccessLog } from '../../src/telemetry/access-log.ts';
 import { RequestCounters } from '../../src/telemetry/request-counters.ts';
 import type { HopProxyOptions } from './ambient.ts';
 import { type HopRule, hopRules, host, requestTimeoutMs, retryAttempts, serverPorts, weights } from './hop.ts';
+import { HopTunnels } from './hop-tunnels.ts';
+import type { HopProtocol } from './tunnel-ends.ts';
 
 const options = JSON.parse(process.argv[2] ?? '{}') as HopProxyOptions;
 const backlog = 4096;
@@ -86,12 +90,14 @@ const index = new MeshIndex();
 index.apply(update);
 const routes = new Map<string, ServiceRoutes>((update.routes ?? []).map((each) => [each.service, each]));
 const log = new AccessLog({ format: 'json', file: options.accessFile, access: 'on', level: 'info' });
+const tunnels = options.tunnels === undefined ? null : new HopTunnels(options.tunnels.certificate);
+const connectPlain: ConnectEndpoint = ({ address, targetPort, timeoutMs }, callback) =>
+  connectTcp({ host: address, port: targetPort, timeoutMs }, callback);
 const http = createHttpService({
   index,
   self: () => null,
   routesOf: (key) => routes.get(key) ?? null,
-  connect: ({ address, targetPort, timeoutMs }, callback) =>
-    connectTcp({ host: address, port: targetPort, timeoutMs }, callback),
+  connect: tunnels?.connect(exitOf) ?? connectPlain,
   passThrough: (stream) => stream.reset(),
   judge: null,
   onRecord: (record) => log.writeRequest(record),
@@ -100,25 +106,38 @@ const http = createHttpService({
   random: Math.random,
 });
 
-function listen(name: string, protocol: AppProtocol, port: number): Server {
+/** Of the server end that calls the server on `targetPort`. */
+function exitOf(targetPort: number): number {
+  const { ports } = options.tunnels!;
+  return targetPort === serverPorts.http1 ? ports.http1.exit : ports.http2.exit;
+}
+
+interface Client {
+  readonly identity: SpiffeId | null;
+  readonly address: string;
+  readonly port: number;
+}
+
+function entrance(name: string, protocol: AppProtocol): (stream: ByteStream, client: Client) => void {
   const service = update.services.find((each) => each.name === name);
   if (service === undefined) throw new Error(`no service ${name}`);
-  const destinationAddress = service.addresses[0] ?? '';
-  const server = createTcpServer((stream) => {
-    const { remoteAddress: address, remotePort } = stream;
-    http.serve(stream, {
-      identity: null,
-      workload: null,
-      address,
-      port: remotePort,
-      service,
-      servicePort,
-      destinationAddress,
-      protocol,
+  const dialled = { workload: null, service, servicePort, destinationAddress: service.addresses[0] ?? '', protocol };
+  return (stream, { identity, address, port }) => http.serve(stream, { identity, address, port, ...dialled });
+}
+
+function listen(name: string, protocol: HopProtocol, port: number): void {
+  const serve = entrance(name, protocol);
+  if (tunnels !== null) {
+    tunnels.listen(options.tunnels!.ports[protocol].entry, (stream, tunnel) => {
+      const { peerIdentity: identity, remoteAddress: address, remotePort } = tunnel;
+      serve(stream, { identity, address, port: remotePort });
     });
-  });
+    return;
+  }
+  const server = createTcpServer((stream) =>
+    serve(stream, { identity: null, address: stream.remoteAddress, port: stream.remotePort }),
+  );
   server.listen({ host, port, backlog });
-  return server;
 }
 
 listen('shop', 'http1', options.http1Port);

@@ -1,5 +1,6 @@
 // What one measured hop of `l7` is: a proxy on loopback between the load tool and nginx, with the same ten rules,
 // time-out and retries whoever it is.
+import type { CertificateFiles } from '../certificates.ts';
 import type { Service } from '../processes.ts';
 
 export interface HopContext {
@@ -8,6 +9,8 @@ export interface HopContext {
   /** Where it listens for HTTP/1.1, and for HTTP/2 with prior knowledge; 127.0.0.1. */
   readonly http1Port: number;
   readonly http2Port: number;
+  /** For hops that speak mutual TLS. The hop itself is `server` to its client and to its server. */
+  readonly certificates: { readonly client: CertificateFiles; readonly server: CertificateFiles };
 }
 
 export interface RunningHop {
@@ -17,7 +20,7 @@ export interface RunningHop {
   readonly http2: string | null;
   /** Its CPU time and memory count. Null for none. */
   readonly proxy: Service | null;
-  /** The proxy, where there is one. */
+  /** The proxy and its ends, where there are any. */
   readonly services: readonly Service[];
 }
 

@@ -1,6 +1,8 @@
 // The hops of others: Envoy, nginx, HAProxy, and none. One worker thread each, no access log.
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
+import type { CertificateFiles } from '../certificates.ts';
+import { envoyTls } from '../paths/envoy.ts';
 import { Service } from '../processes.ts';
 import {
   type HopContext,
@@ -14,6 +16,7 @@ import {
   serverPorts,
   weights,
 } from './hop.ts';
+import { endPorts, type HopProtocol, protocols, startTlsEnds } from './tunnel-ends.ts';
 
 const many = 100_000;
 const timeoutS = requestTimeoutMs / 1_000;
@@ -27,44 +30,84 @@ export const startNone: StartHop = async () => ({
   services: [],
 });
 
-function running(name: string, { http1Port, http2Port }: HopContext, proxy: Service, http2 = true): RunningHop {
+interface Beside {
+  readonly http2?: boolean;
+  readonly ends?: readonly Service[];
+}
+
+function running(
+  name: string,
+  context: HopContext,
+  proxy: Service,
+  { http2 = true, ends = [] }: Beside = {},
+): RunningHop {
+  const { http1Port, http2Port } = context;
   return {
     name,
     http1: `http://${host}:${http1Port}`,
     http2: http2 ? `http://${host}:${http2Port}` : null,
     proxy,
-    services: [proxy],
+    services: [...ends, proxy],
   };
 }
 
-/** Envoy, from the binary at `envoy`. */
+/** Envoy in plaintext, from the binary at `envoy`. */
 export const startEnvoyHop =
   (envoy: string): StartHop =>
   async (context) => {
-    const file = path.join(context.dir, 'envoy.json');
-    writeFileSync(file, JSON.stringify(envoyConfig(context)));
-    const options = ['--concurrency', '1', '--base-id', '11', '--log-level', 'error', '--disable-hot-restart'];
-    const words = [envoy, '-c', file, ...options];
-    const proxy = new Service({ name: 'envoy', netns: null, words, logFile: path.join(context.dir, 'envoy.log') });
-    return running('envoy-l7', context, proxy);
+    const sides: Record<HopProtocol, Side> = {
+      http1: { listen: context.http1Port, server: serverPorts.http1, tls: null },
+      http2: { listen: context.http2Port, server: serverPorts.http2, tls: null },
+    };
+    return running('envoy-l7', context, startEnvoy(envoy, context, 11, sides));
   };
+
+/** Envoy with mutual TLS on both sides. */
+export const startEnvoyTlsHop =
+  (envoy: string): StartHop =>
+  async (context) => {
+    const { http1, http2 } = endPorts(context);
+    const tls = context.certificates.server;
+    const sides: Record<HopProtocol, Side> = {
+      http1: { listen: http1.entry, server: http1.exit, tls },
+      http2: { listen: http2.entry, server: http2.exit, tls },
+    };
+    return running('envoy-mtls', context, startEnvoy(envoy, context, 12, sides), { ends: [startTlsEnds(context)] });
+  };
+
+/** Where a protocol comes in and goes out; with a certificate for both, or plain. */
+interface Side {
+  readonly listen: number;
+  readonly server: number;
+  readonly tls: CertificateFiles | null;
+}
+
+function startEnvoy(envoy: string, { dir }: HopContext, baseId: number, sides: Record<HopProtocol, Side>): Service {
+  const file = path.join(dir, 'envoy.json');
+  writeFileSync(file, JSON.stringify(envoyConfig(sides)), { mode: 0o600 });
+  const options = ['--concurrency', '1', '--base-id', String(baseId), '--log-level', 'error', '--disable-hot-restart'];
+  const words = [envoy, '-c', file, ...options];
+  return new Service({ name: 'envoy', netns: null, words, logFile: path.join(dir, 'envoy.log') });
+}
 
 const extension = 'type.googleapis.com/envoy.extensions';
 
-function envoyConfig({ http1Port, http2Port }: HopContext): unknown {
+function envoyConfig(sides: Record<HopProtocol, Side>): unknown {
   return {
     static_resources: {
-      listeners: [envoyListener('h1', http1Port, 'HTTP1'), envoyListener('h2', http2Port, 'HTTP2')],
-      clusters: ['h1', 'h2'].flatMap((protocol) => Object.keys(weights).map((name) => envoyCluster(protocol, name))),
+      listeners: protocols.map((protocol) => envoyListener(protocol, sides[protocol])),
+      clusters: protocols.flatMap((protocol) =>
+        Object.keys(weights).map((name) => envoyCluster(protocol, name, sides[protocol])),
+      ),
     },
   };
 }
 
-function envoyListener(protocol: string, port: number, codec: string): unknown {
+function envoyListener(protocol: HopProtocol, { listen, tls }: Side): unknown {
   const manager = {
     '@type': `${extension}.filters.network.http_connection_manager.v3.HttpConnectionManager`,
     stat_prefix: protocol,
-    codec_type: codec,
+    codec_type: protocol.toUpperCase(),
     generate_request_id: true,
     http_filters: [
       { name: 'envoy.filters.http.router', typed_config: { '@type': `${extension}.filters.http.router.v3.Router` } },
@@ -75,9 +118,14 @@ function envoyListener(protocol: string, port: number, codec: string): unknown {
   };
   return {
     name: protocol,
-    address: socketAddress(port),
+    address: socketAddress(listen),
     tcp_backlog_size: 4096,
-    filter_chains: [{ filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config: manager }] }],
+    filter_chains: [
+      {
+        filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config: manager }],
+        ...(tls !== null && { transport_socket: envoyTls('DownstreamTlsContext', tls, alpnOf(protocol)) }),
+      },
+    ],
   };
 }
 
@@ -101,11 +149,14 @@ function envoyRoute(protocol: string, rule: HopRule): unknown {
   };
 }
 
-function envoyCluster(protocol: string, name: string): unknown {
+function alpnOf(protocol: HopProtocol): string {
+  return protocol === 'http1' ? 'http/1.1' : 'h2';
+}
+
+function envoyCluster(protocol: HopProtocol, name: string, { server: port, tls }: Side): unknown {
   const limits = { max_connections: many, max_pending_requests: many, max_requests: many, max_retries: many };
-  const port = protocol === 'h1' ? serverPorts.http1 : serverPorts.http2;
   const options = { '@type': `${extension}.upstreams.http.v3.HttpProtocolOptions` };
-  const explicit = protocol === 'h1' ? { http_protocol_options: {} } : { http2_protocol_options: {} };
+  const explicit = protocol === 'http1' ? { http_protocol_options: {} } : { http2_protocol_options: {} };
   return {
     name: `${protocol}-${name}`,
     type: 'STATIC',
@@ -114,6 +165,7 @@ function envoyCluster(protocol: string, name: string): unknown {
     typed_extension_protocol_options: {
       'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': { ...options, explicit_http_config: explicit },
     },
+    ...(tls !== null && { transport_socket: envoyTls('UpstreamTlsContext', tls, alpnOf(protocol)) }),
     load_assignment: {
       cluster_name: `${protocol}-${name}`,
       endpoints: [{ lb_endpoints: [{ endpoint: { address: socketAddress(port) } }] }],
@@ -131,7 +183,7 @@ export const startNginxHop: StartHop = async (context) => {
   writeFileSync(file, nginxConfig(context));
   const words = ['nginx', '-p', context.dir, '-e', path.join(context.dir, 'error.log'), '-c', file];
   const proxy = new Service({ name: 'nginx-hop', netns: null, words, logFile: path.join(context.dir, 'nginx.log') });
-  return running('nginx', context, proxy, false);
+  return running('nginx', context, proxy, { http2: false });
 };
 
 function nginxConfig({ dir, http1Port }: HopContext): string {

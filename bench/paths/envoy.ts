@@ -107,7 +107,7 @@ export function envoyClient(places: typeof clientPlaces, files: CertificateFiles
         explicit_http_config: { http2_protocol_options: http2Options },
       },
     },
-    transport_socket: tls('UpstreamTlsContext', files, { sni: 'server' }),
+    transport_socket: envoyTls('UpstreamTlsContext', files, 'h2', { sni: 'server' }),
   };
   return {
     static_resources: {
@@ -154,7 +154,7 @@ export function envoyServer(places: typeof serverPlaces, files: CertificateFiles
   const filter = { name: 'envoy.filters.network.http_connection_manager', typed_config: manager };
   return {
     static_resources: {
-      listeners: [listener(places.listen, filter, tls('DownstreamTlsContext', files))],
+      listeners: [listener(places.listen, filter, envoyTls('DownstreamTlsContext', files, 'h2'))],
       clusters: [cluster('server', places.server)],
     },
   };
@@ -187,7 +187,13 @@ function socketAddress(address: string, port: number): unknown {
   return { socket_address: { address, port_value: port } };
 }
 
-function tls(kind: 'UpstreamTlsContext' | 'DownstreamTlsContext', files: CertificateFiles, more: object = {}): unknown {
+/** A transport socket of mutual TLS 1.3, with fields `more`. */
+export function envoyTls(
+  kind: 'UpstreamTlsContext' | 'DownstreamTlsContext',
+  files: CertificateFiles,
+  alpn: string,
+  more: object = {},
+): unknown {
   return {
     name: 'envoy.transport_sockets.tls',
     typed_config: {
@@ -195,7 +201,7 @@ function tls(kind: 'UpstreamTlsContext' | 'DownstreamTlsContext', files: Certifi
       ...(kind === 'DownstreamTlsContext' && { require_client_certificate: true }),
       ...more,
       common_tls_context: {
-        alpn_protocols: ['h2'],
+        alpn_protocols: [alpn],
         tls_params: { tls_minimum_protocol_version: 'TLSv1_3', tls_maximum_protocol_version: 'TLSv1_3' },
         tls_certificates: [
           { certificate_chain: { filename: files.certificate }, private_key: { filename: files.key } },

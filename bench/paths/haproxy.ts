@@ -9,7 +9,8 @@ import { peerPorts, type RunningPath, type StartPath, serverPort } from './path.
 /** Two descriptors each, within the usual hard limit of 20,000. */
 const connectionsMax = 9_000;
 const ports = peerPorts.haproxy;
-const tls = 'ssl-min-ver TLSv1.3 ciphersuites TLS_AES_128_GCM_SHA256';
+/** TLS as every peer has it. */
+export const tlsOptions = 'ssl-min-ver TLSv1.3 ciphersuites TLS_AES_128_GCM_SHA256';
 
 function config(bind: string, server: string): string {
   return `global
@@ -29,7 +30,8 @@ backend out
 `;
 }
 
-function files({ roots, both }: CertificateFiles): string {
+/** Its certificate, and whom it accepts. */
+export function tlsFiles({ roots, both }: CertificateFiles): string {
   return `crt ${both} ca-file ${roots} verify required`;
 }
 
@@ -40,20 +42,21 @@ export const startHaproxy: StartPath = async ({ dir, topology, certificates }): 
     writeFileSync(file, text);
     return new Service({ name, netns, words: ['haproxy', '-db', '-f', file], logFile: path.join(dir, `${name}.log`) });
   };
+  const hop = `${nodeAddresses.b}:${ports.tunnel}`;
   const proxies = [
     start(
       'haproxy-a',
       topology.nodeA,
       config(
         `${nodeAddresses.a}:${ports.entry} backlog 4096`,
-        `${nodeAddresses.b}:${ports.tunnel} ssl ${tls} ${files(certificates.client)} verifyhost server sni str(server)`,
+        `${hop} ssl ${tlsOptions} ${tlsFiles(certificates.client)} verifyhost server sni str(server)`,
       ),
     ),
     start(
       'haproxy-b',
       topology.nodeB,
       config(
-        `${nodeAddresses.b}:${ports.tunnel} backlog 4096 ssl ${tls} ${files(certificates.server)}`,
+        `${hop} backlog 4096 ssl ${tlsOptions} ${tlsFiles(certificates.server)}`,
         `${serverAddress}:${serverPort}`,
       ),
     ),

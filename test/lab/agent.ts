@@ -43,9 +43,11 @@ export class PodAgent {
     });
   }
 
-  /** Starts an agent in `target` and resolves when it takes commands. */
-  static async start(target: LabTarget): Promise<PodAgent> {
-    const { command, args } = enterCommand(target, [process.execPath, agentFile]);
+  /**
+   * Starts an agent in `target` and resolves when it takes commands; `file` is another program that speaks as it does.
+   */
+  static async start(target: LabTarget, file = agentFile): Promise<PodAgent> {
+    const { command, args } = enterCommand(target, [process.execPath, file]);
     const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'], env: { ...target.env } });
     const agent = new PodAgent(child);
     await once(agent.#events, 'ready', { signal: AbortSignal.timeout(ordinaryTimeoutMs) });

@@ -136,8 +136,8 @@ export class TestLab {
   }
 
   /** An agent in pod `name`; several in one pod are fine. */
-  async agent(name: string, ns = 'app'): Promise<PodAgent> {
-    const agent = await PodAgent.start(await this.client.target('pod', ns, name));
+  async agent(name: string, ns = 'app', file?: string): Promise<PodAgent> {
+    const agent = await PodAgent.start(await this.client.target('pod', ns, name), file);
     this.#agents.push(agent);
     return agent;
   }

@@ -23,7 +23,7 @@ export class ClientSession implements ServerEvents {
   readonly #owner: SessionOwner;
   readonly #client: ClientInfo;
   #connection: ServerConnection | null = null;
-  #sniffed: ByteStream | null = null;
+  #sniffed: SniffedStream | null = null;
   #timing: StreamTiming | null = null;
   #over = false;
 
@@ -44,6 +44,8 @@ export class ClientSession implements ServerEvents {
   }
 
   drain(): void {
+    // A client of HTTP that has said nothing yet is let go of like an idle one.
+    if (this.#connection === null && this.#client.protocol !== 'unknown') this.#sniffed?.onDeadline();
     this.#connection?.drain();
   }
 

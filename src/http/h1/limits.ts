@@ -54,3 +54,18 @@ export function refusalError(refusal: Refusal, code: 'REQUEST_INVALID' | 'RESPON
   if (limit !== null) return new MeshError('LIMIT_REACHED', { limit, value, what: reason });
   return new MeshError(code, { reason });
 }
+
+/** How clients are served. */
+export interface H1ServerOptions {
+  readonly limits?: Partial<H1Limits>;
+  /** A connection without a request is closed after so long. */
+  readonly idleTimeoutMs?: number;
+  /** When it is being drained, after so long. */
+  readonly drainIdleMs?: number;
+  /** From a head's first byte to its last; 408. */
+  readonly headTimeoutMs?: number;
+  /** How long bytes are thrown away after our own end, so that the client can read what was answered. */
+  readonly lingerMs?: number;
+  /** Of a body that nobody wants any more: so much is read to keep the connection. */
+  readonly drainBodyBytesMax?: number;
+}

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { RequestChanges } from '../message.ts';
 import { createClientConnection } from './client-connection.ts';
-import { createServerConnection, type H1ServerOptions } from './server-connection.ts';
+import type { H1ServerOptions } from './limits.ts';
+import { createServerConnection } from './server-connection.ts';
 import { Relay } from './testing-relay.ts';
 import { TestingStream } from './testing-stream.ts';
 

@@ -3,7 +3,8 @@ import { describe, it } from 'node:test';
 import { MeshError } from '../../base/errors.ts';
 import { Took } from '../../io/byte-stream.ts';
 import type { IncomingRequest, RequestHandler, ResponseHead, Trailers } from '../message.ts';
-import { createServerConnection, type H1ServerOptions } from './server-connection.ts';
+import type { H1ServerOptions } from './limits.ts';
+import { createServerConnection } from './server-connection.ts';
 import { TestingStream } from './testing-stream.ts';
 
 class Notes implements RequestHandler {
@@ -300,10 +301,24 @@ describe('ends', () => {
 });
 
 describe('drain and time-outs', () => {
-  it('idle: ends at once; busy: after the answer, which says so', async () => {
-    const idle = serve({ lingerMs: 20 });
+  it('idle: ends soon, and takes what is on its way until then; busy: after the answer, which says so', async () => {
+    const idle = serve({ lingerMs: 20, drainIdleMs: 20 });
     idle.connection.drain();
-    assert.equal(idle.stream.ended, true);
+    assert.equal(idle.stream.ended, false);
+    await until(() => idle.stream.ended);
+    const late = serve({ lingerMs: 20, drainIdleMs: 60_000 });
+    late.connection.drain();
+    late.stream.receive(get);
+    late.requests[0]!.answer(200, [], '');
+    await until(() => late.stream.closed);
+    assert.match(late.stream.take(), /connection: close/);
+    const begun = serve({ lingerMs: 20, drainIdleMs: 60_000 });
+    begun.stream.receive(get);
+    begun.requests[0]!.respond(foreign(200, 1, []), null, false);
+    begun.connection.drain();
+    begun.requests[0]!.write(Buffer.from('x'));
+    begun.requests[0]!.end(null);
+    assert.equal(begun.stream.ended, false, 'it has not said that it is the last');
     const busy = serve({ lingerMs: 20 });
     busy.stream.receive(get + get);
     busy.connection.drain();

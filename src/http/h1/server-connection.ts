@@ -11,22 +11,16 @@ import { giveLines, type HeadLines, takeLines } from './head-lines.ts';
 import { HeadParser, incomplete } from './head-parser.ts';
 import { H1RequestHead, readRequestHead } from './heads.ts';
 import { H1IncomingRequest } from './incoming-request.ts';
-import { defaultH1Limits, type H1Limits, type Refusal, refusalError } from './limits.ts';
+import { defaultH1Limits, type H1Limits, type H1ServerOptions, type Refusal, refusalError } from './limits.ts';
 import { scratch } from './out-scratch.ts';
 
-export interface H1ServerOptions {
-  readonly limits?: Partial<H1Limits>;
-  /** A connection without a request is closed after so long. */
-  readonly idleTimeoutMs?: number;
-  /** From a head's first byte to its last; 408. */
-  readonly headTimeoutMs?: number;
-  /** How long bytes are thrown away after our own end, so that the client can read what was answered. */
-  readonly lingerMs?: number;
-  /** Of a body that nobody wants any more: so much is read to keep the connection. */
-  readonly drainBodyBytesMax?: number;
-}
-
-const defaults = { idleTimeoutMs: 600_000, headTimeoutMs: 30_000, lingerMs: 2000, drainBodyBytesMax: 64 * 1024 };
+const defaults = {
+  idleTimeoutMs: 600_000,
+  drainIdleMs: 1000,
+  headTimeoutMs: 30_000,
+  lingerMs: 2000,
+  drainBodyBytesMax: 64 * 1024,
+};
 
 /** So many times `lingerMs` may pass without a byte of an answer being read. */
 const stallsMax = 10;
@@ -42,6 +36,7 @@ class Settings {
   readonly limits: H1Limits;
   readonly parser: HeadParser;
   readonly idle: Deadlines;
+  readonly drain: Deadlines;
   readonly head: Deadlines;
   readonly linger: Deadlines;
   readonly drainBodyBytesMax: number;
@@ -50,6 +45,7 @@ class Settings {
     this.limits = { ...defaultH1Limits, ...options.limits };
     this.parser = new HeadParser(this.limits, true);
     this.idle = deadlines.of(options.idleTimeoutMs ?? defaults.idleTimeoutMs);
+    this.drain = deadlines.of(options.drainIdleMs ?? defaults.drainIdleMs);
     this.head = deadlines.of(options.headTimeoutMs ?? defaults.headTimeoutMs);
     this.linger = deadlines.of(options.lingerMs ?? defaults.lingerMs);
     this.drainBodyBytesMax = options.drainBodyBytesMax ?? defaults.drainBodyBytesMax;
@@ -91,6 +87,8 @@ export class H1ServerConnection extends H1Connection implements ServerConnection
   #stalls = 0;
   /** No request after this one. */
   #last = false;
+  /** The next answer that begins says that it is the last. */
+  #draining = false;
   #closeReported = false;
 
   constructor(stream: ByteStream, events: ServerEvents, settings: Settings) {
@@ -106,8 +104,9 @@ export class H1ServerConnection extends H1Connection implements ServerConnection
   }
 
   drain(): void {
-    this.#last = true;
-    if (this.#phase === Phase.head && this.#lines === null && !this.hasRest) this.#linger();
+    this.#draining = true;
+    // Not at once: a request may be on its way, and is then the last.
+    if (this.#phase === Phase.head && this.#lines === null && !this.hasRest) this.expire(this.#settings.drain);
   }
 
   destroy(): void {
@@ -409,7 +408,7 @@ export class H1ServerConnection extends H1Connection implements ServerConnection
 
   /** The client cannot be sure where the next request begins, or was told not to send one. */
   #mustClose(request: H1IncomingRequest): boolean {
-    if (this.#last || this.peerEnded) return true;
+    if (this.#last || this.#draining || this.peerEnded) return true;
     if (this.#phase !== Phase.body) return false;
     if (request.head.expectsContinue && !request.continued) return true;
     return this.readLeft > this.#settings.drainBodyBytesMax;
@@ -451,7 +450,7 @@ export class H1ServerConnection extends H1Connection implements ServerConnection
     }
     this.#phase = Phase.head;
     this.paused = false;
-    this.expire(this.#settings.idle);
+    this.expire(this.#draining ? this.#settings.drain : this.#settings.idle);
     this.pump();
   }
 

@@ -1,7 +1,8 @@
 // For tests and fuzzing: what the server side makes of bytes that a client sends, however they are split.
 import type { MeshError } from '../../base/errors.ts';
 import type { IncomingRequest, RequestHandler, Trailers } from '../message.ts';
-import { createServerConnection, type H1ServerOptions } from './server-connection.ts';
+import type { H1ServerOptions } from './limits.ts';
+import { createServerConnection } from './server-connection.ts';
 import { TestingStream } from './testing-stream.ts';
 
 export interface UnderstoodRequest {

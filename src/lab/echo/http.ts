@@ -67,9 +67,9 @@ async function answer(state: EchoState, request: EchoRequest, response: EchoResp
   setHeaders(response, headerOf(request, 'x-echo-set-header'));
   const delay = option('delay');
   if (delay !== null) await sleep(parseDuration(delay, 'delay'));
+  const failure = state.faults.next();
   const { delayMs } = state.faults.faults;
   if (delayMs > 0) await sleep(delayMs);
-  const failure = state.faults.next();
   if (url.pathname === '/charge') return charge(state, request, response, url, failure);
   if (failure !== null) return sendText(response, 503, 'fails on purpose\n');
   const close = option('close');
@@ -82,13 +82,16 @@ async function answer(state: EchoState, request: EchoRequest, response: EchoResp
   await answerJson(state, request, response, url, option('status'));
 }
 
-/** `GET`: the faults in force; `PUT` with `fail-one-in`, `fail-when` or `delay` in the query changes them. */
+/**
+ * `GET`: the faults in force, and the number of requests `seen`; `PUT` with `fail-one-in`, `fail-when` or `delay` in
+ * the query changes them.
+ */
 function answerFaults(state: EchoState, request: EchoRequest, response: EchoResponse, url: URL): void {
   const { faults } = state;
   if (request.method === 'PUT') {
     faults.faults = readFaults((name) => url.searchParams.get(name), faults.faults, 'faults');
   }
-  sendJson(response, 200, faults.faults);
+  sendJson(response, 200, { ...faults.faults, seen: faults.seen });
 }
 
 /** `POST /charge`: charges the order of the header `x-order-id`, or of the query, once per idempotency key. */

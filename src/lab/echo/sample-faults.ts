@@ -33,7 +33,8 @@ export function readFaults(value: (name: string) => string | null, base: SampleF
 /** The faults of one process, and which requests they hit. */
 export class FaultSwitch {
   faults: SampleFaults;
-  #seen = 0;
+  /** Requests so far; those for health, faults and books do not count. */
+  seen = 0;
 
   constructor(faults: SampleFaults) {
     this.faults = faults;
@@ -42,6 +43,7 @@ export class FaultSwitch {
   /** Counts a request; null where it is to succeed. */
   next(): FailWhen | null {
     const { failOneIn, failWhen } = this.faults;
-    return failOneIn > 0 && ++this.#seen % failOneIn === 0 ? failWhen : null;
+    this.seen++;
+    return failOneIn > 0 && this.seen % failOneIn === 0 ? failWhen : null;
   }
 }

@@ -1,0 +1,239 @@
+// HTTP through a waypoint under load: ejection, storms of retries, replacements of pods and of the waypoint, streams,
+// large bodies. And the YAML of other projects' documentation, as it is there.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { document, node2, pod, startLab, type TestLab } from './harness.ts';
+import type { Outcome } from './http-agent.ts';
+import {
+  backend,
+  destinationRule,
+  HttpClient,
+  httpRoute,
+  httpScene,
+  httpService,
+  jsonLog,
+  seenBy,
+  setFaults,
+  space,
+  virtualService,
+  waypoint,
+} from './http-scene.ts';
+
+const timeout = { timeout: 90_000 };
+const gibibyte = 1024 ** 3;
+const versions = ['v1', 'v2', 'v3'];
+/** Memory of the waypoint may grow by this much while a gibibyte passes. */
+const growthMaxBytes = 96 * 1024 * 1024;
+
+/** Two replicas that take a second to become ready, and whose probe asks for `probe`. */
+function deployment(version: string, probe: string): string {
+  const labels = { app: 'rolled', version };
+  const readinessProbe = { httpGet: { path: probe, port: 8080 }, periodSeconds: 1, failureThreshold: 1 };
+  const container = {
+    name: 'main',
+    image: 'ambient/echo',
+    ports: [{ name: 'http', containerPort: 8080 }],
+    readinessProbe,
+  };
+  return document({
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: 'rolled', namespace: space },
+    spec: {
+      replicas: 2,
+      selector: { matchLabels: { app: 'rolled' } },
+      strategy: { rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+      template: {
+        metadata: { labels, annotations: { version } },
+        spec: { terminationGracePeriodSeconds: 2, containers: [container] },
+      },
+    },
+  });
+}
+
+const ejecting = { outlierDetection: { consecutive5xxErrors: 3, interval: '1s', baseEjectionTime: '60s' } };
+const manifests =
+  httpScene +
+  pod('grpc', { node: node2, namespace: space, labels: { app: 'grpc' } }) +
+  httpService('grpc', { app: 'grpc' }, 'grpc') +
+  httpService('plain', { version: 'v1' }) +
+  httpService('ejecting') +
+  destinationRule('ejecting', ejecting) +
+  httpService('storm') +
+  virtualService('storm', [
+    { route: [{ destination: { host: 'storm' } }], retries: { attempts: 5, retryOn: '5xx', backoff: '1ms' } },
+  ]) +
+  httpService('rolled', { app: 'rolled' }) +
+  destinationRule('rolled', ejecting) +
+  deployment('one', '/health') +
+  ['reviews', 'ratings', 'httpbin', 'breaking', 'foo'].map((name) => httpService(name)).join('');
+
+const documented = (name: string): string =>
+  readFileSync(path.join(import.meta.dirname, `fixtures/documented/${name}.yaml`), 'utf8');
+
+describe('HTTP through a waypoint under load', () => {
+  let lab: TestLab;
+  let client: HttpClient;
+
+  before(async () => {
+    lab = await startLab(manifests, jsonLog);
+    const [ours, server] = await Promise.all([HttpClient.in(lab, 'client'), HttpClient.in(lab, 'grpc')]);
+    client = ours;
+    await server.agent.call({ op: 'serveGrpc', port: 8080 });
+  });
+  after(() => lab?.close());
+  afterEach(() => Promise.all(versions.map((name) => setFaults(lab, client, name, 'fail-one-in=0&delay=0'))));
+
+  async function until(what: string, condition: () => Promise<boolean>, timeoutMs = 30_000): Promise<void> {
+    const deadline = Date.now() + timeoutMs;
+    while (!(await condition())) {
+      assert.ok(Date.now() < deadline, `${what} in ${timeoutMs} ms`);
+      await sleep(50);
+    }
+  }
+
+  const failures = ({ statuses, errors }: Outcome): object => ({ ...statuses, 200: 0, ...errors });
+  const none = { 200: 0 };
+
+  test('an endpoint that fails is ejected; the others go on', timeout, async () => {
+    await setFaults(lab, client, 'v2', 'fail-one-in=1');
+    const first = await client.burst({ url: 'http://ejecting/', count: 60, concurrency: 1 });
+    assert.ok((first.statuses[503] ?? 0) <= 6, JSON.stringify(first.statuses));
+    const then = await client.burst({ url: 'http://ejecting/', count: 60 });
+    assert.deepEqual([failures(then), then.pods.v2], [none, undefined]);
+  });
+
+  test('a storm of retries does not come about: at most 1.25 times the load', timeout, async () => {
+    await Promise.all(versions.map((name) => setFaults(lab, client, name, 'fail-one-in=1')));
+    const seen = async (): Promise<number> =>
+      (await Promise.all(versions.map((name) => seenBy(lab, client, name)))).reduce((sum, each) => sum + each, 0);
+    const before = await seen();
+    const { sent, statuses } = await client.burst({ url: 'http://storm/', count: 600, concurrency: 24 });
+    assert.deepEqual(statuses, { 503: 600 });
+    const upstream = (await seen()) - before;
+    assert.ok(upstream > sent && upstream <= 1.25 * sent, `${upstream} requests for ${sent}`);
+  });
+
+  test(
+    'replacing a service under load: probes that fail stop it, nothing is ejected, no request fails',
+    timeout,
+    async () => {
+      const load = await client.load({ url: 'http://rolled/', concurrency: 4 });
+      const podsOf = async (version: string) =>
+        (await lab.client.status()).pods.filter(
+          ({ name, owner }) => name.startsWith('rolled-') && owner !== null && versionOf.get(name) === version,
+        );
+      const versionOf = new Map<string, string>();
+      const learn = async (): Promise<void> => {
+        for (const each of await lab.client.get('Pod', undefined, space)) {
+          const { name, labels = {} } = each.metadata as { name: string; labels?: Record<string, string> };
+          versionOf.set(name, labels.version ?? '');
+        }
+      };
+      const bad = [{ file: 'bad.yaml', text: deployment('two', '/status/500') }];
+      await assert.rejects(lab.client.apply(bad, 4_000), /rolled-.* is not ready: readiness: .*500/);
+      await learn();
+      assert.ok((await podsOf('two')).length > 0);
+      const halfway = await load.soFar();
+      assert.deepEqual(failures(halfway), none);
+      assert.equal((await podsOf('one')).filter(({ ready }) => ready).length, 2, 'the old ones stay');
+      assert.equal(Object.keys(halfway.pods).length, 2, 'both answer');
+      await lab.apply(deployment('three', '/health'));
+      await until('replaced', async () => {
+        await learn();
+        const [old, now] = [[...(await podsOf('one')), ...(await podsOf('two'))], await podsOf('three')];
+        return old.length === 0 && now.filter(({ ready }) => ready).length === 2;
+      });
+      const whole = await load.stop();
+      assert.deepEqual(failures(whole), none);
+      assert.ok(Object.keys(whole.pods).length >= 4, JSON.stringify(whole.pods));
+    },
+  );
+
+  test('replacing the waypoint under load: no request fails', timeout, async () => {
+    const load = await client.load({ url: 'http://plain/', concurrency: 4 });
+    await until('load', async () => (await load.soFar()).sent > 20);
+    await lab.client.restart(waypoint, { rolling: true });
+    const before = (await load.soFar()).sent;
+    await until('load afterwards', async () => (await load.soFar()).sent > before + 20);
+    const outcome = await load.stop();
+    assert.deepEqual(failures(outcome), none);
+  });
+
+  test('200 streams at once, and a change of their routes that resets none', timeout, async () => {
+    const { group } = await client.agent.call({ op: 'openStreams', target: 'grpc:80', count: 200 }, 60_000);
+    await lab.apply(
+      httpRoute('grpc', [{ matches: [{ headers: [{ name: 'a', value: 'b' }] }], backendRefs: [backend('v1')] }]),
+    );
+    assert.equal((await client.unary('grpc:80', 'new')).code, 12, 'the route is in force: nothing matches');
+    await client.agent.call({ op: 'sayOnStreams', group, text: 'after the change' }, 60_000);
+    assert.deepEqual(await client.agent.call({ op: 'closeStreams', group }, 60_000), { codes: { 0: 200 } });
+  });
+
+  test('a gibibyte down and up in bounded memory', timeout, async () => {
+    const { pid } = lab.processes().find(({ argv }) => argv.includes('ambient-waypoint.ts'))!;
+    const memory = (field: string): number =>
+      1024 * Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+    const before = memory('VmHWM');
+    const down = await client.shell(`curl -sS -o /dev/null -w '%{size_download}' 'http://plain/?size=${gibibyte}'`);
+    assert.equal(down.stdout, String(gibibyte), down.stderr);
+    const up = await client.shell(`head -c ${gibibyte} /dev/zero | curl -sS -T - http://plain/up`);
+    assert.equal(JSON.parse(up.stdout).body.bytes, gibibyte, up.stderr);
+    const grown = memory('VmHWM') - before;
+    assert.ok(grown < growthMaxBytes, `the waypoint grew by ${grown} bytes at most`);
+  });
+
+  describe('YAML as it is documented', () => {
+    const podOf = async (url: string, options = ''): Promise<string> => (await client.curl(url, options)).json?.pod;
+
+    test('Istio: traffic shifting, request routing', timeout, async () => {
+      await lab.apply(documented('istio-traffic-shifting'));
+      const { pods } = await client.burst({ url: 'http://reviews/', count: 100, concurrency: 2 });
+      assert.equal(pods.v2, undefined);
+      assert.ok(pods.v1! > 25 && pods.v3! > 25, JSON.stringify(pods));
+      await lab.apply(documented('istio-request-routing'));
+      assert.equal(await podOf('http://reviews/', `-H 'end-user: jason'`), 'v2');
+      assert.equal(await podOf('http://reviews/'), 'v1');
+    });
+
+    test('Istio: mirroring', timeout, async () => {
+      await lab.apply(documented('istio-mirroring'));
+      const before = await seenBy(lab, client, 'v2');
+      const { pods } = await client.burst({ url: 'http://httpbin/', count: 10 });
+      assert.deepEqual(pods, { v1: 10 });
+      await until('mirrored', async () => (await seenBy(lab, client, 'v2')) === before + 10);
+    });
+
+    test('Istio: circuit breaking', timeout, async () => {
+      await lab.apply(documented('istio-circuit-breaking'));
+      const alone = await client.burst({ url: 'http://breaking/', count: 10, concurrency: 1 });
+      assert.deepEqual(alone.statuses, { 200: 10 });
+      const { statuses } = await client.burst({ url: 'http://breaking/?delay=50ms', count: 100, concurrency: 40 });
+      assert.ok(statuses[200]! > 0 && statuses[503]! > 0, JSON.stringify(statuses));
+    });
+
+    test('Istio: retries, faults', timeout, async () => {
+      await lab.apply(documented('istio-retry'));
+      // Without `retryOn` only what no application has answered is sent again, as in Istio.
+      await setFaults(lab, client, 'v1', 'fail-one-in=2');
+      const before = await seenBy(lab, client, 'v1');
+      const { statuses } = await client.burst({ url: 'http://ratings/', count: 4, concurrency: 1 });
+      assert.deepEqual([statuses, await seenBy(lab, client, 'v1')], [{ 200: 2, 503: 2 }, before + 4]);
+      await setFaults(lab, client, 'v1', 'fail-one-in=0');
+      assert.equal((await client.curl('http://ratings/?delay=9s')).status, 504, 'perTryTimeout');
+      await lab.apply(documented('istio-fault-injection'));
+      assert.equal((await client.curl('http://ratings/', `-H 'end-user: jason'`)).status, 500);
+      assert.equal((await client.curl('http://ratings/')).status, 200);
+    });
+
+    test('Gateway API: a canary in a mesh', timeout, async () => {
+      await lab.apply(documented('gateway-api-mesh'));
+      assert.equal(await podOf('http://foo/', `-H 'traffic: test'`), 'v2');
+      const { pods } = await client.burst({ url: 'http://foo/', count: 200, concurrency: 2 });
+      assert.ok(pods.v1! > 150 && pods.v2! > 2, JSON.stringify(pods));
+    });
+  });
+});
