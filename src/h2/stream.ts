@@ -352,10 +352,13 @@ export class H2Stream implements ByteStream, BytesHolder {
     if (inbox !== null) {
       this.#delivering = true;
       while (!this.#paused && !this.#over) {
-        const chunk = inbox.shift();
+        const chunk = inbox.peek();
         if (chunk === null) break;
+        const took = this.#handOver(chunk);
+        // The end of the stream has let go of all of it.
+        if (this.#isOver()) break;
+        inbox.skip(chunk.length, (took & Took.Retained) === 0);
         this.#host.budget.release(this, chunk.length);
-        this.#handOver(chunk);
       }
       this.#delivering = false;
     }

@@ -1,8 +1,8 @@
 // Bytes that wait in order, copied into blocks of their own: what a peer has sent and nobody has read yet, or what
-// waits for a window. Many small pieces share a block, so the memory held is close to the bytes held.
-
-const smallestBlockBytes = 4 * 1024;
-const largestBlockBytes = 64 * 1024;
+// waits for a window. Many small pieces share a block, so the memory held is close to the bytes held. Blocks are
+// pooled: memory that is made and forgotten at the speed of bulk traffic costs more in garbage collection than the
+// copies do.
+import { giveBlock, takeBlock } from './slabs.ts';
 
 /** A first-in-first-out queue of bytes that owns its memory. */
 export class ByteQueue {
@@ -12,6 +12,8 @@ export class ByteQueue {
   /** Bytes of the last block that are filled. */
   #tailUsed = 0;
   #bytes = 0;
+  /** Somebody holds a view of the first block. */
+  #lent = false;
 
   get bytes(): number {
     return this.#bytes;
@@ -22,8 +24,7 @@ export class ByteQueue {
     while (at < chunk.length) {
       let tail = this.#blocks.at(-1);
       if (tail === undefined || this.#tailUsed === tail.length) {
-        const size = Math.min(Math.max(chunk.length - at, smallestBlockBytes), largestBlockBytes);
-        tail = Buffer.allocUnsafeSlow(size);
+        tail = takeBlock(Math.max(chunk.length - at, this.#bytes));
         this.#blocks.push(tail);
         this.#tailUsed = 0;
       }
@@ -41,15 +42,21 @@ export class ByteQueue {
     return head.subarray(this.#headAt, this.#blocks.length === 1 ? this.#tailUsed : head.length);
   }
 
-  /** Drops `bytes` from the front: at most what `peek` shows. */
-  skip(bytes: number): void {
+  /**
+   * Drops `bytes` from the front: at most what `peek` shows. `recycle` is false when somebody still holds a view of
+   * them.
+   */
+  skip(bytes: number, recycle = true): void {
     const head = this.#blocks[0];
     if (head === undefined) return;
     this.#headAt += bytes;
     this.#bytes -= bytes;
+    this.#lent ||= !recycle;
     const last = this.#blocks.length === 1;
     if (this.#headAt < (last ? this.#tailUsed : head.length)) return;
     this.#blocks.shift();
+    if (!this.#lent) giveBlock(head);
+    this.#lent = false;
     this.#headAt = 0;
     if (last) this.#tailUsed = 0;
   }
@@ -57,7 +64,7 @@ export class ByteQueue {
   /** Takes the first bytes: a block that the queue forgets. Null when empty. */
   shift(): Buffer | null {
     const first = this.peek();
-    if (first !== null) this.skip(first.length);
+    if (first !== null) this.skip(first.length, false);
     return first;
   }
 
@@ -66,5 +73,6 @@ export class ByteQueue {
     this.#headAt = 0;
     this.#tailUsed = 0;
     this.#bytes = 0;
+    this.#lent = false;
   }
 }

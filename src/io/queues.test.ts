@@ -19,6 +19,7 @@ describe('byte queue', () => {
         const queue = new ByteQueue();
         let model = Buffer.alloc(0);
         let next = 0;
+        const kept: { readonly view: Buffer; readonly bytes: Buffer }[] = [];
         for (const one of steps) {
           if ('push' in one) {
             const chunk = Buffer.alloc(one.push);
@@ -36,10 +37,13 @@ describe('byte queue', () => {
             const head = queue.shift();
             assert.equal(head === null, model.length === 0);
             if (head !== null) assert.ok(head.equals(model.subarray(0, head.length)));
+            if (head !== null) kept.push({ view: head, bytes: Buffer.from(head) });
             model = model.subarray(head?.length ?? 0);
           }
           assert.equal(queue.bytes, model.length);
         }
+        // What was shifted out is not given to anybody else.
+        for (const { view, bytes } of kept) assert.ok(view.equals(bytes));
       }),
     );
   });
