@@ -7,6 +7,8 @@ import { MeshError, messageOf } from '../base/errors.ts';
 import { findLab, type LabClient, listLabs } from '../lab/control-client.ts';
 import { launchLab } from '../lab/launch.ts';
 import { type ExpectedEdge, judgeEdges, judgementText, readExpectedEdges } from './demo-edges.ts';
+import { requestTable } from './demo-requests.ts';
+import { WaypointScene } from './demo-waypoint.ts';
 import { EdgeMeter, type EdgeRow, edgeTable } from './edges.ts';
 import { exitCodeOf, exitCodes } from './exit-codes.ts';
 import { type CliIo, coloured, plain } from './io.ts';
@@ -22,8 +24,10 @@ const sampleEveryMs = 1000;
 
 const usage = `npm run demo [-- --once] [--keep]
 
-Runs a shop of seven services on two nodes, on this machine, and shows who talks to whom.
-  --once   print the table once; exit 0 only if every edge carries traffic as the samples say
+Runs a shop of seven services on two nodes, on this machine, and shows who talks to whom; then gives it a waypoint, and
+shows its requests: a canary, a payment service that fails one in five, an inventory that is slow.
+  --once   print the tables once; exit 0 only if every edge carries traffic as the samples say, checkout v2 gets one
+           request in ten, the shop stays green and charges no order twice, and the table says which service is slow
   --keep   leave the lab running at the end (ambientctl lab down ${usualName} ends it)
 `;
 
@@ -41,7 +45,7 @@ export async function runDemo(args: readonly string[], io: CliIo): Promise<numbe
     const lab = await bringUp(io, keep);
     if (lab === null) return exitCodes.interrupted;
     try {
-      return once ? await showOnce(io, lab, expected) : await showLive(io, lab, expected.length);
+      return once ? await showAllOnce(io, lab, expected) : await showLive(io, lab, expected.length);
     } finally {
       if (keep) io.stderr.write(`the lab goes on; end it with: npx ambientctl lab down ${lab.lab.name}\n`);
       else await lab.down();
@@ -80,6 +84,7 @@ async function bringUp(io: CliIo, keep: boolean): Promise<LabClient | null> {
       paths: [shopFolder],
       timeoutMs: readyTimeoutMs,
       foreground: !keep,
+      waypointConfig: { log: { format: 'json' } },
       onProgress: (progress) => sayProgress(io, progress),
     });
     io.stderr.write(`ready after ${((performance.now() - startedAt) / 1000).toFixed(1)} s\n`);
@@ -89,6 +94,28 @@ async function bringUp(io: CliIo, keep: boolean): Promise<LabClient | null> {
     throw error;
   } finally {
     interruption.removeEventListener('abort', abort);
+  }
+}
+
+async function showAllOnce(io: CliIo, lab: LabClient, expected: readonly ExpectedEdge[]): Promise<number> {
+  const edges = await showOnce(io, lab, expected);
+  if (edges !== exitCodes.fine) return edges;
+  io.stderr.write('the shop gets a waypoint\n');
+  const scene = new WaypointScene(lab);
+  try {
+    await scene.start();
+    const step = (text: string): void => {
+      io.stderr.write(`${text}\n`);
+    };
+    const verdict = await scene.judge(step, () => pause(sampleEveryMs, io.interruption()));
+    if (verdict === null) return exitCodes.interrupted;
+    const { before, slow, demands } = verdict;
+    const view = { wide: false, paint: io.stdoutColour ? coloured : plain };
+    io.stdout.write(`\n${requestTable(before, view)}\n${requestTable(slow, view)}`);
+    for (const { what, met, seen } of demands) io.stderr.write(`${met ? 'yes' : 'NO'}: ${what}: ${seen}\n`);
+    return demands.every(({ met }) => met) ? exitCodes.fine : exitCodes.failureFound;
+  } finally {
+    scene.close();
   }
 }
 
@@ -120,7 +147,15 @@ async function showLive(io: CliIo, lab: LabClient, edges: number): Promise<numbe
   const screen = new Redraw(io);
   const view = { wide: false, paint: io.stdoutColour ? coloured : plain };
   await meter.sample(lab);
-  while (await pause(sampleEveryMs, io.interruption())) screen.draw(edgeTable(telling(await meter.sample(lab)), view));
+  const scene = new WaypointScene(lab);
+  await scene.start();
+  await Promise.all([scene.failPayments('before'), scene.slowInventory()]);
+  scene.meter.reset();
+  while (await pause(sampleEveryMs, io.interruption())) {
+    const edges = edgeTable(telling(await meter.sample(lab)), view);
+    screen.draw(`${edges}\n${requestTable(scene.meter.rows(), view)}`);
+  }
+  scene.close();
   screen.end();
   io.stderr.write('\nending the lab\n');
   return exitCodes.fine;

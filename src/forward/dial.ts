@@ -23,6 +23,8 @@ export interface DialTarget {
   readonly address: string;
   readonly targetPort: number;
   readonly timeoutMs: number;
+  /** It carries requests, whose time is to be told. */
+  readonly timed?: boolean;
 }
 
 /** `identity` is the peer's, proven by its certificate; null for plain TCP. */
@@ -64,6 +66,7 @@ export function dial(dialler: Dialler, target: DialTarget, callback: Dialled): (
       forwarded: '',
       traceparent: newTraceparent(),
       timeoutMs,
+      timed: target.timed === true,
     };
     cancel = context.pool.open(request, (failed, opened) => {
       callback(failed, opened?.stream ?? null, opened?.peerIdentity ?? null);

@@ -10,6 +10,7 @@ import type { IncomingTunnel, TunnelCredentials } from '../tunnel/types.ts';
 import { Connection, type Peer } from './connection.ts';
 import { type ForwardContext, isIn, isOwnPort } from './context.ts';
 import { Pending } from './pending.ts';
+import { AnswerTurns } from './turns.ts';
 import { baggageOf, identityOf } from './workload-names.ts';
 
 /**
@@ -149,7 +150,10 @@ function forward(pending: Pending, pod: Workload, tunnel: IncomingTunnel, port: 
     { host: address, port, from: source.workload === null ? null : source.address },
     (stream) => {
       tunnel.onAbort = null;
-      pending.join(tunnel.accept(baggageOf(pod)), stream);
+      const source = tunnel.accept(baggageOf(pod), true);
+      const timing = source.timing ?? null;
+      const preparation = { setUpMs: connection.elapsedMs(), openMs: 0 };
+      pending.join(source, stream, timing === null ? null : new AnswerTurns(timing, preparation));
     },
     (error) => pending.fail(error),
   );

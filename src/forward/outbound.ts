@@ -3,6 +3,7 @@
 // nothing.
 import { MeshError } from '../base/errors.ts';
 import { formatHostPort } from '../base/ip.ts';
+import type { StreamTiming } from '../io/stream-timing.ts';
 import type { TcpStream } from '../io/tcp-stream.ts';
 import type { Workload } from '../model/types.ts';
 import { formatForwarded } from '../tunnel/forwarded.ts';
@@ -14,6 +15,7 @@ import { type ForwardContext, isIn, isOwnPort } from './context.ts';
 import { decideOutbound, type Way } from './decide.ts';
 import { mayTryElsewhere, refusedByPeer } from './dial.ts';
 import { Pending } from './pending.ts';
+import { RequestTurns } from './turns.ts';
 import { baggageOf, identityOf } from './workload-names.ts';
 
 /** Takes over a connection that was accepted on the outbound port. */
@@ -180,12 +182,21 @@ class Outbound {
       forwarded: formatForwarded(sourceAddress, sourcePort, way.service?.hostname),
       traceparent: newTraceparent(),
       timeoutMs: config.timeouts.connectMs,
+      timed: way.waypoint !== null,
     };
   }
 
   #opened(opened: TunnelOpened): void {
     this.#connection.destination = { ...this.#connection.destination, identity: opened.peerIdentity };
-    this.#pending.join(this.#from.stream, opened.stream);
+    const { stream } = opened;
+    const timing = stream.timing ?? null;
+    this.#pending.join(this.#from.stream, stream, timing === null ? null : this.#turns(timing));
+  }
+
+  /** A waypoint asks how long its requests were on their way. */
+  #turns(timing: StreamTiming): RequestTurns {
+    const openMs = timing.openedInMs;
+    return new RequestTurns(timing, { setUpMs: Math.max(this.#connection.elapsedMs() - openMs, 0), openMs });
   }
 
   /** An attempt failed before a byte was sent: another endpoint, or the end. */

@@ -5,6 +5,7 @@ import type { ByteStream } from '../io/byte-stream.ts';
 import type { Connection, PolicyQuestion } from './connection.ts';
 import type { ForwardContext } from './context.ts';
 import { Splice } from './splice.ts';
+import type { SpliceObserver } from './turns.ts';
 
 /** A connection that is not joined yet. `refuse` tells the client, in its protocol, that it failed. */
 export class Pending {
@@ -104,15 +105,16 @@ export class Pending {
     );
   }
 
-  /** Joins the two streams; from here on the splice decides about the end. */
-  join(source: ByteStream, destination: ByteStream): void {
+  /**
+   * Joins the two streams; from here on the splice decides about the end. `observer` is told of each chunk.
+   */
+  join(source: ByteStream, destination: ByteStream, observer: SpliceObserver | null = null): void {
     const { connection, context } = this;
     const { tracker, sweep, config } = context;
     this.#cancel = nothing;
     connection.connectMs = performance.now() - this.#connectStartedMs;
-    const splice = new Splice(source, destination, config.timeouts, sweep, (error) =>
-      tracker.finish(connection, error),
-    );
+    const finish = (error: MeshError | null): void => tracker.finish(connection, error);
+    const splice = new Splice(source, destination, config.timeouts, sweep, finish, observer);
     connection.splice = splice;
     connection.abort = (error) => splice.abort(error);
     tracker.opened(connection);

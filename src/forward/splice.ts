@@ -6,6 +6,7 @@
 import { isMeshError, MeshError } from '../base/errors.ts';
 import type { ByteStream, ByteStreamHandler } from '../io/byte-stream.ts';
 import type { Sweep, Swept } from './sweep.ts';
+import type { SpliceObserver } from './turns.ts';
 
 export interface SpliceDeadlines {
   /** No byte in either direction for so long ends the connection. */
@@ -29,6 +30,8 @@ export class Splice implements Swept {
   #finished = false;
   /** Set by every event, cleared by the sweep. */
   active = true;
+  /** Told of each chunk; null on nearly all connections. */
+  readonly observer: SpliceObserver | null;
 
   constructor(
     source: ByteStream,
@@ -36,7 +39,9 @@ export class Splice implements Swept {
     deadlines: SpliceDeadlines,
     sweep: Sweep,
     onFinish: (error: MeshError | null) => void,
+    observer: SpliceObserver | null = null,
   ) {
+    this.observer = observer;
     this.#source = new Half(this, source, destination, 'RESET_BY_SOURCE');
     this.#destination = new Half(this, destination, source, 'RESET_BY_DESTINATION');
     this.#deadlines = deadlines;
@@ -136,7 +141,9 @@ class Half implements ByteStreamHandler {
 
   onData(chunk: Buffer): number {
     this.bytes += chunk.length;
-    this.#splice.active = true;
+    const splice = this.#splice;
+    splice.active = true;
+    if (splice.observer !== null) splice.observer.onChunk(this.resetCode === 'RESET_BY_SOURCE');
     return this.#to.write(chunk);
   }
 

@@ -11,6 +11,8 @@ export const FrameType = {
   Goaway: 7,
   WindowUpdate: 8,
   Continuation: 9,
+  /** Ours; see `timing.ts`. */
+  Timing: 0xa1,
 } as const;
 
 export const Flag = {

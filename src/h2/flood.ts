@@ -14,6 +14,8 @@ export const floodRates = {
   settings: { burst: 50, perSecond: 5 },
   /** DATA or HEADERS without content, PRIORITY, unknown types, frames on closed streams. */
   empty: { burst: 2000, perSecond: 200 },
+  /** Frames of `timing.ts`, on a session that has agreed to them: as cheap as a small DATA frame, and ahead of one. */
+  timing: { burst: 100_000, perSecond: 50_000 },
 } as const satisfies Record<string, FloodRate>;
 
 export type FloodKind = keyof typeof floodRates;
@@ -22,8 +24,8 @@ export type FloodKind = keyof typeof floodRates;
 export class FloodGuard {
   readonly #rates: Readonly<Record<FloodKind, FloodRate>>;
   readonly #nowMs: () => number;
-  readonly #used: Record<FloodKind, number> = { reset: 0, ping: 0, settings: 0, empty: 0 };
-  readonly #atMs: Record<FloodKind, number> = { reset: 0, ping: 0, settings: 0, empty: 0 };
+  readonly #used: Record<FloodKind, number> = { reset: 0, ping: 0, settings: 0, empty: 0, timing: 0 };
+  readonly #atMs: Record<FloodKind, number> = { reset: 0, ping: 0, settings: 0, empty: 0, timing: 0 };
 
   constructor(rates: Readonly<Record<FloodKind, FloodRate>>, nowMs: () => number) {
     this.#rates = rates;

@@ -18,6 +18,8 @@ export interface FrameSink {
   onPing(ack: boolean, opaque: Buffer): void;
   onGoaway(lastStreamId: number, code: number, debug: Buffer): void;
   onWindowUpdate(streamId: number, increment: number): void;
+  /** A short frame of `timing.ts`; one that is longer, or that nobody asks for, is ignored like any unknown type. */
+  onTiming?(streamId: number, kind: number, payload: Buffer): void;
   /** PRIORITY and unknown types: of no effect, but they count. */
   onIgnored(type: number): void;
 }
@@ -33,6 +35,7 @@ export interface ParserLimits {
 
 /** Frames other than DATA and HEADERS are never longer than this, whatever SETTINGS_MAX_FRAME_SIZE says. */
 const controlFrameBytes = defaultMaxFrameBytes;
+const timingBytesMax = 24;
 
 const State = { Header: 0, PadLength: 1, Data: 2, Padding: 3, Payload: 4, Skip: 5 } as const;
 
@@ -143,7 +146,8 @@ export class FrameParser {
       }
       return;
     }
-    if (type > FrameType.Continuation || type === FrameType.Priority) {
+    const isTiming = type === FrameType.Timing && length <= timingBytesMax && this.#sink.onTiming !== undefined;
+    if ((type > FrameType.Continuation && !isTiming) || type === FrameType.Priority) {
       if (type === FrameType.Priority) this.#checkPriority(length);
       this.#sink.onIgnored(type);
       this.#left = length;
@@ -244,6 +248,9 @@ export class FrameParser {
       case FrameType.WindowUpdate:
         if (payload.length !== 4) throw wrongSize('WINDOW_UPDATE');
         this.#sink.onWindowUpdate(id, payload.readUInt32BE(0) & 0x7fffffff);
+        break;
+      case FrameType.Timing:
+        this.#sink.onTiming?.(id, this.#flags, payload);
         break;
       default:
         throw new ProtocolError(ErrorCode.ProtocolError, 'PUSH_PROMISE, which is switched off');

@@ -14,6 +14,7 @@ import { ProtocolError } from './protocol-error.ts';
 import type { SessionEvents, SessionLimits } from './session-options.ts';
 import { applySettings, type LocalSettings, type PeerSettings } from './settings.ts';
 import type { H2Stream } from './stream.ts';
+import type { SessionTiming } from './timing.ts';
 
 /** What frames need of their session. */
 export interface SessionCore {
@@ -25,6 +26,8 @@ export interface SessionCore {
   readonly streams: Map<number, H2Stream>;
   readonly sendWindow: SendWindow;
   readonly out: OutQueue;
+  /** Null until both ends have agreed to time requests. */
+  readonly timing: SessionTiming | null;
   /** Client role: the id that the next stream gets. */
   readonly nextStreamId: number;
   /** Server role: the highest id that is still served after our GOAWAY. */
@@ -190,6 +193,13 @@ export class SessionFrames implements FrameSink {
 
   onIgnored(): void {
     this.#count('empty');
+  }
+
+  onTiming(streamId: number, kind: number, payload: Buffer): void {
+    const { timing, streams } = this.#core;
+    // Without an agreement it is a frame of an unknown type.
+    this.#count(timing === null ? 'empty' : 'timing');
+    timing?.onFrame(streamId, kind, payload, streams.get(streamId)?.timing ?? null);
   }
 
   /** HEADERS on a stream that we do not have: a request, or something late. */

@@ -69,6 +69,12 @@ export interface SessionOptions {
   readonly nowMs?: () => number;
 }
 
+/** Between the last frame of a session and the end of its transport, if the peer does not close first. */
+export const lingerMs = 1000;
+/** A peer that takes nothing of what is still queued for so long loses it, be it the end of a stream or not. */
+export const flushStallMs = 20_000;
+/** A peer that does not answer the PING of a drain gets the final GOAWAY after this. */
+export const drainNoticeMs = 1000;
 export const defaultPingIntervalMs = 10_000;
 export const defaultPingTimeoutMs = 20_000;
 export const defaultStreamsLimit = 100;

@@ -31,6 +31,9 @@ import {
   defaultSessionLimits,
   defaultStreamsLimit,
   defaultStreamWindowMaxBytes,
+  drainNoticeMs,
+  flushStallMs,
+  lingerMs,
   type SessionEvents,
   type SessionLimits,
   type SessionOptions,
@@ -44,19 +47,14 @@ import {
   type PeerSettings,
 } from './settings.ts';
 import { H2Stream, noStreamEvents, type StreamEvents, type StreamHost } from './stream.ts';
+import type { SessionTiming, TimedSession } from './timing.ts';
 import { WindowTuner } from './window-tuner.ts';
 
 const pingOpaque = Buffer.from('ambient\0', 'latin1');
 const drainOpaque = Buffer.from('ambdrain', 'latin1');
-/** Between the last frame of a session and the end of its transport, if the peer does not close first. */
-const lingerMs = 1000;
-/** A peer that takes nothing of what is still queued for so long loses it, be it the end of a stream or not. */
-const flushStallMs = 20_000;
-/** A peer that does not answer the PING of a drain gets the final GOAWAY after this. */
-const drainNoticeMs = 1000;
 
 /** One connection. `start` begins; `drain`, `close` or `destroy` end; `events.onClose` comes exactly once. */
-export class H2Session implements StreamHost, SessionCore {
+export class H2Session implements StreamHost, SessionCore, TimedSession {
   readonly peer: string;
   readonly client: boolean;
   readonly settings: LocalSettings;
@@ -67,6 +65,7 @@ export class H2Session implements StreamHost, SessionCore {
   readonly sendWindow: SendWindow = new SendWindow(defaultWindowBytes);
   readonly nowMs: () => number;
   readonly budget: ReceiveBudget;
+  timing: SessionTiming | null = null;
   nextStreamId: number;
   goawayLast: number = largestStreamId;
 

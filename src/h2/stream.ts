@@ -3,9 +3,11 @@
 import { MeshError } from '../base/errors.ts';
 import { ByteQueue } from '../io/byte-queue.ts';
 import { type ByteStream, type ByteStreamHandler, Took } from '../io/byte-stream.ts';
+import { StreamTiming } from '../io/stream-timing.ts';
 import { ErrorCode, errorName } from './constants.ts';
 import { ReceiveWindow, SendWindow } from './flow.ts';
 import type { BytesHolder, ReceiveBudget } from './receive-budget.ts';
+import { SessionTiming, type TimedSession } from './timing.ts';
 
 /** Why a stream ended before it was answered. */
 export interface StreamFailure {
@@ -37,7 +39,7 @@ export const noStreamEvents: StreamEvents = { onHeaders: () => undefined, onFail
 export const answeredEvents: StreamEvents = { onHeaders: () => undefined, onFailed: () => undefined };
 
 /** What a stream needs of its session. */
-export interface StreamHost {
+export interface StreamHost extends TimedSession {
   /** Sends as much of `chunk` as the windows allow, in DATA frames; returns how much. */
   sendData(stream: H2Stream, chunk: Buffer): number;
   sendEnd(stream: H2Stream): void;
@@ -74,6 +76,8 @@ export class H2Stream implements ByteStream, BytesHolder {
   /** Once our side has ended, the peer need not go on: RST_STREAM(NO_ERROR), as RFC 9113 §8.1 has it for servers. */
   resetsAfterEnd = false;
   events: StreamEvents;
+  /** Set where both ends have agreed to time the requests that it carries. */
+  timing: StreamTiming | null = null;
 
   readonly #host: StreamHost;
   #handler: ByteStreamHandler | null = null;
@@ -132,6 +136,13 @@ export class H2Stream implements ByteStream, BytesHolder {
   begin(): void {
     if (this.#over) this.reportClose();
     else this.resume();
+  }
+
+  /** The peer times requests on this stream too. `openedInMs`: how long it took to open it, 0 for the server. */
+  agreeOnTiming(openedInMs: number): void {
+    const line = SessionTiming.of(this.#host);
+    this.timing = new StreamTiming(line, this.id, openedInMs);
+    line.ask();
   }
 
   /** Sends response headers (server) or request headers (client). */

@@ -8,6 +8,7 @@
 // answers or lets go where a method says so. A body chunk follows the rules of `io/byte-stream.ts` (`Took`). Bodies are
 // payload alone: framing is made anew on the other side, so that no odd framing ever passes through.
 import type { MeshError } from '../base/errors.ts';
+import type { StreamTiming } from '../io/stream-timing.ts';
 
 export type HttpProtocol = 'http1' | 'http2';
 
@@ -193,6 +194,8 @@ export interface ClientConnection {
   readonly active: number;
   /** Requests sent on it so far. */
   readonly served: number;
+  /** What the proxy at its other end tells of the time of requests; null where it tells nothing. */
+  readonly timing: StreamTiming | null;
   send(request: ComposedRequest, handler: ResponseHandler): OutgoingRequest;
   drain(): void;
   destroy(): void;

@@ -7,6 +7,8 @@
 // `Retained`, which tells the owner to take fresh memory for its next read and to leave this chunk to the garbage
 // collector.
 
+import type { StreamTiming } from './stream-timing.ts';
+
 /**
  * What a callee did with a chunk: a bit mask, so that the answer of `write` can be handed up from `onData` as it is.
  */
@@ -35,6 +37,8 @@ export interface ByteStreamHandler {
 }
 
 export interface ByteStream {
+  /** Where the time of its requests goes; null or absent where nobody tells. */
+  readonly timing?: StreamTiming | null;
   readonly bytesRead: number;
   readonly bytesWritten: number;
   /** Bytes accepted by `write` and not yet handed to the kernel or the session. */

@@ -36,7 +36,10 @@ export interface RequestSegments {
   readonly application: number | null;
 }
 
-/** One request = one record. `durationMs` is from its first byte to the last of its answer. */
+/**
+ * One request = one record. `durationMs` is from its first byte in the hands of the client's proxy, where that tells,
+ * to the last of its answer here: the sum of `segmentsMs`.
+ */
 export interface RequestRecord extends Omit<AccessRecord, 'kind' | 'segmentsMs'> {
   readonly kind: 'request';
   readonly requestId: string | null;

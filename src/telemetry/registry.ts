@@ -6,6 +6,7 @@ import { type EndNames, istioEnd, unknown } from './istio-labels.ts';
 import { collectProcessMetrics } from './process-metrics.ts';
 import type { RequestRow } from './request-counters.ts';
 import { requestMetricsText } from './request-metrics.ts';
+import { segmentCounterPrefix, segmentMetricsText } from './segment-counters.ts';
 
 /** A limit of the whole proxy and how much of it is in use now; null where that is counted elsewhere. */
 export interface LimitReading {
@@ -128,7 +129,8 @@ export class ProxyMetrics {
     this.#fillThreads(reading);
     this.#fillLimits(reading);
     this.#fillOwn(reading);
-    const text = `${await this.registry.metrics()}${requestMetricsText(reading)}`;
+    const requests = `${requestMetricsText(reading)}${segmentMetricsText(reading.counters)}`;
+    const text = `${await this.registry.metrics()}${requests}`;
     return { contentType: this.registry.contentType, text };
   }
 
@@ -147,6 +149,7 @@ export class ProxyMetrics {
     const rejections = this.#counter(rejectionsName, `${threadHelp[rejectionsName]} (unstable)`, ['limit']);
     rejections.reset();
     for (const [name, value] of reading.counters) {
+      if (name.startsWith(segmentCounterPrefix)) continue;
       const help = `${threadHelp[name] ?? 'Counted by the data threads'} (unstable)`;
       if (name.startsWith(`${rejectionsName}/`)) {
         rejections.inc({ limit: name.slice(rejectionsName.length + 1) }, value);

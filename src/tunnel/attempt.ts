@@ -3,7 +3,15 @@ import { MeshError } from '../base/errors.ts';
 import { headerOf, joinedHeader } from '../h2/header-check.ts';
 import { answeredEvents, type H2Stream, type StreamEvents, type StreamFailure } from '../h2/stream.ts';
 import { DeadlineEntry } from '../io/deadlines.ts';
-import { baggageHeader, forwardedHeader, servesHeader, servesNode, traceparentHeader } from './names.ts';
+import {
+  baggageHeader,
+  forwardedHeader,
+  servesHeader,
+  servesNode,
+  timingHeader,
+  timingVersion,
+  traceparentHeader,
+} from './names.ts';
 import { type PooledSession, startError } from './pooled-session.ts';
 import type { TunnelOpened, TunnelRequest } from './types.ts';
 
@@ -27,6 +35,7 @@ export class Attempt extends DeadlineEntry implements StreamEvents {
   done = false;
   readonly #owner: AttemptOwner;
   readonly #callback: (error: MeshError | null, opened: TunnelOpened | null) => void;
+  readonly #startedAtMs: number = performance.now();
   #stream: H2Stream | null = null;
 
   constructor(
@@ -47,6 +56,7 @@ export class Attempt extends DeadlineEntry implements StreamEvents {
     if (request.baggage !== '') headers.push(baggageHeader, request.baggage);
     if (request.forwarded !== '') headers.push(forwardedHeader, request.forwarded);
     if (request.traceparent !== '') headers.push(traceparentHeader, request.traceparent);
+    if (request.timed === true) headers.push(timingHeader, timingVersion);
     this.entry = entry;
     this.reused = entry.streamsOpened > 0;
     this.#stream = entry.open(headers, this);
@@ -65,6 +75,9 @@ export class Attempt extends DeadlineEntry implements StreamEvents {
       return;
     }
     if (headerOf(headers, servesHeader) === servesNode) this.#owner.servesNode(entry);
+    if (this.request.timed === true && headerOf(headers, timingHeader) === timingVersion) {
+      stream.agreeOnTiming(performance.now() - this.#startedAtMs);
+    }
     this.#settle();
     stream.events = answeredEvents; // a stream outlives by far what it took to open it
     this.#callback(null, {

@@ -4,7 +4,15 @@ import { headerOf, joinedHeader } from '../h2/header-check.ts';
 import { answeredEvents, type H2Stream, type StreamEvents } from '../h2/stream.ts';
 import type { ByteStream } from '../io/byte-stream.ts';
 import type { SpiffeId } from '../model/types.ts';
-import { baggageHeader, forwardedHeader, servesHeader, servesNode, traceparentHeader } from './names.ts';
+import {
+  baggageHeader,
+  forwardedHeader,
+  servesHeader,
+  servesNode,
+  timingHeader,
+  timingVersion,
+  traceparentHeader,
+} from './names.ts';
 import type { IncomingTunnel } from './types.ts';
 
 export interface IncomingPeer {
@@ -22,6 +30,7 @@ export class Incoming implements IncomingTunnel, StreamEvents {
   readonly forwarded: string;
   readonly traceparent: string;
   readonly isConnect: boolean;
+  readonly #timed: boolean;
   readonly #stream: H2Stream;
   readonly #peer: IncomingPeer;
   #answered = false;
@@ -34,6 +43,7 @@ export class Incoming implements IncomingTunnel, StreamEvents {
     this.baggage = joinedHeader(headers, baggageHeader);
     this.forwarded = headerOf(headers, forwardedHeader);
     this.traceparent = headerOf(headers, traceparentHeader);
+    this.#timed = headerOf(headers, timingHeader) === timingVersion;
     stream.events = this;
   }
 
@@ -61,11 +71,15 @@ export class Incoming implements IncomingTunnel, StreamEvents {
     return this.#peer.localAddress;
   }
 
-  accept(baggage: string): ByteStream {
+  accept(baggage: string, timed = false): ByteStream {
     if (!this.#answered) {
       this.#answered = true;
       const headers = [':status', '200', servesHeader, servesNode];
       if (baggage !== '') headers.push(baggageHeader, baggage);
+      if (timed && this.#timed) {
+        headers.push(timingHeader, timingVersion);
+        this.#stream.agreeOnTiming(0);
+      }
       this.#stream.events = answeredEvents;
       this.#stream.respond(headers, false);
     }

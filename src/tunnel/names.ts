@@ -4,6 +4,10 @@
 export const servesHeader = 'x-ambient-serves';
 export const servesNode = 'node';
 
+/** In CONNECT and its 200 between our own proxies: both time the requests that the stream carries (`h2/timing.ts`). */
+export const timingHeader = 'x-ambient-timing';
+export const timingVersion = '1';
+
 export const baggageHeader = 'baggage';
 export const forwardedHeader = 'forwarded';
 export const traceparentHeader = 'traceparent';

@@ -33,6 +33,8 @@ export interface TunnelRequest {
   readonly baggage: string;
   readonly forwarded: string;
   readonly traceparent: string;
+  /** Offers the peer to time the requests that the stream carries. */
+  readonly timed?: boolean;
   /** Whole time until the CONNECT is answered: TCP, TLS, HTTP/2 and the peer's own connect. */
   readonly timeoutMs: number;
 }
@@ -86,8 +88,11 @@ export interface IncomingTunnel {
   readonly baggage: string;
   readonly forwarded: string;
   readonly traceparent: string;
-  /** Sends 200 (with `baggage` when not empty) and returns the stream; its handler is attached with `start`. */
-  accept(baggage: string): ByteStream;
+  /**
+   * Sends 200 (with `baggage` when not empty) and returns the stream; its handler is attached with `start`. `timed`: it
+   * carries requests, and they are timed if the peer offers it.
+   */
+  accept(baggage: string, timed?: boolean): ByteStream;
   /** Sends the status with END_STREAM, then RST_STREAM(NO_ERROR). */
   reject(status: 400 | 401 | 503): void;
   /** Called when the peer gives up before an answer. */

@@ -118,7 +118,7 @@ export class WaypointFront {
     const client = dialled instanceof MeshError ? null : this.#httpClient(dialled, source);
     if (client !== null && this.#hasRoom()) {
       tunnel.onAbort = null;
-      this.#http.serve(tunnel.accept(this.#baggage()), client);
+      this.#http.serve(tunnel.accept(this.#baggage(), true), client);
       return;
     }
     const connection = this.#connection(source, authority?.host ?? '', authority?.port ?? 0);

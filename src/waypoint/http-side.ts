@@ -19,7 +19,7 @@ export function createHttpSide(
   const { index, random } = path.context;
   const routesOf: HttpServiceContext['routesOf'] = (service) => index.routesOf(service);
   const connect: ConnectEndpoint = (target, callback) =>
-    dial(dialler, target, (error, stream) => callback(error, stream));
+    dial(dialler, { ...target, timed: true }, (error, stream) => callback(error, stream));
   const writeRecord: HttpServiceContext['onRecord'] = (record) => path.accessLog.writeRequest(record);
   const verifier = new TokenVerifier(new KeySets(fetchText));
   return createHttpService({
@@ -55,6 +55,7 @@ export function threadServiceOf(http: HttpService): ThreadService {
         ambient_http_retries_total: stats.retries,
         ambient_http_retries_refused_total: stats.retriesRefused,
         ambient_http_ejections_total: stats.ejections,
+        ...stats.segments,
       };
     },
     drain: (deadlineMs) => void http.drain(deadlineMs),

@@ -157,7 +157,8 @@ test('lab exec on a terminal: a shell has it, with its signals, and its exit cod
   const says = async (text: RegExp): Promise<void> => {
     while (!text.test(shown)) shown += (await once(child.stdout, 'data'))[0];
   };
-  child.stdin.write('echo here: $(hostname); sleep 60\n');
+  // One program from the word on: between two, a signal would hit the shell alone, and the other would run on.
+  child.stdin.write(`sh -c 'echo here: $(hostname); exec sleep 60'\n`);
   await says(/here: web-/);
   child.stdin.write('');
   child.stdin.write('echo code: $?\n');
@@ -272,7 +273,9 @@ test('Ctrl-C while a lab starts leaves nothing of it', async () => {
   assert.doesNotMatch((await ctl('lab', 'list')).out, new RegExp(`^${other} `, 'm'));
 });
 
-test('the demo: every edge as the samples say, and nothing left', { timeout: 120_000 }, () => {
+test('the demo: every edge as the samples say, requests as the waypoint makes them, and nothing left', {
+  timeout: 120_000,
+}, () => {
   const demo = path.join(root, 'src/cli/demo.ts');
   const { status, stdout, stderr } = spawnSync(process.execPath, [demo, '--once'], {
     encoding: 'utf8',
@@ -281,4 +284,10 @@ test('the demo: every edge as the samples say, and nothing left', { timeout: 120
   assert.equal(status, 0, stderr);
   assert.match(stdout, /^FROM +TO +CARRIED +IDENTITIES/);
   assert.match(stderr, /9 of 9 edges carry traffic as the samples say/);
+  assert.match(stdout, /^FROM +TO +ANSWERED BY +REQUESTS/m);
+  assert.deepEqual(stderr.match(/^(yes|NO): [^:]*/gm), [
+    'yes: checkout v2 gets one request in ten',
+    'yes: payments fails one request in five, the shop stays green, and no order is charged twice',
+    'yes: inventory is slow by 300 ms, and the table says where the time went',
+  ]);
 });

@@ -2,6 +2,7 @@
 // happens, and keeps apart what the exchange must not mix up: tries that are over say nothing any more.
 import type { MeshError } from '../../base/errors.ts';
 import { Took } from '../../io/byte-stream.ts';
+import type { StreamTiming } from '../../io/stream-timing.ts';
 import type { Endpoint } from '../balance/endpoint.ts';
 import type {
   ClientConnection,
@@ -14,6 +15,7 @@ import type {
   Trailers,
 } from '../message.ts';
 import type { EndpointPool, PoolUser } from './endpoint-pool.ts';
+import type { TimedTry } from './segments.ts';
 
 /** Who makes tries. */
 export interface AttemptOwner {
@@ -34,13 +36,16 @@ export interface AttemptOwner {
 const discardBytesMax = 64 * 1024;
 
 /** A try at one endpoint. */
-export class Attempt implements ResponseHandler, PoolUser {
+export class Attempt implements ResponseHandler, PoolUser, TimedTry {
   readonly endpoint: Endpoint;
   /** When it began, and when the head of its answer came; 0 before. */
   readonly startedAtMs: number;
   headAtMs = 0;
   readonly #owner: AttemptOwner;
   readonly #pool: EndpointPool;
+  #connection: ClientConnection | null = null;
+  /** Requests that its connection had been given by then, it among them; 0 where others were under way. */
+  #servedAlone = 0;
   #outgoing: OutgoingRequest | null = null;
   #state: 'waiting' | 'sent' | 'answering' | 'discarding' | 'over' = 'waiting';
   #reused = false;
@@ -56,6 +61,14 @@ export class Attempt implements ResponseHandler, PoolUser {
 
   get outgoing(): OutgoingRequest | null {
     return this.#outgoing;
+  }
+
+  get timing(): StreamTiming | null {
+    return this.#connection?.timing ?? null;
+  }
+
+  get alone(): boolean {
+    return this.#connection?.served === this.#servedAlone;
   }
 
   /** Any byte of the request has left for the endpoint. */
@@ -90,6 +103,8 @@ export class Attempt implements ResponseHandler, PoolUser {
     this.#reused = reused;
     const outgoing = connection.send(this.#owner.compose(connection.protocol), this);
     this.#outgoing = outgoing;
+    this.#connection = connection;
+    this.#servedAlone = connection.active === 1 ? connection.served : 0;
     this.#owner.onSent(this, outgoing);
   }
 

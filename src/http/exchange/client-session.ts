@@ -2,6 +2,7 @@
 import type { MeshError } from '../../base/errors.ts';
 import { formatHostPort } from '../../base/ip.ts';
 import type { ByteStream } from '../../io/byte-stream.ts';
+import type { StreamTiming } from '../../io/stream-timing.ts';
 import type { HttpProtocol, IncomingRequest, ServerConnection, ServerEvents } from '../message.ts';
 import { serveHttp } from './codecs.ts';
 import type { ClientInfo } from './context.ts';
@@ -23,6 +24,7 @@ export class ClientSession implements ServerEvents {
   readonly #client: ClientInfo;
   #connection: ServerConnection | null = null;
   #sniffed: SniffedStream | null = null;
+  #timing: StreamTiming | null = null;
   #over = false;
 
   constructor(owner: SessionOwner, client: ClientInfo) {
@@ -35,6 +37,7 @@ export class ClientSession implements ServerEvents {
   }
 
   begin(stream: ByteStream): void {
+    this.#timing = stream.timing ?? null;
     const { protocol } = this.#client;
     if (protocol === 'tcp' || protocol === 'tls') this.#pass(stream);
     else this.#sniff(stream, protocol !== 'unknown');
@@ -53,7 +56,7 @@ export class ClientSession implements ServerEvents {
 
   onRequest(request: IncomingRequest): void {
     const { engine } = this.#owner;
-    const exchange = new Exchange(engine, this.#client, request);
+    const exchange = new Exchange(engine, this.#client, request, this.#timing);
     engine.active++;
     exchange.proceed();
   }

@@ -105,6 +105,8 @@ export interface HttpServiceStats {
   readonly retriesRefused: number;
   /** Times that an endpoint was taken out of rotation. */
   readonly ejections: number;
+  /** Where the time of requests went; see `SegmentCounters`. */
+  readonly segments: Readonly<Record<string, number>>;
 }
 
 /** The HTTP side of a waypoint; one per thread. */

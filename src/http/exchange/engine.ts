@@ -4,6 +4,7 @@ import { serviceKey } from '../../model/mesh-index.ts';
 import type { Backend, Destination as DestinationRules, ServiceRoutes } from '../../model/route-types.ts';
 import { defaultPolicy, defaultServiceRoutes } from '../../model/routes/route-defaults.ts';
 import type { NamespacedKey, Service } from '../../model/types.ts';
+import { SegmentCounters } from '../../telemetry/segment-counters.ts';
 import type { Destination } from '../balance/destination.ts';
 import { Destinations } from '../balance/destinations.ts';
 import type { Endpoint } from '../balance/endpoint.ts';
@@ -27,6 +28,7 @@ export class Engine implements MirrorOwner {
   readonly deadlines = new DeadlineLists();
   readonly rateLimiter = new RateLimiter();
   readonly rows: RequestRows;
+  readonly segments = new SegmentCounters();
   /** Requests that are not over. */
   active = 0;
   retries = 0;

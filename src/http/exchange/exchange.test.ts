@@ -37,8 +37,11 @@ test('the answer says where the time went, when asked to', async (t) => {
     serverTiming: true,
   });
   const { headers } = await scene.ask('/');
-  const [, waypoint, upstream] =
-    /^waypoint;dur=([\d.]+), upstream;dur=([\d.]+)$/.exec(String(headers['server-timing'])) ?? [];
+  const [, waypoint, application] =
+    /^waypoint;dur=([\d.]+), application;dur=([\d.]+)$/.exec(String(headers['server-timing'])) ?? [];
   assert.ok(Number(waypoint) >= 59, `${waypoint} in the waypoint`);
-  assert.ok(Number(upstream) >= 29, `${upstream} upstream`);
+  assert.ok(Number(application) >= 29, `${application} in the application`);
+  const { segmentsMs, durationMs } = scene.records[0]!;
+  assert.deepEqual([segmentsMs.clientProxy, segmentsMs.wire, segmentsMs.destinationProxy], [null, null, null]);
+  assert.ok(Math.abs((segmentsMs.waypoint ?? 0) + (segmentsMs.application ?? 0) - durationMs) < 1);
 });

@@ -7,6 +7,7 @@
 import { MeshError } from '../../base/errors.ts';
 import type { Flag } from '../../base/flags.ts';
 import { Took } from '../../io/byte-stream.ts';
+import type { StreamTiming } from '../../io/stream-timing.ts';
 import type { PathMatch, RouteRule } from '../../model/route-types.ts';
 import type { Destination } from '../balance/destination.ts';
 import type { Endpoint } from '../balance/endpoint.ts';
@@ -37,6 +38,7 @@ import { failedTry, failureAnswer, localFailureOf, tryEndOf, unprocessedHeader }
 import { recordOf } from './record.ts';
 import { RequestBody } from './request-body.ts';
 import { ResponseChanges } from './response-changes.ts';
+import { RequestTimes } from './segments.ts';
 import { steps } from './steps.ts';
 import { requestTimeoutMs, tryTimeoutMs } from './timeouts.ts';
 
@@ -69,9 +71,7 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
   decidedBy: string | null = null;
   grpcStatus = -1;
   endpoint: Endpoint | null = null;
-  /** When the request was given to a connection, and when the head of its answer came; 0 before. */
-  sentAtMs = 0;
-  headAtMs = 0;
+  readonly times: RequestTimes;
   bytesReceived = 0;
   bytesSent = 0;
   readonly requestMessages: GrpcMessages | null;
@@ -96,7 +96,8 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
   #admitted = false;
   readonly #timers: ExchangeTimers;
 
-  constructor(engine: Engine, client: ClientInfo, request: IncomingRequest) {
+  constructor(engine: Engine, client: ClientInfo, request: IncomingRequest, timing: StreamTiming | null) {
+    this.times = new RequestTimes(request.startedAtMs, timing);
     this.engine = engine;
     this.client = client;
     this.request = request;
@@ -190,7 +191,7 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
 
   onSent(attempt: Attempt, outgoing: OutgoingRequest): void {
     // Without a wait in between, it is still the moment at which the try began.
-    this.sentAtMs = this.#tryBegins ? attempt.startedAtMs : this.engine.nowMs();
+    this.times.sent(attempt, this.#tryBegins ? attempt.startedAtMs : this.engine.nowMs());
     if (this.#body?.attach(outgoing) === true) this.request.resume();
   }
 
@@ -307,7 +308,7 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
   onAnswer(attempt: Attempt, head: ResponseHead, endStream: boolean): void {
     const nowMs = this.engine.nowMs();
     this.#timers.active = true;
-    this.headAtMs = nowMs;
+    this.times.answered(attempt, nowMs);
     const grpcText = this.head.grpc ? head.headers.get('grpc-status') : null;
     const grpcStatus = grpcText === null ? -1 : Number(grpcText);
     // A gRPC call's outcome is in its trailers, unless there is nothing but a head.
@@ -326,7 +327,7 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
     // What lasts as long as its ends like is bounded by the idle time-out alone.
     if (this.#upgraded) this.#timers.lift('request');
     this.#answerEnded = endStream && !this.#upgraded;
-    this.request.respond(head, this.responseChanges.merged(this), this.#answerEnded);
+    this.request.respond(head, this.responseChanges.merged(this.times), this.#answerEnded);
   }
 
   /** True when the answer is dropped and another try is made. */
@@ -383,7 +384,7 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
     if (this.#reported || attempt === null) return;
     this.#reported = true;
     if (this.uncounted) return;
-    this.destination!.answered(attempt.endpoint, status, this.headAtMs - attempt.startedAtMs, nowMs);
+    this.destination!.answered(attempt.endpoint, status, this.times.headAtMs - attempt.startedAtMs, nowMs);
   }
 
   #reportFailed(failure: LocalFailure): void {
@@ -408,6 +409,7 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
     if (this.#state === 'over') return Took.All;
     this.#timers.active = true;
     this.bytesReceived += chunk.length;
+    if (this.#state === 'trying') this.times.askedAtMs = this.engine.nowMs();
     this.requestMessages?.count(chunk);
     if (this.mirrors !== null) for (const mirror of this.mirrors) mirror.write(chunk);
     return this.#body?.onData(chunk) ?? Took.All;
@@ -489,8 +491,7 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
     if (this.#retrying) this.destination!.endRetry();
     this.#retrying = false;
     if (this.#admitted) {
-      const latencyMs = this.headAtMs === 0 ? -1 : this.headAtMs - this.request.startedAtMs;
-      this.destination!.release(this.#admittedTo, latencyMs);
+      this.destination!.release(this.#admittedTo, this.times.headLatencyMs);
     }
     if (this.mirrors !== null && !this.#isBodySent()) for (const mirror of this.mirrors) mirror.giveUp();
     recordOf(this);

@@ -24,17 +24,20 @@ const noSegments: RequestSegments = {
 /** Counts a request that is over, and hands its record on where somebody listens. */
 export function recordOf(exchange: Exchange): void {
   const { engine, client, head, request } = exchange;
-  const durationMs = engine.nowMs() - request.startedAtMs;
+  const nowMs = engine.nowMs();
+  const durationMs = nowMs - request.startedAtMs;
+  const segmentsMs = exchange.times.segments(nowMs);
+  engine.segments.count(segmentsMs);
   const workload = exchange.endpoint?.workload ?? null;
   const { status, flag, grpcStatus } = exchange;
   const row = engine.rows.rowOf(client, workload, { status, flag, grpcStatus, isGrpc: head.grpc });
   countRequest(row, durationMs, head.headBytes + exchange.bytesReceived, exchange.bytesSent);
   row.requestMessages += exchange.requestMessages?.messages ?? 0;
   row.responseMessages += exchange.responseMessages?.messages ?? 0;
-  engine.context.onRecord?.(lineOf(exchange, durationMs));
+  engine.context.onRecord?.(lineOf(exchange, exchange.times.wholeMs(nowMs), segmentsMs));
 }
 
-function lineOf(exchange: Exchange, durationMs: number): RequestRecord {
+function lineOf(exchange: Exchange, durationMs: number, segmentsMs: RequestSegments): RequestRecord {
   const { client, head, endpoint, rule } = exchange;
   return {
     time: timeNow(),
@@ -60,7 +63,7 @@ function lineOf(exchange: Exchange, durationMs: number): RequestRecord {
     route: rule === null ? null : routeName(rule),
     grpcStatus: exchange.grpcStatus < 0 ? null : exchange.grpcStatus,
     ...(exchange.verdict?.policyHits === undefined ? {} : { policyHits: exchange.verdict.policyHits }),
-    segmentsMs: { ...noSegments, waypoint: waypointMs(exchange) },
+    segmentsMs,
   };
 }
 
@@ -111,12 +114,6 @@ function timeNow(): string {
     written = new Date(nowMs).toISOString();
   }
   return written;
-}
-
-/** From the request's first byte to the moment it was given to the connection of its last try. */
-function waypointMs(exchange: Exchange): number | null {
-  if (exchange.sentAtMs === 0) return null;
-  return Math.round((exchange.sentAtMs - exchange.request.startedAtMs) * 1000) / 1000;
 }
 
 /** A request that no exchange was made of: its codec has refused it. */

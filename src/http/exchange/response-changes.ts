@@ -3,15 +3,9 @@
 import type { HeaderEdits } from '../../model/route-types.ts';
 import type { HeadChanges } from '../message.ts';
 import { isEmpty, noEdits } from './header-edits.ts';
+import type { RequestTimes } from './segments.ts';
 
 type Pair = readonly [name: string, value: string];
-
-/** When the request came, was given to its endpoint's connection, and was answered. */
-export interface AnswerTimes {
-  readonly request: { readonly startedAtMs: number };
-  readonly sentAtMs: number;
-  readonly headAtMs: number;
-}
 
 /** Gathers changes; `merged` is what the codec gets. */
 export class ResponseChanges {
@@ -39,9 +33,9 @@ export class ResponseChanges {
     this.#add = [...(this.#add ?? []), [name, value]];
   }
 
-  /** `times`: of the request, up to the head of its answer; `performance.now()`. */
-  merged(times: AnswerTimes): HeadChanges | null {
-    if (this.timed) this.add('server-timing', serverTiming(times));
+  /** `times`: of the request, up to the head of its answer. */
+  merged(times: RequestTimes): HeadChanges | null {
+    if (this.timed) this.add('server-timing', times.serverTiming());
     const edits = this.#edits;
     if (this.#set === null && this.#add === null && this.#remove === null) return isEmpty(edits) ? null : edits;
     return {
@@ -55,10 +49,4 @@ export class ResponseChanges {
   pairs(): readonly Pair[] {
     return [...(this.#set ?? []), ...(this.#add ?? [])];
   }
-}
-
-/** `waypoint` is the time in here, tries and waits included; `upstream` from then to the head of the answer. */
-function serverTiming({ request, sentAtMs, headAtMs }: AnswerTimes): string {
-  const waypointMs = Math.max(sentAtMs - request.startedAtMs, 0);
-  return `waypoint;dur=${waypointMs.toFixed(2)}, upstream;dur=${(headAtMs - sentAtMs).toFixed(2)}`;
 }

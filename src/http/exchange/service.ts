@@ -40,6 +40,7 @@ class Service implements HttpService, SessionOwner {
       retries: engine.retries,
       retriesRefused: engine.retriesRefused,
       ejections: engine.ejections,
+      segments: engine.segments.counters(),
     };
   }
 

@@ -4,6 +4,7 @@
 //   inner stream ──bytes──▶ SniffedStream ──decide(kind)──▶ whoever serves it: start(handler) gets the bytes again
 import { type ByteStream, type ByteStreamHandler, Took } from '../../io/byte-stream.ts';
 import { DeadlineEntry, type Deadlines } from '../../io/deadlines.ts';
+import type { StreamTiming } from '../../io/stream-timing.ts';
 
 export type SniffedProtocol = 'http1' | 'http2' | 'tcp';
 
@@ -55,6 +56,10 @@ export class SniffedStream extends DeadlineEntry implements ByteStream, ByteStre
     this.#events = events;
     deadlines.set(this);
     inner.start(this);
+  }
+
+  get timing(): StreamTiming | null {
+    return this.#inner.timing ?? null;
   }
 
   get bytesRead(): number {

@@ -3,6 +3,7 @@
 import { isMeshError, MeshError } from '../../base/errors.ts';
 import type { ByteStream } from '../../io/byte-stream.ts';
 import { DeadlineLists, type Deadlines } from '../../io/deadlines.ts';
+import type { StreamTiming } from '../../io/stream-timing.ts';
 import type {
   ClientConnection,
   ClientConnectionEvents,
@@ -93,6 +94,10 @@ export class H1ClientConnection extends H1Connection implements ClientConnection
     this.#settings = settings;
     this.expire(settings.idle);
     stream.start(this);
+  }
+
+  get timing(): StreamTiming | null {
+    return this.stream.timing ?? null;
   }
 
   get room(): number {

@@ -3,6 +3,7 @@ import { MeshError } from '../../base/errors.ts';
 import { H2Session } from '../../h2/session.ts';
 import type { SessionEvents } from '../../h2/session-options.ts';
 import type { ByteStream } from '../../io/byte-stream.ts';
+import type { StreamTiming } from '../../io/stream-timing.ts';
 import type {
   ClientConnection,
   ClientConnectionEvents,
@@ -39,10 +40,12 @@ class H2ClientConnection implements ClientConnection, SessionEvents {
   readonly protocol = 'http2';
   served = 0;
   readonly #session: H2Session;
+  readonly #transport: ByteStream;
   readonly #events: ClientConnectionEvents;
   readonly #peer: string;
 
   constructor(stream: ByteStream, events: ClientConnectionEvents, options: H2ClientOptions) {
+    this.#transport = stream;
     this.#events = events;
     this.#peer = options.peer;
     const headerBytes = options.headerBytes ?? defaultHeadLimits.headerBytes;
@@ -60,6 +63,10 @@ class H2ClientConnection implements ClientConnection, SessionEvents {
 
   begin(): void {
     this.#session.start();
+  }
+
+  get timing(): StreamTiming | null {
+    return this.#transport.timing ?? null;
   }
 
   get room(): number {

@@ -52,7 +52,15 @@ export function testConfig(
     sameNode: changes.sameNode ?? 'direct',
     podCidrs: changes.podCidrs,
     ...(changes.meshCidrs === undefined ? {} : { meshCidrs: changes.meshCidrs as readonly string[] }),
-    ports: { outbound: 15001, inbound: 15006, hbone: hbonePort, admin: 15000, metrics: 15020, readiness: 15021 },
+    ports: {
+      outbound: 15001,
+      inbound: 15006,
+      hbone: hbonePort,
+      admin: 15000,
+      metrics: 15020,
+      readiness: 15021,
+      ...changes.ports,
+    },
     log: { level: 'info', format: 'json', access: 'on', accessFile, ...changes.log },
     timeouts: {
       connectMs: 2000,

@@ -1,0 +1,188 @@
+// Where the time of a request went: client's node, waypoint and endpoint's node with real tunnels between them. Each
+// segment is delayed in turn, and the delay is seen in its figure and in no other.
+import assert from 'node:assert/strict';
+import { createServer as createHttpServer, request as httpRequest } from 'node:http';
+import { connect, createServer } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { pod, port, service, update } from '../../src/forward/testing-mesh.ts';
+import { defaultHttpLimits } from '../../src/http/exchange/limits.ts';
+import { defaultServiceRoutes } from '../../src/model/routes/route-defaults.ts';
+import { nodeThread } from '../../src/node/data-thread.ts';
+import type { RequestRecord, RequestSegments } from '../../src/telemetry/access-record.ts';
+import { waypointThread } from '../../src/waypoint/data-thread.ts';
+import { appPortShift, hbonePort, TestNode } from './support/mesh.ts';
+import { startPair } from './support/pair.ts';
+
+const net = 53;
+const key = 'shop/wp.shop.svc.cluster.local';
+const identity = 'spiffe://cluster.local/ns/shop/sa/wp';
+const hostname = { namespace: 'shop', hostname: 'wp.shop.svc.cluster.local' };
+/** Where the waypoint finds tunnels of endpoints: a link that can be slow stands in between. */
+const linkPort = 15009;
+const delayMs = 200;
+/** Handshakes and a busy machine may take so much of a segment that is not delayed. */
+const quietMs = 120;
+const names = ['clientProxy', 'wire', 'waypoint', 'destinationProxy', 'application'] as const;
+
+interface Asked {
+  readonly record: RequestRecord;
+  /** As the client saw it. */
+  readonly elapsedMs: number;
+}
+
+interface Delays {
+  link: number;
+  connect: number;
+  application: number;
+}
+
+/** Passes bytes on, each way as late as `delays.link` says at the time. */
+async function slowLink(context: TestContext, delays: Delays, at: string, port: number, to: string): Promise<void> {
+  const server = createServer({ allowHalfOpen: true }, (near) => {
+    const far = connect({ host: to, port: hbonePort, allowHalfOpen: true });
+    for (const [from, into] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      context.after(() => from.destroy());
+      from.on('error', () => into.destroy());
+      from.on('close', () => into.destroy());
+      from.on('data', (chunk) => setTimeout(() => into.write(chunk), delays.link));
+      from.on('end', () => setTimeout(() => into.end(), delays.link));
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(port, at, resolve));
+  context.after(() => void server.close());
+}
+
+async function application(context: TestContext, delays: Delays, address: string): Promise<void> {
+  const server = createHttpServer((request, response) => {
+    // A connection per request where connecting is what takes long.
+    response.shouldKeepAlive = delays.connect === 0;
+    request.resume().on('end', () => setTimeout(() => response.end(request.url), delays.application));
+  });
+  await new Promise<void>((resolve) => server.listen(8080 + appPortShift, address, resolve));
+  context.after(() => void server.close());
+}
+
+async function setUp(context: TestContext) {
+  const delays: Delays = { link: 0, connect: 0, application: 0 };
+  const address = `127.${net}.3.4`;
+  const behind = `127.${net}.3.5`;
+  const wp = new TestNode(context, 'wp', {
+    podCidrs: [],
+    hbone: [{ host: behind, port: hbonePort }],
+    assemble: waypointThread,
+    config: { ports: { hbone: linkPort } },
+    more: { waypoint: { namespace: 'shop', name: 'wp' }, identity, addresses: [address], http: defaultHttpLimits },
+  });
+  const vip = `127.${net}.96.1`;
+  const ports = [{ servicePort: 80, targetPort: 8080, appProtocol: 'http1' as const }];
+  const cartService = service('cart', vip, ports, { waypoint: { hostname, hbonePort: 15008 } });
+  const wpPod = pod('wp', 'n3', address, { nativeTunnel: true, services: { [key]: [port(15008, hbonePort)] } });
+  const services = [cartService, service('wp', `127.${net}.96.9`, [port(15008, hbonePort)])];
+  const pair = await startPair(context, net, {
+    mesh: { workloads: [wpPod], services },
+    n2: {
+      assemble: (dial) =>
+        nodeThread((options, callback) => {
+          let cancel = (): void => {};
+          const timer = setTimeout(() => {
+            cancel = dial(options, callback);
+          }, delays.connect);
+          return () => {
+            clearTimeout(timer);
+            cancel();
+          };
+        }),
+    },
+  });
+  await wp.apply(update({ workloads: [pair.webPod, pair.cartPod, wpPod], services, complete: true }));
+  await wp.serving;
+  await slowLink(context, delays, address, hbonePort, behind);
+  await slowLink(context, delays, pair.cart, linkPort, pair.cart);
+  await application(context, delays, pair.cart);
+  let asked = 0;
+  const ask = async (from = pair.web, serverTiming = false): Promise<Asked> => {
+    const path = `/${++asked}`;
+    const startedAtMs = performance.now();
+    const headers = await new Promise<NodeJS.Dict<unknown>>((resolve, reject) => {
+      const options = { host: vip, port: 80, path, localAddress: from, agent: false } as const;
+      const request = httpRequest(options, (response) => {
+        response.resume().on('end', () => resolve(response.headers));
+      });
+      request.on('error', reject).end();
+    });
+    const elapsedMs = performance.now() - startedAtMs;
+    if (serverTiming) assert.match(String(headers['server-timing']), timingPattern);
+    const records = (await wp.recorded(asked)) as unknown as RequestRecord[];
+    return { record: records.find((record) => record.path === path)!, elapsedMs };
+  };
+  const routes = { ...defaultServiceRoutes(cartService), serverTiming: true };
+  return { ...pair, wp, delays, ask, routes };
+}
+
+const timed = ['client-proxy', 'wire', 'waypoint', 'destination-proxy', 'application'];
+const timingPattern = new RegExp(`^${timed.map((name) => `${name};dur=[\\d.]+`).join(', ')}$`);
+
+/** They add up to what the client has seen; `slow` has taken `ms` and more, the others next to nothing. */
+function check(what: string, { record, elapsedMs }: Asked, slow: keyof RequestSegments | null, ms = delayMs): void {
+  const { segmentsMs, durationMs } = record;
+  const said = `${what}: ${JSON.stringify(segmentsMs)}, ${durationMs} in all, ${elapsedMs} for the client`;
+  let sum = 0;
+  for (const name of names) {
+    const figure = segmentsMs[name];
+    assert.ok(figure !== null && figure >= 0, said);
+    sum += figure;
+    // Timers may fire a little early.
+    if (name === slow) assert.ok(figure >= ms - 3, said);
+    else assert.ok(figure < quietMs, said);
+  }
+  assert.ok(Math.abs(sum - durationMs) < 1, said);
+  assert.ok(durationMs < elapsedMs + 5, said);
+}
+
+test('each segment is delayed in turn, and seen in its figure alone', async (context) => {
+  const { n1, wp, delays, ask, routes } = await setUp(context);
+  // Handshakes.
+  await ask();
+  check('nothing is delayed', await ask(), null);
+
+  delays.application = delayMs;
+  check('the application', await ask(), 'application');
+  delays.application = 0;
+
+  delays.connect = delayMs;
+  await ask();
+  check('the proxy of the destination', await ask(), 'destinationProxy');
+  delays.connect = 0;
+  await ask();
+
+  const rules = routes.ports[0]!.rules.map((rule) => ({
+    ...rule,
+    fault: { delay: { fraction: 1, delayMs }, abort: null },
+  }));
+  await wp.apply(update({ routes: [{ ...routes, ports: [{ ...routes.ports[0]!, rules }] }] }));
+  check('the waypoint', await ask(undefined, true), 'waypoint');
+  await wp.apply(update({ routes: [routes] }));
+
+  // The client's proxy hears of its pod late, and holds its connection until then.
+  const late = `127.${net}.1.9`;
+  const answer = ask(late, true);
+  await new Promise((resolve) => setTimeout(resolve, delayMs));
+  await n1.apply(update({ workloads: [pod('late', 'n1', late, { serviceAccount: 'web' })] }));
+  check('the proxy of the client', await answer, 'clientProxy');
+
+  // Once to open the tunnel's stream, for the request, and for its answer at the second hop; the answer's own way back
+  // to the client is no part of the record.
+  delays.link = delayMs / 4;
+  check('the wire', await ask(), 'wire', (5 * delayMs) / 4);
+  delays.link = 0;
+  check('nothing is delayed any more', await ask(), null);
+
+  const { counters } = await wp.snapshot();
+  for (const segment of ['client_proxy', 'wire', 'waypoint', 'destination_proxy', 'application']) {
+    const sum = counters[`ambient_request_segment_total/${segment}/sum`] ?? 0;
+    assert.ok(sum >= delayMs - 3, `${segment}: ${sum} ms in all`);
+  }
+});
