@@ -173,7 +173,7 @@ export class L7Bench {
   }
 
   async #warmUp(hop: RunningHop): Promise<void> {
-    await runLoad({ netns: null, url: `${hop.http1}/`, connections: 64, seconds: 2 });
+    await runLoad({ netns: null, url: `${hop.http1}/`, connections: 64, seconds: this.#options.quick ? 1 : 2 });
     if (hop.http2 !== null) await this.#runGrpc(hop.http2, 1);
   }
 
