@@ -199,7 +199,7 @@ export function slowDemand(rows: readonly RequestRow[], delayMs: number): Demand
   const found = rows.filter(({ service, by }) => service === 'inventory' && by !== '');
   const isBlamed = ({ slowest, segmentsMs, medianMs }: RequestRow): boolean => {
     const own = segmentsMs.application === undefined ? behind : segmentNames.application;
-    return slowest === own && segmentsMs[own]! >= delayMs && medianMs - segmentsMs[own]! < delayMs / 2;
+    return slowest === own && segmentsMs[own]! > delayMs * 0.9 && medianMs - segmentsMs[own]! < delayMs / 2;
   };
   const requests = found.reduce((sum, each) => sum + each.requests, 0);
   const seen = found.map(({ slowest, segmentsMs }) => `${slowest}, ${segmentsMs[slowest]?.toFixed(1)} ms`).join('; ');

@@ -157,7 +157,8 @@ test('lab exec on a terminal: a shell has it, with its signals, and its exit cod
   const says = async (text: RegExp): Promise<void> => {
     while (!text.test(shown)) shown += (await once(child.stdout, 'data'))[0];
   };
-  child.stdin.write('echo here: $(hostname); sleep 60\n');
+  // One program from the word on: between two, a signal would hit the shell alone, and the other would run on.
+  child.stdin.write(`sh -c 'echo here: $(hostname); exec sleep 60'\n`);
   await says(/here: web-/);
   child.stdin.write('');
   child.stdin.write('echo code: $?\n');
