@@ -1,7 +1,8 @@
 // A small HTTP server for machines that ask: metrics, readiness, administration. Routes are a table; everything else
 // is 404.
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import { isMeshError, MeshError, messageOf } from '../base/errors.ts';
+import { nodeHttp } from '../base/node-http.ts';
 
 export interface SimpleResponse {
   readonly status: number;
@@ -31,7 +32,7 @@ export class SimpleServer {
 
   constructor(options: SimpleServerOptions) {
     this.#options = options;
-    this.#server = createServer(
+    this.#server = nodeHttp.createServer(
       { headersTimeout: headersTimeoutMs, requestTimeout: headersTimeoutMs },
       (request, response) => {
         request.resume(); // no route reads a body

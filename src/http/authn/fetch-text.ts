@@ -1,7 +1,7 @@
 // Fetches small texts, such as key sets, with a time limit and a size limit. Redirects are not followed: what is
 // fetched is what somebody wrote into a policy.
-import { request } from 'undici';
 import { MeshError } from '../../base/errors.ts';
+import { undici } from './packages.ts';
 
 /** Of an answer. */
 export const fetchedBytesMax = 1024 * 1024;
@@ -12,7 +12,7 @@ export const fetchedBytesMax = 1024 * 1024;
  */
 export async function fetchText(url: string, timeoutMs: number): Promise<string> {
   const signal = AbortSignal.timeout(timeoutMs);
-  const { statusCode, body } = await request(url, { signal, headers: { accept: 'application/json' } });
+  const { statusCode, body } = await undici().request(url, { signal, headers: { accept: 'application/json' } });
   body.on('error', () => undefined);
   if (statusCode !== 200) {
     body.destroy();

@@ -1,8 +1,9 @@
 // The keys that tokens are verified with: inline, or fetched when a token asks for them first, kept, and fetched again
 // behind its back when they are old. One fetch at a time per address; a fetch that fails keeps the keys of before.
-import { createLocalJWKSet, type JSONWebKeySet } from 'jose';
+import type { createLocalJWKSet, JSONWebKeySet } from 'jose';
 import { MeshError, messageOf } from '../../base/errors.ts';
 import type { JwtRule } from '../../model/route-types.ts';
+import { jose } from './packages.ts';
 
 export type KeySet = ReturnType<typeof createLocalJWKSet>;
 
@@ -126,7 +127,7 @@ export class KeySets {
 
 function keySetOf(text: string): KeySet {
   try {
-    return createLocalJWKSet(JSON.parse(text) as JSONWebKeySet);
+    return jose().createLocalJWKSet(JSON.parse(text) as JSONWebKeySet);
   } catch (error) {
     throw new MeshError('INPUT_UNREADABLE', { place: 'a key set', reason: messageOf(error) }, { cause: error });
   }

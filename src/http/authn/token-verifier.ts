@@ -1,9 +1,9 @@
 // Verifies the tokens of requests (RequestAuthentication; l7.md §5.5). A token that was verified before is known again
 // without waiting until it expires or the keys change; else the signature is checked by `jose`, off the event loop.
-import { compactVerify, errors } from 'jose';
 import type { JwtRule } from '../../model/route-types.ts';
 import { claimTexts, type TokenFacts } from '../../policy/match-request.ts';
 import type { KeySet, KeySets } from './key-sets.ts';
+import { jose } from './packages.ts';
 import type { FoundToken } from './token-places.ts';
 
 export type Claims = Readonly<Record<string, unknown>>;
@@ -208,6 +208,7 @@ const strangeIssuer = 'Jwt issuer is not configured';
 const noSuchKey = "Jwks doesn't have key to match kid or alg from Jwt";
 
 async function signatureProblem(token: string, keys: KeySet): Promise<string | null> {
+  const { compactVerify, errors } = jose();
   try {
     await compactVerify(token, keys, { algorithms });
     return null;

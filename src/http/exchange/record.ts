@@ -4,6 +4,7 @@ import type { Flag } from '../../base/flags.ts';
 import { formatHostPort } from '../../base/ip.ts';
 import { identityOf } from '../../forward/workload-names.ts';
 import type { RouteRule } from '../../model/route-types.ts';
+import type { Workload } from '../../model/types.ts';
 import type { RequestRecord, RequestSegments } from '../../telemetry/access-record.ts';
 import { countRequest } from '../../telemetry/request-counters.ts';
 import type { Endpoint } from '../balance/endpoint.ts';
@@ -39,10 +40,11 @@ export function recordOf(exchange: Exchange): void {
 function lineOf(exchange: Exchange, durationMs: number, segmentsMs: RequestSegments): RequestRecord {
   const { client, head, endpoint, rule } = exchange;
   return {
-    time: new Date().toISOString(),
+    time: timeNow(),
     kind: 'request',
     direction: 'inbound',
-    ...endsOf(client, endpoint),
+    source: sourceOf(client),
+    destination: destinationOf(client, endpoint),
     transport: client.identity === null ? 'plaintext' : 'mtls',
     bytesSent: exchange.bytesReceived,
     bytesReceived: exchange.bytesSent,
@@ -65,23 +67,53 @@ function lineOf(exchange: Exchange, durationMs: number, segmentsMs: RequestSegme
   };
 }
 
-function endsOf(client: ClientInfo, endpoint: Endpoint | null): Pick<RequestRecord, 'source' | 'destination'> {
-  const workload = endpoint?.workload ?? null;
-  return {
-    source: {
-      workload: client.workload?.name ?? null,
-      namespace: client.workload?.namespace ?? null,
-      identity: client.identity,
-      address: formatHostPort(client.address, client.port),
-    },
-    destination: {
-      workload: workload?.name ?? null,
-      namespace: workload?.namespace ?? null,
-      identity: workload?.tunnelProtocol === 'HBONE' ? identityOf(workload) : null,
-      address: endpoint?.title ?? formatHostPort(client.destinationAddress, client.servicePort),
-      service: client.service.hostname,
-    },
+type Source = RequestRecord['source'];
+type Destination = RequestRecord['destination'];
+
+const sources = new WeakMap<ClientInfo, Source>();
+/** By endpoint, for as long as it and who asks stay the same. */
+const destinations = new WeakMap<Endpoint, { workload: Workload; service: string; view: Destination }>();
+
+function sourceOf(client: ClientInfo): Source {
+  const known = sources.get(client);
+  if (known !== undefined) return known;
+  const made = {
+    workload: client.workload?.name ?? null,
+    namespace: client.workload?.namespace ?? null,
+    identity: client.identity,
+    address: formatHostPort(client.address, client.port),
   };
+  sources.set(client, made);
+  return made;
+}
+
+function destinationOf(client: ClientInfo, endpoint: Endpoint | null): Destination {
+  const service = client.service.hostname;
+  if (endpoint === null) {
+    const address = formatHostPort(client.destinationAddress, client.servicePort);
+    return { workload: null, namespace: null, identity: null, address, service };
+  }
+  const { workload, title } = endpoint;
+  const known = destinations.get(endpoint);
+  if (known !== undefined && known.workload === workload && known.service === service) return known.view;
+  const { name, namespace, tunnelProtocol } = workload;
+  const identity = tunnelProtocol === 'HBONE' ? identityOf(workload) : null;
+  const view = { workload: name, namespace, identity, address: title, service };
+  destinations.set(endpoint, { workload, service, view });
+  return view;
+}
+
+let writtenAtMs = 0;
+let written = '';
+
+/** RFC 3339. */
+function timeNow(): string {
+  const nowMs = Date.now();
+  if (nowMs !== writtenAtMs) {
+    writtenAtMs = nowMs;
+    written = new Date(nowMs).toISOString();
+  }
+  return written;
 }
 
 /** A request that no exchange was made of: its codec has refused it. */
@@ -96,10 +128,11 @@ export function recordRefused(
   const row = engine.rows.rowOf(client, null, { status, flag, grpcStatus: -1, isGrpc: false });
   countRequest(row, 0, 0, 0);
   engine.context.onRecord?.({
-    time: new Date().toISOString(),
+    time: timeNow(),
     kind: 'request',
     direction: 'inbound',
-    ...endsOf(client, null),
+    source: sourceOf(client),
+    destination: destinationOf(client, null),
     transport: client.identity === null ? 'plaintext' : 'mtls',
     bytesSent: 0,
     bytesReceived: 0,

@@ -1,10 +1,12 @@
 // Answers as they go out: an endpoint's with its lines as they came, our own, and the informational ones.
-import { STATUS_CODES } from 'node:http';
+import { nodeHttp } from '../../base/node-http.ts';
 import type { HeadChanges, Headers, ResponseHead } from '../message.ts';
 import type { ByteWriter } from './byte-writer.ts';
 import { writeAdded, writeForeign, writeLength, writeLines } from './compose.ts';
 import { Framed } from './connection.ts';
 import { H1ResponseHead } from './heads.ts';
+
+const { STATUS_CODES: reasons } = nodeHttp;
 
 /** What the server says about the connection and the body. */
 export interface AnswerFrame {
@@ -84,7 +86,7 @@ function writeStatus(out: ByteWriter, status: number): void {
   out.text('HTTP/1.1 ');
   out.decimal(status);
   out.text(' ');
-  out.text(STATUS_CODES[status] ?? 'Unknown');
+  out.text(reasons[status] ?? 'Unknown');
   out.text('\r\n');
 }
 

@@ -1,0 +1,4 @@
+// Node's `http`. An `import` of it evaluates everything that it exports, its WebSocket client among that: 15 MB per
+// thread.
+/** What `import http from 'node:http'` would give. */
+export const nodeHttp: typeof import('node:http') = process.getBuiltinModule('node:http');
