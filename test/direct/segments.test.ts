@@ -1,8 +1,10 @@
 // Where the time of a request went: client's node, waypoint and endpoint's node with real tunnels between them. Each
 // segment is delayed in turn, and the delay is seen in its figure and in no other.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { createServer as createHttpServer, request as httpRequest } from 'node:http';
-import { connect, createServer } from 'node:net';
+import { connect as connectHttp2 } from 'node:http2';
+import { connect, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { pod, port, service, update } from '../../src/forward/testing-mesh.ts';
 import { defaultHttpLimits } from '../../src/http/exchange/limits.ts';
@@ -202,5 +204,24 @@ test('each segment is delayed in turn, and seen in its figure alone', async (con
   for (const segment of ['client_proxy', 'wire', 'waypoint', 'destination_proxy', 'application']) {
     const sum = counters[`ambient_request_segment_total/${segment}/sum`] ?? 0;
     assert.ok(sum >= delayMs - 3, `${segment}: ${sum} ms in all`);
+  }
+});
+
+test('requests that share a connection: the application is theirs, and the sum holds', async (context) => {
+  const { wp, delays, vip, web } = await setUp(context);
+  delays.application = delayMs;
+  const createConnection = (): Socket => connect({ host: vip, port: 80, localAddress: web });
+  const session = connectHttp2('http://cart', { createConnection });
+  context.after(() => session.destroy());
+  const count = 20;
+  await Promise.all(
+    Array.from({ length: count }, (_, at) => once(session.request({ ':path': `/${at}` }).resume(), 'end')),
+  );
+  const records = (await wp.recorded(count)) as unknown as RequestRecord[];
+  for (const { segmentsMs, durationMs, protocol } of records) {
+    assert.equal(protocol, 'http2');
+    const sum = names.reduce((total, name) => total + (segmentsMs[name] ?? Number.NaN), 0);
+    assert.ok(Math.abs(sum - durationMs) < 1, JSON.stringify(segmentsMs));
+    assert.ok(segmentsMs.application! > sum / 2, JSON.stringify(segmentsMs));
   }
 });
