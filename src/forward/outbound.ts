@@ -3,6 +3,7 @@
 // nothing.
 import { MeshError } from '../base/errors.ts';
 import { formatHostPort } from '../base/ip.ts';
+import { threadLateness } from '../io/loop-lateness.ts';
 import type { StreamTiming } from '../io/stream-timing.ts';
 import type { TcpStream } from '../io/tcp-stream.ts';
 import type { Workload } from '../model/types.ts';
@@ -31,6 +32,8 @@ class Outbound {
   readonly #pending: Pending;
   /** Endpoints that failed, by uid. */
   readonly #tried = new Set<string>();
+  /** How long it may have waited to be accepted. */
+  readonly #lateMs: number = threadLateness.peekMs();
   #lastError: MeshError | null = null;
 
   constructor(context: ForwardContext, from: Captured) {
@@ -196,7 +199,8 @@ class Outbound {
   /** A waypoint asks how long its requests were on their way. */
   #turns(timing: StreamTiming): RequestTurns {
     const openMs = timing.openedInMs;
-    return new RequestTurns(timing, { setUpMs: Math.max(this.#connection.elapsedMs() - openMs, 0), openMs });
+    const setUpMs = Math.max(this.#connection.elapsedMs() - openMs, 0) + this.#lateMs;
+    return new RequestTurns(timing, { setUpMs, openMs });
   }
 
   /** An attempt failed before a byte was sent: another endpoint, or the end. */

@@ -10,6 +10,7 @@ afterEach(() => {
 });
 
 test('a thread in time keeps nothing waiting', () => {
+  assert.equal(lateness.peekMs(), 0);
   assert.equal(lateness.lateMs(nowMs), 0);
   for (let beats = 0; beats < 5; beats++) {
     nowMs += 11;
@@ -21,6 +22,8 @@ test('a thread in time keeps nothing waiting', () => {
 test('a read before the late beat, after a stop', () => {
   lateness.lateMs(nowMs);
   assert.equal(lateness.lateMs(nowMs + 510), 500);
+  nowMs += 310;
+  assert.equal(lateness.peekMs(), 300);
 });
 
 test('a read behind the late beat of its turn, and none after it', () => {

@@ -29,6 +29,15 @@ export class LoopLateness {
       this.#timer.unref();
       return 0;
     }
+    return this.#known(nowMs);
+  }
+
+  /** The same, as far as it is known: the heart does not begin to beat for it. */
+  peekMs(): number {
+    return this.#timer === null ? 0 : this.#known(this.#nowMs());
+  }
+
+  #known(nowMs: number): number {
     const lateMs = Math.max(nowMs - this.#dueAtMs, this.#lateMs);
     return lateMs > slackMs ? lateMs : 0;
   }

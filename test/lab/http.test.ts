@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
-import { document, node2, pod, startLab, type TestLab } from './harness.ts';
+import type { RequestRecord, RequestSegments } from '../../src/telemetry/access-record.ts';
+import { document, node1, node2, pod, startLab, type TestLab } from './harness.ts';
 import {
   backend,
   destinationRule,
@@ -306,6 +307,50 @@ describe('HTTP through a waypoint', () => {
     const { pods, statuses } = await client.burst({ url: 'http://probed/', count: 60 });
     assert.deepEqual(statuses, { 200: 60 });
     assert.ok(pods.v2! > 5, `v2 is in rotation: ${JSON.stringify(pods)}`);
+  });
+
+  test('where the time went: what is slow is seen in its figure', timeout, async () => {
+    let asked = 0;
+    /** Asks v1 on node 2; `meanwhile` goes on beside that. */
+    const segments = async (query = '', meanwhile = async () => {}): Promise<RequestSegments> => {
+      const path = `/time-${++asked}`;
+      const answer = client.curl(`http://v1${path}${query}`);
+      await meanwhile();
+      assert.equal((await answer).status, 200);
+      for (;;) {
+        const records = await lab.accessLog({ waypoint: waypoint.name, namespace: space });
+        const found = records.find((record) => record.path === path) as RequestRecord | undefined;
+        if (found === undefined) continue;
+        const sum = Object.values(found.segmentsMs).reduce((total: number, ms) => total + (ms ?? Number.NaN), 0);
+        assert.ok(Math.abs(sum - found.durationMs) < 1, JSON.stringify(found));
+        return found.segmentsMs;
+      }
+    };
+    const isIn = async (name: keyof RequestSegments, ask: () => Promise<RequestSegments>): Promise<void> => {
+      // A busy machine stands still at times: one of three has to be as it should.
+      let figures = await ask();
+      const isSo = (): boolean =>
+        figures[name]! >= 300 && Object.values(figures).every((ms) => ms === figures[name] || ms! < figures[name]! / 2);
+      for (let left = 2; left > 0 && !isSo(); left--) figures = await ask();
+      assert.ok(isSo(), `${name}: ${JSON.stringify(figures)}`);
+    };
+    const stopped = async (node: string): Promise<RequestSegments> => {
+      const part = { kind: 'node', name: node } as const;
+      await segments();
+      await lab.client.fault({ type: 'stop', part });
+      return segments('', async () => {
+        // Nobody can see when the request has got as far as the proxy that stands still.
+        await new Promise((resolve) => setTimeout(resolve, 600));
+        await lab.client.fault({ type: 'cont', part });
+      });
+    };
+    await segments();
+    await isIn('application', () => segments('?delay=600ms'));
+    await isIn('clientProxy', () => stopped(node1));
+    await isIn('destinationProxy', () => stopped(node2));
+    await lab.client.fault({ type: 'delay', node: node2, delayMs: 300 });
+    await isIn('wire', () => segments());
+    await lab.client.fault({ type: 'heal' });
   });
 
   test('gRPC: unary, metadata and trailers, errors, deadlines, streams', timeout, async () => {

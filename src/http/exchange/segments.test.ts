@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import { StreamTiming, type TimingFigures } from '../../io/stream-timing.ts';
 import { RequestTimes } from './segments.ts';
 
@@ -78,4 +79,28 @@ test('what nobody tells is the application’s; what reached none is the waypoin
   const timedOut = new RequestTimes(1000, null);
   timedOut.sent({ startedAtMs: 1000, timing: timingOf({}), alone: true }, 1001);
   assert.equal(timedOut.segments(1101).application, 100);
+});
+
+test('whatever the proxies say, no figure is negative and all add up', () => {
+  const ms = fc.double({ min: 0, max: 1000, noNaN: true });
+  const end = fc.option(fc.tuple(ms, ms, ms, ms, ms, ms, ms), { nil: null });
+  type Said = [number, number, number, number, number, number, number];
+  const made = (said: Said | null): StreamTiming | null => {
+    if (said === null) return null;
+    const [proxyMs, setUpMs, openMs, applicationMs, wireMs, lateMs, openedInMs] = said;
+    return timingOf({ proxyMs, setUpMs, openMs, applicationMs }, wireMs, lateMs, openedInMs);
+  };
+  fc.assert(
+    fc.property(end, end, fc.tuple(ms, ms, ms, ms, ms), fc.boolean(), (client, endpoint, steps, alone) => {
+      const times = new RequestTimes(1000, made(client));
+      const [begun, sent, asked, answered, whole] = steps;
+      const attempt = { startedAtMs: 1000 + begun, timing: made(endpoint), alone };
+      times.sent(attempt, attempt.startedAtMs + sent);
+      times.askedAtMs += asked;
+      times.answered(attempt, times.askedAtMs + answered);
+      const nowMs = times.headAtMs + whole;
+      for (const figure of Object.values(times.segments(nowMs))) assert.ok(figure === null || figure >= 0);
+      assert.ok(Math.abs(sumOf(times, nowMs) - times.wholeMs(nowMs)) < 0.01);
+    }),
+  );
 });
