@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isMeshError } from '../base/errors.ts';
 import type { JwtRule } from '../model/route-types.ts';
+import { jwtRuleOf } from '../model/testing-jwt.ts';
 import { compileText } from './testing-compile.ts';
 
 const base = `---
@@ -33,21 +34,7 @@ spec: {${target}${target === '' ? '' : ', '}jwtRules: ${rules}}
 }
 
 const noKeys = '{"keys":[]}';
-const usual: JwtRule = {
-  issuers: ['https://id.example'],
-  audiences: [],
-  jwks: '',
-  jwksUri: '',
-  fromHeaders: [],
-  fromParams: [],
-  fromCookies: [],
-  forwardOriginalToken: false,
-  outputPayloadToHeader: '',
-  outputClaimToHeaders: [],
-  spaceDelimitedClaims: [],
-  timeoutMs: 5000,
-  policy: 'shop/jwt',
-};
+const usual = jwtRuleOf();
 
 // [what, rule as written, what it becomes, severities of the findings]
 const issuer = 'issuer: "https://id.example"';

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { MeshCompiler } from './compiler.ts';
 import { type Resource, type ResourceMeta, resourceKey, type WaypointTarget } from './resources.ts';
 import type { ServiceRoutes } from './route-types.ts';
+import { jwtRuleOf } from './testing-jwt.ts';
 
 const options = {
   trustDomain: 'cluster.local',
@@ -86,22 +87,7 @@ const authentication = fc.tuple(namespace, name, targets, fc.constantFrom('https
     kind: 'RequestAuthentication',
     selector: null,
     targets: where,
-    rules: [
-      {
-        issuers: [issuer],
-        audiences: [],
-        jwks: '',
-        jwksUri: '',
-        fromHeaders: [],
-        fromParams: [],
-        fromCookies: [],
-        forwardOriginalToken: false,
-        outputPayloadToHeader: '',
-        outputClaimToHeaders: [],
-        spaceDelimitedClaims: [],
-        timeoutMs: 5000,
-      },
-    ],
+    rules: [{ ...jwtRuleOf({ issuers: [issuer] }), outputClaimToHeaders: [] }],
   }),
 );
 const resource = fc.oneof(

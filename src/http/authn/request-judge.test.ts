@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
 import type { JwtRule } from '../../model/route-types.ts';
 import { defaultServiceRoutes } from '../../model/routes/route-defaults.ts';
+import { jwtRuleOf } from '../../model/testing-jwt.ts';
 import { policyOf, serviceOf } from '../../model/testing-mesh.ts';
 import type { Policy } from '../../model/types.ts';
 import type { ClientInfo, Verdict } from '../exchange/context.ts';
@@ -34,24 +35,7 @@ const bob = await sign({ iss: issuer, sub: 'bob' });
 const stranger = await sign({ iss: 'x', sub: 'ann' });
 const expired = await sign({ iss: issuer, sub: 'ann', exp: nowMs / 1000 - 3600 });
 
-function ruleOf(given: Partial<JwtRule> = {}): JwtRule {
-  return {
-    issuers: [issuer],
-    audiences: [],
-    jwks,
-    jwksUri: '',
-    fromHeaders: [],
-    fromParams: [],
-    fromCookies: [],
-    forwardOriginalToken: false,
-    outputPayloadToHeader: '',
-    outputClaimToHeaders: [],
-    spaceDelimitedClaims: [],
-    timeoutMs: 1000,
-    policy: 'shop/jwt',
-    ...given,
-  };
-}
+const ruleOf = (given: Partial<JwtRule> = {}): JwtRule => jwtRuleOf({ jwks, timeoutMs: 1000, ...given });
 
 function judgeOf(policies: readonly Policy[], jwtRules: readonly JwtRule[] = []) {
   const routes = { ...defaultServiceRoutes(service), policies, jwtRules };

@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
 import { isMeshError } from '../../base/errors.ts';
 import type { JwtRule } from '../../model/route-types.ts';
+import { jwtRuleOf } from '../../model/testing-jwt.ts';
 import { requestOf } from '../testing-requests.ts';
 import { fetchedBytesMax, fetchText } from './fetch-text.ts';
 import { KeySets, keyMissIntervalMs, keyRefreshMs, keyRetryMs } from './key-sets.ts';
@@ -33,24 +34,7 @@ const es256 = await signerOf('ES256', 'one');
 const another = await signerOf('ES256', 'two');
 const setOf = (...signers: readonly Signer[]) => JSON.stringify({ keys: signers.map((one) => one.jwk) });
 
-function ruleOf(given: Partial<JwtRule> = {}): JwtRule {
-  return {
-    issuers: [issuer],
-    audiences: [],
-    jwks: setOf(es256),
-    jwksUri: '',
-    fromHeaders: [],
-    fromParams: [],
-    fromCookies: [],
-    forwardOriginalToken: false,
-    outputPayloadToHeader: '',
-    outputClaimToHeaders: [],
-    spaceDelimitedClaims: [],
-    timeoutMs: 1000,
-    policy: 'shop/jwt',
-    ...given,
-  };
-}
+const ruleOf = (given: Partial<JwtRule> = {}): JwtRule => jwtRuleOf({ jwks: setOf(es256), timeoutMs: 1000, ...given });
 
 const noFetch = (): Promise<string> => assert.fail('nothing should be fetched');
 

@@ -17,7 +17,15 @@ import { Framing } from './framing.ts';
 import { giveLines, type HeadLines, takeLines } from './head-lines.ts';
 import { HeadParser, incomplete } from './head-parser.ts';
 import { answerKeepsAlive, answerLength, H1ResponseHead } from './heads.ts';
-import { defaultH1Limits, type H1Limits, malformed, type Refusal, refusalError, tooMuch } from './limits.ts';
+import {
+  defaultH1Limits,
+  type H1Limits,
+  malformed,
+  oncePerOptions,
+  type Refusal,
+  refusalError,
+  tooMuch,
+} from './limits.ts';
 import { scratch } from './out-scratch.ts';
 import { H1OutgoingRequest } from './outgoing-request.ts';
 
@@ -48,7 +56,7 @@ class Settings {
   }
 }
 
-const settingsOf = new WeakMap<H1ClientOptions, Settings>();
+const settingsOf = oncePerOptions((options: H1ClientOptions) => new Settings(options));
 const noOptions: H1ClientOptions = {};
 
 /**
@@ -60,12 +68,7 @@ export function createClientConnection(
   events: ClientConnectionEvents,
   options: H1ClientOptions = noOptions,
 ): H1ClientConnection {
-  let settings = settingsOf.get(options);
-  if (settings === undefined) {
-    settings = new Settings(options);
-    settingsOf.set(options, settings);
-  }
-  return new H1ClientConnection(stream, events, settings);
+  return new H1ClientConnection(stream, events, settingsOf(options));
 }
 
 /** Made by `createClientConnection`. */

@@ -69,3 +69,18 @@ export interface H1ServerOptions {
   /** Of a body that nobody wants any more: so much is read to keep the connection. */
   readonly drainBodyBytesMax?: number;
 }
+
+/** Returns what `make` makes of options, made once for each options object. */
+export function oncePerOptions<Options extends object, Made>(
+  make: (options: Options) => Made,
+): (options: Options) => Made {
+  const known = new WeakMap<Options, Made>();
+  return (options) => {
+    let made = known.get(options);
+    if (made === undefined) {
+      made = make(options);
+      known.set(options, made);
+    }
+    return made;
+  };
+}

@@ -11,7 +11,14 @@ import { giveLines, type HeadLines, takeLines } from './head-lines.ts';
 import { HeadParser, incomplete } from './head-parser.ts';
 import { H1RequestHead, readRequestHead } from './heads.ts';
 import { H1IncomingRequest } from './incoming-request.ts';
-import { defaultH1Limits, type H1Limits, type H1ServerOptions, type Refusal, refusalError } from './limits.ts';
+import {
+  defaultH1Limits,
+  type H1Limits,
+  type H1ServerOptions,
+  oncePerOptions,
+  type Refusal,
+  refusalError,
+} from './limits.ts';
 import { scratch } from './out-scratch.ts';
 
 const defaults = {
@@ -52,7 +59,7 @@ class Settings {
   }
 }
 
-const settingsOf = new WeakMap<H1ServerOptions, Settings>();
+const settingsOf = oncePerOptions((options: H1ServerOptions) => new Settings(options));
 const noOptions: H1ServerOptions = {};
 
 /**
@@ -65,12 +72,7 @@ export function createServerConnection(
   events: ServerEvents,
   options: H1ServerOptions = noOptions,
 ): H1ServerConnection {
-  let settings = settingsOf.get(options);
-  if (settings === undefined) {
-    settings = new Settings(options);
-    settingsOf.set(options, settings);
-  }
-  return new H1ServerConnection(stream, events, settings);
+  return new H1ServerConnection(stream, events, settingsOf(options));
 }
 
 /** Made by `createServerConnection`. */
