@@ -28,9 +28,9 @@ export class Deadlines {
     return this.#size;
   }
 
-  /** `entry` is due in `durationMs` from now; an earlier deadline of this list is replaced. */
+  /** `entry` is due in `durationMs` from now; an earlier deadline, of this list or another, is replaced. */
   set(entry: DeadlineEntry): void {
-    this.lift(entry);
+    entry.deadlineList?.lift(entry);
     entry.deadlineAtMs = this.#nowMs() + this.durationMs;
     entry.deadlineList = this;
     entry.deadlinePrevious = this.#last;

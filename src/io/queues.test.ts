@@ -132,6 +132,19 @@ describe('deadlines', () => {
     advance(300);
     assert.deepEqual(log.length, 2);
   });
+
+  it('hold an entry in one list at a time: setting it in another once made the first spin', () => {
+    const nowMs = (): number => 0;
+    const [first, second] = [new Deadlines(100, nowMs), new Deadlines(200, nowMs)];
+    const [a, b] = ['a', 'b'].map((name) => new Entry(name, [])) as [Entry, Entry];
+    first.set(a);
+    first.set(b);
+    second.set(a);
+    assert.deepEqual([first.size, second.size], [1, 1]);
+    first.close();
+    second.close();
+    assert.deepEqual([a.deadlineList, b.deadlineList], [null, null]);
+  });
 });
 
 describe('peer names', () => {

@@ -2,32 +2,17 @@
 // request while one is answered waits here unread, and the stream is paused (pipelining with back-pressure).
 import { isMeshError, MeshError } from '../../base/errors.ts';
 import type { ByteStream } from '../../io/byte-stream.ts';
-import { DeadlineLists, type Deadlines } from '../../io/deadlines.ts';
 import type { HeadChanges, Headers, ResponseHead, ServerConnection, ServerEvents, Trailers } from '../message.ts';
 import { composeAnswer, composeInform, composeResponse } from './compose-response.ts';
 import { Framed, H1Connection } from './connection.ts';
 import { Framing } from './framing.ts';
 import { giveLines, type HeadLines, takeLines } from './head-lines.ts';
-import { HeadParser, incomplete } from './head-parser.ts';
+import { incomplete } from './head-parser.ts';
 import { H1RequestHead, readRequestHead } from './heads.ts';
 import { H1IncomingRequest } from './incoming-request.ts';
-import {
-  defaultH1Limits,
-  type H1Limits,
-  type H1ServerOptions,
-  oncePerOptions,
-  type Refusal,
-  refusalError,
-} from './limits.ts';
+import { type H1ServerOptions, type Refusal, refusalError } from './limits.ts';
 import { scratch } from './out-scratch.ts';
-
-const defaults = {
-  idleTimeoutMs: 600_000,
-  drainIdleMs: 1000,
-  headTimeoutMs: 30_000,
-  lingerMs: 2000,
-  drainBodyBytesMax: 64 * 1024,
-};
+import { type ServerSettings, settingsOf } from './server-settings.ts';
 
 /** So many times `lingerMs` may pass without a byte of an answer being read. */
 const stallsMax = 10;
@@ -35,31 +20,8 @@ const stallsMax = 10;
 /** Where the connection is. */
 const Phase = { head: 0, body: 1, waiting: 2, discarding: 3, raw: 4, lingering: 5 } as const;
 
-const deadlines = new DeadlineLists();
 const framing = new Framing();
 
-/** What all connections with the same options share. */
-class Settings {
-  readonly limits: H1Limits;
-  readonly parser: HeadParser;
-  readonly idle: Deadlines;
-  readonly drain: Deadlines;
-  readonly head: Deadlines;
-  readonly linger: Deadlines;
-  readonly drainBodyBytesMax: number;
-
-  constructor(options: H1ServerOptions) {
-    this.limits = { ...defaultH1Limits, ...options.limits };
-    this.parser = new HeadParser(this.limits, true);
-    this.idle = deadlines.of(options.idleTimeoutMs ?? defaults.idleTimeoutMs);
-    this.drain = deadlines.of(options.drainIdleMs ?? defaults.drainIdleMs);
-    this.head = deadlines.of(options.headTimeoutMs ?? defaults.headTimeoutMs);
-    this.linger = deadlines.of(options.lingerMs ?? defaults.lingerMs);
-    this.drainBodyBytesMax = options.drainBodyBytesMax ?? defaults.drainBodyBytesMax;
-  }
-}
-
-const settingsOf = oncePerOptions((options: H1ServerOptions) => new Settings(options));
 const noOptions: H1ServerOptions = {};
 
 /**
@@ -78,7 +40,7 @@ export function createServerConnection(
 /** Made by `createServerConnection`. */
 export class H1ServerConnection extends H1Connection implements ServerConnection {
   readonly #events: ServerEvents;
-  readonly #settings: Settings;
+  readonly #settings: ServerSettings;
   #phase: number = Phase.head;
   #request: H1IncomingRequest | null = null;
   /** A head that has come in part. */
@@ -93,7 +55,7 @@ export class H1ServerConnection extends H1Connection implements ServerConnection
   #draining = false;
   #closeReported = false;
 
-  constructor(stream: ByteStream, events: ServerEvents, settings: Settings) {
+  constructor(stream: ByteStream, events: ServerEvents, settings: ServerSettings) {
     super(stream, settings.limits);
     this.#events = events;
     this.#settings = settings;
