@@ -100,8 +100,14 @@ describe('HTTP through a waypoint under load', () => {
 
   test('an endpoint that fails is ejected; the others go on', timeout, async () => {
     await setFaults(lab, client, 'v2', 'fail-one-in=1');
-    const first = await client.burst({ url: 'http://ejecting/', count: 60, concurrency: 1 });
-    assert.ok((first.statuses[503] ?? 0) <= 6, JSON.stringify(first.statuses));
+    // The balancer prefers whoever is quick: a slow endpoint may need a while for its three failures.
+    let failed = 0;
+    for (let left = 20; failed < 3; left--) {
+      assert.ok(left > 0, `${failed} failures`);
+      const burst = await client.burst({ url: 'http://ejecting/', count: 60, concurrency: 1 });
+      failed += burst.statuses[503] ?? 0;
+    }
+    assert.ok(failed <= 6, `${failed} failures`);
     const then = await client.burst({ url: 'http://ejecting/', count: 60 });
     assert.deepEqual([failures(then), then.pods.v2], [none, undefined]);
   });
