@@ -119,7 +119,7 @@ export interface HttpService {
    */
   meshChanged(): void;
   stats(): HttpServiceStats;
-  /** Clients are asked to go elsewhere; resolves when the last request is over or `deadlineMs` has passed. */
+  /** Clients are asked to go elsewhere; resolves when their last stream has ended or `deadlineMs` has passed. */
   drain(deadlineMs: number): Promise<void>;
   close(): void;
 }

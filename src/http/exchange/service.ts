@@ -47,7 +47,7 @@ class Service implements HttpService, SessionOwner {
   drain(deadlineMs: number): Promise<void> {
     this.draining = true;
     for (const session of [...this.#sessions]) session.drain();
-    if (this.engine.active === 0) return Promise.resolve();
+    if (this.#isQuiet) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, deadlineMs);
       this.#drained = () => {
@@ -68,8 +68,13 @@ class Service implements HttpService, SessionOwner {
     this.#considerDrained();
   }
 
+  /** A client whose stream is open may have sent a request that is not here yet: only its end says that none comes. */
+  get #isQuiet(): boolean {
+    return this.engine.active === 0 && this.#sessions.size === 0;
+  }
+
   #considerDrained(): void {
-    if (this.engine.active > 0) return;
+    if (!this.#isQuiet) return;
     this.#drained?.();
     this.#drained = null;
   }
