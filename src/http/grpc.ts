@@ -2,8 +2,11 @@
 
 /** Codes of gRPC (https://github.com/grpc/grpc/blob/master/doc/statuscodes.md) that the mesh uses. */
 export const GrpcStatus = {
+  Cancelled: 1,
   Unknown: 2,
+  DeadlineExceeded: 4,
   PermissionDenied: 7,
+  ResourceExhausted: 8,
   Unimplemented: 12,
   Internal: 13,
   Unavailable: 14,

@@ -1,5 +1,5 @@
 // HTTP through a waypoint, over real sockets: routes, filters, retries and policy, as curl, grpc-js and a WebSocket
-// client see them. What happens under load is in `http-load.test.ts`.
+// client see them. What happens under load is in `http-traffic.test.ts`.
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose';

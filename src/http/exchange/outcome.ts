@@ -2,6 +2,7 @@
 // Envoy's where it has some, since people search for them; nothing of the mesh's inside is said to clients.
 import type { ErrorCode, MeshError } from '../../base/errors.ts';
 import type { Flag } from '../../base/flags.ts';
+import { GrpcStatus } from '../grpc.ts';
 import { overloadRetryAfterS } from '../resilience/adaptive-concurrency.ts';
 import type { LocalFailure } from '../resilience/outliers.ts';
 import type { FailedTry, TryEnd } from '../resilience/retry-rules.ts';
@@ -26,8 +27,6 @@ export const failedTry: FailedTry = {
   uncommitted: true,
 };
 
-/** gRPC's own word for it, where Envoy says the same; 504 alone would be UNAVAILABLE. */
-const deadlineExceeded = 4;
 const timeoutBody = 'upstream request timeout';
 
 /** Says to a proxy before us that no application has seen the request: it may send it elsewhere, whatever it is. */
@@ -36,7 +35,10 @@ export const unprocessedHeader = 'x-ambient-unprocessed';
 /** The answer for a failure, with the flag of the access log. `untouched`: no application has seen the request. */
 export function failureAnswer(error: MeshError, untouched: boolean, isGrpc: boolean): FailureAnswer {
   const answer = answerFor(error);
-  if (isGrpc && answer.status === 504) return { ...answer, headers: [['grpc-status', String(deadlineExceeded)]] };
+  // gRPC's own word for it, where Envoy says the same; 504 alone would be UNAVAILABLE.
+  if (isGrpc && answer.status === 504) {
+    return { ...answer, headers: [['grpc-status', String(GrpcStatus.DeadlineExceeded)]] };
+  }
   return untouched ? { ...answer, headers: [...answer.headers, [unprocessedHeader, '1']] } : answer;
 }
 

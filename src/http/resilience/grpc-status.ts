@@ -1,4 +1,5 @@
 // gRPC status codes by name and as HTTP status, as Envoy maps them (`Grpc::Utility::grpcToHttpStatus`).
+import { GrpcStatus } from '../grpc.ts';
 
 const httpByCode = [200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401] as const;
 
@@ -9,9 +10,9 @@ export function httpStatusOfGrpc(code: number): number {
 
 /** Codes that a retry condition can name. */
 export const retriableGrpcCodes = {
-  cancelled: 1,
-  'deadline-exceeded': 4,
-  'resource-exhausted': 8,
-  internal: 13,
-  unavailable: 14,
+  cancelled: GrpcStatus.Cancelled,
+  'deadline-exceeded': GrpcStatus.DeadlineExceeded,
+  'resource-exhausted': GrpcStatus.ResourceExhausted,
+  internal: GrpcStatus.Internal,
+  unavailable: GrpcStatus.Unavailable,
 } as const satisfies Record<string, number>;
