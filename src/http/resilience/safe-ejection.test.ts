@@ -27,11 +27,14 @@ function counted(status: (url: string) => number) {
   return { seen, listener };
 }
 
+const inTurns = { algorithm: 'round-robin', hash: null, localityPreference: [], slowStart: null } as const;
+
 test('a version whose probes fail is not ejected for them', async (t) => {
   const both = [counted((url) => (url === '/ok' ? 200 : 503)), counted((url) => (url === '/ok' ? 200 : 503))];
   const { ask } = await sceneOf(t, {
     endpoints: both.map((one) => one.listener),
-    policy: { outlier, healthPaths: ['/healthz'] },
+    // In turns: a balancer that prefers the quicker one would say nothing about ejection.
+    policy: { outlier, healthPaths: ['/healthz'], loadBalancing: inTurns },
     ...noRetry,
   });
   for (let at = 0; at < 20; at++) {
