@@ -27,6 +27,7 @@ import type { AdaptiveConcurrency } from '../resilience/adaptive-concurrency.ts'
 import { httpStatusOfGrpc } from '../resilience/grpc-status.ts';
 import type { LocalFailure } from '../resilience/outliers.ts';
 import { backoffMs, type FailedTry, isUntouched, type RetryVerdict, retryRulesOf } from '../resilience/retry-rules.ts';
+import { misfit } from '../upgrade.ts';
 import { Attempt, type AttemptOwner } from './attempt.ts';
 import type { ClientInfo, Verdict } from './context.ts';
 import type { Engine } from './engine.ts';
@@ -34,7 +35,7 @@ import { ExchangeTimers, type TimerKind, type TimerOwner } from './exchange-time
 import type { ForwardChanges } from './forward-headers.ts';
 import { GrpcMessages } from './grpc-messages.ts';
 import type { Mirror } from './mirror.ts';
-import { failedTry, failureAnswer, localFailureOf, tryEndOf, unprocessedHeader } from './outcome.ts';
+import { answeredTry, failedTry, failureAnswer, localFailureOf, tryEndOf, unprocessedHeader } from './outcome.ts';
 import { recordOf } from './record.ts';
 import { RequestBody } from './request-body.ts';
 import { ResponseChanges } from './response-changes.ts';
@@ -316,9 +317,14 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
       this.#report(grpcStatus > 0 ? httpStatusOfGrpc(grpcStatus) : head.status, nowMs);
     }
     if ((head.status >= 400 || grpcStatus > 0) && this.#refuse(attempt, head, grpcStatus, endStream)) return;
-    this.#state = 'answering';
     if (!this.#everyTryUntouched && head.status === 503) this.responseChanges.remove(unprocessedHeader);
     this.#everyTryUntouched = false;
+    const unfit = misfit(this.head, head);
+    if (unfit !== null) {
+      this.#fail(unfit);
+      return;
+    }
+    this.#state = 'answering';
     this.status = head.status;
     this.grpcStatus = grpcStatus;
     this.#timers.lift('try');
@@ -332,15 +338,7 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
 
   /** True when the answer is dropped and another try is made. */
   #refuse(attempt: Attempt, head: ResponseHead, grpcStatus: number, endStream: boolean): boolean {
-    const { headers } = head;
-    const failed = this.#failedTry({
-      end: 'answer',
-      status: head.status,
-      grpcStatus,
-      madeByProxy: head.status === 503 && headers.has(unprocessedHeader),
-      rateLimited: headers.has('x-envoy-ratelimited'),
-    });
-    const verdict = this.#retry(failed);
+    const verdict = this.#retry(this.#failedTry(answeredTry(head, grpcStatus)));
     if (verdict === null) {
       attempt.discard(head, endStream, this.#isBodySent());
       return true;
