@@ -2,7 +2,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer as createHttp1, type IncomingMessage, request } from 'node:http';
-import { connect, createServer as createHttp2, type Http2Server, type IncomingHttpHeaders } from 'node:http2';
+import {
+  connect,
+  createServer as createHttp2,
+  type Http2Server,
+  type IncomingHttpHeaders,
+  type ServerHttp2Stream,
+} from 'node:http2';
 import type { Server } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type TestContext, test } from 'node:test';
@@ -34,7 +40,7 @@ function echoHttp1(seen: Seen[]): Server {
 
 function echoHttp2(seen: Seen[], enableConnectProtocol = true): Http2Server {
   const server = createHttp2({ settings: { enableConnectProtocol } });
-  server.on('stream', (stream, headers) => {
+  server.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
     seen.push(headers as Seen);
     stream.respond({ ':status': 200, 'x-from': 'app' });
     stream.write('hello ');
