@@ -1,5 +1,5 @@
-// For tests: what becomes of every field of VirtualService, DestinationRule, ReferenceGrant: a value to write there, and
-// whether the compiled routes obey it or a finding refuses it by name. Those of Gateway API's routes stand beside it.
+// For tests: what becomes of every field of VirtualService, DestinationRule, ReferenceGrant: a value to write there,
+// and whether the compiled routes obey it or a finding refuses it by name. Gateway API's routes stand beside it.
 
 /** `obeyed` changes what is compiled; `refused` is named in a warning or error; `meaningless` in a mere remark. */
 export type Verdict = 'obeyed' | 'refused' | 'meaningless';
