@@ -118,10 +118,10 @@ function editsOf(rule: RouteRule, backend: WeightedBackend): Edits {
   return made;
 }
 
-/** What is spoken to the destination: what its port says, else what the client speaks. Upgrades are HTTP/1.1. */
+/** What is spoken to the destination: what its port says, else what the client speaks; upgrades else HTTP/1.1. */
 function upstreamProtocol(head: RequestHead, destination: Destination): HttpProtocol {
-  if (head.upgrade !== null) return 'http1';
   const said = appProtocolOf(destination.service, destination.port);
+  if (head.upgrade !== null) return said === 'http2' || said === 'grpc' ? 'http2' : 'http1';
   if (said === 'http2' || said === 'grpc' || head.grpc) return 'http2';
   if (destination.policy.connectionPool.upgradeToHttp2) return 'http2';
   return said === 'http1' ? 'http1' : head.protocol;
