@@ -1,4 +1,5 @@
-// A client of a Kubernetes API server without any knowledge of one: plain HTTP, so that the suite judges the server alone.
+// A client of a Kubernetes API server without any knowledge of one: plain HTTP, so that the suite judges the server
+// alone.
 
 import type { IncomingMessage } from 'node:http';
 import https, { type RequestOptions } from 'node:https';
@@ -47,7 +48,8 @@ export class ApiClient {
     this.target = target;
     const { caPem, certPem, keyPem } = target;
     this.#agent = new https.Agent({
-      keepAlive: true,
+      // A kept connection could have been cut by the case before.
+      keepAlive: false,
       ...(caPem === undefined ? { rejectUnauthorized: false } : { ca: caPem }),
       ...(certPem === undefined ? {} : { cert: certPem, key: keyPem }),
     });

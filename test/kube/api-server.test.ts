@@ -1,5 +1,5 @@
-// The API server's behaviours as a table. The default run judges our own; `npm run test:kube -- --kubeconfig FILE` judges
-// the one that the file leads to by the same cases.
+// The API server's behaviours as a table. The default run judges our own; `npm run test:kube -- --kubeconfig FILE`
+// judges the one that the file leads to by the same cases.
 import { randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { ApiServer } from '../../src/lab/api-server/api-server.ts';
@@ -23,8 +23,6 @@ before(async () => {
   }
   server = new ApiServer();
   api = new ApiClient(await server.start());
-  // A server that has run for a while has forgotten its first days.
-  server.forgetHistory();
 });
 
 after(async () => {

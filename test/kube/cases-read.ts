@@ -244,19 +244,6 @@ const watches: readonly ApiCase[] = [
       assert.deepEqual(await watch.take(1), ['ADDED c']);
     },
   },
-  {
-    name: 'a version of long ago is 410 in an event',
-    run: async (scene) => {
-      // No history is as long as a life.
-      const watch = await scene.watch(`${scene.path('configmaps')}?watch=1&resourceVersion=1`);
-      assert.equal(watch.status, 200);
-      const event = await watch.next();
-      assert.equal(event?.type, 'ERROR');
-      assert.deepEqual([event?.object.kind, event?.object.code, event?.object.reason], ['Status', 410, 'Expired']);
-      assert.match(event?.object.message, /too old resource version/);
-      assert.equal(await watch.next(), null);
-    },
-  },
 ];
 
 export const readCases: readonly ApiCase[] = [...lists, ...selectors, ...watches];

@@ -1,14 +1,14 @@
-// A Kubernetes API server in one process, over an `ObjectStore`: for tests of what talks to one, and for a lab that is looked at
-// with kubectl.
+// A Kubernetes API server in one process, over an `ObjectStore`: for tests of what talks to one, and for a lab that is
+// looked at with kubectl.
 //
 //   const server = new ApiServer();
 //   const { url, caPem, token } = await server.start();      // token: a cluster administrator's
 //   … fetch(`${url}/api/v1/namespaces/default/pods?watch=1`, { headers: { authorization: `Bearer ${token}` } })
 //   await server.close();
 //
-// What clients have to survive is made by `server.faults.add({ match: { verb: 'list' }, status: 429, retryAfterS: 1 })`,
-// `server.forgetHistory()`, `server.dropWatches()` and `await server.restart()`; `server.sendBookmarks()` is for tests that
-// do not wait a minute. Objects may also be put into `server.store` directly, past every check.
+// What clients have to survive is made by `server.faults.add({ match: { verb: 'list' }, status: 429, retryAfterS: 1
+// })`, `server.forgetHistory()`, `server.dropWatches()` and `await server.restart()`; `server.sendBookmarks()` is for
+// tests that do not wait a minute. Objects may also be put into `server.store` directly, past every check.
 import type { Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { type Clock, systemClock } from '../../base/clock.ts';

@@ -1,5 +1,5 @@
-// The API server's own CA, its certificate, and what a person or a program needs to be let in: a client certificate, a token,
-// a kubeconfig.
+// The API server's own CA, its certificate, and what a person or a program needs to be let in: a client certificate, a
+// token, a kubeconfig.
 import { generateKeyPairSync, randomBytes, X509Certificate } from 'node:crypto';
 import { ipToBytes } from '../../base/ip.ts';
 import { createClientLeaf, createRoot, createServerLeaf, type Issuer } from '../../identity/x509.ts';

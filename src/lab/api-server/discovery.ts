@@ -1,5 +1,5 @@
-// What is served, as clients ask for it: group by group, or all at once (aggregated discovery v2), and the little OpenAPI that
-// `kubectl apply` looks into: which kinds take `fieldValidation`. There are no schemas in it.
+// What is served, as clients ask for it: group by group, or all at once (aggregated discovery v2), and the little
+// OpenAPI that `kubectl apply` looks into: which kinds take `fieldValidation`. There are no schemas in it.
 import { apiVersionOf, type ResourceType } from './resources.ts';
 import { reviewTypes } from './reviews.ts';
 

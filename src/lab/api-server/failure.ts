@@ -1,5 +1,5 @@
-// What an API server answers when it does not do something: the Status objects of Kubernetes, with its reasons, codes and
-// words (apimachinery, api/errors).
+// What an API server answers when it does not do something: the Status objects of Kubernetes, with its reasons, codes
+// and words (apimachinery, api/errors).
 import { MeshError } from '../../base/errors.ts';
 import type { ResourceType } from './resources.ts';
 
@@ -33,14 +33,15 @@ export class ApiFailure extends MeshError {
 
   constructor(
     code: number,
-    reason: string,
+    reason: string | undefined,
     message: string,
     details?: StatusObject['details'],
     metadata: StatusObject['metadata'] = {},
   ) {
     super('RESOURCE_REFUSED', { resource: details?.name ?? details?.kind ?? 'request', reason: message });
     const rest = details === undefined ? {} : { details };
-    this.status = { kind: 'Status', apiVersion: 'v1', metadata, status: 'Failure', message, reason, ...rest, code };
+    const why = reason === undefined ? {} : { reason };
+    this.status = { kind: 'Status', apiVersion: 'v1', metadata, status: 'Failure', message, ...why, ...rest, code };
   }
 
   /** HTTP status of the answer. */

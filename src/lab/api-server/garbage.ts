@@ -1,5 +1,5 @@
-// What a cluster's controllers do after a deletion: dependents go after their owner, with it, or are let go of, and a namespace
-// ends with what is in it. A moment later, as there.
+// What a cluster's controllers do after a deletion: dependents go after their owner, with it, or are let go of, and a
+// namespace ends with what is in it. A moment later, as there.
 import type { KubeObject } from '../objects.ts';
 import { groupOf } from '../objects.ts';
 import type { Change, ObjectStore } from '../store.ts';

@@ -1,5 +1,5 @@
-// How lists and mappings of a kind merge: as one thing, as a set, or item by item under keys. From the schema of a custom
-// kind; for the built-in ones by the names of their fields.
+// How lists and mappings of a kind merge: as one thing, as a set, or item by item under keys. From the schema of a
+// custom kind; for the built-in ones by the names of their fields.
 import type { ResourceType } from './resources.ts';
 import { isFields, type Schema } from './structural-schema.ts';
 

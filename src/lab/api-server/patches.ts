@@ -1,5 +1,6 @@
-// What a PATCH makes of an object: JSON patch (RFC 6902), merge patch (RFC 7396), and Kubernetes' strategic merge patch as far
-// as `kubectl apply` and our own writers need it ($patch, $deleteFromPrimitiveList, $setElementOrder, $retainKeys).
+// What a PATCH makes of an object: JSON patch (RFC 6902), merge patch (RFC 7396), and Kubernetes' strategic merge patch
+// as far as `kubectl apply` and our own writers need it ($patch, $deleteFromPrimitiveList, $setElementOrder,
+// $retainKeys).
 import { isDeepStrictEqual } from 'node:util';
 import { ApiFailure, badRequest } from './failure.ts';
 import { fieldPlace, itemPlace, listKindAt, type Place } from './list-types.ts';

@@ -1,5 +1,5 @@
-// Who may do what: the Roles, ClusterRoles and bindings of the store, read anew at every question. Simple RBAC: no aggregation,
-// and of the roles that every cluster has only what is needed to begin with.
+// Who may do what: the Roles, ClusterRoles and bindings of the store, read anew at every question. Simple RBAC: no
+// aggregation, and of the roles that every cluster has only what is needed to begin with.
 import type { KubeObject } from '../objects.ts';
 import type { ObjectStore } from '../store.ts';
 import { ApiFailure } from './failure.ts';

@@ -1,5 +1,5 @@
-// What of a cluster stands around an API server and is not the same everywhere: who gives services their addresses, what
-// may be created, what objects look like. The lab has its own; tests take `defaultRules`.
+// What of a cluster stands around an API server and is not the same everywhere: who gives services their addresses,
+// what may be created, what objects look like. The lab has its own; tests take `defaultRules`.
 import type { KubeObject, ServiceObject } from '../objects.ts';
 import { podFromManifest } from '../pods.ts';
 import { ServiceAllocator } from '../services.ts';

@@ -87,8 +87,9 @@ function fieldTerm(text: string, type: ResourceType): Predicate {
   const [, field = '', operator, value] = match;
   const known = ['metadata.name', 'metadata.namespace', ...(fieldsOfKind[type.kind] ?? []), ...type.selectableFields];
   if (!known.includes(field)) {
-    const message = `Unable to find "${type.group}/${type.version}, Resource=${type.plural}" that match label selector "", `;
-    throw badRequest(`${message}field selector "${text}": field label not supported: ${field}`);
+    const what = `${type.group}/${type.version}, Resource=${type.plural}`;
+    const why = `that match label selector "", field selector "${text}": field label not supported: ${field}`;
+    throw badRequest(`Unable to find "${what}" ${why}`);
   }
   const names = field.split('.');
   return (object) => (fieldText(object, names) === value) === (operator !== '!=');

@@ -1,4 +1,5 @@
-// Tables (`Accept: application/json;as=Table`): the columns that `kubectl get` shows for the usual kinds, and those that a
+// Tables (`Accept: application/json;as=Table`): the columns that `kubectl get` shows for the usual kinds, and those
+// that a
 // CustomResourceDefinition asks for.
 import type { KubeObject } from '../objects.ts';
 import { valuesAt } from './json-path.ts';

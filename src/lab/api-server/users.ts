@@ -1,5 +1,6 @@
-// Who calls: by client certificate (CN and O), by a service account's token that is still good, by a token that was given
-// out at the start, or anonymous. A token that is wrong is refused; nobody falls back to being anonymous with one.
+// Who calls: by client certificate (CN and O), by a service account's token that is still good, by a token that was
+// given out at the start, or anonymous. A token that is wrong is refused; nobody falls back to being anonymous with
+// one.
 import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import type { IssuedClaims, TokenIssuer } from '../issuer.ts';

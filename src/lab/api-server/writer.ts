@@ -76,7 +76,7 @@ export class Writer {
     const sent = objectOfBody(body, type, request.namespace);
     const meta = metaOf(sent);
     if (meta.resourceVersion !== undefined && meta.resourceVersion !== '')
-      throw badRequest('resourceVersion should not be set on objects to be created');
+      throw new ApiFailure(500, undefined, 'resourceVersion should not be set on objects to be created');
     const name = nameFor(meta, type, random);
     this.#checkNamespace(request, name);
     if (reader.find(type, request.namespace ?? '', name) !== undefined) throw alreadyExists(type, name);
