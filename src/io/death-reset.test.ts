@@ -61,7 +61,8 @@ for (const [what, start] of kinds) {
       const [port] = (await once(dialled, 'data')) as [Buffer];
       const accepted = connect({ port: Number.parseInt(port.toString(), 10), host: '127.0.0.1', allowHalfOpen: true });
       accepted.on('error', () => undefined);
-      await once(accepted, 'connect');
+      // It has been taken over: before that it is the kernel's to end.
+      await once(accepted, 'data');
       const mortal = { accepted, dialled, kill };
       mortals.push(mortal);
       return mortal;

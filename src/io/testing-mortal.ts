@@ -1,5 +1,5 @@
-// Streams in a process or thread that a test ends: dials the port that it is given, says there on which port it
-// listens, and answers the end of what it reads with `answerBytes` of its own.
+// Streams in a process or thread that a test ends: dials the port that it is given, and says there and to who calls on
+// which port it listens. It answers the end of what it reads with `answerBytes` of its own.
 import type { AddressInfo } from 'node:net';
 import { isMainThread, workerData } from 'node:worker_threads';
 import { connectTcp } from './connect-tcp.ts';
@@ -10,7 +10,7 @@ import type { TcpStream } from './tcp-stream.ts';
 /** More than the kernel takes at once. */
 export const answerBytes = 8_000_000;
 
-function serve(stream: TcpStream): void {
+function serve(stream: TcpStream, greeting: string): void {
   stream.start({
     onData: () => 0,
     onEnd: () => {
@@ -20,17 +20,18 @@ function serve(stream: TcpStream): void {
     onDrain: () => undefined,
     onClose: () => undefined,
   });
+  stream.write(Buffer.from(greeting));
 }
 
 /** Lives until it is ended. */
 async function live(port: number): Promise<void> {
   await chooseTcpBackend();
-  const server = createTcpServer(serve);
+  const greeting = (): string => `${(server.address() as AddressInfo).port};`;
+  const server = createTcpServer((stream) => serve(stream, greeting()));
   server.listen(0, '127.0.0.1', () => {
     connectTcp({ host: '127.0.0.1', port, timeoutMs: 10_000 }, (error, stream) => {
       if (error !== null) throw error;
-      serve(stream!);
-      stream!.write(Buffer.from(`${(server.address() as AddressInfo).port};`));
+      serve(stream!, greeting());
     });
   });
 }
