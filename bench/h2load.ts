@@ -3,8 +3,11 @@ import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { MeshError } from '../src/base/errors.ts';
 import { type LoadResult, outputOf } from './load.ts';
+import { inNamespace } from './processes.ts';
 
 export interface H2LoadOptions {
+  /** Null for the run's own namespace. */
+  readonly netns: string | null;
   readonly url: string;
   readonly protocol: 'http1' | 'http2';
   readonly connections: number;
@@ -33,7 +36,7 @@ export async function runH2Load(options: H2LoadOptions): Promise<LoadResult> {
     ...(options.headers ?? []).map((header) => `--header=${header}`),
     ...(options.bodyFile === undefined ? [] : [`--data=${options.bodyFile}`]),
   ];
-  const output = await outputOf(['h2load', ...words, options.url]);
+  const output = await outputOf(inNamespace(options.netns, ['h2load', ...words, options.url]));
   return parseH2Load(output, readFileSync(log, 'utf8'), seconds);
 }
 

@@ -1,6 +1,7 @@
 // `npm run bench -- l7`: what one hop of HTTP costs, one worker thread, with the same ten rules, retries and time-out
 // whoever it is. Part a is plaintext on both sides: our HTTP path beside Envoy, nginx, HAProxy, and no hop at all.
-// Part b is mutual TLS on both sides: ours between tunnels, Envoy between TLS connections.
+// Part b is mutual TLS on both sides: ours between tunnels, Envoy between TLS connections. Part c is the whole way
+// between two pods: through our node proxies and the waypoint, and through a pair of Envoy sidecars.
 //
 // Every hop stands ready; each metric is then measured hop after hop, in another order each round.
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -12,6 +13,7 @@ import { runH2Load } from './h2load.ts';
 import { startAmbientHop, startAmbientTunnelHop } from './hops/ambient.ts';
 import { type HopContext, host, type RunningHop, type StartHop, serverPorts } from './hops/hop.ts';
 import { startEnvoyHop, startEnvoyTlsHop, startHaproxyHop, startNginxHop, startNone } from './hops/peers.ts';
+import { startSidecars, startWaypointWay } from './hops/ways.ts';
 import { holdConnections, type LoadResult, probe, runLoad } from './load.ts';
 import { findEnvoy } from './paths/envoy.ts';
 import { serverConfig } from './paths/nginx.ts';
@@ -20,7 +22,7 @@ import { describeMachine, type Report } from './report.ts';
 
 /** What `l7` measures of a hop, and what is to be reached beside Envoy. */
 export const l7Metrics = {
-  rps: { title: 'HTTP/1.1 64 conns, req/s', target: '≥ 2 × Envoy' },
+  rps: { title: 'HTTP/1.1 64 conns, req/s', target: '≥ 2 × Envoy; b, c 1.5 ×' },
   p50Ms: { title: '  p50 ms', target: '' },
   p99Ms: { title: '  p99 ms', target: '≤ Envoy' },
   cpuUsPerRequest: { title: '  CPU µs/req', target: '≤ 0.5 × Envoy' },
@@ -35,13 +37,16 @@ export const l7Metrics = {
   grpcRps: { title: 'gRPC unary 8 × 32, req/s', target: '≥ 1.5 × Envoy' },
   grpcP99Ms: { title: '  p99 ms', target: '' },
   grpcCpuUs: { title: '  CPU µs/req', target: '' },
-  rssMB: { title: 'RSS at rest, MB', target: '≤ 120' },
-  kbPerIdleConnection: { title: 'KB per idle connection', target: '≤ 8' },
+  rssMB: { title: 'RSS at rest, MB', target: '' },
+  kbPerIdleConnection: { title: 'KB per idle connection', target: '' },
+  waypointRssMB: { title: 'waypoint alone: RSS at rest, MB', target: '≤ 120' },
+  waypointHeldMB: { title: '  RSS with 3,500 connections, MB', target: '' },
+  waypointKb: { title: '  KB per idle connection', target: '≤ 8' },
 } as const satisfies Record<string, { title: string; target: string }>;
 export type L7Metric = keyof typeof l7Metrics;
 const metricNames = Object.keys(l7Metrics) as L7Metric[];
 
-export const l7Parts = ['a', 'b'] as const;
+export const l7Parts = ['a', 'b', 'c'] as const;
 export type L7Part = (typeof l7Parts)[number];
 
 export interface L7Options {
@@ -59,6 +64,8 @@ export interface L7Options {
 
 const readyTimeoutMs = 20_000;
 const firstPort = 18_600;
+/** A waypoint compacts its heap four seconds after its start. */
+const compactedMs = 6_000;
 const fixedRatePerS = 8_000;
 const grpc = { connections: 8, streams: 32 } as const;
 /** A message of gRPC with nothing in it: not compressed, length 0. */
@@ -115,6 +122,7 @@ export class L7Bench {
     const server = new Service({ name: 'nginx', netns: null, words, logFile: path.join(dir, 'nginx.log') });
     this.#services.push(server);
     writeFileSync(path.join(this.#options.dir, 'grpc-body'), grpcBody);
+    const keep = (service: Service): void => void this.#services.push(service);
     const candidates: [L7Part, string, StartHop][] = [
       ['a', 'direct', startNone],
       ['a', 'haproxy', startHaproxyHop],
@@ -123,6 +131,8 @@ export class L7Bench {
       ['a', 'ambient', startAmbientHop(nodeFlags)],
       ['b', 'envoy-mtls', (context) => startEnvoyTlsHop(findEnvoy(cacheDir))(context)],
       ['b', 'ambient-mtls', startAmbientTunnelHop(nodeFlags)],
+      ['c', 'envoy-sidecars', (context) => startSidecars(findEnvoy(cacheDir), keep)(context)],
+      ['c', 'ambient-waypoint', startWaypointWay(nodeFlags, keep)],
     ];
     const hops: RunningHop[] = [];
     for (const [index, [part, name, start]] of candidates.entries()) {
@@ -134,8 +144,8 @@ export class L7Bench {
         const context: HopContext = { dir: this.#folder(name), http1Port, http2Port: http1Port + 1, certificates };
         const hop = await start(context);
         this.#services.push(...hop.services);
-        const services = hop.proxy === null ? [server] : hop.services;
-        await eventually(name, readyTimeoutMs, services, () => probe(null, `${hop.http1}/`));
+        const services = hop.proxies.length === 0 ? [server] : hop.services;
+        await eventually(name, readyTimeoutMs, services, () => probe(hop.netns, `${hop.http1}/`));
         hops.push(hop);
       } catch (error) {
         this.#contest.leaveOut(name, error);
@@ -157,38 +167,51 @@ export class L7Bench {
   }
 
   async #memory(hop: RunningHop): Promise<void> {
-    if (hop.proxy === null) return;
-    const settleMs = this.#options.quick ? 500 : 3_000;
-    const samples = this.#contest.samplesOf(hop.name);
-    const rssBytes = (): number => usageOf([hop.proxy!.pid]).rssBytes;
+    const { name, netns, http1, proxies, waypoint } = hop;
+    if (proxies.length === 0) return;
+    const settleMs = waypoint !== null ? compactedMs : this.#options.quick ? 500 : 3_000;
+    const samples = this.#contest.samplesOf(name);
+    const rssOf = (of: readonly Service[]): number => usageOf(of.map(({ pid }) => pid)).rssBytes;
+    const look = (): { all: number; waypoint: number } => ({
+      all: rssOf(proxies),
+      waypoint: waypoint === null ? 0 : rssOf([waypoint]),
+    });
     await delay(settleMs);
-    samples.rssMB.push(rssBytes() / 1e6);
-    const first = await holdConnections(null, `${hop.http1}/`, 500);
+    const rest = look();
+    const first = await holdConnections(netns, `${http1}/`, 500);
     await delay(settleMs);
-    const few = rssBytes();
-    const more = await holdConnections(null, `${hop.http1}/`, 3_000);
+    const few = look();
+    const more = await holdConnections(netns, `${http1}/`, 3_000);
     await delay(settleMs);
-    samples.kbPerIdleConnection.push((rssBytes() - few) / 1024 / more.count);
+    const many = look();
+    samples.rssMB.push(rest.all / 1e6);
+    samples.kbPerIdleConnection.push((many.all - few.all) / 1024 / more.count);
+    if (waypoint !== null) {
+      samples.waypointRssMB.push(rest.waypoint / 1e6);
+      samples.waypointHeldMB.push(many.waypoint / 1e6);
+      samples.waypointKb.push((many.waypoint - few.waypoint) / 1024 / more.count);
+    }
     await Promise.all([first.release(), more.release()]);
   }
 
   async #warmUp(hop: RunningHop): Promise<void> {
-    await runLoad({ netns: null, url: `${hop.http1}/`, connections: 64, seconds: this.#options.quick ? 1 : 2 });
-    if (hop.http2 !== null) await this.#runGrpc(hop.http2, 1);
+    const seconds = this.#options.quick ? 1 : 2;
+    await runLoad({ netns: hop.netns, url: `${hop.http1}/`, connections: 64, seconds });
+    if (hop.http2 !== null) await this.#runGrpc(hop, hop.http2, 1);
   }
 
   async #requests(hop: RunningHop): Promise<void> {
     const samples = this.#contest.samplesOf(hop.name);
     const seconds = this.#seconds;
     const { result, cpuS } = await this.#measured(hop, () =>
-      runLoad({ netns: null, url: `${hop.http1}/`, connections: 64, seconds }),
+      runLoad({ netns: hop.netns, url: `${hop.http1}/`, connections: 64, seconds }),
     );
     samples.rps.push(result.requests / result.seconds);
     samples.p50Ms.push(result.p50Ms);
     samples.p99Ms.push(result.p99Ms);
     if (cpuS !== null) samples.cpuUsPerRequest.push((cpuS * 1e6) / result.requests);
     const one = await this.#measured(hop, () =>
-      runLoad({ netns: null, url: `${hop.http1}/`, connections: 1, seconds: 1 }),
+      runLoad({ netns: hop.netns, url: `${hop.http1}/`, connections: 1, seconds: 1 }),
     );
     samples.oneConnectionRps.push(one.result.requests / one.result.seconds);
   }
@@ -196,6 +219,7 @@ export class L7Bench {
   async #fixed(hop: RunningHop): Promise<void> {
     const { result } = await this.#measured(hop, () =>
       runH2Load({
+        netns: hop.netns,
         url: `${hop.http1}/`,
         protocol: 'http1',
         connections: 64,
@@ -211,7 +235,7 @@ export class L7Bench {
 
   async #post(hop: RunningHop): Promise<void> {
     const samples = this.#contest.samplesOf(hop.name);
-    const load = { netns: null, url: `${hop.http1}/`, connections: 64, seconds: this.#seconds, bodyBytes: 1024 };
+    const load = { netns: hop.netns, url: `${hop.http1}/`, connections: 64, seconds: this.#seconds, bodyBytes: 1024 };
     const { result, cpuS } = await this.#measured(hop, () => runLoad(load));
     samples.postRps.push(result.requests / result.seconds);
     if (cpuS !== null) samples.postCpuUs.push((cpuS * 1e6) / result.requests);
@@ -219,14 +243,14 @@ export class L7Bench {
 
   async #bulk(hop: RunningHop): Promise<void> {
     const samples = this.#contest.samplesOf(hop.name);
-    const load = { netns: null, url: `${hop.http1}/bulk`, connections: 4, seconds: this.#seconds };
+    const load = { netns: hop.netns, url: `${hop.http1}/bulk`, connections: 4, seconds: this.#seconds };
     const { result, cpuS } = await this.#measured(hop, () => runLoad(load));
     samples.bulkGBps.push(result.bytes / 1e9 / result.seconds);
     if (cpuS !== null) samples.cpuSPerGB.push(cpuS / (result.bytes / 1e9));
   }
 
   async #reconnect(hop: RunningHop): Promise<void> {
-    const load = { netns: null, url: `${hop.http1}/`, connections: 32, seconds: 1, reconnect: true };
+    const load = { netns: hop.netns, url: `${hop.http1}/`, connections: 32, seconds: 1, reconnect: true };
     const { result } = await this.#measured(hop, () => runLoad(load));
     this.#contest.samplesOf(hop.name).connectionsPerS.push(result.requests / result.seconds);
   }
@@ -235,23 +259,32 @@ export class L7Bench {
     const { http2 } = hop;
     if (http2 === null) return;
     const samples = this.#contest.samplesOf(hop.name);
-    const { result, cpuS } = await this.#measured(hop, () => this.#runGrpc(http2, this.#seconds));
+    const { result, cpuS } = await this.#measured(hop, () => this.#runGrpc(hop, http2, this.#seconds));
     samples.grpcRps.push(result.requests / result.seconds);
     samples.grpcP99Ms.push(result.p99Ms);
     if (cpuS !== null) samples.grpcCpuUs.push((cpuS * 1e6) / result.requests);
   }
 
-  #runGrpc(url: string, seconds: number): Promise<LoadResult> {
+  #runGrpc({ netns }: RunningHop, url: string, seconds: number): Promise<LoadResult> {
     const { dir } = this.#options;
     const bodyFile = path.join(dir, 'grpc-body');
-    return runH2Load({ url: `${url}/`, protocol: 'http2', ...grpc, seconds, headers: grpcHeaders, bodyFile, dir });
+    return runH2Load({
+      netns,
+      url: `${url}/`,
+      protocol: 'http2',
+      ...grpc,
+      seconds,
+      headers: grpcHeaders,
+      bodyFile,
+      dir,
+    });
   }
 
   async #measured(
     hop: RunningHop,
     load: () => Promise<LoadResult>,
   ): Promise<{ result: LoadResult; cpuS: number | null }> {
-    const pids = hop.proxy === null ? [] : [hop.proxy.pid];
+    const pids = hop.proxies.map(({ pid }) => pid);
     const before = usageOf(pids).cpuS;
     const result = await load();
     const cpuS = pids.length === 0 ? null : usageOf(pids).cpuS - before;

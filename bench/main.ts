@@ -31,7 +31,7 @@ const tools = [
   'haproxy',
   'python3',
 ];
-const l7Tools = ['unshare', 'mount', 'ip', 'openssl', 'wrk', 'h2load', 'nginx', 'haproxy', 'python3'];
+const l7Tools = [...tools, 'h2load'];
 const scaleTools = ['ip', 'perl', 'unshare', 'mount'];
 const toolsOf = { l4: tools, l7: l7Tools, scale: scaleTools } as const;
 const cacheDir = path.join(root, '.cache');
@@ -46,7 +46,8 @@ const say = (line: string): void => {
 
 const usage = `usage: npm run bench -- l4|l7|scale|micro|pair|fair [OPTION]…
   l4             our pair of node proxies, HAProxy's, Envoy's, and none, between two pods on two nodes
-  l7             one hop of HTTP: our path, HAProxy's, nginx's, Envoy's, and none; ours and Envoy's with mutual TLS
+  l7             one hop of HTTP: our path, HAProxy's, nginx's, Envoy's, and none; ours and Envoy's with mutual TLS;
+                 our node proxies with a waypoint beside a pair of Envoy sidecars
   scale          one node proxy of a mesh of 50,000 workloads
   micro          the hot functions, one by one
   fair           what a pod that misbehaves costs its neighbour, in a lab (see fair.ts)
@@ -55,8 +56,9 @@ const usage = `usage: npm run bench -- l4|l7|scale|micro|pair|fair [OPTION]…
   --quick        short runs; ends within 90 s
   --json FILE    the report as JSON (a relative FILE is taken from the project's root)
   --path NAME    l4: only this path (direct, haproxy, envoy-hbone, ztunnel, ambient); may be given again
-                 l7: only this hop (direct, haproxy, nginx, envoy-l7, ambient, envoy-mtls, ambient-mtls)
-  --part P       l7: a (plaintext) or b (mutual TLS on both sides); may be given again
+                 l7: only this hop (direct, haproxy, nginx, envoy-l7, ambient, envoy-mtls, ambient-mtls,
+                 envoy-sidecars, ambient-waypoint)
+  --part P       l7: a (plaintext), b (mutual TLS on both sides) or c (the whole way); may be given again
   --metric GROUP l4: only these figures (memory, requests, latency, connections, bulk, beside); may be given again
   --base DIR     pair: another tree, measured in alternation with this one
   --seconds N    pair: of each load; 3 unless given

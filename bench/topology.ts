@@ -10,6 +10,7 @@ import { command } from './processes.ts';
 
 export const clientAddress = '10.244.1.2';
 export const serverAddress = '10.244.2.2';
+const waypointAddress = '10.244.2.3';
 export const nodeAddresses = { a: '10.80.0.11', b: '10.80.0.12' } as const;
 const podGateway = '169.254.1.1';
 
@@ -33,6 +34,22 @@ export function makeTopology(prefix: string, index: number): Topology {
   attachPod(names.nodeB, names.server, serverAddress);
   const controlAddresses = [names.nodeA, names.nodeB].map((node, at) => controlLink(node, index * 2 + at + 1));
   return { ...names, controlAddresses: controlAddresses as [string, string] };
+}
+
+/** Another pod of a topology, for a waypoint. */
+export interface WaypointPod {
+  readonly netns: string;
+  readonly address: string;
+  /** Of the run's own namespace on the pod's control link. */
+  readonly controlAddress: string;
+}
+
+/** Adds a pod to node B, with a control link of its own. `index` is as for `makeTopology`, and no topology's. */
+export function addWaypointPod(prefix: string, { nodeB }: Topology, index: number): WaypointPod {
+  const netns = `${prefix}-w`;
+  addNamespace(netns);
+  attachPod(nodeB, netns, waypointAddress, 'waypoint');
+  return { netns, address: waypointAddress, controlAddress: controlLink(netns, index * 2 + 1) };
 }
 
 /** Lets the run's own namespace and the topology's pods reach each other too; for one topology of a run. */
@@ -68,9 +85,9 @@ function link(left: string, leftName: string, right: string, rightName: string):
   ip(right, `link set ${rightName} up`);
 }
 
-function attachPod(node: string, pod: string, address: string): void {
-  link(node, 'pod', pod, 'eth0');
-  ip(node, `addr add ${podGateway}/32 dev pod`, `route add ${address}/32 dev pod`);
+function attachPod(node: string, pod: string, address: string, device = 'pod'): void {
+  link(node, device, pod, 'eth0');
+  ip(node, `addr add ${podGateway}/32 dev ${device}`, `route add ${address}/32 dev ${device}`);
   ip(
     pod,
     `addr add ${address}/32 dev eth0`,

@@ -26,7 +26,8 @@ function startProxy(options: HopProxyOptions, dir: string, nodeFlags: readonly s
 function running(name: string, context: HopContext, proxy: Service, ends: readonly Service[] = []): RunningHop {
   const { http1Port, http2Port } = context;
   const services = [...ends, proxy];
-  return { name, http1: `http://${host}:${http1Port}`, http2: `http://${host}:${http2Port}`, proxy, services };
+  const urls = { http1: `http://${host}:${http1Port}`, http2: `http://${host}:${http2Port}` };
+  return { name, ...urls, netns: null, proxies: [proxy], waypoint: null, services };
 }
 
 /** Starts it in plaintext, with `nodeFlags`. */

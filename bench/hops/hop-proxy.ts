@@ -16,61 +16,13 @@ import type { AppProtocol, SpiffeId } from '../../src/model/types.ts';
 import { AccessLog } from '../../src/telemetry/access-log.ts';
 import { RequestCounters } from '../../src/telemetry/request-counters.ts';
 import type { HopProxyOptions } from './ambient.ts';
-import { type HopRule, hopRules, host, requestTimeoutMs, retryAttempts, serverPorts, weights } from './hop.ts';
+import { host, serverPorts } from './hop.ts';
 import { HopTunnels } from './hop-tunnels.ts';
-import type { HopProtocol } from './tunnel-ends.ts';
+import { serviceObjects, servicePort, services } from './service-objects.ts';
+import { type HopProtocol, protocols } from './tunnel-ends.ts';
 
 const options = JSON.parse(process.argv[2] ?? '{}') as HopProxyOptions;
 const backlog = 4096;
-const servicePort = 80;
-
-/** Services `shop` and `canary` with the server on loopback as their endpoint, and the rules, for one protocol. */
-function manifests(name: string, protocol: string, serverPort: number): string {
-  const service = (one: string, ip: string): unknown => ({
-    apiVersion: 'v1',
-    kind: 'Service',
-    metadata: { name: one, namespace: 'shop' },
-    spec: { clusterIP: ip, ports: [{ name: protocol, port: servicePort, targetPort: serverPort }] },
-  });
-  const slice = (one: string): unknown => ({
-    apiVersion: 'discovery.k8s.io/v1',
-    kind: 'EndpointSlice',
-    metadata: { name: one, namespace: 'shop', labels: { 'kubernetes.io/service-name': one } },
-    addressType: 'IPv4',
-    ports: [{ name: protocol, port: serverPort, protocol: 'TCP' }],
-    endpoints: [{ addresses: [host], conditions: { ready: true } }],
-  });
-  const routes = {
-    apiVersion: 'networking.istio.io/v1',
-    kind: 'VirtualService',
-    metadata: { name, namespace: 'shop' },
-    spec: { hosts: [name], http: hopRules.map((rule) => virtualRule(name, rule)) },
-  };
-  const last = protocol === 'http' ? 1 : 2;
-  const all = [
-    service(name, `10.96.0.${last}`),
-    service(`${name}-canary`, `10.96.1.${last}`),
-    slice(name),
-    slice(`${name}-canary`),
-    routes,
-  ];
-  return all.map((one) => JSON.stringify(one)).join('\n---\n');
-}
-
-function virtualRule(name: string, { path, header, method }: HopRule): unknown {
-  const match = {
-    ...(path && { uri: { [path.kind]: path.value } }),
-    ...(header && { headers: { [header.name]: { [header.kind]: header.value } } }),
-    ...(method && { method: { exact: method } }),
-  };
-  const to = (one: string, weight: number): unknown => ({ destination: { host: one }, weight });
-  return {
-    ...(Object.keys(match).length > 0 && { match: [match] }),
-    route: [to(name, weights.stable), to(`${name}-canary`, weights.canary)],
-    timeout: `${requestTimeoutMs}ms`,
-    retries: { attempts: retryAttempts, retryOn: 'connect-failure,refused-stream,unavailable,cancelled' },
-  };
-}
 
 await chooseTcpBackend();
 const compiler = new MeshCompiler({
@@ -80,9 +32,13 @@ const compiler = new MeshCompiler({
   rootNamespaces: ['ambient-system'],
   expandTemplates: false,
 });
-const text = [manifests('shop', 'http', serverPorts.http1), manifests('calls', 'grpc', serverPorts.http2)].join(
-  '\n---\n',
-);
+const text = protocols
+  .flatMap((protocol) => {
+    const endpoint = { address: host, port: serverPorts[protocol] };
+    return serviceObjects({ namespace: 'shop', protocol, endpoint });
+  })
+  .map((one) => JSON.stringify(one))
+  .join('\n---\n');
 for (const resource of readManifests([{ text, file: 'hop.yaml' }]).resources) compiler.upsert(resource);
 for (const issue of compiler.flush().issues) process.stderr.write(`${issue.message}\n`);
 const update = compiler.snapshot();
@@ -125,8 +81,8 @@ function entrance(name: string, protocol: AppProtocol): (stream: ByteStream, cli
   return (stream, { identity, address, port }) => http.serve(stream, { identity, address, port, ...dialled });
 }
 
-function listen(name: string, protocol: HopProtocol, port: number): void {
-  const serve = entrance(name, protocol);
+function listen(protocol: HopProtocol, port: number): void {
+  const serve = entrance(services[protocol].name, protocol);
   if (tunnels !== null) {
     tunnels.listen(options.tunnels!.ports[protocol].entry, (stream, tunnel) => {
       const { peerIdentity: identity, remoteAddress: address, remotePort } = tunnel;
@@ -140,8 +96,8 @@ function listen(name: string, protocol: HopProtocol, port: number): void {
   server.listen({ host, port, backlog });
 }
 
-listen('shop', 'http1', options.http1Port);
-listen('calls', 'http2', options.http2Port);
+listen('http1', options.http1Port);
+listen('http2', options.http2Port);
 process.on('SIGTERM', () => {
   log.flush();
   process.exit(0);

@@ -1,5 +1,5 @@
-// What one measured hop of `l7` is: a proxy on loopback between the load tool and nginx, with the same ten rules,
-// time-out and retries whoever it is.
+// What one measured hop of `l7` is: a proxy on loopback between the load tool and nginx, or a whole way of several,
+// with the same ten rules, time-out and retries whoever it is.
 import type { CertificateFiles } from '../certificates.ts';
 import type { Service } from '../processes.ts';
 
@@ -18,9 +18,13 @@ export interface RunningHop {
   readonly http1: string;
   /** Null where it does not speak HTTP/2 to its servers. */
   readonly http2: string | null;
-  /** Its CPU time and memory count. Null for none. */
-  readonly proxy: Service | null;
-  /** The proxy and its ends, where there are any. */
+  /** Where the load tool runs; null for the run's own network namespace. */
+  readonly netns: string | null;
+  /** Their CPU time and memory count. Empty for none. */
+  readonly proxies: readonly Service[];
+  /** The one of them that is a waypoint, with all that a waypoint is. */
+  readonly waypoint: Service | null;
+  /** The proxies, and whatever stands beside them. */
   readonly services: readonly Service[];
 }
 

@@ -2,8 +2,8 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { CertificateFiles } from '../certificates.ts';
-import { envoyTls } from '../paths/envoy.ts';
 import { Service } from '../processes.ts';
+import { type EnvoySide, startEnvoyHttp } from './envoy-http.ts';
 import {
   type HopContext,
   type HopRule,
@@ -16,9 +16,8 @@ import {
   serverPorts,
   weights,
 } from './hop.ts';
-import { endPorts, type HopProtocol, protocols, startTlsEnds } from './tunnel-ends.ts';
+import { endPorts, type HopProtocol, startTlsEnds } from './tunnel-ends.ts';
 
-const many = 100_000;
 const timeoutS = requestTimeoutMs / 1_000;
 
 /** The server itself: the ceiling of what can be measured here. */
@@ -26,7 +25,9 @@ export const startNone: StartHop = async () => ({
   name: 'direct',
   http1: `http://${host}:${serverPorts.http1}`,
   http2: `http://${host}:${serverPorts.http2}`,
-  proxy: null,
+  netns: null,
+  proxies: [],
+  waypoint: null,
   services: [],
 });
 
@@ -46,7 +47,9 @@ function running(
     name,
     http1: `http://${host}:${http1Port}`,
     http2: http2 ? `http://${host}:${http2Port}` : null,
-    proxy,
+    netns: null,
+    proxies: [proxy],
+    waypoint: null,
     services: [...ends, proxy],
   };
 }
@@ -55,9 +58,10 @@ function running(
 export const startEnvoyHop =
   (envoy: string): StartHop =>
   async (context) => {
-    const sides: Record<HopProtocol, Side> = {
-      http1: { listen: context.http1Port, server: serverPorts.http1, tls: null },
-      http2: { listen: context.http2Port, server: serverPorts.http2, tls: null },
+    const { http1Port, http2Port } = context;
+    const sides = {
+      http1: sideOf(http1Port, serverPorts.http1, null),
+      http2: sideOf(http2Port, serverPorts.http2, null),
     };
     return running('envoy-l7', context, startEnvoy(envoy, context, 11, sides));
   };
@@ -68,113 +72,21 @@ export const startEnvoyTlsHop =
   async (context) => {
     const { http1, http2 } = endPorts(context);
     const tls = context.certificates.server;
-    const sides: Record<HopProtocol, Side> = {
-      http1: { listen: http1.entry, server: http1.exit, tls },
-      http2: { listen: http2.entry, server: http2.exit, tls },
-    };
+    const sides = { http1: sideOf(http1.entry, http1.exit, tls), http2: sideOf(http2.entry, http2.exit, tls) };
     return running('envoy-mtls', context, startEnvoy(envoy, context, 12, sides), { ends: [startTlsEnds(context)] });
   };
 
-/** Where a protocol comes in and goes out; with a certificate for both, or plain. */
-interface Side {
-  readonly listen: number;
-  readonly server: number;
-  readonly tls: CertificateFiles | null;
+function sideOf(listen: number, server: number, tls: CertificateFiles | null): EnvoySide {
+  return { listen: [host, listen], server: [host, server], tls: { in: tls, out: tls } };
 }
 
-function startEnvoy(envoy: string, { dir }: HopContext, baseId: number, sides: Record<HopProtocol, Side>): Service {
-  const file = path.join(dir, 'envoy.json');
-  writeFileSync(file, JSON.stringify(envoyConfig(sides)), { mode: 0o600 });
-  const options = ['--concurrency', '1', '--base-id', String(baseId), '--log-level', 'error', '--disable-hot-restart'];
-  const words = [envoy, '-c', file, ...options];
-  return new Service({ name: 'envoy', netns: null, words, logFile: path.join(dir, 'envoy.log') });
-}
-
-const extension = 'type.googleapis.com/envoy.extensions';
-
-function envoyConfig(sides: Record<HopProtocol, Side>): unknown {
-  return {
-    static_resources: {
-      listeners: protocols.map((protocol) => envoyListener(protocol, sides[protocol])),
-      clusters: protocols.flatMap((protocol) =>
-        Object.keys(weights).map((name) => envoyCluster(protocol, name, sides[protocol])),
-      ),
-    },
-  };
-}
-
-function envoyListener(protocol: HopProtocol, { listen, tls }: Side): unknown {
-  const manager = {
-    '@type': `${extension}.filters.network.http_connection_manager.v3.HttpConnectionManager`,
-    stat_prefix: protocol,
-    codec_type: protocol.toUpperCase(),
-    generate_request_id: true,
-    http_filters: [
-      { name: 'envoy.filters.http.router', typed_config: { '@type': `${extension}.filters.http.router.v3.Router` } },
-    ],
-    route_config: {
-      virtual_hosts: [{ name: 'all', domains: ['*'], routes: hopRules.map((rule) => envoyRoute(protocol, rule)) }],
-    },
-  };
-  return {
-    name: protocol,
-    address: socketAddress(listen),
-    tcp_backlog_size: 4096,
-    filter_chains: [
-      {
-        filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config: manager }],
-        ...(tls !== null && { transport_socket: envoyTls('DownstreamTlsContext', tls, alpnOf(protocol)) }),
-      },
-    ],
-  };
-}
-
-function envoyRoute(protocol: string, rule: HopRule): unknown {
-  const { path: wanted, header, method } = rule;
-  const matchers = [
-    ...(header ? [{ name: header.name, string_match: { [header.kind]: header.value } }] : []),
-    ...(method ? [{ name: ':method', string_match: { exact: method } }] : []),
-  ];
-  const clusters = Object.entries(weights).map(([name, weight]) => ({ name: `${protocol}-${name}`, weight }));
-  return {
-    match: {
-      ...(wanted?.kind === 'exact' ? { path: wanted.value } : { prefix: wanted?.value ?? '/' }),
-      ...(matchers.length > 0 && { headers: matchers }),
-    },
-    route: {
-      weighted_clusters: { clusters },
-      timeout: `${timeoutS}s`,
-      retry_policy: { retry_on: 'connect-failure,refused-stream,unavailable,cancelled', num_retries: retryAttempts },
-    },
-  };
-}
-
-function alpnOf(protocol: HopProtocol): string {
-  return protocol === 'http1' ? 'http/1.1' : 'h2';
-}
-
-function envoyCluster(protocol: HopProtocol, name: string, { server: port, tls }: Side): unknown {
-  const limits = { max_connections: many, max_pending_requests: many, max_requests: many, max_retries: many };
-  const options = { '@type': `${extension}.upstreams.http.v3.HttpProtocolOptions` };
-  const explicit = protocol === 'http1' ? { http_protocol_options: {} } : { http2_protocol_options: {} };
-  return {
-    name: `${protocol}-${name}`,
-    type: 'STATIC',
-    connect_timeout: '5s',
-    circuit_breakers: { thresholds: [limits] },
-    typed_extension_protocol_options: {
-      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': { ...options, explicit_http_config: explicit },
-    },
-    ...(tls !== null && { transport_socket: envoyTls('UpstreamTlsContext', tls, alpnOf(protocol)) }),
-    load_assignment: {
-      cluster_name: `${protocol}-${name}`,
-      endpoints: [{ lb_endpoints: [{ endpoint: { address: socketAddress(port) } }] }],
-    },
-  };
-}
-
-function socketAddress(port: number): unknown {
-  return { socket_address: { address: host, port_value: port } };
+function startEnvoy(
+  binary: string,
+  { dir }: HopContext,
+  baseId: number,
+  sides: Readonly<Record<HopProtocol, EnvoySide>>,
+): Service {
+  return startEnvoyHttp({ binary, dir, netns: null, name: 'envoy', baseId, sides, rules: hopRules });
 }
 
 /** nginx; it speaks HTTP/2 to no server, so gRPC is left to the others. */

@@ -4,7 +4,7 @@
 // every peer has one.
 import path from 'node:path';
 import { eventually, type Service } from '../processes.ts';
-import { gatewayOn, serverAddress } from '../topology.ts';
+import { gatewayOn, serverAddress, type Topology } from '../topology.ts';
 import { type ControlPlane, isReady, type NodeName, nodeName, nodes, podCidrs, startProgram } from './control-plane.ts';
 import { type RunningPath, type StartPath, serverPort } from './path.ts';
 
@@ -18,23 +18,30 @@ export interface AmbientOptions {
 
 const readyTimeoutMs = 60_000;
 
-/** Starts the node proxies, and waits until both say that they are ready. */
+/** Starts the pair as a path of `l4`. */
 export const startAmbient =
-  ({ controlPlane, nodeFlags, keep }: AmbientOptions): StartPath =>
+  (options: AmbientOptions): StartPath =>
   async ({ dir, topology }): Promise<RunningPath> => {
-    const proxies = nodes.map((name, at) => {
-      const netns = name === 'a' ? topology.nodeA : topology.nodeB;
-      const config = nodeConfig(dir, name, controlPlane, topology.controlAddresses[at] as string);
-      const service = startProgram({ dir, name: `ambient-node@${name}`, netns, config, nodeFlags });
-      keep(service);
-      return service;
-    });
-    for (const control of topology.controlAddresses) {
-      await eventually('ambient-node', readyTimeoutMs, proxies, () => isReady(gatewayOn(control)));
-    }
+    const proxies = await startNodeProxies(options, dir, topology);
     const origin = `http://${serverAddress}:${serverPort}`;
     return { name: 'ambient', topology, origin, proxies, services: proxies };
   };
+
+/** Starts the node proxies, and waits until both say that they are ready. */
+export async function startNodeProxies(options: AmbientOptions, dir: string, topology: Topology): Promise<Service[]> {
+  const { controlPlane, nodeFlags, keep } = options;
+  const proxies = nodes.map((name, at) => {
+    const netns = name === 'a' ? topology.nodeA : topology.nodeB;
+    const config = nodeConfig(dir, name, controlPlane, topology.controlAddresses[at] as string);
+    const service = startProgram({ dir, name: `ambient-node@${name}`, netns, config, nodeFlags });
+    keep(service);
+    return service;
+  });
+  for (const control of topology.controlAddresses) {
+    await eventually('ambient-node', readyTimeoutMs, proxies, () => isReady(gatewayOn(control)));
+  }
+  return proxies;
+}
 
 function nodeConfig(dir: string, name: NodeName, controlPlane: ControlPlane, controlAddress: string): unknown {
   return {

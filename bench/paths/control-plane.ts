@@ -33,6 +33,17 @@ export interface ControlPlane {
   readonly rootsFile: string;
   /** Of the node's proxy, as the kubelet would project it. */
   readonly tokenFiles: Readonly<Record<NodeName, string>>;
+  /** Writes the token of another pod of the mesh into `file`. */
+  readonly writeToken: (file: string, pod: BoundPod) => void;
+}
+
+/** What a token is bound to. */
+export interface BoundPod {
+  readonly namespace: string;
+  readonly account: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly node: NodeName;
 }
 
 export interface ControlPlaneOptions {
@@ -41,16 +52,25 @@ export interface ControlPlaneOptions {
   readonly serverNames: readonly string[];
   /** Takes the process as soon as it runs, so that it is stopped whatever happens next. */
   readonly keep: (service: Service) => void;
+  /** Objects beside the two nodes and their pods. */
+  readonly objects?: readonly unknown[];
+  /** The account in `podNamespace` that the server pod admits; the client's unless given. */
+  readonly admitted?: string;
+  /** Ports at which it does; `serverPort` unless given. */
+  readonly admittedPorts?: readonly number[];
 }
 
 /** Starts the controller in the run's own namespace, and waits until it is ready. */
-export async function startControlPlane({ dir, serverNames, keep }: ControlPlaneOptions): Promise<ControlPlane> {
+export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
+  const { dir, serverNames, keep, objects = [] } = options;
   const keys = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   writeFileSync(path.join(dir, 'jwks.json'), JSON.stringify(jwksOf(keys.publicKey, keyId)));
   const tokenFiles = { a: path.join(dir, 'token-a'), b: path.join(dir, 'token-b') };
-  for (const name of nodes) writeFileSync(tokenFiles[name], tokenOf(name, keys.privateKey), { mode: 0o600 });
+  const writeToken = (file: string, pod: BoundPod): void =>
+    writeFileSync(file, tokenOf(pod, keys.privateKey), { mode: 0o600 });
+  for (const name of nodes) writeToken(tokenFiles[name], proxyPod(name));
   mkdirSync(path.join(dir, 'mesh'));
-  const list = { apiVersion: 'v1', kind: 'List', items: manifests() };
+  const list = { apiVersion: 'v1', kind: 'List', items: [...manifests(options), ...objects] };
   writeFileSync(path.join(dir, 'mesh', 'mesh.yaml'), JSON.stringify(list, null, 2));
   const rootsFile = path.join(dir, 'roots.pem');
   const config = {
@@ -64,7 +84,7 @@ export async function startControlPlane({ dir, serverNames, keep }: ControlPlane
   const controller = startProgram({ dir, name: 'ambient-controller', netns: null, config });
   keep(controller);
   await eventually('ambient-controller', readyTimeoutMs, [controller], () => isReady('127.0.0.1'));
-  return { rootsFile, tokenFiles };
+  return { rootsFile, tokenFiles, writeToken };
 }
 
 export interface ProgramOptions {
@@ -96,28 +116,33 @@ export function nodeName(name: NodeName): string {
   return `bench-${name}`;
 }
 
-/** A bound service-account token as the kubelet would project it into the proxy's pod. */
-function tokenOf(name: NodeName, privateKey: Parameters<typeof signJwt>[1]): string {
+function proxyPod(node: NodeName): BoundPod {
+  return { namespace: systemNamespace, account, name: `${account}-${nodeName(node)}`, uid: uids[node], node };
+}
+
+/** A bound service-account token as the kubelet would project it into the pod. */
+function tokenOf({ namespace, account, name, uid, node }: BoundPod, key: Parameters<typeof signJwt>[1]): string {
   const nowS = Math.floor(Date.now() / 1000);
   const claims = {
     iss: issuer,
     aud: ['ambient-controller'],
-    sub: `system:serviceaccount:${systemNamespace}:${account}`,
+    sub: `system:serviceaccount:${namespace}:${account}`,
     iat: nowS,
     exp: nowS + tokenLifetimeS,
     'kubernetes.io': {
-      namespace: systemNamespace,
+      namespace,
       serviceaccount: { name: account, uid: 'account' },
-      pod: { name: `${account}-${nodeName(name)}`, uid: uids[name] },
-      node: { name: nodeName(name), uid: nodeName(name) },
+      pod: { name, uid },
+      node: { name: nodeName(node), uid: nodeName(node) },
     },
   };
-  return signJwt(claims, privateKey, keyId);
+  return signJwt(claims, key, keyId);
 }
 
 // === The mesh ===
 
-function manifests(): unknown[] {
+function manifests(options: ControlPlaneOptions): unknown[] {
+  const { admitted = podNames.a, admittedPorts = [serverPort] } = options;
   return [
     ...nodes.map(node),
     named('v1', 'Namespace', '', systemNamespace),
@@ -125,12 +150,12 @@ function manifests(): unknown[] {
     named('v1', 'ServiceAccount', systemNamespace, account),
     ...Object.values(podNames).map((name) => named('v1', 'ServiceAccount', podNamespace, name)),
     ...nodes.map((name) => ({
-      ...named('v1', 'Pod', systemNamespace, `${account}-${nodeName(name)}`, { uid: uids[name] }),
+      ...named('v1', 'Pod', systemNamespace, proxyPod(name).name, { uid: uids[name] }),
       spec: { nodeName: nodeName(name), hostNetwork: true, serviceAccountName: account, containers: containers() },
       status: running(nodeAddresses[name]),
     })),
-    pod('a', clientAddress),
-    pod('b', serverAddress),
+    podOf({ on: 'a', name: podNames.a, address: clientAddress }),
+    podOf({ on: 'b', name: podNames.b, address: serverAddress }),
     {
       ...named('security.istio.io/v1', 'PeerAuthentication', systemNamespace, 'default'),
       spec: { mtls: { mode: 'STRICT' } },
@@ -142,10 +167,10 @@ function manifests(): unknown[] {
         action: 'ALLOW',
         // The one that matches is the last: every connection is held against all.
         rules: Array.from({ length: rules }, (_, at) => {
-          const account = at === rules - 1 ? podNames.a : `other-${at}`;
+          const account = at === rules - 1 ? admitted : `other-${at}`;
           return {
             from: [{ source: { principals: [`cluster.local/ns/${podNamespace}/sa/${account}`] } }],
-            to: [{ operation: { ports: [String(serverPort)] } }],
+            to: [{ operation: { ports: admittedPorts.map(String) } }],
           };
         }),
       },
@@ -161,10 +186,18 @@ function node(name: NodeName): unknown {
   };
 }
 
-function pod(on: NodeName, address: string): unknown {
-  const name = podNames[on];
+export interface PodOptions {
+  readonly on: NodeName;
+  readonly name: string;
+  readonly address: string;
+  readonly uid?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+/** A pod of `podNamespace` that is ready; its account has its name. */
+export function podOf({ on, name, address, uid = randomUUID(), labels = {} }: PodOptions): unknown {
   return {
-    ...named('v1', 'Pod', podNamespace, name, { uid: randomUUID(), labels: { app: name } }),
+    ...named('v1', 'Pod', podNamespace, name, { uid, labels: { app: name, ...labels } }),
     spec: { nodeName: nodeName(on), serviceAccountName: name, containers: containers() },
     status: running(address),
   };

@@ -137,11 +137,15 @@ function retryText({ retry }: RouteRule): string {
 function filterText(rule: RouteRule): string {
   const { rewrite, mirrors, cors, fault, rateLimits } = rule;
   const isEdited = (edits: HeaderEdits): boolean => edits.set.length + edits.add.length + edits.remove.length > 0;
+  const backends = rule.action.kind === 'forward' ? rule.action.backends : [];
+  const own = backends.flatMap((one) => one.filters ?? []);
+  const edits = [rule, ...backends].flatMap((one) => [one.requestHeaders, one.responseHeaders]);
   const names = [
-    isEdited(rule.requestHeaders) || isEdited(rule.responseHeaders) ? 'headers' : '',
-    rewrite === null ? '' : 'rewrite',
-    mirrors.length === 0 ? '' : 'mirror',
-    cors === null ? '' : 'cors',
+    edits.some(isEdited) ? 'headers' : '',
+    own.some((one) => one.redirect !== null) ? 'redirect' : '',
+    rewrite === null && own.every((one) => one.rewrite === null) ? '' : 'rewrite',
+    mirrors.length + own.flatMap((one) => one.mirrors).length === 0 ? '' : 'mirror',
+    cors === null && own.every((one) => one.cors === null) ? '' : 'cors',
     fault === null ? '' : 'fault',
     rateLimits.length === 0 ? '' : 'limit',
   ];

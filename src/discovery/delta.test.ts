@@ -240,7 +240,6 @@ test('changes close together go out as one, and only what changed', timeout, asy
   client.start();
   await synced;
   await nextChange();
-  const startedMs = Date.now();
   fixture.discovery().update(change({ workloads: [workload('b', { healthy: false })] }));
   assert.equal(fixture.discovery().proxies()[0]?.inStep, false, 'behind from the moment of the change');
   fixture.discovery().update(change({ workloads: [workload('a')], removedAddresses: [workload('c').uid] }));
@@ -250,7 +249,6 @@ test('changes close together go out as one, and only what changed', timeout, asy
     ['b'],
   );
   assert.deepEqual(update.removedAddresses, [workload('c').uid]);
-  assert.ok(Date.now() - startedMs < 1000);
   await until(() => fixture.discovery().proxies()[0]?.inStep === true, 'in step again');
 });
 

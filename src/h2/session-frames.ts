@@ -221,7 +221,7 @@ export class SessionFrames implements FrameSink {
       return;
     }
     const overflowed = this.#decoder.overflowed;
-    if (!overflowed && requestFault(headers) !== '') {
+    if (!overflowed && requestFault(headers, this.#core.settings.extendedConnect) !== '') {
       this.#count('reset');
       this.#reset(streamId, ErrorCode.ProtocolError);
       return;

@@ -153,6 +153,8 @@ export interface ComposedRequest {
   readonly method: string;
   readonly contentLength: number;
   readonly upgrade: string | null;
+  /** HTTP/2: what the 101 says that an HTTP/1.1 client is owed for a CONNECT that was taken. Flat list. */
+  readonly switched?: readonly string[];
 }
 
 export interface ResponseHandler extends BodyHandler {

@@ -15,6 +15,8 @@ import { gatewayEdits, limited } from './route-values.ts';
 
 /** The API group of Gateway API. */
 export const gatewayGroup = 'gateway.networking.k8s.io';
+/** How the documentation of Gateway API writes the core group, whose name is empty. */
+const coreGroup = 'core';
 
 const anyPort = { min: 1, max: 65535 };
 const httpFilters = [
@@ -177,8 +179,13 @@ export function readBackend(object: ObjectReader, context: FilterContext): Backe
 export function readParents(spec: ObjectReader, namespace: string): ParentReference[] {
   return limited(spec, 'parentRefs', 32).map((one) => {
     one.only(['group', 'kind', 'namespace', 'name', 'port', 'sectionName']);
+    const reference = readReference(one, namespace, 'Gateway', gatewayGroup);
+    // Who leaves the group out means the Service all the same: Gateway API has no kind of that name.
+    const isService = reference.kind === 'Service' && reference.group === gatewayGroup;
     return {
-      ...readReference(one, namespace, 'Gateway', gatewayGroup),
+      ...reference,
+      group: isService ? '' : reference.group,
+      writtenGroup: one.string('group', gatewayGroup),
       port: one.has('port') ? one.integer('port', anyPort) : null,
       sectionName: optional(one, 'sectionName'),
     };
@@ -193,11 +200,17 @@ export function readReference(
   defaultGroup = '',
 ): ObjectReference {
   return {
-    group: object.string('group', defaultGroup),
+    group: readGroup(object, defaultGroup),
     kind: defaultKind === '' ? object.string('kind') : object.string('kind', defaultKind),
     namespace: object.name('namespace', namespace),
     name: object.name('name'),
   };
+}
+
+/** The API group of a reference; `core` is the core group. */
+export function readGroup(object: ObjectReader, fallback: string): string {
+  const group = object.string('group', fallback);
+  return group === coreGroup ? '' : group;
 }
 
 function optional(object: ObjectReader, key: string): string | null {

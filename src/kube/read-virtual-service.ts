@@ -96,7 +96,7 @@ class RuleReader {
     }
     return {
       name: rule.has('name') ? rule.string('name') : null,
-      matches: rule.objects('match').map((match) => readVirtualMatch(match)),
+      matches: rule.objects('match').map((match) => this.#match(match)),
       route: rule.objects('route').map((one) => readRouteDestination(one)),
       redirect: rule.has('redirect') ? readRedirect(rule.object('redirect')) : null,
       direct: rule.has('directResponse') ? readDirect(rule.object('directResponse')) : null,
@@ -133,6 +133,12 @@ class RuleReader {
       rule.fail('delegate', 'must not stand in a VirtualService without hosts');
   }
 
+  #match(match: ObjectReader): VirtualRule['matches'][number] {
+    if (match.has('name')) this.#note(match, 'name', 'logs and metrics name the rule');
+    if (match.has('statPrefix')) this.#note(match, 'statPrefix', 'requests are counted under the service');
+    return readVirtualMatch(match);
+  }
+
   #delegate(): VirtualRule['delegate'] {
     if (!this.#rule.has('delegate')) return null;
     const delegate = this.#rule.object('delegate');
@@ -151,6 +157,9 @@ class RuleReader {
     ]);
     if (retries.has('retryIgnorePreviousHosts') && !retries.boolean('retryIgnorePreviousHosts', true)) {
       this.#note(retries, 'retryIgnorePreviousHosts', 'a retry always prefers another endpoint');
+    }
+    if (retries.has('retryRemoteLocalities') && !retries.boolean('retryRemoteLocalities', false)) {
+      this.#note(retries, 'retryRemoteLocalities', 'a retry takes another endpoint, near ones first');
     }
     const words = retries
       .string('retryOn', '')

@@ -7,6 +7,8 @@ import { MeshError } from '../base/errors.ts';
 import { type Cidr, formatIp, type IpValue, parseCidr, parseIp } from '../base/ip.ts';
 
 export const fabricAddresses = ['10.80.0.1', 'fd80::1'] as const;
+/** Fixed: a bridge left to itself takes the least of its ports', so another with every link that comes or goes. */
+export const fabricMac = '02:00:0a:50:00:01';
 export const serviceCidrs = ['10.96.0.0/16', 'fd00:10:96::/112'] as const;
 export const dnsServiceAddresses = ['10.96.0.10', 'fd00:10:96::a'] as const;
 export const nodePortRange = { first: 30000, last: 32767 } as const;

@@ -54,7 +54,10 @@ export class Kubelet {
 
   constructor(options: KubeletOptions) {
     this.#options = options;
-    options.store.onChange((change) => this.#podChanged(change));
+    options.store.onChange((change) => {
+      this.#podChanged(change);
+      this.#filesChanged(change);
+    });
     this.#refreshLater();
   }
 
@@ -92,6 +95,15 @@ export class Kubelet {
     const created = new PodRunner(pod, this.#hostOf(node, pod));
     this.#runners.set(uid, created);
     void created.start();
+  }
+
+  /** A cluster's kubelet takes up to a minute for this; nobody waits for that in a lab. */
+  #filesChanged({ action, object }: Change): void {
+    const { kind, metadata } = object;
+    if (action === 'deleted' || (kind !== 'ConfigMap' && kind !== 'Secret')) return;
+    for (const runner of this.#runners.values()) {
+      if (runner.namespace === metadata.namespace) runner.refreshFiles(kind, metadata.name);
+    }
   }
 
   /** Services let go of a pod before it is asked to end: nobody is sent to one that has just gone. */

@@ -9,7 +9,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { parseIp } from '../base/ip.ts';
-import { fabricAddresses, type NodePlan, podGatewayMac, podGateways } from './addresses.ts';
+import { fabricAddresses, fabricMac, type NodePlan, podGatewayMac, podGateways } from './addresses.ts';
 import { inNetns, ipBatch, netnsPath, run } from './run.ts';
 
 const bridge = 'fabric0';
@@ -71,7 +71,7 @@ function sysctlScript(values: Readonly<Record<string, number>>): string {
 export async function createTopology(nodes: readonly NodePlan[]): Promise<void> {
   await ipBatch(null, [
     'link set lo up',
-    `link add ${bridge} type bridge`,
+    `link add ${bridge} address ${fabricMac} type bridge`,
     `link set ${bridge} addrgenmode none`,
     `link set ${bridge} up`,
     `addr add ${fabricAddresses[0]}/24 dev ${bridge}`,

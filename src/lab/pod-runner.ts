@@ -60,6 +60,10 @@ export class PodRunner {
     return this.#pod.metadata.uid ?? '';
   }
 
+  get namespace(): string {
+    return this.#pod.metadata.namespace ?? '';
+  }
+
   /** Why the pod is not ready, '' when there is nothing to say. */
   get problem(): string {
     if (this.#problem !== '') return this.#problem;
@@ -108,6 +112,11 @@ export class PodRunner {
   /** Projected tokens, before they end. */
   refreshTokens(): void {
     this.#files?.refreshTokens();
+  }
+
+  /** Files of a ConfigMap or Secret that has changed. */
+  refreshFiles(kind: string, name: string): void {
+    this.#files?.refresh(kind, name);
   }
 
   async #end(): Promise<void> {

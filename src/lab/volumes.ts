@@ -34,6 +34,16 @@ export interface TokenFile {
   readonly request: TokenRequest;
 }
 
+/** A ConfigMap or Secret whose keys are files of a volume. */
+interface KeyedSource {
+  readonly kind: 'ConfigMap' | 'Secret';
+  readonly name: string;
+  readonly dir: string;
+  readonly how: { readonly items?: readonly KeyToPath[]; readonly optional?: boolean };
+  /** Files that its keys have become. */
+  files: ReadonlySet<string>;
+}
+
 export interface Mount {
   /** Path on the lab's tmpfs. */
   readonly source: string;
@@ -45,6 +55,7 @@ export interface Mount {
 export class PodFiles {
   readonly #input: VolumeInput;
   readonly #tokens: TokenFile[] = [];
+  readonly #sources: KeyedSource[] = [];
   #problem: string | null = null;
 
   constructor(input: VolumeInput) {
@@ -73,12 +84,21 @@ export class PodFiles {
   prepareAgain(): void {
     this.#problem = null;
     this.#tokens.length = 0;
+    this.#sources.length = 0;
     for (const volume of this.#volumes()) this.#fill(volume);
   }
 
   /** Writes tokens anew; called well before they end. */
   refreshTokens(): void {
     for (const { file, request } of this.#tokens) writeWhole(file, this.#input.token(request));
+  }
+
+  /**
+   * Writes the files of a ConfigMap or Secret anew after a change, as a kubelet does: what is mounted as a whole volume
+   * follows, a `subPath` and the environment stay as they were. Files of keys that are gone go too.
+   */
+  refresh(kind: string, name: string): void {
+    for (const source of this.#sources) if (source.kind === kind && source.name === name) this.#write(source);
   }
 
   /** The mounts of a container, in the order in which they are made; a string says why one cannot be. */
@@ -169,24 +189,32 @@ export class PodFiles {
     }
   }
 
-  #fillFrom(
-    dir: string,
-    kind: 'ConfigMap' | 'Secret',
-    name: string,
-    how: { items?: readonly KeyToPath[]; optional?: boolean },
-  ): void {
+  #fillFrom(dir: string, kind: KeyedSource['kind'], name: string, how: KeyedSource['how']): void {
+    const source = { kind, name, dir, how, files: new Set<string>() };
+    this.#sources.push(source);
+    this.#problem ??= this.#write(source);
+  }
+
+  /** Returns what is missing, null when nothing is. */
+  #write(source: KeyedSource): string | null {
+    const { kind, name, dir, how, files: before } = source;
+    const mayLack = how.optional === true;
     const object = this.#input.lookup(kind, name);
-    if (object === undefined) {
-      if (how.optional !== true) this.#problem ??= `${kind} ${name} is not there`;
-      return;
-    }
+    if (object === undefined) return mayLack ? null : `${kind} ${name} is not there`;
     const data = dataOf(object);
-    const items = how.items ?? Object.keys(data).map((key) => ({ key, path: key }));
-    for (const item of items) {
+    const files = new Set<string>();
+    let problem: string | null = null;
+    for (const item of how.items ?? Object.keys(data).map((key) => ({ key, path: key }))) {
       const value = data[item.key];
-      if (value !== undefined) writeWhole(inside(dir, item.path), value);
-      else if (how.optional !== true) this.#problem ??= `${kind} ${name} has no key ${item.key}`;
+      if (value !== undefined) {
+        const file = inside(dir, item.path);
+        files.add(file);
+        writeWhole(file, value);
+      } else if (!mayLack) problem ??= `${kind} ${name} has no key ${item.key}`;
     }
+    for (const file of before) if (!files.has(file)) rmSync(file, { force: true });
+    source.files = files;
+    return problem;
   }
 
   #resolvConf(): string {

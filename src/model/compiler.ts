@@ -33,6 +33,7 @@ import type {
 } from './types.ts';
 import type { MeshView } from './views.ts';
 import { WaypointPolicies } from './waypoint-policies.ts';
+import { isWaypoint } from './waypoints.ts';
 
 export interface CompilerOptions {
   readonly trustDomain: string;
@@ -87,7 +88,12 @@ export class MeshCompiler {
     const waypointOf = (id: string): { namespace: string; name: string } | null =>
       this.#waypoints.ofService(id, this.#store.services.get(id)).gateway;
     const labelsWanted = (id: string | null): void => this.#store.touchEndpoints(id);
-    this.#routes = new RouteCompiler({ ...options, report, waypointOf, labelsWanted }, this.#store.services);
+    const isWaypointGateway = (id: string): boolean => {
+      const gateway = this.#store.gateways.get(id);
+      return gateway !== undefined && isWaypoint(gateway);
+    };
+    const hooks = { report, waypointOf, labelsWanted, isWaypoint: isWaypointGateway };
+    this.#routes = new RouteCompiler({ ...options, ...hooks }, this.#store.services);
     this.#waypoints = new WaypointBindings(this.#store, options);
     const { services, gateways } = this.#store;
     this.#waypointPolicies = new WaypointPolicies({ ...options, services, gateways, report });
@@ -135,6 +141,7 @@ export class MeshCompiler {
     for (const id of dirty.gateways) {
       this.#setIssues(`Gateway/${id}`, this.#waypoints.issuesOf(this.#store.gateways.get(id)));
       this.#waypointPolicies.touchGateway(id);
+      this.#routes.touchGateway(id);
     }
     for (const id of dirty.services) {
       this.#compileService(id);

@@ -45,6 +45,7 @@ export function threadServiceOf(http: HttpService): ThreadService {
       return http.stats().connections;
     },
     meshChanged: () => http.meshChanged(),
+    policiesChanged: () => http.policiesChanged(),
     counters: () => {
       const stats = http.stats();
       return {

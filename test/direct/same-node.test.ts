@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { pod, policy, port, rule, service, update } from '../../src/forward/testing-mesh.ts';
-import { app, client, echo, read, readAll, refused, resetOf, TestNode, until } from './support/mesh.ts';
+import { app, atOnceMaxMs, client, echo, read, readAll, refused, resetOf, TestNode, until } from './support/mesh.ts';
 
 const web = '127.31.1.2';
 const cart = '127.31.1.3';
@@ -72,7 +72,7 @@ test('same node: policy sees the identity of the source; a refusal counts on bot
   ]);
 });
 
-test('same node: a policy that comes later cuts the live connection within a second', async (context) => {
+test('same node: a policy that comes later cuts the live connection at once', async (context) => {
   const n1 = await node(context);
   await app(context, cart, 8080, echo);
   const socket = await client(context, web, cartVip, 80);
@@ -82,7 +82,7 @@ test('same node: a policy that comes later cuts the live connection within a sec
   const startedMs = performance.now();
   await n1.apply(update({ policies: [policy('nobody', { action: 'allow', rules: [] })] }));
   await cut;
-  assert.ok(performance.now() - startedMs < 1000);
+  assert.ok(performance.now() - startedMs < atOnceMaxMs);
   assert.equal((await n1.recorded(1))[0]?.flag, 'POLICY_CHANGE');
 });
 
@@ -110,7 +110,7 @@ for (const [title, host, toPort] of [
     const n1 = await node(context);
     const startedMs = performance.now();
     await refused(context, web, host, toPort);
-    assert.ok(performance.now() - startedMs < 500);
+    assert.ok(performance.now() - startedMs < atOnceMaxMs);
     assert.equal((await n1.recorded(1))[0]?.flag, 'NO_ENDPOINT');
   });
 }

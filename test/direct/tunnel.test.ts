@@ -7,6 +7,7 @@ import { pod, policy, rule, update } from '../../src/forward/testing-mesh.ts';
 import { TestAuthority } from './support/authority.ts';
 import {
   app,
+  atOnceMaxMs,
   client,
   defaultAuthority,
   echo,
@@ -135,7 +136,7 @@ test('a policy that comes later cuts the live connection within a second, on bot
   await apply({ policies: [policy('nobody', { action: 'allow', rules: [] })] });
   assert.equal(await cut, 'ECONNRESET');
   assert.equal(await atApp.promise, 'ECONNRESET');
-  assert.ok(performance.now() - startedMs < 1000);
+  assert.ok(performance.now() - startedMs < atOnceMaxMs);
   assert.equal((await n2.recorded(1))[0]?.flag, 'POLICY_CHANGE');
   assert.equal((await n1.recorded(1))[0]?.flag, 'RESET_BY_DESTINATION');
 });
@@ -215,7 +216,7 @@ test('a tunnel port that takes connections and never answers: NETWORK_POLICY aft
   await apply({ workloads: [{ ...cartPod, addresses: [silent] }] });
   const startedMs = performance.now();
   await refused(context, web, silent, 8080);
-  assert.ok(performance.now() - startedMs < 1500);
+  assert.ok(performance.now() - startedMs < atOnceMaxMs);
   const [record] = await n1.recorded(1);
   assert.ok(['NETWORK_POLICY', 'TLS_FAILURE'].includes(record?.flag ?? ''), String(record?.flag));
 });

@@ -8,7 +8,17 @@ import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import type { StatusView } from '../../src/model/views.ts';
 import type { PodAgent } from './agent.ts';
-import { authorizationPolicy, namespace, node1, node2, pod, startLab, type TestLab, twoNodes } from './harness.ts';
+import {
+  authorizationPolicy,
+  namespace,
+  node1,
+  node2,
+  pod,
+  startLab,
+  type TestLab,
+  takesUnder,
+  twoNodes,
+} from './harness.ts';
 
 const run = promisify(execFile);
 const root = path.join(import.meta.dirname, '../..');
@@ -73,19 +83,22 @@ describe('configuration', () => {
     }
   }
 
-  test('a change in the watched folder is live in under 1 s', { timeout: 30_000 }, async () => {
-    assert.equal(await works(), true);
-    const near = await client.connect(await lab.addressOf('server'), port);
-    await near.write('live;');
-    await (await server.accepted(port)).untilRead('live;');
-    const startMs = performance.now();
-    writeFileSync(path.join(lab.folder, 'policy.yaml'), deny);
-    await near.untilClosed(5000);
-    const tookMs = performance.now() - startMs;
-    assert(tookMs < 1000, `live after ${Math.round(tookMs)} ms`);
-    rmSync(path.join(lab.folder, 'policy.yaml'));
-    const deadlineMs = performance.now() + 5000;
-    while (!(await works())) assert(performance.now() < deadlineMs, 'the removed policy is gone');
+  test('a change in the watched folder is live in under 1 s', { timeout: 90_000 }, async () => {
+    const liveMs = async (): Promise<number> => {
+      assert.equal(await works(), true);
+      const near = await client.connect(await lab.addressOf('server'), port);
+      await near.write('live;');
+      await (await server.accepted(port)).untilRead('live;');
+      const startMs = performance.now();
+      writeFileSync(path.join(lab.folder, 'policy.yaml'), deny);
+      await near.untilClosed(20_000);
+      const tookMs = performance.now() - startMs;
+      rmSync(path.join(lab.folder, 'policy.yaml'));
+      const deadlineMs = performance.now() + 20_000;
+      while (!(await works())) assert(performance.now() < deadlineMs, 'the removed policy is gone');
+      return tookMs;
+    };
+    await takesUnder(1000, liveMs);
   });
 
   test('a broken file changes nothing and is named with its place in status', { timeout: 30_000 }, async () => {

@@ -124,6 +124,14 @@ export async function startLab(manifests: string, options: Partial<LaunchOptions
   }
 }
 
+/** What `once` measures is under `limitMs` at least one time in three: the machine may have been busy with others. */
+export async function takesUnder(limitMs: number, once: () => Promise<number>): Promise<void> {
+  const tookMs: number[] = [];
+  do tookMs.push(Math.round(await once()));
+  while (tookMs.length < 3 && tookMs.at(-1)! >= limitMs);
+  assert(tookMs.at(-1)! < limitMs, `took ${tookMs.join(', ')} ms`);
+}
+
 export class TestLab {
   readonly client: LabClient;
   /** The folder that the lab watches. */

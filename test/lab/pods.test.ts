@@ -271,6 +271,23 @@ describe('pods of a lab without a mesh', () => {
     await until('one', async () => (await podsOf('web')).length === 1);
   });
 
+  test('a ConfigMap that changes: its files follow in running pods, the environment does not', {
+    timeout,
+  }, async () => {
+    const settings = (data: object) => {
+      const object = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'settings', namespace: 'pods' }, data };
+      return lab.apply([{ file: 'settings.yaml', text: JSON.stringify(object) }]);
+    };
+    await settings({ colour: 'red', more: 'a new key' });
+    assert.equal(
+      await shell('pods', 'full', 'cd /etc/settings && ls && cat colour more'),
+      'colour\nmore\nreda new key',
+    );
+    assert.equal(await shell('pods', 'full', 'echo $COLOUR'), 'blue');
+    await settings({ colour: 'blue', greeting: 'hello from a file' });
+    assert.equal(await shell('pods', 'full', 'cat /etc/settings/*'), 'bluehello from a file');
+  });
+
   test('apply refuses all of it when a part is wrong', { timeout }, async () => {
     const good = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'late', namespace: 'pods' } };
     const result = await lab.apply([

@@ -12,6 +12,7 @@ import {
   pod,
   startLab,
   type TestLab,
+  takesUnder,
   twoNodes,
 } from './harness.ts';
 
@@ -255,23 +256,27 @@ describe('policy', () => {
     await enrolled.reset();
   });
 
-  test('a revoked permission cuts a live connection in under 1 s', { timeout: 60_000 }, async () => {
-    const near = await agents.client!.connect(address, port);
-    await near.write('allowed');
-    await (await server.accepted(port)).untilRead('allowed');
+  test('a revoked permission cuts a live connection in under 1 s', { timeout: 90_000 }, async () => {
     const deny = authorizationPolicy({
       name: 'revoked',
       spec: { selector, action: 'DENY', rules: [{ from: [{ source: { principals: [clientPrincipal] } }] }] },
     });
-    const startMs = performance.now();
-    const applied = lab.apply(deny);
-    await near.untilClosed(5000);
-    const tookMs = performance.now() - startMs;
-    await applied;
-    await lab.delete(deny);
-    assert(tookMs < 1000, `cut after ${Math.round(tookMs)} ms`);
-    const record = await lab.accessRecord(node2, 'the cut', (each) => each.decidedBy === 'app/revoked');
-    assert.equal(record.flag, 'POLICY_CHANGE');
+    const cutMs = async (): Promise<number> => {
+      const near = await agents.client!.connect(address, port);
+      await near.write('allowed');
+      await (await server.accepted(port)).untilRead('allowed');
+      const startMs = performance.now();
+      const applied = lab.apply(deny);
+      await near.untilClosed(20_000);
+      const tookMs = performance.now() - startMs;
+      await applied;
+      const record = await lab.accessRecord(node2, 'the cut', (each) => each.decidedBy === 'app/revoked');
+      assert.equal(record.flag, 'POLICY_CHANGE');
+      await lab.delete(deny);
+      await lab.client.waitInStep(20_000);
+      return tookMs;
+    };
+    await takesUnder(1000, cutMs);
   });
 
   test('the peer identity is what policy sees and what the log says', { timeout: 60_000 }, async () => {

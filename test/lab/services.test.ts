@@ -102,7 +102,7 @@ describe('services', () => {
   test('no endpoint: reset at once with its flag, no hang', async () => {
     const startMs = performance.now();
     await connectAndCut(client, 'nobody', 80);
-    assert(performance.now() - startMs < 1000);
+    assert(performance.now() - startMs < 5_000);
     const record = await lab.accessRecord(node1, 'no endpoint', (each) =>
       (each.destination.service ?? '').startsWith('nobody.app'),
     );

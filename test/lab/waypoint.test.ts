@@ -213,6 +213,33 @@ describe('waypoint', () => {
     await lab.delete(route + policy);
   });
 
+  test('a policy that comes while a WebSocket is open ends it; that of another client stays', timeout, async () => {
+    const vip = await vipOf('web');
+    const upgrade = `GET /ws HTTP/1.1\r\nhost: web\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: a\r\n`;
+    const open = async (from: string): Promise<PodConnection> => {
+      const connection = await agents[from]!.connect(vip, 80);
+      await connection.write(`${upgrade}x-from: ${from}\r\n\r\n`);
+      await connection.untilRead('101 Switching Protocols');
+      return connection;
+    };
+    const [cut, kept] = await Promise.all([open('client'), open('second')]);
+    const from = [{ source: { principals: ['cluster.local/ns/app/sa/client'] } }];
+    const denied = authorizationPolicy({
+      name: 'no-client',
+      spec: { targetRefs: target('web'), action: 'DENY', rules: [{ from }] },
+    });
+    await lab.apply(denied);
+    await cut.untilClosed();
+    const record = await recordOf(wp, ({ flag }) => flag === 'POLICY_CHANGE');
+    assert.deepEqual(
+      [record.source.workload, record.path, record.status, record.decidedBy],
+      ['client', '/ws', 101, 'app/no-client'],
+    );
+    assert.equal((await kept.state()).closed, false);
+    await kept.reset();
+    await lab.delete(denied);
+  });
+
   test('tokens: who a request comes from, and what policy makes of it', timeout, async () => {
     const { privateKey, publicKey } = await generateKeyPair('ES256');
     const jwks = JSON.stringify({ keys: [await exportJWK(publicKey)] });

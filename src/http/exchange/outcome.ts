@@ -3,6 +3,7 @@
 import type { ErrorCode, MeshError } from '../../base/errors.ts';
 import type { Flag } from '../../base/flags.ts';
 import { GrpcStatus } from '../grpc.ts';
+import type { ResponseHead } from '../message.ts';
 import { overloadRetryAfterS } from '../resilience/adaptive-concurrency.ts';
 import type { LocalFailure } from '../resilience/outliers.ts';
 import type { FailedTry, TryEnd } from '../resilience/retry-rules.ts';
@@ -26,6 +27,13 @@ export const failedTry: FailedTry = {
   replayable: true,
   uncommitted: true,
 };
+
+/** An answer that is a failure, or not what was asked for. */
+export function answeredTry(head: ResponseHead, grpcStatus: number): Pick<FailedTry, 'end'> & Partial<FailedTry> {
+  const { status, headers } = head;
+  const madeByProxy = status === 503 && headers.has(unprocessedHeader);
+  return { end: 'answer', status, grpcStatus, madeByProxy, rateLimited: headers.has('x-envoy-ratelimited') };
+}
 
 const timeoutBody = 'upstream request timeout';
 

@@ -8,12 +8,9 @@
 import { MeshError } from '../../base/errors.ts';
 import { abortBody, drawAbort, drawDelayMs } from '../resilience/faults.ts';
 import { rateLimitHeaders } from '../resilience/rate-limits.ts';
-import { judgeCors } from './cors.ts';
 import type { Exchange } from './exchange.ts';
-import { forward, refuseBackend } from './forward-step.ts';
+import { answerRedirect, forward, obeyCors, refuseBackend } from './forward-step.ts';
 import { normalizeTarget } from './path-normalization.ts';
-import { allowsOrigin } from './patterns.ts';
-import { locationOf } from './rewrite.ts';
 
 export type StepOutcome = 'next' | 'stop';
 export type Step = (exchange: Exchange) => StepOutcome;
@@ -108,12 +105,7 @@ function abortFault(exchange: Exchange): StepOutcome {
 
 function cors(exchange: Exchange): StepOutcome {
   const policy = exchange.rule!.cors;
-  if (policy === null) return 'next';
-  const outcome = judgeCors(policy, exchange.head.method, exchange.head.headers, allowsOrigin);
-  if (outcome.kind === 'headers') exchange.responseChanges.set(outcome.headers);
-  if (outcome.kind !== 'answer') return 'next';
-  exchange.answer(200, outcome.headers, '', '-', null);
-  return 'stop';
+  return policy === null ? 'next' : obeyCors(exchange, policy);
 }
 
 function rateLimit(exchange: Exchange): StepOutcome {
@@ -137,15 +129,12 @@ function answerHere(exchange: Exchange): StepOutcome {
     return 'stop';
   }
   const changes = exchange.rule!.responseHeaders;
-  const extra = [...changes.set, ...changes.add, ...exchange.responseChanges.pairs()];
   if (action.kind === 'direct') {
+    const extra = [...changes.set, ...changes.add, ...exchange.responseChanges.pairs()];
     const headers: [string, string][] = action.body === '' ? [] : [['content-type', action.contentType]];
     exchange.answer(action.status, [...headers, ...extra], action.body, '-', null);
     return 'stop';
   }
-  const { head, target, client } = exchange;
-  const request = { scheme: head.scheme, authority: head.authority, target, port: client.servicePort };
-  const location = locationOf(action.redirect, request, exchange.matchedPath);
-  exchange.answer(action.redirect.status, [['location', location], ...extra], '', '-', null);
+  answerRedirect(exchange, action.redirect, changes);
   return 'stop';
 }

@@ -20,6 +20,11 @@ import { TestAuthority } from './authority.ts';
 type Snapshot = Extract<FromDataThread, { type: 'snapshot' }>;
 type Changes = { -readonly [Key in keyof ForwardConfig]?: Partial<ForwardConfig[Key]> };
 
+/**
+ * What took longer waited for something: half of the shortest time-out there is by default, and far more than a busy
+ * machine takes.
+ */
+export const atOnceMaxMs = 5_000;
 export const appPortShift = 20_000;
 export const hbonePort = 15008;
 const waitMs = 30_000;
