@@ -13,14 +13,18 @@ spec: {gatewayClassName: ${className}, listeners: [{name: mesh, port: 15008, pro
 `;
 
 function attached(parent: string, more = ''): CompiledRoutes {
-  return compileRouteText(`${services}${more}---
+  return compileRouteText(attachedText(`{${parent}}`, more));
+}
+
+function attachedText(parent: string, more = ''): string {
+  return `${services}${more}---
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {name: route, generation: 3}
 spec:
-  parentRefs: [{${parent}}]
+  parentRefs: [${parent}]
   rules: [{backendRefs: [{name: v1, port: 80}]}]
-`);
+`;
 }
 
 const obeyed = [
@@ -91,4 +95,13 @@ test('a Gateway that turns into a waypoint is noticed', () => {
   compiler.flush();
   const [after] = compiler.statuses().filter((one) => one.kind === 'HTTPRoute');
   assert.equal(after?.parents[0]?.conditions[0]?.reason, 'NotAllowedByListeners');
+});
+
+test('a route without a parent is told so', () => {
+  const text = attachedText('');
+  const { issues } = compileRouteText(text);
+  assert.deepEqual(
+    issues.map((one) => `${one.severity} ${one.message}`),
+    ['warning names no parent: it holds for nothing'],
+  );
 });

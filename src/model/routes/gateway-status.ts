@@ -22,6 +22,10 @@ export function gatewayStatus(
     reportForeign(parent, at, list);
     return [];
   });
+  if (route.parents.length === 0) {
+    const fix = 'parentRefs: [{group: "", kind: Service, name: NAME}]';
+    list.add('warning', ['spec'], 'names no parent: it holds for nothing', fix);
+  }
   if (parents.length > 0) {
     for (const { path, message } of route.meaningless) list.add('info', path, message, 'nothing to do');
   }
