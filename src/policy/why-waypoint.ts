@@ -63,12 +63,14 @@ interface JudgedTarget {
   readonly protocol: AppProtocol;
 }
 
+/** A service as it was dialled; of one without an address, what no network holds. */
 export function targetOfService(service: Service, port: number): JudgedTarget {
   const [address = '0.0.0.0'] = service.addresses;
   const protocol = service.ports.find((one) => one.servicePort === port)?.appProtocol ?? 'unknown';
   return { address, authority: service.hostname, port, protocol };
 }
 
+/** A pod by its first address. */
 export function targetOfPod(pod: Workload, port: number): JudgedTarget {
   const [address = '0.0.0.0'] = pod.addresses;
   return { address, authority: address, port, protocol: protocolOfPod(pod, port) };
