@@ -215,10 +215,11 @@ export class Writer {
     const unknown: string[] = [];
     const clean = withDefaults(pruned(object, schema, unknown), schema) as KubeObject;
     const words = unknown.map((path) => `unknown field ${JSON.stringify(path)}`);
-    if (words.length > 0 && fieldValidation === 'Strict')
-      throw badRequest(
-        `${type.kind} in version ${JSON.stringify(type.version)} cannot be handled as a ${type.kind}: strict decoding error: ${words.join(', ')}`,
-      );
+    if (words.length > 0 && fieldValidation === 'Strict') {
+      const { kind, version } = type;
+      const what = `${kind} in version ${JSON.stringify(version)} cannot be handled as a ${kind}`;
+      throw badRequest(`${what}: strict decoding error: ${words.join(', ')}`);
+    }
     if (fieldValidation === 'Warn') warnings.push(...words);
     const faults = schemaFaults(clean, schema);
     if (faults.length > 0) throw invalid(type, clean.metadata.name, faults);
