@@ -23,8 +23,8 @@ const page = (name: string): string[] =>
 const services = ['foo', 'reviews', 'ratings', 'v1', 'v2']
   .map(
     (name) => `---
-{apiVersion: v1, kind: Service, metadata: {name: ${name}}, spec: {clusterIP: 10.96.0.1, selector: {app: ${name}}, ports: [
-{name: http, port: 80}, {name: grpc, port: 50051}, {name: http-more, port: 9080}]}}
+{apiVersion: v1, kind: Service, metadata: {name: ${name}}, spec: {clusterIP: 10.96.0.1, selector: {app: ${name}},
+ports: [{name: http, port: 80}, {name: grpc, port: 50051}, {name: http-more, port: 9080}]}}
 `,
   )
   .join('');
@@ -37,7 +37,8 @@ spec: {hosts: [foo], http: [{match: [{uri: {prefix: /a}}], delegate: {name: chil
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: child}
-spec: {http: [{match: [{uri: {exact: /a/b}}], rewrite: {uriRegexRewrite: {match: "^/(.*)$", rewrite: "/\\\\1"}}, route: [
+spec: {http: [{match: [{uri: {exact: /a/b}}], rewrite: {uriRegexRewrite: {match: "^/(.*)$", rewrite: "/\\\\1"}},
+route: [
 {destination: {host: v1, port: {number: 80}}, weight: 1}, {destination: {host: v2, subset: s}, weight: 0}]}]}
 `;
 const policies = `apiVersion: ambient.mesh/v1alpha1
@@ -65,10 +66,11 @@ const seeds = [
 
 const words = `
 foo reviews ratings v1 v2 s default other mesh core "" "*" "." "~" Service Gateway HTTPRoute GRPCRoute VirtualService
-name port weight filters backendRefs parentRefs matches path value type Exact PathPrefix RegularExpression headers method
-queryParams timeouts request backendRequest retry codes attempts backoff hosts http match uri prefix exact regex route
+name port weight filters backendRefs parentRefs matches path value type Exact PathPrefix RegularExpression headers
+method queryParams timeouts request backendRequest retry codes attempts backoff hosts http match uri prefix exact regex route
 destination subset redirect rewrite delegate mirror fault corsPolicy exportTo gateways RequestRedirect URLRewrite CORS
-RequestMirror ExtensionRef ReplacePrefixMatch "/" "//" "/a/" "/%2f" "(a+)+$" "[" "\\\\1" "a\\r\\nb:c" "a.b.c" "*.svc.cluster.local"
+RequestMirror ExtensionRef
+ReplacePrefixMatch "/" "//" "/a/" "/%2f" "(a+)+$" "[" "\\\\1" "a\\r\\nb:c" "a.b.c" "*.svc.cluster.local"
 0s 1h 0.5s 99999h -1 0 1 80 9080 50051 65536 1e9 4294967296 true null ~ [] {} &a *a`
   .trim()
   .split(/\s+/);
