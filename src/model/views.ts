@@ -127,6 +127,9 @@ export interface LoopDelayView {
   readonly max: number;
 }
 
+/** What keeps a thread's event loop alive, by Node's names (`Timeout`, `TCPSocketWrap`, …), with how many of each. */
+export type ResourcesView = Readonly<Record<string, number>>;
+
 /** Whether applications see their clients' own addresses, per family. */
 export interface ClientAddressView {
   readonly setting: 'auto' | 'on' | 'off';
@@ -159,7 +162,10 @@ export interface ProxyDump extends MeshView {
     /** Back end of its TCP streams: `raw` or `socket (WHY)`; '' while it starts. */
     readonly tcp: string;
     readonly loopDelayMs: LoopDelayView;
+    readonly resources: ResourcesView;
   }[];
+  /** Of the main thread. */
+  readonly resources: ResourcesView;
   readonly certificates: readonly CertificateView[];
   readonly connections: readonly ConnectionView[];
   readonly edges: readonly EdgeView[];
