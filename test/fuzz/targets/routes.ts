@@ -68,8 +68,8 @@ const words = `
 foo reviews ratings v1 v2 s default other mesh core "" "*" "." "~" Service Gateway HTTPRoute GRPCRoute VirtualService
 name port weight filters backendRefs parentRefs matches path value type Exact PathPrefix RegularExpression headers
 method queryParams timeouts request backendRequest retry codes attempts backoff hosts http match uri prefix exact regex
-route destination subset redirect rewrite delegate mirror fault corsPolicy exportTo gateways RequestRedirect URLRewrite CORS
-RequestMirror ExtensionRef
+route destination subset redirect rewrite delegate mirror fault corsPolicy exportTo gateways
+RequestRedirect URLRewrite CORS RequestMirror ExtensionRef
 ReplacePrefixMatch "/" "//" "/a/" "/%2f" "(a+)+$" "[" "\\\\1" "a\\r\\nb:c" "a.b.c" "*.svc.cluster.local"
 0s 1h 0.5s 99999h -1 0 1 80 9080 50051 65536 1e9 4294967296 true null ~ [] {} &a *a`
   .trim()
