@@ -32,6 +32,8 @@ export interface SourceView {
   } | null;
   /** Kinds that were read and are not used, with how many of each. */
   readonly ignored: readonly { readonly kind: string; readonly count: number }[];
+  /** What is to be said of it though nothing is wrong. */
+  readonly note?: string;
 }
 
 /** `GET /status` of the controller; `ambientctl status -o json`. */
