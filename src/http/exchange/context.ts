@@ -125,6 +125,8 @@ export interface HttpServiceStats {
   readonly retriesRefused: number;
   /** Times that an endpoint was taken out of rotation. */
   readonly ejections: number;
+  /** By the name of the limit: requests that it refused, or refused another try. */
+  readonly limited: ReadonlyMap<string, number>;
   /** Where the time of requests went; see `SegmentCounters`. */
   readonly segments: Readonly<Record<string, number>>;
 }

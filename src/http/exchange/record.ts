@@ -128,6 +128,7 @@ export function recordRefused(
   const flag: Flag = error.flag === 'PROXY_ERROR' ? 'REQUEST_INVALID' : error.flag;
   const row = engine.rows.rowOf(client, null, { status, flag, grpcStatus: -1, isGrpc: false });
   countRequest(row, 0, 0, 0);
+  if (error.code === 'LIMIT_REACHED') engine.countLimit(String(error.details.limit));
   engine.context.onRecord?.({
     time: timeNow(),
     kind: 'request',
