@@ -35,9 +35,15 @@ export function createHttpSide(
       return path.accessLog.logsRequests ? writeRecord : null;
     },
     counters: path.requests,
+    policyHits: path.policyHits,
     limits,
     random,
   });
+}
+
+/** Under the names that a scrape understands. */
+function rejectionsBy(limited: ReadonlyMap<string, number>): Record<string, number> {
+  return Object.fromEntries([...limited].map(([limit, count]) => [`ambient_limit_rejections_total/${limit}`, count]));
 }
 
 /** The service as the thread's life sees it. */
@@ -58,6 +64,7 @@ export function threadServiceOf(http: HttpService): ThreadService {
         ambient_http_retries_total: stats.retries,
         ambient_http_retries_refused_total: stats.retriesRefused,
         ambient_http_ejections_total: stats.ejections,
+        ...rejectionsBy(stats.limited),
         ...stats.segments,
       };
     },

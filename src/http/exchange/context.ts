@@ -9,6 +9,7 @@ import type { JwtRule, ServiceRoutes } from '../../model/route-types.ts';
 import type { AppProtocol, NamespacedKey, Service, SpiffeId, Workload } from '../../model/types.ts';
 import type { TokenFacts } from '../../policy/match-request.ts';
 import type { RequestRecord } from '../../telemetry/access-record.ts';
+import type { PolicyHits } from '../../telemetry/policy-hits.ts';
 import type { RequestCounters } from '../../telemetry/request-counters.ts';
 import type { RequestHead } from '../message.ts';
 import type { HttpLimits } from './limits.ts';
@@ -108,6 +109,7 @@ export interface HttpServiceContext {
   /** One per request that has ended; null while nobody listens, which saves making it. Asked for each request. */
   readonly onRecord: ((record: RequestRecord) => void) | null;
   readonly counters: RequestCounters;
+  readonly policyHits?: PolicyHits;
   readonly limits: HttpLimits;
   /** In [0, 1). */
   readonly random: () => number;
@@ -123,6 +125,8 @@ export interface HttpServiceStats {
   readonly retriesRefused: number;
   /** Times that an endpoint was taken out of rotation. */
   readonly ejections: number;
+  /** By the name of the limit: requests that it refused, or refused another try. */
+  readonly limited: ReadonlyMap<string, number>;
   /** Where the time of requests went; see `SegmentCounters`. */
   readonly segments: Readonly<Record<string, number>>;
 }

@@ -195,6 +195,7 @@ export class Exchange extends ExchangeState implements RequestHandler, AttemptOw
     const untouched = isUntouched(failed);
     this.#everyTryUntouched &&= untouched;
     const verdict = retryRulesOf(rule!.retry).decide(this.head, failed, this.attempts - 1);
+    if (verdict === 'impossible' && !failed.replayable) engine.countLimit('retryBodyBytes');
     if (verdict !== 'retry') return verdict;
     const nowMs = engine.nowMs();
     this.#tried ??= [];

@@ -32,6 +32,7 @@ export function recordOf(exchange: Exchange): void {
   const { status, flag, grpcStatus } = exchange;
   const row = engine.rows.rowOf(client, workload, { status, flag, grpcStatus, isGrpc: head.grpc });
   countRequest(row, durationMs, head.headBytes + exchange.bytesReceived, exchange.bytesSent);
+  if (exchange.verdict?.policyHits !== undefined) engine.context.policyHits?.count(exchange.verdict.policyHits);
   row.requestMessages += exchange.requestMessages?.messages ?? 0;
   row.responseMessages += exchange.responseMessages?.messages ?? 0;
   engine.context.onRecord?.(lineOf(exchange, exchange.times.wholeMs(nowMs), segmentsMs));
@@ -127,6 +128,7 @@ export function recordRefused(
   const flag: Flag = error.flag === 'PROXY_ERROR' ? 'REQUEST_INVALID' : error.flag;
   const row = engine.rows.rowOf(client, null, { status, flag, grpcStatus: -1, isGrpc: false });
   countRequest(row, 0, 0, 0);
+  if (error.code === 'LIMIT_REACHED') engine.countLimit(String(error.details.limit));
   engine.context.onRecord?.({
     time: timeNow(),
     kind: 'request',

@@ -261,6 +261,7 @@ test('a body that is too long to be kept is not sent again', async (t) => {
   });
   const { status } = await scene.ask('/', { method: 'PUT', body: Buffer.alloc(100_000) });
   assert.deepEqual([status, requests], [503, 1]);
+  assert.deepEqual([...scene.service.stats().limited], [['retryBodyBytes', 1]]);
 });
 
 test('a try that takes too long is made again; so is not the request', async (t) => {
