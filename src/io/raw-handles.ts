@@ -38,6 +38,8 @@ export interface TcpHandle {
   bind6(address: string, port: number, flags: number): number;
   connect(request: HandleRequest, address: string, port: number): number;
   connect6(request: HandleRequest, address: string, port: number): number;
+  /** The descriptor; negative where there is none yet. */
+  readonly fd: number;
   getsockname(out: AddressOut): number;
   getpeername(out: AddressOut): number;
   /** Ours: the stream that reads and writes it. */
