@@ -4,10 +4,11 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { after, test } from 'node:test';
 import { bindLibc } from '../base/libc.ts';
-import { socketOptions, unpace } from './socket-options.ts';
+import { keepQueueShort, socketOptions, unpace } from './socket-options.ts';
 
 const tcpLevel = 6;
 const congestionControl = 13;
+const notSentLowWater = 25;
 
 const libc = bindLibc({
   getsockopt: { arguments: ['i32', 'i32', 'i32', 'pointer', 'pointer'], return: 'i32' },
@@ -58,4 +59,13 @@ test('a name that no kernel has is refused, and nothing changes', async () => {
   const { fd } = (client as unknown as { _handle: { fd: number } })._handle;
   assert.equal(socketOptions()?.setText(fd, tcpLevel, congestionControl, 'ambient'), false);
   assert.equal(nameOf(client), before);
+});
+
+test("a tunnel's queue in the kernel is kept short", async () => {
+  const [client] = await pair();
+  assert.notEqual(read(client, notSentLowWater).readInt32LE(0), 128 * 1024);
+  keepQueueShort(client);
+  assert.equal(read(client, notSentLowWater).readUInt32LE(0), 128 * 1024);
+  client.destroy();
+  assert.doesNotThrow(() => keepQueueShort(client));
 });

@@ -1,11 +1,13 @@
 // Options of sockets that Node has no way to set, by the C library's own function on their descriptors. Where that
 // cannot be had, callers do without.
 import { readFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { bindLibc, type Libc } from '../base/libc.ts';
 
 /** Linux on x64 and arm64. */
 const tcpLevel = 6;
 const congestionControl = 13;
+const notSentLowWater = 25;
 const intBytes = 4;
 /** TCP_CA_NAME_MAX of Linux. */
 const textBytes = 16;
@@ -70,4 +72,23 @@ function defaultCongestionControl(): string {
   } catch {
     return '';
   }
+}
+
+/**
+ * Bytes of a tunnel that the kernel takes beyond those that are on their way. Its send buffer grows to megabytes, and a
+ * small request's frame stands behind all that a bulk stream has put there; in our own queue it stands behind
+ * `highWaterMarkBytes` of `session-options.ts`, and every stream has its turn.
+ */
+const unsentBytes = 128 * 1024;
+
+/** Keeps the kernel's part of the queue of a tunnel's connection short. No effect where that cannot be done. */
+export function keepQueueShort(socket: Socket): void {
+  const fd = descriptorOf(socket);
+  if (fd >= 0) socketOptions()?.setNumber(fd, tcpLevel, notSentLowWater, unsentBytes);
+}
+
+/** Undocumented; negative where it is not as expected, or where the socket has none yet. */
+function descriptorOf(socket: Socket): number {
+  const { fd } = (socket as unknown as { _handle: { fd?: unknown } | null })._handle ?? {};
+  return typeof fd === 'number' ? fd : -1;
 }
