@@ -1,5 +1,6 @@
 // A small mesh as the parts would describe it, for the tests of tables and JSON.
 import type { LabStatus } from '../lab/control-types.ts';
+import type { Condition, ConditionType, ObjectStatus } from '../model/conditions.ts';
 import type { Workload } from '../model/types.ts';
 import type { EdgeView, NodeDump, StatusView } from '../model/views.ts';
 
@@ -64,8 +65,17 @@ export const dump: NodeDump = {
   ],
   clientAddresses: { setting: 'auto', ipv4: true, ipv6: true, reason: null },
   threads: [
-    { id: 0, state: 'serving', restarts: 0, connections: 2, tcp: 'raw', loopDelayMs: { p50: 0.1, p99: 1.5, max: 4 } },
+    {
+      id: 0,
+      state: 'serving',
+      restarts: 0,
+      connections: 2,
+      tcp: 'raw',
+      loopDelayMs: { p50: 0.1, p99: 1.5, max: 4 },
+      resources: { TCPSocketWrap: 2, Timeout: 1 },
+    },
   ],
+  resources: { MessagePort: 1 },
   workloads: [
     workload('web-7d4b9', 'shop', '10.244.1.2'),
     workload('catalog-5c6f8', 'shop', '10.244.2.2', {
@@ -161,7 +171,17 @@ export const dump: NodeDump = {
   configFile: null,
 };
 
-/** Two proxies, one of them behind; a broken file and a finding. */
+const condition = (type: ConditionType, reason: string, message = 'all is well'): Condition => {
+  const isTrue = type === 'PartiallyInvalid' || message === 'all is well';
+  return { type, status: isTrue ? 'True' : 'False', reason, message, observedGeneration: 4 };
+};
+
+const objectStatus = (kind: string, title: string, types: readonly ConditionType[]): ObjectStatus => {
+  const [namespace = '', name = ''] = title.split('/');
+  return { kind, namespace, name, conditions: types.map((type) => condition(type, type)), parents: [] };
+};
+
+/** Two proxies, one of them behind; routes, a broken file and a finding. */
 export const statusView: StatusView = {
   version: '0.1.0',
   proxies: [
@@ -198,6 +218,34 @@ export const statusView: StatusView = {
       ok: false,
       error: { file: '/etc/mesh/policy.yaml', line: 7, column: 3, message: 'unknown action ALOW' },
       ignored: [{ kind: 'Ingress', count: 2 }],
+    },
+  ],
+  objects: [
+    objectStatus('Gateway', 'shop/waypoint', ['Accepted', 'Programmed']),
+    {
+      ...objectStatus('HTTPRoute', 'shop/checkout', []),
+      parents: [
+        {
+          parentRef: { group: '', kind: 'Service', namespace: 'shop', name: 'checkout', port: 80 },
+          controllerName: 'ambient.mesh/controller',
+          conditions: [
+            condition('Accepted', 'Accepted'),
+            condition('ResolvedRefs', 'BackendNotFound', 'Service shop/checkout-v3 is not there'),
+            condition('WaypointAccepted', 'Accepted'),
+            condition('Programmed', 'Programmed'),
+          ],
+        },
+      ],
+    },
+    {
+      ...objectStatus('VirtualService', 'shop/ratings', ['Accepted', 'ResolvedRefs']),
+      conditions: [
+        condition('Accepted', 'Accepted'),
+        condition('ResolvedRefs', 'ResolvedRefs'),
+        condition('WaypointAccepted', 'AncestorNotBound', 'no waypoint stands before Service shop/ratings'),
+        condition('Programmed', 'NoResources', 'no waypoint stands before Service shop/ratings'),
+        condition('PartiallyInvalid', 'UnsupportedValue', 'Fall Back: http2Error is not supported'),
+      ],
     },
   ],
   issues: [

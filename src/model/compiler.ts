@@ -19,7 +19,7 @@ import { RevocationList } from './revocation.ts';
 import { isRouteKind, isRouteResource } from './route-resources.ts';
 import type { ServiceRoutes } from './route-types.ts';
 import { RouteCompiler } from './routes/route-compiler.ts';
-import { defaultServiceRoutes } from './routes/route-defaults.ts';
+import { defaultServiceRoutes, noRoutes } from './routes/route-defaults.ts';
 import type {
   MeshUpdate,
   NamespacedKey,
@@ -297,7 +297,9 @@ export class MeshCompiler {
       const guard = this.#waypointPolicies.guardOf(id);
       const service = this.#services.get(key);
       const alone = this.#routesAlone.get(key) ?? null;
-      if (guard === null || service === undefined) this.#serviceRoutes.set(key, alone);
+      const forPods = this.#waypointPolicies.guardOfPods(id);
+      if (forPods !== null) this.#serviceRoutes.set(key, { ...noRoutes(key), ...forPods, podsOf: id });
+      else if (guard === null || service === undefined) this.#serviceRoutes.set(key, alone);
       else this.#serviceRoutes.set(key, { ...(alone ?? defaultServiceRoutes(service)), ...guard });
     }
   }

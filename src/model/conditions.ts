@@ -34,6 +34,8 @@ export interface ObjectStatus {
   readonly name: string;
   readonly conditions: readonly Condition[];
   readonly parents: readonly ParentStatus[];
+  /** Of a Gateway: where it is reached. Absent for what has none. */
+  readonly addresses?: readonly { readonly type: 'IPAddress' | 'Hostname'; readonly value: string }[];
 }
 
 /** `controllerName` in statuses of Gateway API. */

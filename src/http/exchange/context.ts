@@ -27,6 +27,8 @@ export interface ClientInfo {
   readonly destinationAddress: string;
   /** What the port says it speaks; `unknown` is sniffed. */
   readonly protocol: AppProtocol;
+  /** The pod that was dialled by its own address: `service` stands for that port of it alone. Absent for a service. */
+  readonly pod?: Workload;
 }
 
 /** Where a connection is to be opened to. */
@@ -93,7 +95,7 @@ export interface RequestJudge {
 }
 
 export interface HttpServiceContext {
-  readonly index: MeshIndex;
+  readonly index: Pick<MeshIndex, 'serviceByKey' | 'endpointsOf'>;
   /** The waypoint's own workload, for localities; null while unknown. */
   readonly self: () => Workload | null;
   /** The same object until it changes; null for a service that has only defaults. */
@@ -121,6 +123,8 @@ export interface HttpServiceStats {
   readonly retriesRefused: number;
   /** Times that an endpoint was taken out of rotation. */
   readonly ejections: number;
+  /** By the name of the limit: requests that it refused, or refused another try. */
+  readonly limited: ReadonlyMap<string, number>;
   /** Where the time of requests went; see `SegmentCounters`. */
   readonly segments: Readonly<Record<string, number>>;
 }
