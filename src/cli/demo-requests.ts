@@ -189,8 +189,8 @@ export function paymentsDemand(rows: readonly RequestRow[], books: Books): Deman
     what: 'payments fails one request in five, the shop stays green, and no order is charged twice',
     met: !isHurt && retried >= retriedMin && failed && charges > 0 && chargedTwice.length === 0,
     seen:
-      `${charges} orders charged, ${chargedTwice.length || 'none'} of them twice; payments failed ${failedBefore} times ` +
-      `before it had charged and ${failedAfter} times after that; the waypoint sent ${retried} requests again, ` +
+      `${charges} orders charged, ${chargedTwice.length || 'none'} of them twice; payments failed ${failedBefore} ` +
+      `times before it had charged and ${failedAfter} times after that; the waypoint sent ${retried} requests again, ` +
       `and ${isHurt ? 'some failed all the same' : 'no caller saw a failure'}`,
   };
 }
