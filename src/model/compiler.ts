@@ -1,6 +1,6 @@
 // From Kubernetes resources to the mesh: pure, and incremental. `upsert` and `delete` note what changed, `flush`
 // compiles that and nothing else, and says how the mesh differs from before.
-import { compileAuthorization } from './compile-authorization.ts';
+import { compileAuthorization, statusAtNodes } from './compile-authorization.ts';
 import { compileRevocation } from './compile-revocation.ts';
 import { compileService, hostnameOf, portsOfSlice, portsOnPod } from './compile-service.ts';
 import { WaypointBindings } from './compile-waypoints.ts';
@@ -77,6 +77,8 @@ export class MeshCompiler {
   readonly #uidsBySlice = new Map<string, readonly string[]>();
   readonly #policiesByPeerNamespace = new Map<string, readonly NamespacedKey[]>();
   #strictPolicy: NamespacedKey | null = null;
+  /** Of policies that node proxies enforce. */
+  readonly #policyStatuses = new Map<string, ObjectStatus>();
   /** By resource key. */
   readonly #issues = new Map<string, readonly ResourceIssue[]>();
   readonly #touchedIssues = new Set<string>();
@@ -192,7 +194,12 @@ export class MeshCompiler {
 
   /** What became of every object that carries conditions. */
   statuses(): readonly ObjectStatus[] {
-    return [...this.#waypoints.statuses(), ...this.#routes.statuses(), ...this.#waypointPolicies.statuses()];
+    return [
+      ...this.#waypoints.statuses(),
+      ...this.#routes.statuses(),
+      ...this.#waypointPolicies.statuses(),
+      ...this.#policyStatuses.values(),
+    ];
   }
 
   /** Every finding about the present resources. */
@@ -244,6 +251,9 @@ export class MeshCompiler {
     const compiled = resource === undefined ? null : compileAuthorization(resource, this.#options.rootNamespaces);
     this.#policies.set(id, compiled?.policy ?? null);
     this.#setIssues(`AuthorizationPolicy/${id}`, compiled?.issues ?? []);
+    const status = resource === undefined || compiled === null ? null : statusAtNodes(resource, compiled);
+    if (status === null) this.#policyStatuses.delete(id);
+    else this.#policyStatuses.set(id, status);
   }
 
   #compileRevocation(id: string): void {

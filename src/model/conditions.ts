@@ -2,7 +2,13 @@
 // `ambientctl status`.
 import type { ResourceMeta } from './resources.ts';
 
-export type ConditionType = 'Accepted' | 'ResolvedRefs' | 'Programmed' | 'WaypointAccepted' | 'PartiallyInvalid';
+export type ConditionType =
+  | 'Accepted'
+  | 'ResolvedRefs'
+  | 'Programmed'
+  | 'WaypointAccepted'
+  | 'ZtunnelAccepted'
+  | 'PartiallyInvalid';
 
 export interface Condition {
   readonly type: ConditionType;

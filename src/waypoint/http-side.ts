@@ -35,6 +35,7 @@ export function createHttpSide(
       return path.accessLog.logsRequests ? writeRecord : null;
     },
     counters: path.requests,
+    policyHits: path.policyHits,
     limits,
     random,
   });

@@ -9,6 +9,7 @@ import type { JwtRule, ServiceRoutes } from '../../model/route-types.ts';
 import type { AppProtocol, NamespacedKey, Service, SpiffeId, Workload } from '../../model/types.ts';
 import type { TokenFacts } from '../../policy/match-request.ts';
 import type { RequestRecord } from '../../telemetry/access-record.ts';
+import type { PolicyHits } from '../../telemetry/policy-hits.ts';
 import type { RequestCounters } from '../../telemetry/request-counters.ts';
 import type { RequestHead } from '../message.ts';
 import type { HttpLimits } from './limits.ts';
@@ -108,6 +109,7 @@ export interface HttpServiceContext {
   /** One per request that has ended; null while nobody listens, which saves making it. Asked for each request. */
   readonly onRecord: ((record: RequestRecord) => void) | null;
   readonly counters: RequestCounters;
+  readonly policyHits?: PolicyHits;
   readonly limits: HttpLimits;
   /** In [0, 1). */
   readonly random: () => number;

@@ -32,6 +32,7 @@ export function recordOf(exchange: Exchange): void {
   const { status, flag, grpcStatus } = exchange;
   const row = engine.rows.rowOf(client, workload, { status, flag, grpcStatus, isGrpc: head.grpc });
   countRequest(row, durationMs, head.headBytes + exchange.bytesReceived, exchange.bytesSent);
+  if (exchange.verdict?.policyHits !== undefined) engine.context.policyHits?.count(exchange.verdict.policyHits);
   row.requestMessages += exchange.requestMessages?.messages ?? 0;
   row.responseMessages += exchange.responseMessages?.messages ?? 0;
   engine.context.onRecord?.(lineOf(exchange, exchange.times.wholeMs(nowMs), segmentsMs));
