@@ -229,7 +229,7 @@ export interface ConsistentHash {
   readonly size: number;
 }
 
-/** Where traffic goes by locality, beyond "the nearest first". Localities are `REGION/ZONE/SUBZONE`, `*` for any rest. */
+/** Where traffic goes by locality beyond "the nearest first". A locality is `REGION/ZONE/SUBZONE`, `*` for any rest. */
 export interface LocalityRules {
   /** When nothing near is left, endpoints of the region `to` go before those of others. */
   readonly failover: readonly { readonly from: string; readonly to: string }[];
