@@ -35,7 +35,7 @@ const momentMs = 100;
 const storiesMax = 4;
 const descriptorsMore = 20;
 /** Sockets beside those of sessions, timers and the like: whatever leaks is left by hundreds of streams. */
-const resourcesMore = 20;
+const resourcesMore = 5;
 const rssMoreMb = 120;
 
 /** Runs `seconds` of chaos in a lab of its own. Never rejects for what chaos finds: that is in `failures`. */

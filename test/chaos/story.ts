@@ -31,14 +31,16 @@ export async function storyOf(lab: TestLab, event: LoadEvent): Promise<string[]>
   return lines.slice(-linesMax);
 }
 
+const deaths = / ended \(|data thread died|failed outside of its task/;
+const meantDeaths = / ended \(SIGKILL\)|asked to crash/;
+
 /** Lines about data threads that died and programs that ended although nobody made them. */
 export async function deathsOf(lab: TestLab): Promise<string[]> {
   const lines: string[] = [];
   for (const part of parts) {
     const name = part.kind === 'node' ? part.name : part.kind;
     for await (const line of lab.client.logs(part)) {
-      const isDeath = / ended \((?!SIGKILL)|data thread died(?!.*asked to crash)|failed outside of its task/.test(line);
-      if (isDeath) lines.push(`${name}: ${line}`);
+      if (deaths.test(line) && !meantDeaths.test(line)) lines.push(`${name}: ${line}`);
     }
   }
   return lines;
