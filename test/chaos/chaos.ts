@@ -9,7 +9,7 @@ import { MarkerWatch } from './marker-watch.ts';
 import { type ProxySample, sampleProxy } from './proxy-sample.ts';
 import { seeded } from './random.ts';
 import { Scene } from './scene.ts';
-import { deathsOf, storyOf } from './story.ts';
+import { deathsOf, lastWordsOf, storyOf } from './story.ts';
 
 export interface ChaosResult {
   readonly seed: number;
@@ -92,7 +92,9 @@ class Chaos {
       if (watch.seen > inTheClear) this.#fail(`${watch.seen - inTheClear} markers in the clear on a link`);
     } catch (error) {
       this.#fail(error instanceof Error ? error.message : String(error));
-      for (const line of await evidence(scene.lab).catch((reason) => [String(reason)])) this.#say(`  ${line}`);
+      for (const look of [evidence, deathsOf, lastWordsOf]) {
+        for (const line of await look(scene.lab).catch((reason) => [String(reason)])) this.#say(`  ${line}`);
+      }
     } finally {
       await watch?.stop();
       await scene.close();

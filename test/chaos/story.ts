@@ -7,6 +7,7 @@ import type { LoadEvent } from './load.ts';
 
 const aroundMs = 1_500;
 const linesMax = 60;
+const lastWordsMax = 25;
 const parts: readonly LabPart[] = [
   { kind: 'lab' },
   { kind: 'controller' },
@@ -42,6 +43,19 @@ export async function deathsOf(lab: TestLab): Promise<string[]> {
     for await (const line of lab.client.logs(part)) {
       if (deaths.test(line) && !meantDeaths.test(line)) lines.push(`${name}: ${line}`);
     }
+  }
+  return lines;
+}
+
+/** The last lines of the lab's programs, records of connections left out. */
+export async function lastWordsOf(lab: TestLab): Promise<string[]> {
+  const lines: string[] = [];
+  for (const part of parts) {
+    const name = part.kind === 'node' ? part.name : part.kind;
+    const own: string[] = [];
+    for await (const line of lab.client.logs(part))
+      if (parsed(line).kind !== 'connection') own.push(`${name}: ${line}`);
+    lines.push(...own.slice(-lastWordsMax));
   }
   return lines;
 }
