@@ -1,5 +1,6 @@
 // The table of `ambientctl config routes`: one line per match of each port of each service, in the order in which they
 // are tried.
+import { formatPlace } from '../config/yaml.ts';
 import type {
   HeaderEdits,
   PathMatch,
@@ -157,5 +158,5 @@ function durationText(ms: number): string | null {
 }
 
 function placeText({ origin: { place } }: RouteRule): string | null {
-  return place === null ? null : `${place.file}:${place.line}:${place.column}`;
+  return place === null ? null : formatPlace(place);
 }

@@ -23,6 +23,8 @@ export interface Headers {
    */
   get(name: string): string | null;
   has(name: string): boolean;
+  /** Whether any name begins with `prefix`, which is in lower case. */
+  hasPrefix(prefix: string): boolean;
   /** In order, names as they came (h2: lower case), repeated ones one by one, pseudo-headers left out. */
   each(visit: (name: string, value: string) => void): void;
 }

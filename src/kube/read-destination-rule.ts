@@ -4,7 +4,7 @@ import type { ResourceMeta } from '../model/resources.ts';
 import type { DestinationRuleResource, TrafficLevel, TrafficSettings, Unsupported } from '../model/route-resources.ts';
 import type { ConsistentHash } from '../model/route-types.ts';
 import { isMapping, type ObjectReader } from './object-reader.ts';
-import { istioDuration } from './route-values.ts';
+import { headText, istioDuration } from './route-values.ts';
 
 const anyCount = { min: 0, max: 2 ** 32 - 1 };
 const percent = { min: 0, max: 100 };
@@ -245,8 +245,8 @@ function readHashKey(hash: ObjectReader): ConsistentHash['key'] {
   cookie.only(['name', 'path', 'ttl', 'attributes']);
   return {
     kind: 'cookie',
-    name: cookie.string('name'),
-    path: cookie.string('path', ''),
+    name: headText(cookie, 'name'),
+    path: headText(cookie, 'path', ''),
     ttlMs: istioDuration(cookie, 'ttl'),
     ...(cookie.has('attributes') ? { attributes: cookie.objects('attributes').map(readCookieAttribute) } : {}),
   };

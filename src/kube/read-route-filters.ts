@@ -11,7 +11,7 @@ import type {
 } from '../model/route-resources.ts';
 import type { CorsPolicy, ValueMatch } from '../model/route-types.ts';
 import type { ObjectReader } from './object-reader.ts';
-import { gatewayEdits, limited } from './route-values.ts';
+import { gatewayEdits, headText, limited, tokens } from './route-values.ts';
 
 /** The API group of Gateway API. */
 export const gatewayGroup = 'gateway.networking.k8s.io';
@@ -82,7 +82,7 @@ function readFilter(body: ObjectReader, type: (typeof httpFilters)[number], cont
       return readRedirect(body);
     case 'URLRewrite':
       body.only(['hostname', 'path']);
-      return { type, hostname: optional(body, 'hostname'), path: readPathChange(body) };
+      return { type, hostname: readHostname(body), path: readPathChange(body) };
     case 'RequestMirror':
       return readMirror(body, context);
     case 'CORS':
@@ -100,7 +100,7 @@ function readRedirect(body: ObjectReader): RouteFilter {
   return {
     type: 'RequestRedirect',
     scheme: body.has('scheme') ? body.oneOf('scheme', ['http', 'https']) : null,
-    hostname: optional(body, 'hostname'),
+    hostname: readHostname(body),
     port: body.has('port') ? body.integer('port', anyPort) : null,
     path: readPathChange(body),
     status,
@@ -113,7 +113,7 @@ function readPathChange(body: ObjectReader): PathChange {
   path.only(['type', 'replaceFullPath', 'replacePrefixMatch']);
   const type = path.oneOf('type', ['ReplaceFullPath', 'ReplacePrefixMatch']);
   const key = type === 'ReplaceFullPath' ? 'replaceFullPath' : 'replacePrefixMatch';
-  return { kind: type === 'ReplaceFullPath' ? 'full' : 'prefix', value: path.string(key) };
+  return { kind: type === 'ReplaceFullPath' ? 'full' : 'prefix', value: headText(path, key) };
 }
 
 function readMirror(body: ObjectReader, context: FilterContext): RouteFilter {
@@ -132,7 +132,7 @@ function readMirror(body: ObjectReader, context: FilterContext): RouteFilter {
 function readCors(body: ObjectReader): CorsPolicy {
   body.only(['allowOrigins', 'allowCredentials', 'allowMethods', 'allowHeaders', 'exposeHeaders', 'maxAge']);
   const wildcardAlone = (key: string): string[] => {
-    const values = body.strings(key);
+    const values = key === 'allowOrigins' ? body.strings(key) : tokens(body, key);
     if (values.length > 1 && values.includes('*')) body.fail(key, 'must have * alone');
     return values;
   };
@@ -211,6 +211,10 @@ export function readReference(
 export function readGroup(object: ObjectReader, fallback: string): string {
   const group = object.string('group', fallback);
   return group === coreGroup ? '' : group;
+}
+
+function readHostname(body: ObjectReader): string | null {
+  return body.has('hostname') ? headText(body, 'hostname') : null;
 }
 
 function optional(object: ObjectReader, key: string): string | null {

@@ -18,7 +18,7 @@ import type { CorsPolicy, FaultPolicy } from '../model/route-types.ts';
 import { readIstioEdits, readPercent, readStringMatch } from './istio-values.ts';
 import type { ObjectReader } from './object-reader.ts';
 import { readVirtualMatch } from './read-virtual-match.ts';
-import { istioDuration } from './route-values.ts';
+import { headText, istioDuration, tokens } from './route-values.ts';
 
 const anyPort = { min: 1, max: 65535 };
 const redirectCodes = [301, 302, 303, 307, 308];
@@ -259,12 +259,12 @@ function readRedirect(redirect: ObjectReader): VirtualRedirect {
   const prefix = redirect.has('prefixRewrite') ? 'prefixRewrite' : 'uriPrefix';
   return {
     path: redirect.has(prefix)
-      ? { kind: 'prefix', value: redirect.string(prefix) }
+      ? { kind: 'prefix', value: headText(redirect, prefix) }
       : redirect.has('uri')
-        ? { kind: 'full', value: redirect.string('uri') }
+        ? { kind: 'full', value: headText(redirect, 'uri') }
         : null,
-    authority: redirect.string('authority', '') || null,
-    scheme: redirect.string('scheme', '') || null,
+    authority: headText(redirect, 'authority', '') || null,
+    scheme: headText(redirect, 'scheme', '') || null,
     port,
     status,
   };
@@ -280,10 +280,10 @@ function readRewrite(rewrite: ObjectReader): VirtualRewrite {
   const problem = rewrite.has('uriRegexRewrite') ? regexProblem(regex.string('match')) : null;
   if (problem !== null) regex.fail('match', problem);
   return {
-    uri: rewrite.string('uri', '') || null,
-    authority: rewrite.string('authority', '') || null,
+    uri: headText(rewrite, 'uri', '') || null,
+    authority: headText(rewrite, 'authority', '') || null,
     regex: rewrite.has('uriRegexRewrite')
-      ? { pattern: regex.string('match'), value: regex.string('rewrite', '') }
+      ? { pattern: regex.string('match'), value: headText(regex, 'rewrite', '') }
       : null,
   };
 }
@@ -327,9 +327,9 @@ function readCors(cors: ObjectReader): CorsPolicy {
     allowOrigins: [...origins, ...old].map((one) =>
       one.kind === 'exact' && one.value === '*' ? { kind: 'present', value: '', ignoreCase: false } : one,
     ),
-    allowMethods: cors.strings('allowMethods'),
-    allowHeaders: cors.strings('allowHeaders').map((name) => name.toLowerCase()),
-    exposeHeaders: cors.strings('exposeHeaders'),
+    allowMethods: tokens(cors, 'allowMethods'),
+    allowHeaders: tokens(cors, 'allowHeaders').map((name) => name.toLowerCase()),
+    exposeHeaders: tokens(cors, 'exposeHeaders'),
     maxAgeS: maxAgeMs === null ? null : Math.floor(maxAgeMs / 1000),
     allowCredentials: cors.boolean('allowCredentials', false),
     unmatchedPreflights: unmatched === 'IGNORE' ? 'ignore' : 'forward',

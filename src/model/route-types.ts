@@ -344,4 +344,9 @@ export interface ServiceRoutes {
   readonly policies?: readonly Policy[];
   /** Absent: tokens mean nothing. */
   readonly jwtRules?: readonly JwtRule[];
+  /**
+   * Set where these are no routes of a service but what judges calls to pods by their own addresses: for the waypoint
+   * `NAMESPACE/NAME`, under the key of its own service.
+   */
+  readonly podsOf?: NamespacedKey;
 }

@@ -1,6 +1,7 @@
 // What the parts tell people and scripts about themselves: the JSON that admin ports answer and that `ambientctl`
 // reads.
 // These shapes are contracts: fields are added, never changed.
+import type { ObjectStatus } from './conditions.ts';
 import type { ServiceRoutes } from './route-types.ts';
 import type { Policy, ResourceIssue, Revocation, Service, Workload } from './types.ts';
 
@@ -31,6 +32,8 @@ export interface SourceView {
   } | null;
   /** Kinds that were read and are not used, with how many of each. */
   readonly ignored: readonly { readonly kind: string; readonly count: number }[];
+  /** What is to be said of it though nothing is wrong. */
+  readonly note?: string;
 }
 
 /** `GET /status` of the controller; `ambientctl status -o json`. */
@@ -38,6 +41,8 @@ export interface StatusView {
   readonly proxies: readonly ProxyView[];
   readonly sources: readonly SourceView[];
   readonly issues: readonly ResourceIssue[];
+  /** What became of each route, policy and Gateway, as conditions. */
+  readonly objects: readonly ObjectStatus[];
   readonly version: string;
 }
 

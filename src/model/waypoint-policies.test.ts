@@ -54,9 +54,15 @@ const service = fc.tuple(namespace, name, use, fc.constantFrom(80, 81)).map(
     publishNotReadyAddresses: false,
   }),
 );
-const gateway = fc.tuple(namespace, name, fc.constantFrom('ambient-waypoint', 'istio-waypoint', 'other')).map(
-  ([within, title, gatewayClassName]): Resource => ({
-    ...meta(within, title),
+const traffic = fc.constantFrom(
+  {},
+  { 'ambient.mesh/waypoint-for': 'all' },
+  { 'ambient.mesh/waypoint-for': 'workload' },
+);
+const gatewayClass = fc.constantFrom('ambient-waypoint', 'istio-waypoint', 'other');
+const gateway = fc.tuple(namespace, name, gatewayClass, traffic).map(
+  ([within, title, gatewayClassName, labels]): Resource => ({
+    ...meta(within, title, labels),
     kind: 'Gateway',
     gatewayClassName,
     listeners: [{ name: 'mesh', port: 15008, protocol: 'HBONE', from: 'Same', selector: {} }],

@@ -23,6 +23,7 @@ import { RevocationList } from '../model/revocation.ts';
 import type { MeshUpdate, Revocation, SpiffeId, Workload } from '../model/types.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
 import { EdgeCounters } from '../telemetry/edge-counters.ts';
+import { PolicyHits } from '../telemetry/policy-hits.ts';
 import { RequestCounters } from '../telemetry/request-counters.ts';
 import { createTunnelPool } from '../tunnel/pool.ts';
 import { createTunnelServer, type TunnelServer } from '../tunnel/server.ts';
@@ -57,6 +58,7 @@ export class DataPath {
   readonly tracker: ConnectionTracker;
   readonly edges = new EdgeCounters();
   readonly requests = new RequestCounters();
+  readonly policyHits = new PolicyHits();
   readonly accessLog: AccessLog;
   readonly credentials: CredentialStore;
   readonly tunnelServer: TunnelServer;
@@ -81,9 +83,9 @@ export class DataPath {
     const use = new SharedUse(start.use ?? threadId + 1);
     const admission = new Admission({ limits, use, descriptors: new Descriptors(), threadId });
     this.accessLog = new AccessLog({ format: log.format, file: log.accessFile, access: log.access, level: log.level });
-    const { accessLog } = this;
+    const { accessLog, policyHits } = this;
     const edges = new EdgeRecorder(this.edges, reporter);
-    this.tracker = new ConnectionTracker({ threadId, admission, judge: judgeOf(index), accessLog, edges });
+    this.tracker = new ConnectionTracker({ threadId, admission, judge: judgeOf(index), accessLog, edges, policyHits });
     this.credentials = new CredentialStore(credentialOptions(config, ask));
     const sockets = start.awaitsClientAddresses ? TransparentSockets.load() : null;
     this.clientAddresses = new ClientAddresses(connect, sockets, Math.random);
@@ -148,6 +150,7 @@ export class DataPath {
     for (const [limit, count] of tracker.rejections) rejections[`ambient_limit_rejections_total/${limit}`] = count;
     return {
       ...rejections,
+      ...this.policyHits.counters(),
       ...this.#service?.counters(),
       ambient_connections_open: tracker.size,
       ambient_connections_held: holds.size + this.credentials.waiting,

@@ -385,7 +385,10 @@ describe('HTTP through a waypoint', () => {
   test("requests are counted under Istio's names, and for canary tools as the destination's too", timeout, async () => {
     await client.burst({ url: 'http://v3/counted', count: 5, method: 'POST' });
     assert.equal((await client.unary('grpc:80', 'counted')).code, 0);
+    const long = await client.curl(`http://v3/${'a'.repeat(20_000)}`);
+    assert.equal(long.status, 414);
     const metrics = await metricsOf(lab, client, (await waypointPods(lab))[0]!);
+    assert.equal(sumOf(metrics, 'ambient_limit_rejections_total', 'limit="uriBytesMax"'), 1);
     const ends = [
       'source_workload="client"',
       `source_workload_namespace="${space}"`,

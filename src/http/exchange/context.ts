@@ -9,6 +9,7 @@ import type { JwtRule, ServiceRoutes } from '../../model/route-types.ts';
 import type { AppProtocol, NamespacedKey, Service, SpiffeId, Workload } from '../../model/types.ts';
 import type { TokenFacts } from '../../policy/match-request.ts';
 import type { RequestRecord } from '../../telemetry/access-record.ts';
+import type { PolicyHits } from '../../telemetry/policy-hits.ts';
 import type { RequestCounters } from '../../telemetry/request-counters.ts';
 import type { RequestHead } from '../message.ts';
 import type { HttpLimits } from './limits.ts';
@@ -27,6 +28,8 @@ export interface ClientInfo {
   readonly destinationAddress: string;
   /** What the port says it speaks; `unknown` is sniffed. */
   readonly protocol: AppProtocol;
+  /** The pod that was dialled by its own address: `service` stands for that port of it alone. Absent for a service. */
+  readonly pod?: Workload;
 }
 
 /** Where a connection is to be opened to. */
@@ -93,7 +96,7 @@ export interface RequestJudge {
 }
 
 export interface HttpServiceContext {
-  readonly index: MeshIndex;
+  readonly index: Pick<MeshIndex, 'serviceByKey' | 'endpointsOf'>;
   /** The waypoint's own workload, for localities; null while unknown. */
   readonly self: () => Workload | null;
   /** The same object until it changes; null for a service that has only defaults. */
@@ -106,6 +109,7 @@ export interface HttpServiceContext {
   /** One per request that has ended; null while nobody listens, which saves making it. Asked for each request. */
   readonly onRecord: ((record: RequestRecord) => void) | null;
   readonly counters: RequestCounters;
+  readonly policyHits?: PolicyHits;
   readonly limits: HttpLimits;
   /** In [0, 1). */
   readonly random: () => number;
@@ -121,6 +125,8 @@ export interface HttpServiceStats {
   readonly retriesRefused: number;
   /** Times that an endpoint was taken out of rotation. */
   readonly ejections: number;
+  /** By the name of the limit: requests that it refused, or refused another try. */
+  readonly limited: ReadonlyMap<string, number>;
   /** Where the time of requests went; see `SegmentCounters`. */
   readonly segments: Readonly<Record<string, number>>;
 }

@@ -36,6 +36,8 @@ export class Engine implements MirrorOwner {
   retriesRefused = 0;
   ejections = 0;
   mirrorsDropped = 0;
+  /** By the name of the limit: requests that it refused, or refused another try. */
+  readonly limited = new Map<string, number>();
   #mirrors = 0;
   onIdle: (() => void) | null = null;
   readonly #destinations: Destinations;
@@ -154,6 +156,10 @@ export class Engine implements MirrorOwner {
 
   compose(protocol: HttpProtocol, head: RequestHead, changes: RequestChanges): ComposedRequest {
     return composeHead(protocol, head, changes);
+  }
+
+  countLimit(limit: string): void {
+    this.limited.set(limit, (this.limited.get(limit) ?? 0) + 1);
   }
 
   /** Takes a request in, until it calls `finished`. */

@@ -27,6 +27,8 @@ export abstract class ExchangeState {
   target: string;
   verdict: Verdict | null = null;
   rule: RouteRule | null = null;
+  /** Headers that the client meant for this proxy. */
+  consumed: readonly string[] = [];
   matchedPath: PathMatch | null = null;
   destination: Destination | null = null;
   upstreamProtocol: HttpProtocol = 'http1';

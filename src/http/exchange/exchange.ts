@@ -23,6 +23,7 @@ import type {
 import type { AdaptiveConcurrency } from '../resilience/adaptive-concurrency.ts';
 import { httpStatusOfGrpc } from '../resilience/grpc-status.ts';
 import type { LocalFailure } from '../resilience/outliers.ts';
+import { retryAfterMaxMs } from '../resilience/retry-after.ts';
 import { backoffMs, type FailedTry, isUntouched, type RetryVerdict, retryRulesOf } from '../resilience/retry-rules.ts';
 import { misfit } from '../upgrade.ts';
 import { Attempt, type AttemptOwner } from './attempt.ts';
@@ -49,6 +50,8 @@ export class Exchange extends ExchangeState implements RequestHandler, AttemptOw
   #attempt: Attempt | null = null;
   #tried: Endpoint[] | null = null;
   #next: Endpoint | null = null;
+  /** An endpoint that was tried is not asked again before. */
+  #quietUntilMs = 0;
   #tryBegins = false;
   #retrying = false;
   #everyTryUntouched = true;
@@ -192,12 +195,16 @@ export class Exchange extends ExchangeState implements RequestHandler, AttemptOw
     const untouched = isUntouched(failed);
     this.#everyTryUntouched &&= untouched;
     const verdict = retryRulesOf(rule!.retry).decide(this.head, failed, this.attempts - 1);
+    if (verdict === 'impossible' && !failed.replayable) engine.countLimit('retryBodyBytes');
     if (verdict !== 'retry') return verdict;
     const nowMs = engine.nowMs();
     this.#tried ??= [];
     this.#tried.push(this.#attempt!.endpoint);
     const next = destination!.pick(this.hash, this.#tried, nowMs);
     if (next === null) return 'impossible';
+    this.#quietUntilMs = Math.max(this.#quietUntilMs, nowMs + failed.retryAfterMs);
+    const quietMs = this.#tried.includes(next) ? this.#quietUntilMs - nowMs : 0;
+    if (quietMs > retryAfterMaxMs) return 'impossible';
     // The place of the retry before is given back first: one request holds one.
     this.#endTry();
     if (destination!.beginRetry(next, untouched, nowMs) !== null) {
@@ -208,7 +215,7 @@ export class Exchange extends ExchangeState implements RequestHandler, AttemptOw
     this.#retrying = true;
     this.#body?.detach();
     this.#next = next;
-    const waitMs = backoffMs(rule!.retry, this.attempts, engine.random);
+    const waitMs = Math.max(backoffMs(rule!.retry, this.attempts, engine.random), quietMs);
     if (waitMs < 1) this.#tryNext();
     else this.#timers.set('backoff', waitMs);
     return null;

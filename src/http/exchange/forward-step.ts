@@ -152,7 +152,7 @@ function changesFor(exchange: Exchange, edits: Edits, own: Rewrite | null): Forw
     edits: edits.request,
     target: target === head.target ? null : target,
     authority: own?.authority ?? rewrite?.authority ?? edits.authority,
-    remove: verdict?.removeHeaders ?? nothing,
+    remove: verdict === null ? exchange.consumed : [...verdict.removeHeaders, ...exchange.consumed],
     set: verdict === null ? set : [...verdict.setHeaders, ...set],
     clientCert: engine.limits.forwardClientCert && client.identity !== null ? `URI=${client.identity}` : null,
   };

@@ -6,6 +6,7 @@ import { GrpcStatus } from '../grpc.ts';
 import type { ResponseHead } from '../message.ts';
 import { overloadRetryAfterS } from '../resilience/adaptive-concurrency.ts';
 import type { LocalFailure } from '../resilience/outliers.ts';
+import { retryAfterMs } from '../resilience/retry-after.ts';
 import type { FailedTry, TryEnd } from '../resilience/retry-rules.ts';
 
 export interface FailureAnswer {
@@ -22,6 +23,7 @@ export const failedTry: FailedTry = {
   grpcStatus: -1,
   madeByProxy: false,
   rateLimited: false,
+  retryAfterMs: 0,
   bytesLeft: true,
   unprocessed: false,
   replayable: true,
@@ -32,7 +34,9 @@ export const failedTry: FailedTry = {
 export function answeredTry(head: ResponseHead, grpcStatus: number): Pick<FailedTry, 'end'> & Partial<FailedTry> {
   const { status, headers } = head;
   const madeByProxy = status === 503 && headers.has(unprocessedHeader);
-  return { end: 'answer', status, grpcStatus, madeByProxy, rateLimited: headers.has('x-envoy-ratelimited') };
+  const rateLimited = headers.has('x-envoy-ratelimited');
+  const waitMs = retryAfterMs(headers.get('retry-after'), Date.now);
+  return { end: 'answer', status, grpcStatus, madeByProxy, rateLimited, retryAfterMs: waitMs };
 }
 
 const timeoutBody = 'upstream request timeout';

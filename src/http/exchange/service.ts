@@ -44,6 +44,7 @@ class Service implements HttpService, SessionOwner {
       retries: engine.retries,
       retriesRefused: engine.retriesRefused,
       ejections: engine.ejections,
+      limited: engine.limited,
       segments: engine.segments.counters(),
     };
   }

@@ -1,11 +1,13 @@
 // The steps of a request, in order, each a function of one shape: it looks at the exchange, changes it, and says
 // whether to go on. A step that waits calls `exchange.proceed()` when it is done.
 //
-//   canonical path → authenticate, authorize → match → fault → CORS → rate limit → redirect, direct → forward
+//   canonical path → authenticate, authorize → match, the client's wishes → fault → CORS → rate limit
+//   → redirect, direct → forward
 //
 // The order of policy, fault and CORS is Istio's (l7.md §5.2): policy sees the path as it came (normalised), and a
 // preflight is subject to policy.
 import { MeshError } from '../../base/errors.ts';
+import { wishedRule, wishHeaders } from '../resilience/client-wishes.ts';
 import { abortBody, drawAbort, drawDelayMs } from '../resilience/faults.ts';
 import { rateLimitHeaders } from '../resilience/rate-limits.ts';
 import type { Exchange } from './exchange.ts';
@@ -19,6 +21,7 @@ export const steps: readonly Step[] = [
   canonicalPath,
   judge,
   match,
+  heedWishes,
   delayFault,
   abortFault,
   cors,
@@ -81,6 +84,15 @@ function match(exchange: Exchange): StepOutcome {
   }
   exchange.rule = found.rule;
   exchange.matchedPath = found.path;
+  return 'next';
+}
+
+function heedWishes(exchange: Exchange): StepOutcome {
+  if (exchange.rule!.action.kind !== 'forward') return 'next';
+  const wished = wishedRule(exchange.rule!, exchange.head);
+  if (wished === null) return 'next';
+  exchange.rule = wished;
+  exchange.consumed = wishHeaders;
   return 'next';
 }
 
