@@ -12,6 +12,7 @@ import {
   type TcpHandle,
 } from './raw-handles.ts';
 import { ReadMemory, sharedMemory } from './read-memory.ts';
+import { unpace } from './socket-options.ts';
 import { defaultKeepAliveMs, type TcpAddresses, TcpStream, type TcpStreamOptions } from './tcp-stream.ts';
 
 const endOfFile = -4095;
@@ -199,6 +200,7 @@ export function acceptRaw(
   if (listening === null) return false;
   // Linux hands them down to every connection that is accepted: five calls into the kernel less for each.
   setSocketOptions(listening, options);
+  if (options.isLocal === true) unpace(listening.fd);
   listening.onconnection = (status, accepted) => {
     // A failed accept (descriptors used up) costs that connection only.
     if (status !== 0 || !raw.isHandle(accepted)) return;
