@@ -21,6 +21,7 @@ import { MeshCompactor } from '../model/compact-mesh.ts';
 import { type ApplyChange, MeshIndex } from '../model/mesh-index.ts';
 import { RevocationList } from '../model/revocation.ts';
 import type { MeshUpdate, Revocation, SpiffeId, Workload } from '../model/types.ts';
+import type { ConnectionView } from '../model/views.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
 import { EdgeCounters } from '../telemetry/edge-counters.ts';
 import { PolicyHits } from '../telemetry/policy-hits.ts';
@@ -39,6 +40,8 @@ export interface ThreadService {
   meshChanged(): void;
   /** So have policies of services, perhaps. */
   policiesChanged(): void;
+  /** What is not over, for dumps; bounded. */
+  views(thread: number): readonly ConnectionView[];
   counters(): Readonly<Record<string, number>>;
   /** Clients are asked to go elsewhere. */
   drain(deadlineMs: number): void;
@@ -69,6 +72,7 @@ export class DataPath {
   readonly #live: Pick<ForwardConfig, 'timeouts' | 'limits'>;
   #stopLooking: () => void = () => {};
   #service: ThreadService | null = null;
+  readonly #threadId: number;
 
   /** `ask` requests a certificate from the main thread; tests bring their own `connect`. */
   constructor(start: DataThreadStart, ask: (identity: SpiffeId) => void, options: DataPathOptions = {}) {
@@ -80,6 +84,7 @@ export class DataPath {
     this.#live = { timeouts, limits };
     const index = new MeshIndex();
     const { threadId } = start;
+    this.#threadId = threadId;
     const use = new SharedUse(start.use ?? threadId + 1);
     const admission = new Admission({ limits, use, descriptors: new Descriptors(), threadId });
     this.accessLog = new AccessLog({ format: log.format, file: log.accessFile, access: log.access, level: log.level });
@@ -139,6 +144,11 @@ export class DataPath {
     if (!this.#revocations.apply({ complete: true, revocations })) return;
     this.context.pool.recheck();
     this.tunnelServer.recheck();
+  }
+
+  /** Connections and requests that run. */
+  views(): readonly ConnectionView[] {
+    return [...this.tracker.views(), ...(this.#service?.views(this.#threadId) ?? [])];
   }
 
   /** Counters and gauges by name. */

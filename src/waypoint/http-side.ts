@@ -68,6 +68,7 @@ export function threadServiceOf(http: HttpService): ThreadService {
         ...stats.segments,
       };
     },
+    views: (thread) => http.views(thread),
     drain: (deadlineMs) => void http.drain(deadlineMs),
     close: () => http.close(),
   };
