@@ -40,7 +40,8 @@ export class H2RequestHead implements RequestHead {
     this.authority = headerOf(list, ':authority') || headerOf(list, 'host');
     this.scheme = headerOf(list, ':scheme');
     this.contentLength = endStream ? 0 : contentLengthOf(list);
-    this.expectsContinue = !endStream && /^100-continue$/i.test(headerOf(list, 'expect'));
+    const expected = endStream ? '' : headerOf(list, 'expect');
+    this.expectsContinue = expected !== '' && /^100-continue$/i.test(expected);
     this.grpc = isGrpc(headerOf(list, 'content-type'));
     this.headBytes = listBytes(list);
   }
@@ -65,7 +66,7 @@ export class H2ResponseHead implements ResponseHead {
 
 /** `application/grpc`, `application/grpc+proto`, not `application/grpc-web`. */
 export function isGrpc(contentType: string): boolean {
-  return /^application\/grpc(?:$|[+;])/i.test(contentType);
+  return contentType === 'application/grpc' || /^application\/grpc(?:$|[+;])/i.test(contentType);
 }
 
 /** What a request's list is refused with, or null; `status` is what the client is told. */
@@ -81,7 +82,7 @@ export function headRefusal(
   const method = headerOf(list, ':method');
   // A tunnel inside the tunnel would be traffic that nobody has judged.
   if (method === 'CONNECT') return malformed(405, 'CONNECT is not served');
-  if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(method))
+  if (method !== 'POST' && method !== 'GET' && !/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(method))
     return malformed(400, 'a method with other than token characters');
   if (target === '*' ? method !== 'OPTIONS' : !/^\/[\x21-\x7e\x80-\xff]*$/.test(target)) {
     return malformed(400, 'a :path that is no path');
