@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { ensureTools } from '../native-free/tools.ts';
 import { isMeshError, MeshError, messageOf } from '../src/base/errors.ts';
 import { runFair } from './fair.ts';
+import { kubeMetrics, runKube } from './kube.ts';
 import { L4Bench, type L4Options, type MetricGroup, metricGroups } from './l4.ts';
 import { L7Bench, type L7Options, l7Groups, l7Metrics, l7Parts } from './l7.ts';
 import { runMicro } from './micro.ts';
@@ -33,9 +34,9 @@ const tools = [
 ];
 const l7Tools = [...tools, 'h2load'];
 const scaleTools = ['ip', 'perl', 'unshare', 'mount'];
-const toolsOf = { l4: tools, l7: l7Tools, scale: scaleTools } as const;
+const toolsOf = { l4: tools, l7: l7Tools, scale: scaleTools, kube: scaleTools } as const;
 const cacheDir = path.join(root, '.cache');
-const suites = ['l4', 'l7', 'scale', 'micro', 'pair', 'fair'] as const;
+const suites = ['l4', 'l7', 'scale', 'kube', 'micro', 'pair', 'fair'] as const;
 type Suite = (typeof suites)[number];
 const own = 'ambient';
 /** Those of `l7` that are ours. */
@@ -46,11 +47,12 @@ const say = (line: string): void => {
   process.stderr.write(`bench: ${line}\n`);
 };
 
-const usage = `usage: npm run bench -- l4|l7|scale|micro|pair|fair [OPTION]…
+const usage = `usage: npm run bench -- l4|l7|scale|kube|micro|pair|fair [OPTION]…
   l4             our pair of node proxies, HAProxy's, Envoy's, and none, between two pods on two nodes
   l7             one hop of HTTP: our path, HAProxy's, nginx's, Envoy's, and none; ours and Envoy's with mutual TLS;
                  our node proxies with a waypoint beside a pair of Envoy sidecars
   scale          one node proxy of a mesh of 50,000 workloads
+  kube           the controller on a cluster of 50,000 pods
   micro          the hot functions, one by one
   fair           what a pod that misbehaves costs its neighbour, in a lab (see fair.ts)
   pair           our tunnel alone over loopback, this tree beside another (see pair.ts)
@@ -139,11 +141,12 @@ async function main(args: readonly string[]): Promise<number> {
   if (dir === null) {
     ensureTools(toolsOf[suite]);
     const wantsEnvoy = values.path.length === 0 || values.path.some((name) => name.startsWith('envoy'));
-    if (suite !== 'scale' && wantsEnvoy) installEnvoy(cacheDir, say);
+    if ((suite === 'l4' || suite === 'l7') && wantsEnvoy) installEnvoy(cacheDir, say);
     return await runInSandbox(import.meta.filename, args);
   }
   if (suite === 'l7') return await l7(dir, hops, values);
   if (suite === 'scale') return await scale(dir, rounds, values);
+  if (suite === 'kube') return await kube(dir, rounds, values);
   return await (values.profile ? profile(dir, values) : l4(dir, rounds, groups, values));
 }
 
@@ -203,6 +206,14 @@ async function scale(dir: string, rounds: number, values: Values): Promise<numbe
   const { quick, 'node-flag': nodeFlags } = values;
   const report = await runScale({ rounds, quick, dir, say, nodeFlags });
   process.stdout.write(`\n${renderScale(report, scaleMetrics)}`);
+  return finish(report, values);
+}
+
+async function kube(dir: string, rounds: number, values: Values): Promise<number> {
+  enterSandbox(dir, async () => say('stopped'));
+  const { quick, 'node-flag': nodeFlags } = values;
+  const report = await runKube({ rounds, quick, dir, say, nodeFlags });
+  process.stdout.write(`\n${renderScale(report, kubeMetrics)}`);
   return finish(report, values);
 }
 

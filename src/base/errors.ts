@@ -20,6 +20,7 @@ export const errorTable = {
   CONFIG_INVALID: { message: '{place}: {reason}' },
   NOT_FOUND: { message: '{what} is not there; {hint}' },
   NOT_REACHABLE: { message: '{what} cannot be reached: {reason}; {hint}' },
+  KUBE_API: { message: '{what}: the API server answered {status} {reason}: {message}' },
   TIMED_OUT: { message: '{what} took longer than {timeoutMs} ms; {hint}' },
   LIMIT_REACHED: { message: 'limit {limit} of {value} reached by {what}', flag: 'OVERLOAD' },
   POLICY_DENIED: { message: 'denied by {policy}', flag: 'DENY' },

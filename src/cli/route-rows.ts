@@ -1,5 +1,6 @@
 // The table of `ambientctl config routes`: one line per match of each port of each service, in the order in which they
 // are tried.
+import { formatPlace } from '../config/yaml.ts';
 import type {
   HeaderEdits,
   PathMatch,
@@ -137,11 +138,15 @@ function retryText({ retry }: RouteRule): string {
 function filterText(rule: RouteRule): string {
   const { rewrite, mirrors, cors, fault, rateLimits } = rule;
   const isEdited = (edits: HeaderEdits): boolean => edits.set.length + edits.add.length + edits.remove.length > 0;
+  const backends = rule.action.kind === 'forward' ? rule.action.backends : [];
+  const own = backends.flatMap((one) => one.filters ?? []);
+  const edits = [rule, ...backends].flatMap((one) => [one.requestHeaders, one.responseHeaders]);
   const names = [
-    isEdited(rule.requestHeaders) || isEdited(rule.responseHeaders) ? 'headers' : '',
-    rewrite === null ? '' : 'rewrite',
-    mirrors.length === 0 ? '' : 'mirror',
-    cors === null ? '' : 'cors',
+    edits.some(isEdited) ? 'headers' : '',
+    own.some((one) => one.redirect !== null) ? 'redirect' : '',
+    rewrite === null && own.every((one) => one.rewrite === null) ? '' : 'rewrite',
+    mirrors.length + own.flatMap((one) => one.mirrors).length === 0 ? '' : 'mirror',
+    cors === null && own.every((one) => one.cors === null) ? '' : 'cors',
     fault === null ? '' : 'fault',
     rateLimits.length === 0 ? '' : 'limit',
   ];
@@ -153,5 +158,5 @@ function durationText(ms: number): string | null {
 }
 
 function placeText({ origin: { place } }: RouteRule): string | null {
-  return place === null ? null : `${place.file}:${place.line}:${place.column}`;
+  return place === null ? null : formatPlace(place);
 }

@@ -1,5 +1,6 @@
 // `ambientctl status`: which proxies there are, whether they hold what the controller serves, and which configuration
 // was refused.
+import { formatPlace } from '../config/yaml.ts';
 import type { ResourceIssue } from '../model/types.ts';
 import type { ProxyView, StatusView } from '../model/views.ts';
 import type { Command, CommandResult } from './command.ts';
@@ -81,11 +82,9 @@ function sourceLines(view: StatusView, shown: TableView): string {
   const lines: string[] = [];
   for (const source of view.sources) {
     if (source.error !== null) {
-      const { file, line, column, message } = source.error;
-      lines.push(
-        `${shown.paint('error', 'bad')} ${file}:${line}:${column}: ${message}; the last good state stays in force\n`,
-      );
-    } else if (shown.wide) lines.push(`source ${source.path} is read\n`);
+      const words = `${formatPlace(source.error)}: ${source.error.message}; the last good state stays in force`;
+      lines.push(`${shown.paint('error', 'bad')} ${words}\n`);
+    } else if (shown.wide) lines.push(`source ${source.path} ${source.note ?? 'is read'}\n`);
     const ignored = (source.ignored ?? []).map((one) => `${one.count} ${one.kind}`).join(', ');
     if (ignored !== '') lines.push(`${shown.paint('ignored', 'dim')} in ${source.path}: ${ignored}\n`);
   }
@@ -98,7 +97,7 @@ export function issueText(issue: ResourceIssue, paint: Paint): string {
   const { severity, kind, namespace, name, place, message } = issue;
   // What cannot be read has no name yet.
   const object = kind === '' ? '' : `${kind} ${namespace === '' ? '' : `${namespace}/`}${name}`;
-  const where = place === null ? '' : `${place.file}:${place.line}:${place.column}`;
+  const where = place === null ? '' : formatPlace(place);
   const subject = object === '' || where === '' ? `${object}${where}` : `${object} (${where})`;
   const fix = issue.fix === '' ? '' : `; ${issue.fix}`;
   return `${paint(severity, tone[severity])} ${subject === '' ? '' : `${subject}: `}${message}${fix}\n`;

@@ -64,8 +64,17 @@ export const dump: NodeDump = {
   ],
   clientAddresses: { setting: 'auto', ipv4: true, ipv6: true, reason: null },
   threads: [
-    { id: 0, state: 'serving', restarts: 0, connections: 2, tcp: 'raw', loopDelayMs: { p50: 0.1, p99: 1.5, max: 4 } },
+    {
+      id: 0,
+      state: 'serving',
+      restarts: 0,
+      connections: 2,
+      tcp: 'raw',
+      loopDelayMs: { p50: 0.1, p99: 1.5, max: 4 },
+      resources: { TCPSocketWrap: 2, Timeout: 1 },
+    },
   ],
+  resources: { MessagePort: 1 },
   workloads: [
     workload('web-7d4b9', 'shop', '10.244.1.2'),
     workload('catalog-5c6f8', 'shop', '10.244.2.2', {

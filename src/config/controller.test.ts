@@ -24,13 +24,20 @@ test('four fields are enough, the rest has defaults', (context) => {
   assert.ok(Object.isFrozen(config) && Object.isFrozen(config.auth));
 });
 
+test('a cluster takes the place of folders', (context) => {
+  const config = read(context, least.replace('sources: [/etc/mesh]', 'source: kubernetes'));
+  assert.deepEqual([config.source, config.sources, config.kubernetes.kubeconfig], ['kubernetes', [], '']);
+});
+
 test('durations are written as people write them', (context) => {
   assert.equal(read(context, `${least}certificateTtl: 90s\n`).certificateTtlMs, 90_000);
 });
 
 const refused = [
   ['a field that is not known', `${least}trustDomian: x\n`, /c\.yaml:4:1: trustDomian is no known field/],
-  ['a field that is missing', 'caDir: x\n', /c\.yaml:1:1: .*sources/],
+  ['a field that is missing', 'sources: [x]\n', /c\.yaml:1:1: .*caDir/],
+  ['no source at all', least.replace('/etc/mesh', ''), /sources names at least one path/],
+  ['folders beside a cluster', `${least}source: kubernetes\n`, /none with source: kubernetes/],
   ['a port that is none', `${least}ports: { discovery: 70000 }\n`, /c\.yaml:4:\d+: ports\.discovery must be/],
   [
     'an account without namespace',

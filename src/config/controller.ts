@@ -11,8 +11,16 @@ export interface ControllerConfig {
     readonly metrics: number;
     readonly readiness: number;
   };
+  /** Where the mesh is read from: the folders in `sources`, or a cluster. */
+  readonly source: 'folders' | 'kubernetes';
   /** Folders or files of manifests; each is watched. */
   readonly sources: readonly string[];
+  readonly kubernetes: {
+    /** '' for the cluster that the controller itself is a pod of. */
+    readonly kubeconfig: string;
+    /** Of the kubeconfig; '' for its current one. */
+    readonly context: string;
+  };
   readonly trustDomain: string;
   readonly clusterId: string;
   readonly clusterDomain: string;
@@ -49,7 +57,9 @@ const account = { pattern: /^[^/\s]+\/[^/\s]+$/, what: 'NAMESPACE/SERVICEACCOUNT
 const shape = {
   listenHost: string('0.0.0.0'),
   ports: object({ discovery: port(15_012), admin: port(15_000), metrics: port(15_020), readiness: port(15_021) }),
-  sources: list(string(undefined, notEmpty)),
+  source: oneOf(['folders', 'kubernetes'], 'folders'),
+  sources: list(string(undefined, notEmpty), []),
+  kubernetes: object({ kubeconfig: string(''), context: string('') }),
   trustDomain: string('cluster.local', trustDomain),
   clusterId: string('Kubernetes', notEmpty),
   clusterDomain: string('cluster.local', notEmpty),
@@ -72,8 +82,9 @@ const shape = {
 };
 
 /**
- * Reads and checks the configuration in `file` (YAML). Every field has a default but `sources`, `caDir`, `auth.issuer`
- * and `auth.jwksFile`. Throws INPUT_UNREADABLE or CONFIG_INVALID, with file, line and column.
+ * Reads and checks the configuration in `file` (YAML). Every field has a default but `caDir`, `auth.issuer`,
+ * `auth.jwksFile` and, with `source: folders`, `sources`.
+ * Throws INPUT_UNREADABLE or CONFIG_INVALID, with file, line and column.
  */
 export function readControllerConfig(file: string): ControllerConfig {
   let text: string;
@@ -83,6 +94,10 @@ export function readControllerConfig(file: string): ControllerConfig {
     throw new MeshError('INPUT_UNREADABLE', { place: file, reason: messageOf(error) }, { cause: error });
   }
   const config: ControllerConfig = readConfig(text, file, shape);
+  if ((config.source === 'folders') !== config.sources.length > 0) {
+    const reason = 'sources names at least one path with source: folders, and none with source: kubernetes';
+    throw new MeshError('CONFIG_INVALID', { place: `${file}:1:1`, reason });
+  }
   if (config.certificateTtlMs > config.certificateTtlMaxMs) {
     const reason = 'certificateTtlMs must not be above certificateTtlMaxMs';
     throw new MeshError('CONFIG_INVALID', { place: `${file}:1:1`, reason });

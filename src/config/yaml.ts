@@ -63,9 +63,9 @@ export function placeOf(error: unknown): SourcePlace | null {
   return { file, line, column };
 }
 
-/** `FILE:LINE:COLUMN`. */
+/** `FILE:LINE:COLUMN`; what stands in no file has no line. */
 export function formatPlace(place: SourcePlace): string {
-  return `${place.file}:${place.line}:${place.column}`;
+  return place.line === 0 ? place.file : `${place.file}:${place.line}:${place.column}`;
 }
 
 /** Parses a text for places on demand; the parse is kept only as long as memory is not needed elsewhere. */

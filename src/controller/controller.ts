@@ -11,7 +11,6 @@ import { DiscoveryServer } from '../discovery/delta-server.ts';
 import { RpcServer, type RpcServerOptions, type ServerCredentials } from '../discovery/rpc-server.ts';
 import { CertificateAuthority } from '../identity/certificate-authority.ts';
 import { JwtVerifier } from '../identity/jwt.ts';
-import { FolderSource } from '../kube/folder-source.ts';
 import { MeshCompiler } from '../model/compiler.ts';
 import type { StatusView } from '../model/views.ts';
 import { ControllerMetrics } from '../telemetry/controller-metrics.ts';
@@ -21,6 +20,7 @@ import { adminRoutes, metricsRoutes, readinessRoutes } from './admin.ts';
 import { CertificateService } from './certificate-service.ts';
 import { Gate } from './gate.ts';
 import { MeshFeed } from './mesh-feed.ts';
+import { type OpenedSource, openSource } from './open-source.ts';
 import { ServerCertificate } from './server-certificate.ts';
 
 export interface RunningController {
@@ -51,15 +51,22 @@ const drainMs = 5_000;
 const issuerWarningMs = 30 * 24 * 3_600_000;
 
 /**
- * Starts a controller. Throws CONFIG_INVALID for a certificate authority that cannot be used, NOT_REACHABLE for a port
- * that cannot be had; whatever was started by then is closed.
+ * Starts a controller. Throws CONFIG_INVALID for an authority or a cluster that cannot be used, NOT_REACHABLE for a
+ * port that cannot be had; whatever was started by then is closed.
  */
 export async function startController(
   config: ControllerConfig,
   options: ControllerOptions = {},
 ): Promise<RunningController> {
   const log = options.log ?? createLogger(config.log);
-  const controller = new Controller(config, options.clock ?? systemClock, log);
+  const opened = await openSource(config);
+  let controller: Controller;
+  try {
+    controller = new Controller(config, opened, options.clock ?? systemClock, log);
+  } catch (error) {
+    await opened.api?.close();
+    throw error;
+  }
   try {
     return await controller.start();
   } catch (error) {
@@ -79,14 +86,16 @@ class Controller {
   readonly #certificates: CertificateService;
   readonly #serverCertificate: ServerCertificate;
   readonly #metrics: ControllerMetrics;
+  readonly #opened: OpenedSource;
   readonly #servers: SimpleServer[] = [];
   #rpc: RpcServer | null = null;
   #isListening = false;
   #closing: Promise<void> | null = null;
 
-  constructor(config: ControllerConfig, clock: Clock, log: Logger) {
+  constructor(config: ControllerConfig, opened: OpenedSource, clock: Clock, log: Logger) {
     const { trustDomain, clusterId, clusterDomain, systemNamespace } = config;
     this.#config = config;
+    this.#opened = opened;
     this.#log = log;
     this.#clock = clock;
     this.#authority = new CertificateAuthority({ dir: config.caDir, trustDomain, clock });
@@ -131,7 +140,7 @@ class Controller {
     });
     this.#serverCertificate = new ServerCertificate(this.#authority, config.serverNames, clock, log);
     const publish: DiscoveryServer['update'] = (update) => this.#discovery.update(update);
-    this.#feed = new MeshFeed({ source: new FolderSource(config.sources), compiler, publish, log });
+    this.#feed = new MeshFeed({ source: opened.source, compiler, publish, log });
   }
 
   async start(): Promise<RunningController> {
@@ -183,6 +192,7 @@ class Controller {
     this.#discovery.close();
     await this.#rpc?.close(drainMs);
     await Promise.all(this.#servers.map((server) => server.close()));
+    await this.#opened.api?.close();
   }
 
   #gate(clock: Clock): Gate {

@@ -1,16 +1,17 @@
-// From manifests to proxies: what a source reads is compiled and given to discovery. Whatever is wrong is named with
+// From a source to proxies: what it reads is compiled and given to discovery. Whatever is wrong is named with
 // its place, once, and the last good state stays in force.
 import { messageOf } from '../base/errors.ts';
-import type { FolderSource, SourceChange } from '../kube/folder-source.ts';
+import { formatPlace } from '../config/yaml.ts';
+import type { MeshSource, SourceChange } from '../kube/mesh-source.ts';
 import type { MeshCompiler } from '../model/compiler.ts';
-import type { MeshUpdate, ResourceIssue, SourcePlace } from '../model/types.ts';
+import type { MeshUpdate, ResourceIssue } from '../model/types.ts';
 import type { SourceView } from '../model/views.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
 type Deletion = SourceChange['deletes'][number];
 
 export interface MeshFeedOptions {
-  readonly source: FolderSource;
+  readonly source: MeshSource;
   readonly compiler: MeshCompiler;
   /** Takes each change of the mesh. */
   readonly publish: (update: MeshUpdate) => void;
@@ -84,7 +85,7 @@ export class MeshFeed {
   #due(change: SourceChange): readonly Deletion[] {
     for (const deletion of change.deletes) this.#withheld.set(keyOf(deletion), deletion);
     for (const resource of change.upserts) this.#withheld.delete(keyOf(resource));
-    if (this.sources().some(isMissing)) return [];
+    if (this.#options.source.isWithholding) return [];
     const due = [...this.#withheld.values()];
     this.#withheld.clear();
     return due;
@@ -95,16 +96,16 @@ export class MeshFeed {
     const { kind, namespace, name, message, fix } = issue;
     const resource = `${kind} ${namespace === '' ? '' : `${namespace}/`}${name}`;
     const fields = { resource, ...(fix === '' ? {} : { fix }) };
-    const words = `${issue.place === null ? '' : `${placeText(issue.place)}: `}${message}`;
+    const words = `${issue.place === null ? '' : `${formatPlace(issue.place)}: `}${message}`;
     if (issue.severity === 'error') this.#options.log.error(fields, words);
     else this.#options.log.warn(fields, words);
   }
 
   #tellSources(): void {
     const sources = this.sources();
-    this.#isRead ||= sources.every((source) => source.ok);
+    this.#isRead ||= this.#options.source.isComplete;
     for (const { path, error } of sources) {
-      const complaint = error === null ? '' : `${placeText(error)}: ${error.message}`;
+      const complaint = error === null ? '' : `${formatPlace(error)}: ${error.message}`;
       const before = this.#complaints.get(path) ?? '';
       if (complaint === before) continue;
       this.#complaints.set(path, complaint);
@@ -114,15 +115,6 @@ export class MeshFeed {
   }
 }
 
-/** The path itself is not there, rather than a file in it broken. */
-function isMissing(source: SourceView): boolean {
-  return source.error !== null && source.error.file === source.path;
-}
-
 function keyOf(resource: Deletion): string {
   return `${resource.kind}/${resource.namespace}/${resource.name}`;
-}
-
-function placeText(place: SourcePlace): string {
-  return `${place.file}:${place.line}:${place.column}`;
 }

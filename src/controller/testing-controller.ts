@@ -46,7 +46,7 @@ export type Put = (name: string, text: string) => void;
 export async function setUp(
   context: TestContext,
   change: Partial<ControllerConfig> = {},
-  prepare: (files: { readonly put: Put }) => void = () => {},
+  prepare: (files: { readonly put: Put; readonly file: (name: string) => string }) => void = () => {},
 ) {
   const dir = mkdtempSync(path.join(tmpdir(), 'ambient-controller-'));
   const file = (name: string): string => path.join(dir, name);
@@ -58,12 +58,14 @@ export async function setUp(
   put('cart.json', podManifest('shop', 'cart', 'b', 'cart', '10.244.2.7'));
   put('proxy-a.json', podManifest('ambient-system', 'proxy-a', 'a', 'ambient-node', '10.80.0.11'));
   put('proxy-b.json', podManifest('ambient-system', 'proxy-b', 'b', 'ambient-node', '10.80.0.12'));
-  prepare({ put });
+  prepare({ put, file });
   writeFileSync(file('jwks.json'), JSON.stringify(jwksOf(keys.publicKey, 'k')));
   const config: ControllerConfig = {
     listenHost: '127.0.0.1',
     ports: { discovery: 0, admin: 0, metrics: 0, readiness: 0 },
+    source: 'folders',
     sources: [manifests],
+    kubernetes: { kubeconfig: file('kubeconfig'), context: '' },
     trustDomain: 'cluster.local',
     clusterId: 'Kubernetes',
     clusterDomain: 'cluster.local',
@@ -184,8 +186,12 @@ export async function admin<T>(fixture: Fixture, what: string): Promise<T> {
 }
 
 /** Resolves as soon as `condition` holds; fails the test after some seconds without. */
-export async function eventually(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  for (let tries = 0; tries < 500; tries++) {
+export async function eventually(
+  condition: () => boolean | Promise<boolean>,
+  what: string,
+  triesMax = 500,
+): Promise<void> {
+  for (let tries = 0; tries < triesMax; tries++) {
     if (await condition()) return;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }

@@ -1,7 +1,7 @@
 // Routes between the model and the wire: JSON in a message of our own, since both ends are ours.
 import { create } from '@bufbuild/protobuf';
 import type { ServiceRoutes } from '../model/route-types.ts';
-import { defaultDestination } from '../model/routes/route-defaults.ts';
+import { noRoutes } from '../model/routes/route-defaults.ts';
 import type { Policy } from '../model/types.ts';
 import { refuse } from './enums.ts';
 import { type ServiceRoutes as RoutesMessage, ServiceRoutesSchema } from './generated/routes_pb.ts';
@@ -26,8 +26,7 @@ export function closedRoutes(service: string): ServiceRoutes {
   const policies: readonly Policy[] = [
     { name: 'unreadable', namespace, scope: 'workload', action: 'deny', rules: [{ clauses: [] }], dryRun: false },
   ];
-  const destination = defaultDestination(service, null);
-  return { service, ports: [], destination, otherDestinations: [], serverTiming: false, policies };
+  return { ...noRoutes(service), policies };
 }
 
 /**

@@ -12,6 +12,8 @@ export class RouteTables {
   readonly #routes = new Map<NamespacedKey, EncodedResource>();
   /** The waypoint of each service that has one. */
   readonly #waypoints = new Map<NamespacedKey, NamespacedKey>();
+  /** The waypoint that these are for itself. */
+  readonly #podsOf = new Map<NamespacedKey, NamespacedKey>();
   /** Where the routes of each service are now. */
   readonly #placed = new Map<NamespacedKey, NamespacedKey>();
 
@@ -50,6 +52,8 @@ export class RouteTables {
 
   #put(routes: ServiceRoutes, touched: Set<NamespacedKey>): void {
     this.#routes.set(routes.service, encodeRoutes(routes));
+    if (routes.podsOf === undefined) this.#podsOf.delete(routes.service);
+    else this.#podsOf.set(routes.service, routes.podsOf);
     touched.add(routes.service);
   }
 
@@ -69,7 +73,8 @@ export class RouteTables {
   #place(key: NamespacedKey): boolean {
     const resource = this.#routes.get(key);
     const before = this.#placed.get(key);
-    const now = resource === undefined ? undefined : this.#waypoints.get(key);
+    const now = resource === undefined ? undefined : (this.#podsOf.get(key) ?? this.#waypoints.get(key));
+    if (resource === undefined) this.#podsOf.delete(key);
     let hasChanged = false;
     if (before !== undefined && before !== now) {
       this.#placed.delete(key);

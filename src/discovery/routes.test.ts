@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create, toBinary } from '@bufbuild/protobuf';
-import { defaultServiceRoutes } from '../model/routes/route-defaults.ts';
+import { defaultServiceRoutes, noRoutes } from '../model/routes/route-defaults.ts';
 import { serviceOf } from '../model/testing-mesh.ts';
 import type { MeshUpdate, Service } from '../model/types.ts';
 import { evaluate } from '../policy/evaluate.ts';
@@ -43,6 +43,18 @@ test('routes are with the waypoint of their service, wherever that goes', () => 
   assert.deepEqual(names(tables, 'shop/b'), [key]);
   tables.update(change({ removedAddresses: [key] }));
   assert.deepEqual([names(tables, 'shop/b'), tables.size], [[], 0]);
+});
+
+test('what judges calls to pods is with the waypoint itself, whose service has none', () => {
+  const tables = new RouteTables();
+  const own = 'shop/a.shop.svc.cluster.local';
+  const forPods = { ...noRoutes(own), podsOf: 'shop/a' };
+  assert.equal(tables.update(change({ routes: [forPods] })), true);
+  assert.deepEqual([names(tables, 'shop/a'), names(tables, 'shop/b')], [[own], []]);
+  tables.update(change({ services: [{ ...behind(null), name: 'a', hostname: 'a.shop.svc.cluster.local' }] }));
+  assert.deepEqual(names(tables, 'shop/a'), [own]);
+  assert.equal(tables.update(change({ removedRoutes: [own] })), true);
+  assert.deepEqual(names(tables, 'shop/a'), []);
 });
 
 test('a whole mesh takes away what it does not name', () => {

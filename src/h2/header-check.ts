@@ -1,6 +1,8 @@
-// Whether a header list is well formed (RFC 9113 §8.2, §8.3, §8.5). Works on flat lists as HpackDecoder makes them.
+// Whether a header list is well formed (RFC 9113 §8.2, §8.3, §8.5; RFC 8441 §4). Works on flat lists as HpackDecoder
+// makes them.
 
 const pseudoRequest = new Set([':method', ':scheme', ':authority', ':path']);
+const pseudoExtended = new Set([...pseudoRequest, ':protocol']);
 /** Lower-case token characters (RFC 9110 §5.6.2 without upper case). */
 const fieldName = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 /** No control characters but HTAB, no blank at either end (RFC 9113 §8.2.1). */
@@ -38,14 +40,18 @@ export function joinedHeader(headers: readonly string[], name: string): string {
 }
 
 /**
- * Returns what is wrong with the headers of a request, '' when nothing is. `sound`: the decoder has found no character
- * that must not be there.
+ * Returns what is wrong with the headers of a request, '' when nothing is. `extendedConnect`: CONNECT may have
+ * `:protocol`, which makes it a request like any other. `sound`: the decoder has found no character that must not be
+ * there.
  */
-export function requestFault(headers: readonly string[], sound = false): string {
-  const fault = fieldsFault(headers, pseudoRequest, sound);
+export function requestFault(headers: readonly string[], extendedConnect: boolean, sound = false): string {
+  const fault = fieldsFault(headers, extendedConnect ? pseudoExtended : pseudoRequest, sound);
   if (fault !== '') return fault;
   if (!hasHeader(headers, ':method')) return 'no :method';
-  if (headerOf(headers, ':method') === 'CONNECT') {
+  const isExtended = hasHeader(headers, ':protocol');
+  if (isExtended && headerOf(headers, ':method') !== 'CONNECT') return ':protocol without CONNECT';
+  if (isExtended && headerOf(headers, ':authority') === '') return 'CONNECT without :authority';
+  if (!isExtended && headerOf(headers, ':method') === 'CONNECT') {
     if (hasHeader(headers, ':scheme') || hasHeader(headers, ':path')) return 'CONNECT with :scheme or :path';
     return headerOf(headers, ':authority') === '' ? 'CONNECT without :authority' : '';
   }

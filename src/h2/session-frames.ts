@@ -221,8 +221,8 @@ export class SessionFrames implements FrameSink {
       this.#reset(streamId, ErrorCode.RefusedStream);
       return;
     }
-    const overflowed = this.#decoder.overflowed;
-    if (!overflowed && requestFault(headers, this.#decoder.sound) !== '') {
+    const { overflowed, sound } = this.#decoder;
+    if (!overflowed && requestFault(headers, this.#core.settings.extendedConnect, sound) !== '') {
       this.#count('reset');
       this.#reset(streamId, ErrorCode.ProtocolError);
       return;

@@ -204,6 +204,23 @@ describe('session against a peer that breaks the protocol', () => {
     });
   }
 
+  const extended = [':method', 'CONNECT', ':authority', 'a', ':scheme', 'http', ':path', '/', ':protocol', 'websocket'];
+  const extendedRows: [string, string[], number | undefined][] = [
+    ['whole', extended, undefined],
+    ['without :path', extended.filter((_, at) => at < 6 || at > 7), ErrorCode.ProtocolError],
+    ['without :authority', extended.filter((_, at) => at < 2 || at > 3), ErrorCode.ProtocolError],
+    ['of another method', [':method', 'GET', ...extended.slice(2)], ErrorCode.ProtocolError],
+    ['with :protocol twice', [...extended, ':protocol', 'x'], ErrorCode.ProtocolError],
+  ];
+  for (const [what, list, code] of extendedRows) {
+    it(`takes CONNECT with :protocol where that is announced (RFC 8441): ${what}`, async () => {
+      const { wire, streams } = await started('server', { settings: { extendedConnect: true } });
+      wire.feed(headers(1, list));
+      assert.equal(resetCode(await wire.sent(), 1), code);
+      assert.equal(streams.length, code === undefined ? 1 : 0);
+    });
+  }
+
   const streamErrors: [string, Buffer[], number][] = [
     ['a stream WINDOW_UPDATE of 0', [windowUpdate(1, 0)], ErrorCode.ProtocolError],
     ['a stream window above 2^31-1', [windowUpdate(1, 0x7fffffff)], ErrorCode.FlowControlError],

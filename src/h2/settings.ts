@@ -19,6 +19,8 @@ export interface LocalSettings {
   readonly maxFrameBytes: number;
   readonly maxHeaderListBytes: number;
   readonly headerTableBytes: number;
+  /** A server's: CONNECT with `:protocol` is taken (RFC 8441). */
+  readonly extendedConnect: boolean;
 }
 
 /** What the peer announced, with RFC 9113's defaults until then. */
@@ -28,6 +30,7 @@ export interface PeerSettings {
   streamWindowBytes: number;
   maxFrameBytes: number;
   maxHeaderListBytes: number;
+  extendedConnect: boolean;
 }
 
 /**
@@ -42,6 +45,7 @@ export const defaultLocalSettings: LocalSettings = {
   maxFrameBytes: 256 * 1024,
   maxHeaderListBytes: 16 * 1024,
   headerTableBytes: 4096,
+  extendedConnect: false,
 };
 
 /** `initialStreams`: streams that we dare to open before the peer has said how many it allows. */
@@ -52,6 +56,7 @@ export function initialPeerSettings(initialStreams: number): PeerSettings {
     streamWindowBytes: defaultWindowBytes,
     maxFrameBytes: defaultMaxFrameBytes,
     maxHeaderListBytes: Number.POSITIVE_INFINITY,
+    extendedConnect: false,
   };
 }
 
@@ -64,6 +69,7 @@ export function encodeSettings(settings: LocalSettings, client: boolean): Buffer
     [SettingId.MaxFrameSize, settings.maxFrameBytes],
     [SettingId.MaxHeaderListSize, settings.maxHeaderListBytes],
   ];
+  if (settings.extendedConnect && !client) pairs.push([SettingId.EnableConnectProtocol, 1]);
   const payload = Buffer.alloc(pairs.length * 6);
   pairs.forEach(([id, value], index) => {
     payload.writeUInt16BE(id, index * 6);
@@ -101,6 +107,7 @@ export function applySettings(payload: Buffer, peer: PeerSettings, peerIsClient:
         break;
       case SettingId.EnableConnectProtocol:
         if (value > 1) throw wrong('ENABLE_CONNECT_PROTOCOL');
+        peer.extendedConnect = value === 1;
         break;
       default:
         break;

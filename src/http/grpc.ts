@@ -54,3 +54,11 @@ export function grpcAnswer(
   if (body !== '' && !kept.some(([name]) => name === 'grpc-message')) added.push(['grpc-message', grpcMessage(body)]);
   return [...added, ...kept];
 }
+
+/** Returns the trailers that end a call before its time. */
+export function grpcTrailers(grpcStatus: number, message: string): readonly (readonly [name: string, value: string])[] {
+  return [
+    ['grpc-status', String(grpcStatus)],
+    ['grpc-message', grpcMessage(message)],
+  ];
+}

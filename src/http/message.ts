@@ -23,6 +23,8 @@ export interface Headers {
    */
   get(name: string): string | null;
   has(name: string): boolean;
+  /** Whether any name begins with `prefix`, which is in lower case. */
+  hasPrefix(prefix: string): boolean;
   /** In order, names as they came (h2: lower case), repeated ones one by one, pseudo-headers left out. */
   each(visit: (name: string, value: string) => void): void;
 }
@@ -153,6 +155,8 @@ export interface ComposedRequest {
   readonly method: string;
   readonly contentLength: number;
   readonly upgrade: string | null;
+  /** HTTP/2: what the 101 says that an HTTP/1.1 client is owed for a CONNECT that was taken. Flat list. */
+  readonly switched?: readonly string[];
 }
 
 export interface ResponseHandler extends BodyHandler {

@@ -10,6 +10,7 @@ export function headersOf(pairs: readonly (readonly [name: string, value: string
       return values.length === 0 ? null : values.join(name === 'cookie' ? '; ' : ', ');
     },
     has: (name) => pairs.some(([one]) => one.toLowerCase() === name),
+    hasPrefix: (prefix) => pairs.some(([one]) => one.toLowerCase().startsWith(prefix)),
     each(visit) {
       for (const [name, value] of pairs) visit(name, value);
     },

@@ -108,6 +108,19 @@ export function createServerLeaf(
   );
 }
 
+/** Returns a client's leaf as PEM for the user `commonName` in `groups`, as Kubernetes reads them (CN and O). */
+export function createClientLeaf(
+  issuer: Issuer,
+  spki: Uint8Array,
+  user: { readonly commonName: string; readonly groups: readonly string[] },
+  validity: Validity,
+): string {
+  const groups = user.groups.map((group) => [oids.organization, group] as const);
+  const subject = name([...groups, [oids.commonName, user.commonName]]);
+  const extensions = leafExtensions(issuer, spki, [oids.clientAuth]);
+  return build({ subject, issuer: subjectOf(issuer.certificate), spki, validity, extensions }, issuer.privateKey);
+}
+
 /** When `certificate` begins and ends to be valid. */
 export function validityOf(certificate: X509Certificate): Validity {
   return { notBeforeMs: certificate.validFromDate.getTime(), notAfterMs: certificate.validToDate.getTime() };

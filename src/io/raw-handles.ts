@@ -18,6 +18,8 @@ export interface AddressOut {
 
 /** libuv's TCP handle as Node wraps it. Functions answer 0, or a negative error number. */
 export interface TcpHandle {
+  /** -1 where there is none (any more). */
+  readonly fd: number;
   onread: (this: TcpHandle) => Buffer | undefined;
   /** Of a listening handle. */
   onconnection: ((this: TcpHandle, status: number, accepted?: unknown) => void) | null;
@@ -100,7 +102,7 @@ function loadBinding(): RawBinding | null {
     const kind = (tcp.constants as Record<string, number> | undefined)?.SOCKET;
     const newHandle = (): TcpHandle => new TCP!(kind) as TcpHandle;
     const probe = newHandle();
-    const complete = handleMethods.every((name) => typeof probe[name] === 'function');
+    const complete = handleMethods.every((name) => typeof probe[name] === 'function') && typeof probe.fd === 'number';
     probe.close(() => undefined);
     if (!complete) return null;
     return {

@@ -2,6 +2,7 @@
 // open and close one. Undocumented, hence only used where `tcp-backend.ts` has tried it.
 import { closeSync } from 'node:fs';
 import type { Server } from 'node:net';
+import { armDeathReset, disarmDeathReset } from './death-reset.ts';
 import {
   type AddressOut,
   type HandleRequest,
@@ -18,7 +19,7 @@ const endOfFile = -4095;
 const doneAtOnce = 1;
 const notConnected = -107;
 
-/** A connected handle, whose socket options are set, as a stream. */
+/** A connected handle, whose socket options are set, as a stream: armed (`death-reset.ts`) until it ends well. */
 export class RawStream extends TcpStream {
   readonly #raw: RawBinding;
   readonly #handle: TcpHandle;
@@ -112,20 +113,18 @@ export class RawStream extends TcpStream {
   }
 
   protected abortNow(): void {
-    // libuv refuses to reset while a FIN is under way. Closing is then all that is left: the kernel answers whatever
-    // the peer still sends with RST.
-    if (this.#finUnderWay) {
-      this.closeNow();
-      return;
-    }
     if (this.#closing) return;
     this.#closing = true;
-    this.#handle.reset(onClosed);
+    // libuv refuses to reset while a FIN is under way. A close is a reset too, as long as the stream is armed;
+    // otherwise the kernel answers whatever the peer still sends with RST.
+    if (this.#finUnderWay) this.#handle.close(onClosed);
+    else this.#handle.reset(onClosed);
   }
 
   protected closeNow(): void {
     if (this.#closing) return;
     this.#closing = true;
+    disarmDeathReset(this.#handle.fd);
     this.#handle.close(onClosed);
   }
 
@@ -202,7 +201,9 @@ export function acceptRaw(
   setSocketOptions(listening, options);
   listening.onconnection = (status, accepted) => {
     // A failed accept (descriptors used up) costs that connection only.
-    if (status === 0 && raw.isHandle(accepted)) accept(new RawStream(raw, accepted, options));
+    if (status !== 0 || !raw.isHandle(accepted)) return;
+    armDeathReset(accepted.fd);
+    accept(new RawStream(raw, accepted, options));
   };
   return true;
 }
@@ -281,7 +282,10 @@ export class RawConnect {
     const request = this.#raw.newConnect();
     request.waiter = this;
     request.oncomplete = onConnected;
-    return isV6 ? handle.connect6(request, host, port) : handle.connect(request, host, port);
+    const status = isV6 ? handle.connect6(request, host, port) : handle.connect(request, host, port);
+    // Before it has one the handle may have no descriptor.
+    if (status === 0) armDeathReset(handle.fd);
+    return status;
   }
 }
 

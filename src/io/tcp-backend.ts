@@ -4,7 +4,7 @@ import { adoptUsable } from './adopt.ts';
 
 export interface TcpBackend {
   readonly name: 'raw' | 'socket';
-  /** Why it is `socket`; '' for `raw`. */
+  /** Why it is `socket`; for `raw` why the death of the thread would not reset its streams; '' where all is well. */
   readonly reason: string;
 }
 
@@ -15,9 +15,9 @@ export function tcpBackend(): TcpBackend {
   return backend;
 }
 
-/** Raw handles from now on, or, with a reason, sockets. For `tcp-self-test.ts` alone. */
-export function setTcpBackend(reason: string): TcpBackend {
-  backend = reason === '' ? { name: 'raw', reason: '' } : { name: 'socket', reason };
+/** Raw handles from now on, or, with a reason, sockets; `deathFault` is raw's reason. For `tcp-self-test.ts` alone. */
+export function setTcpBackend(reason: string, deathFault = ''): TcpBackend {
+  backend = reason === '' ? { name: 'raw', reason: deathFault } : { name: 'socket', reason };
   return backend;
 }
 
@@ -26,7 +26,9 @@ export function rawForbidden(): string {
   return adoptUsable() ? '' : 'AMBIENT_DOCUMENTED_IO=1, or sockets that are not as expected';
 }
 
-/** `raw`, or `socket (WHY)`: for people. */
+/** `raw`, `raw (no resets at its death: WHY)`, or `socket (WHY)`: for people. */
 export function tcpBackendName(): string {
-  return backend.name === 'raw' ? 'raw' : `socket (${backend.reason})`;
+  const { name, reason } = backend;
+  if (reason === '') return name;
+  return name === 'raw' ? `raw (no resets at its death: ${reason})` : `socket (${reason})`;
 }

@@ -1,16 +1,19 @@
 // Tries raw TCP handles at start, over loopback: connect, read into our memory, write more than the kernel takes at
 // once, half-close, reset; accepted as handles too. Whatever is not as it should be makes the thread use `net.Socket`.
+// Then the same with streams that a death resets (`death-reset.ts`); where that is not as it should be, they are not.
 
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { MeshError, messageOf } from '../base/errors.ts';
 import { type ByteStreamHandler, Took } from './byte-stream.ts';
 import { connectRaw } from './connect-tcp.ts';
+import { forgetDeathResets, useDeathResets } from './death-reset.ts';
 import { type RawBinding, rawBinding } from './raw-handles.ts';
 import { acceptRaw, type RawStream } from './raw-stream.ts';
 import { rawForbidden, setTcpBackend, type TcpBackend } from './tcp-backend.ts';
 import type { TcpStream } from './tcp-stream.ts';
 
-const testMs = 1_000;
+/** A thread that starts on a busy machine is not to go without for its whole life. */
+const testMs = 5_000;
 const echoBytes = 300_000;
 
 let chosen: Promise<TcpBackend> | null = null;
@@ -31,11 +34,25 @@ async function choose(): Promise<TcpBackend> {
     await listening(server);
     await echoes(raw, server);
     await resets(raw, server);
-    return setTcpBackend('');
+    return setTcpBackend('', await deathResetFault(raw, server));
   } catch (error) {
     return setTcpBackend(messageOf(error));
   } finally {
     server.close();
+  }
+}
+
+/** Why a death is no reset in this thread; '' where it is. */
+async function deathResetFault(raw: RawBinding, server: Server): Promise<string> {
+  if (!useDeathResets()) return 'this Node cannot call the C library';
+  try {
+    await echoes(raw, server);
+    await resets(raw, server);
+    await closes(raw, server);
+    return '';
+  } catch (error) {
+    forgetDeathResets();
+    return messageOf(error);
   }
 }
 
@@ -146,23 +163,36 @@ async function echoes(raw: RawBinding, server: Server): Promise<void> {
   if (!fine || one.sum !== other.sum) throw fault('an echo went wrong');
 }
 
-async function resets(raw: RawBinding, server: Server): Promise<void> {
+/** Lets one side end by `finish` when it hears from the other, which must see a reset. */
+async function abrupt(
+  raw: RawBinding,
+  server: Server,
+  what: string,
+  finish: (stream: TcpStream) => void,
+): Promise<void> {
   let resetter: TcpStream | null = null;
   const witnesses = await pair(raw, server, (client, accepted, settle) => {
     resetter = client;
-    accepted.start(
-      new Witness(
-        accepted,
-        () => {
-          client.reset();
-          return Took.All;
-        },
-        settle,
-      ),
-    );
+    const onByte = (): number => {
+      finish(client);
+      return Took.All;
+    };
+    accepted.start(new Witness(accepted, onByte, settle));
     client.start(new Witness(client, () => Took.All, settle));
     client.write(Buffer.from('x'));
   });
   const victim = witnesses.find((witness) => witness.stream !== resetter);
-  if (victim?.wasReset !== true) throw fault('a reset did not look like one');
+  if (victim?.wasReset !== true) throw fault(`${what} did not look like a reset`);
+}
+
+function resets(raw: RawBinding, server: Server): Promise<void> {
+  return abrupt(raw, server, 'a reset', (stream) => stream.reset());
+}
+
+/** While a FIN is under way no handle can be reset, and is closed as by a death. */
+function closes(raw: RawBinding, server: Server): Promise<void> {
+  return abrupt(raw, server, 'a close', (stream) => {
+    stream.end();
+    stream.reset();
+  });
 }

@@ -87,14 +87,13 @@ describe('tcp stream', () => {
     assert.ok(isMeshError(rb.closed!.error) && rb.closed!.error.code === 'PEER_RESET');
   });
 
-  it('resets a half-closed connection, which the peer notices when it writes', async () => {
+  it('resets a half-closed connection, which the peer notices when it writes at the latest', async () => {
     for (const atOnce of [true, false]) {
       const { a, b, ra, rb } = await pair();
       a.end();
       if (!atOnce) await rb.until((r) => r.ended);
       a.reset();
       await ra.until((r) => r.closed !== null);
-      await rb.until((r) => r.ended);
       const timer = setInterval(() => b.write(Buffer.from('more')), 5);
       await rb.until((r) => r.closed !== null);
       clearInterval(timer);

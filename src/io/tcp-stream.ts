@@ -190,10 +190,10 @@ export abstract class TcpStream implements ByteStream {
     this.reportEnd();
   }
 
-  /** The connection is broken: the first reason counts. `onClosed` follows. */
+  /** The connection is broken: the first reason counts. The peer must not take it for an end. `onClosed` follows. */
   protected fail(error: Error): void {
     this.#error ??= error;
-    this.closeNow();
+    this.abortNow();
   }
 
   protected onClosed(): void {

@@ -341,14 +341,28 @@ for (const [what, target, metadata, reaches, condition] of targetRows) {
   });
 }
 
-test('a waypoint that is for pods as well: the author is told what the policy does not hold for', () => {
-  const spec = `{action: DENY, rules: [{}], targetRefs: [${onGateway}]}`;
-  const all = gateway.replace('name: wp}', 'name: wp, labels: {ambient.mesh/waypoint-for: all}}');
-  const { issues } = compileText(all + service('cart') + policyText(spec, 'namespace: shop, name: p'));
-  assert.deepEqual(
-    issues.map((issue) => [issue.severity, issue.message.split(':')[0]]),
-    [['warning', 'holds for services alone']],
-  );
+test('calls to pods: what is on the waypoint and on its class judges them, what is on a service does not', () => {
+  const on = (target: string, name: string, namespace = 'shop') =>
+    policyText(`{action: DENY, rules: [{}], targetRefs: [${target}]}`, `namespace: ${namespace}, name: ${name}`);
+  const onService = '{kind: Service, group: "", name: cart}';
+  const policies = on(onGateway, 'gateway') + on(onClass, 'class', 'istio-system') + on(onService, 'service');
+  const namesAt = (traffic: string, more = policies) => {
+    const text = gateway.replace('name: wp}', `name: wp, labels: {ambient.mesh/waypoint-for: ${traffic}}}`);
+    const { compiler, issues } = compileText(text + service('cart') + more);
+    assert.deepEqual(
+      issues.filter(({ message }) => /pod/.test(message)),
+      [],
+    );
+    const routes = compiler.mesh().routes?.find((one) => one.podsOf !== undefined);
+    return routes === undefined
+      ? null
+      : [routes.podsOf, routes.service, ...(routes.policies ?? []).map(({ name }) => name)];
+  };
+  const expected = ['shop/wp', 'shop/wp.shop.svc.cluster.local', 'class', 'gateway'];
+  assert.deepEqual(namesAt('all'), expected);
+  assert.deepEqual(namesAt('workload'), expected);
+  assert.equal(namesAt('service'), null);
+  assert.equal(namesAt('all', on(onService, 'service')), null);
 });
 
 test('a policy with a selector stays at L4', () => {

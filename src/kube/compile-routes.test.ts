@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { MeshCompiler } from '../model/compiler.ts';
+import type { MeshCompiler } from '../model/compiler.ts';
 import { type Resource, resourceKey } from '../model/resources.ts';
 import type { ServiceRoutes } from '../model/route-types.ts';
+import { compileBySteps, compileStep, routeFollower } from '../model/testing-incremental.ts';
 import { readManifests } from './manifests.ts';
 
 const options = {
@@ -168,12 +169,6 @@ const resource = fc.oneof(
   grant,
   policy,
 );
-const step = fc.oneof(
-  { weight: 6, arbitrary: resource.map((one) => ({ kind: 'upsert', resource: one }) as const) },
-  { weight: 3, arbitrary: resource.map((one) => ({ kind: 'delete', resource: one }) as const) },
-  { weight: 2, arbitrary: fc.constant({ kind: 'flush' } as const) },
-);
-
 function stateOf(compiler: MeshCompiler): unknown {
   return {
     labels: Object.fromEntries(compiler.mesh().workloads.map((one) => [one.uid, one.labels])),
@@ -192,31 +187,11 @@ function byService(routes: Iterable<ServiceRoutes>): Record<string, unknown> {
 
 test('the incremental compile of routes equals one from scratch', () => {
   fc.assert(
-    fc.property(fc.array(step, { minLength: 1, maxLength: 40, size: 'max' }), (steps) => {
-      const compiler = new MeshCompiler(options);
-      const present = new Map<string, Resource>();
-      const followed = new Map<string, ServiceRoutes>();
-      const follow = (): void => {
-        const { update } = compiler.flush();
-        for (const key of update.removedRoutes ?? []) followed.delete(key);
-        for (const one of update.routes ?? []) followed.set(one.service, one);
-      };
-      for (const one of steps) {
-        if (one.kind === 'flush') follow();
-        else if (one.kind === 'upsert') {
-          compiler.upsert(one.resource);
-          present.set(resourceKey(one.resource), one.resource);
-        } else {
-          compiler.delete(one.resource.kind, one.resource.namespace, one.resource.name);
-          present.delete(resourceKey(one.resource));
-        }
-      }
-      follow();
-      const scratch = new MeshCompiler(options);
-      for (const one of [...present.values()].reverse()) scratch.upsert(one);
-      scratch.flush();
+    fc.property(fc.array(compileStep(resource), { minLength: 1, maxLength: 40, size: 'max' }), (steps) => {
+      const { follow, tables } = routeFollower();
+      const { compiler, scratch } = compileBySteps(steps, options, follow);
       assert.deepEqual(stateOf(compiler), stateOf(scratch));
-      assert.deepEqual(byService(followed.values()), byService(scratch.mesh().routes ?? []));
+      assert.deepEqual(byService(tables.values()), byService(scratch.mesh().routes ?? []));
     }),
     { numRuns: 400 },
   );

@@ -4,7 +4,8 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { FolderSource, type SourceChange } from './folder-source.ts';
+import { FolderSource } from './folder-source.ts';
+import type { SourceChange } from './mesh-source.ts';
 
 const liveWithinMs = 1000;
 

@@ -7,23 +7,15 @@ import { MeshError, messageOf } from '../base/errors.ts';
 import type { SourceView } from '../model/views.ts';
 import { FolderWatch } from './folder-watch.ts';
 import { isManifestName } from './load.ts';
-import { ManifestFiles, type SourceChange } from './manifest-files.ts';
-
-export type { SourceChange } from './manifest-files.ts';
-
-export interface FolderSourceEvents {
-  /** Resources that came, changed or went. The first one comes out of `start`, with everything. */
-  changed: [SourceChange];
-  /** `views()` answers something new: a file broke, or was repaired. */
-  status: [];
-}
+import { ManifestFiles } from './manifest-files.ts';
+import type { MeshSource, SourceEvents } from './mesh-source.ts';
 
 const folderDepthMax = 16;
 const filesAtOnceMax = 32;
 const fileBytesMax = 16 * 1024 * 1024;
 
 /** The resources under some paths, kept up to date. A file that cannot be read keeps what it said last. */
-export class FolderSource extends EventEmitter<FolderSourceEvents> {
+export class FolderSource extends EventEmitter<SourceEvents> implements MeshSource {
   readonly #paths: readonly string[];
   readonly #roots: readonly string[];
   readonly #watch: FolderWatch;
@@ -56,6 +48,16 @@ export class FolderSource extends EventEmitter<FolderSourceEvents> {
   /** One view per path given. */
   views(): readonly SourceView[] {
     return this.#roots.map((root, at) => this.#viewOf(root, this.#paths[at]!));
+  }
+
+  /** All paths can be read, and every file under them. */
+  get isComplete(): boolean {
+    return this.views().every((view) => view.ok);
+  }
+
+  /** A path itself is not there, rather than a file in it broken. */
+  get isWithholding(): boolean {
+    return this.#missingRoots.size > 0;
   }
 
   /** Stops watching; idempotent. */

@@ -2,16 +2,12 @@
 // an object of another file, keeps what it said last. Pure: texts come in, changes go out.
 import { MeshError } from '../base/errors.ts';
 import { placeOf } from '../config/yaml.ts';
-import { type Resource, type ResourceKind, resourceKey } from '../model/resources.ts';
+import { type Resource, resourceKey } from '../model/resources.ts';
 import type { SourceView } from '../model/views.ts';
 import { duplicateError, readManifests } from './manifests.ts';
+import type { SourceChange } from './mesh-source.ts';
 
 export type SourceError = NonNullable<SourceView['error']>;
-
-export interface SourceChange {
-  readonly upserts: readonly Resource[];
-  readonly deletes: readonly { readonly kind: ResourceKind; readonly namespace: string; readonly name: string }[];
-}
 
 interface FileState {
   /** As it was last looked at, whether it could be read or not. */

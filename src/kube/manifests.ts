@@ -99,6 +99,22 @@ export function readManifests(texts: readonly ManifestText[]): ManifestSet {
   return { resources: [...resources.values()], ignored: counts };
 }
 
+/** Where the API server has a kind: its group and the versions that are read, the one that is liked best first. */
+export function groupOf(kind: ResourceKind): { readonly group: string; readonly versions: readonly string[] } {
+  const { group, versions } = kinds[kind];
+  return { group, versions };
+}
+
+/**
+ * Reads one object that is at hand as a value, of a kind of the model. `document` says where it stands.
+ * @throws MeshError CONFIG_INVALID with the place of what is wrong.
+ */
+export function readObject(document: YamlDocument, value: unknown): Resource {
+  const object = new ObjectReader(document, [], value);
+  const resource = readResource(object);
+  return typeof resource === 'string' ? object.fail('kind', `is none that is read: ${resource}`) : resource;
+}
+
 /** `KIND NAMESPACE/NAME`, as people say it. */
 export function titleOf(resource: { kind: string; namespace: string; name: string }): string {
   const { kind, namespace, name } = resource;

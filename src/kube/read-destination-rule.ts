@@ -4,7 +4,7 @@ import type { ResourceMeta } from '../model/resources.ts';
 import type { DestinationRuleResource, TrafficLevel, TrafficSettings, Unsupported } from '../model/route-resources.ts';
 import type { ConsistentHash } from '../model/route-types.ts';
 import { isMapping, type ObjectReader } from './object-reader.ts';
-import { istioDuration } from './route-values.ts';
+import { headText, istioDuration } from './route-values.ts';
 
 const anyCount = { min: 0, max: 2 ** 32 - 1 };
 const percent = { min: 0, max: 100 };
@@ -27,6 +27,13 @@ const levelFields = [
   'proxyProtocol',
   'retryBudget',
 ];
+const balancerFields = ['simple', 'consistentHash', 'localityLbSetting', 'zoneAwareLbSetting'];
+const tlsFields = [
+  ...['mode', 'clientCertificate', 'privateKey', 'caCertificates', 'credentialName', 'subjectAltNames', 'sni'],
+  ...['insecureSkipVerify', 'caCrl'],
+];
+/** What `ISTIO_MUTUAL` says itself. */
+const certificateFields = ['clientCertificate', 'privateKey', 'caCertificates', 'credentialName'];
 const ringSizeMin = 1024;
 const maglevSize = 65_537;
 
@@ -79,25 +86,38 @@ class TrafficReader {
     for (const key of ['tunnel', 'proxyProtocol']) {
       if (policy.has(key)) this.#note(policy, key, 'nothing of it is done');
     }
-    const tls = policy.object('tls');
-    const mode = tls.string('mode', 'ISTIO_MUTUAL');
-    if (mode !== 'DISABLE' && mode !== 'ISTIO_MUTUAL') {
-      this.#note(
-        policy,
-        'tls',
-        `TLS of mode ${mode} is not begun by waypoints; traffic is in the mesh's own mutual TLS`,
-      );
-    }
+    if (policy.has('tls')) this.#tls(policy);
     return {
       loadBalancer: policy.has('loadBalancer') ? this.#balancer(policy.object('loadBalancer')) : null,
       connectionPool: policy.has('connectionPool') ? this.#pool(policy.object('connectionPool')) : null,
       outlier: policy.has('outlierDetection') ? this.#outlier(policy.object('outlierDetection')) : null,
-      retryBudget: policy.has('retryBudget') ? readBudget(policy.object('retryBudget')) : null,
+      retryBudget: policy.has('retryBudget') ? this.#budget(policy.object('retryBudget')) : null,
     };
   }
 
+  /** The way to an endpoint is the mesh's own mutual TLS whatever is written; no other begins inside it. */
+  #tls(policy: ObjectReader): void {
+    const tls = policy.object('tls');
+    tls.only(tlsFields);
+    const mode = tls.oneOf('mode', ['DISABLE', 'SIMPLE', 'MUTUAL', 'ISTIO_MUTUAL'], 'DISABLE');
+    if (mode === 'SIMPLE' || mode === 'MUTUAL') {
+      const outcome = `TLS of mode ${mode} is not begun by waypoints; let the endpoint speak plaintext within the mesh`;
+      this.#note(policy, 'tls', `${outcome}, or its clients begin TLS themselves`);
+      return;
+    }
+    const odd = mode === 'ISTIO_MUTUAL' ? certificateFields.find((field) => tls.has(field)) : undefined;
+    if (odd !== undefined)
+      tls.fail(odd, 'must not stand beside the mode ISTIO_MUTUAL, whose certificates are the mesh’s');
+    for (const field of tlsFields) {
+      if (field !== 'mode' && tls.has(field)) this.#note(tls, field, `no certificate is looked at in mode ${mode}`);
+    }
+  }
+
   #balancer(balancer: ObjectReader): TrafficSettings['loadBalancer'] {
-    balancer.only(['simple', 'consistentHash', 'localityLbSetting', 'warmup', 'warmupDurationSecs']);
+    balancer.only([...balancerFields, 'warmup', 'warmupDurationSecs']);
+    if (balancer.has('zoneAwareLbSetting')) {
+      this.#note(balancer, 'zoneAwareLbSetting', 'use localityLbSetting, which waypoints obey');
+    }
     if (balancer.has('simple') && balancer.has('consistentHash')) {
       balancer.fail('consistentHash', 'must not stand beside simple');
     }
@@ -140,6 +160,11 @@ class TrafficReader {
     for (const key of ['useClientProtocol', 'maxConcurrentStreams']) {
       if (http.has(key)) this.#note(http, key, 'the protocol of the port decides');
     }
+    const keepAlive = 'the tunnels between proxies have keep-alives of their own';
+    if (tcp.has('tcpKeepalive')) this.#note(tcp, 'tcpKeepalive', keepAlive);
+    if (http.has('http2KeepAlive')) this.#note(http, 'http2KeepAlive', keepAlive);
+    tcp.object('tcpKeepalive').only(['probes', 'time', 'interval']);
+    http.object('http2KeepAlive').only(['interval', 'timeout']);
     const upgrade = http.oneOf('h2UpgradePolicy', ['DEFAULT', 'DO_NOT_UPGRADE', 'UPGRADE'], 'DEFAULT');
     return {
       maxConnections: tcp.integer('maxConnections', anyCount, 0),
@@ -176,17 +201,20 @@ class TrafficReader {
     };
   }
 
+  #budget(budget: ObjectReader): TrafficSettings['retryBudget'] {
+    budget.only(['percent', 'minRetryConcurrency', 'budgetInterval']);
+    if (istioDuration(budget, 'budgetInterval')) {
+      this.#note(budget, 'budgetInterval', 'the share is of the requests in flight');
+    }
+    const value = isMapping(budget.fields['percent'])
+      ? budget.object('percent').number('value', percent, 20)
+      : budget.number('percent', percent, 20);
+    return { percent: value, minConcurrency: budget.integer('minRetryConcurrency', anyCount, 3) };
+  }
+
   #note(object: ObjectReader, key: string, outcome: string): void {
     this.#unsupported.push({ path: [...object.path, key], message: `${key} is not supported: ${outcome}` });
   }
-}
-
-function readBudget(budget: ObjectReader): TrafficSettings['retryBudget'] {
-  budget.only(['percent', 'minRetryConcurrency', 'budgetInterval']);
-  const value = isMapping(budget.fields['percent'])
-    ? budget.object('percent').number('value', percent, 20)
-    : budget.number('percent', percent, 20);
-  return { percent: value, minConcurrency: budget.integer('minRetryConcurrency', anyCount, 3) };
 }
 
 function readHash(hash: ObjectReader): ConsistentHash {
@@ -217,8 +245,18 @@ function readHashKey(hash: ObjectReader): ConsistentHash['key'] {
   cookie.only(['name', 'path', 'ttl', 'attributes']);
   return {
     kind: 'cookie',
-    name: cookie.string('name'),
-    path: cookie.string('path', ''),
+    name: headText(cookie, 'name'),
+    path: headText(cookie, 'path', ''),
     ttlMs: istioDuration(cookie, 'ttl'),
+    ...(cookie.has('attributes') ? { attributes: cookie.objects('attributes').map(readCookieAttribute) } : {}),
   };
+}
+
+function readCookieAttribute(attribute: ObjectReader): string {
+  attribute.only(['name', 'value']);
+  const text = attribute.has('value')
+    ? `${attribute.string('name')}=${attribute.string('value')}`
+    : attribute.string('name');
+  if (!/^[\x20-\x3a\x3c-\x7e]+$/.test(text)) attribute.fail('value', 'must have neither a semicolon nor a line break');
+  return text;
 }

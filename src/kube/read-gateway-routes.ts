@@ -9,10 +9,11 @@ import type {
   GatewayRule,
   ReferenceGrantResource,
   RouteFilter,
+  Unsupported,
 } from '../model/route-resources.ts';
 import type { NamedMatch, PathMatch, ValueMatch } from '../model/route-types.ts';
 import type { ObjectReader } from './object-reader.ts';
-import { type FilterContext, readBackend, readFilters, readParents } from './read-route-filters.ts';
+import { type FilterContext, readBackend, readFilters, readGroup, readParents } from './read-route-filters.ts';
 import { checkPath, gatewayDuration, headerNameOf, limited } from './route-values.ts';
 
 const methods = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'] as const;
@@ -38,12 +39,12 @@ export function readReferenceGrant(object: ObjectReader, meta: ResourceMeta): Re
     kind: 'ReferenceGrant',
     from: spec.objects('from').map((one) => {
       one.only(['group', 'kind', 'namespace']);
-      return { group: one.string('group', ''), kind: one.string('kind'), namespace: one.name('namespace') };
+      return { group: readGroup(one, ''), kind: one.string('kind'), namespace: one.name('namespace') };
     }),
     to: spec.objects('to').map((one) => {
       one.only(['group', 'kind', 'name']);
       const name = one.has('name') ? one.string('name') : null;
-      return { group: one.string('group', ''), kind: one.string('kind'), name };
+      return { group: readGroup(one, ''), kind: one.string('kind'), name };
     }),
   };
 }
@@ -66,7 +67,21 @@ function readRoute(object: ObjectReader, meta: ResourceMeta, kind: FilterContext
     hostnames: spec.strings('hostnames'),
     rules: spec.has('rules') ? rules : defaultRules,
     unsupported: context.unsupported,
+    meaningless: readMeaningless(spec),
   };
+}
+
+function readMeaningless(spec: ObjectReader): Unsupported[] {
+  const found: Unsupported[] = [];
+  if (spec.list('hostnames').length > 0) {
+    const message = 'hostnames are not looked at for a Service: it is known by where clients connect to';
+    found.push({ path: [...spec.path, 'hostnames'], message });
+  }
+  if (spec.oneOf('useDefaultGateways', ['All', 'None'], 'None') === 'All') {
+    const message = 'useDefaultGateways is about gateways: no waypoint is a default gateway';
+    found.push({ path: [...spec.path, 'useDefaultGateways'], message });
+  }
+  return found;
 }
 
 const anyPath: PathMatch = { kind: 'segments', value: '/', ignoreCase: false };
@@ -94,7 +109,11 @@ function readRule(rule: ObjectReader, context: FilterContext): GatewayRule {
   if (backends.length > 0 && filters.some((filter) => filter.type === 'RequestRedirect')) {
     rule.fail('backendRefs', 'must not stand beside a RequestRedirect');
   }
-  if (filters.some(replacesPrefix) && (matches.length !== 1 || matches[0]?.path.kind !== 'segments')) {
+  const ofBackends = backends.flatMap((backend) => backend.filters);
+  if (
+    [...filters, ...ofBackends].some(replacesPrefix) &&
+    (matches.length !== 1 || matches[0]?.path.kind !== 'segments')
+  ) {
     if (matches.length > 0) rule.fail('filters', 'must have exactly one PathPrefix match for ReplacePrefixMatch');
   }
   return {

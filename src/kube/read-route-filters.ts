@@ -11,10 +11,12 @@ import type {
 } from '../model/route-resources.ts';
 import type { CorsPolicy, ValueMatch } from '../model/route-types.ts';
 import type { ObjectReader } from './object-reader.ts';
-import { gatewayEdits, limited } from './route-values.ts';
+import { gatewayEdits, headText, limited, tokens } from './route-values.ts';
 
 /** The API group of Gateway API. */
 export const gatewayGroup = 'gateway.networking.k8s.io';
+/** How the documentation of Gateway API writes the core group, whose name is empty. */
+const coreGroup = 'core';
 
 const anyPort = { min: 1, max: 65535 };
 const httpFilters = [
@@ -80,7 +82,7 @@ function readFilter(body: ObjectReader, type: (typeof httpFilters)[number], cont
       return readRedirect(body);
     case 'URLRewrite':
       body.only(['hostname', 'path']);
-      return { type, hostname: optional(body, 'hostname'), path: readPathChange(body) };
+      return { type, hostname: readHostname(body), path: readPathChange(body) };
     case 'RequestMirror':
       return readMirror(body, context);
     case 'CORS':
@@ -98,7 +100,7 @@ function readRedirect(body: ObjectReader): RouteFilter {
   return {
     type: 'RequestRedirect',
     scheme: body.has('scheme') ? body.oneOf('scheme', ['http', 'https']) : null,
-    hostname: optional(body, 'hostname'),
+    hostname: readHostname(body),
     port: body.has('port') ? body.integer('port', anyPort) : null,
     path: readPathChange(body),
     status,
@@ -111,7 +113,7 @@ function readPathChange(body: ObjectReader): PathChange {
   path.only(['type', 'replaceFullPath', 'replacePrefixMatch']);
   const type = path.oneOf('type', ['ReplaceFullPath', 'ReplacePrefixMatch']);
   const key = type === 'ReplaceFullPath' ? 'replaceFullPath' : 'replacePrefixMatch';
-  return { kind: type === 'ReplaceFullPath' ? 'full' : 'prefix', value: path.string(key) };
+  return { kind: type === 'ReplaceFullPath' ? 'full' : 'prefix', value: headText(path, key) };
 }
 
 function readMirror(body: ObjectReader, context: FilterContext): RouteFilter {
@@ -130,7 +132,7 @@ function readMirror(body: ObjectReader, context: FilterContext): RouteFilter {
 function readCors(body: ObjectReader): CorsPolicy {
   body.only(['allowOrigins', 'allowCredentials', 'allowMethods', 'allowHeaders', 'exposeHeaders', 'maxAge']);
   const wildcardAlone = (key: string): string[] => {
-    const values = body.strings(key);
+    const values = key === 'allowOrigins' ? body.strings(key) : tokens(body, key);
     if (values.length > 1 && values.includes('*')) body.fail(key, 'must have * alone');
     return values;
   };
@@ -177,8 +179,13 @@ export function readBackend(object: ObjectReader, context: FilterContext): Backe
 export function readParents(spec: ObjectReader, namespace: string): ParentReference[] {
   return limited(spec, 'parentRefs', 32).map((one) => {
     one.only(['group', 'kind', 'namespace', 'name', 'port', 'sectionName']);
+    const reference = readReference(one, namespace, 'Gateway', gatewayGroup);
+    // Who leaves the group out means the Service all the same: Gateway API has no kind of that name.
+    const isService = reference.kind === 'Service' && reference.group === gatewayGroup;
     return {
-      ...readReference(one, namespace, 'Gateway', gatewayGroup),
+      ...reference,
+      group: isService ? '' : reference.group,
+      writtenGroup: one.string('group', gatewayGroup),
       port: one.has('port') ? one.integer('port', anyPort) : null,
       sectionName: optional(one, 'sectionName'),
     };
@@ -193,11 +200,21 @@ export function readReference(
   defaultGroup = '',
 ): ObjectReference {
   return {
-    group: object.string('group', defaultGroup),
+    group: readGroup(object, defaultGroup),
     kind: defaultKind === '' ? object.string('kind') : object.string('kind', defaultKind),
     namespace: object.name('namespace', namespace),
     name: object.name('name'),
   };
+}
+
+/** The API group of a reference; `core` is the core group. */
+export function readGroup(object: ObjectReader, fallback: string): string {
+  const group = object.string('group', fallback);
+  return group === coreGroup ? '' : group;
+}
+
+function readHostname(body: ObjectReader): string | null {
+  return body.has('hostname') ? headText(body, 'hostname') : null;
 }
 
 function optional(object: ObjectReader, key: string): string | null {

@@ -112,6 +112,31 @@ const rows: readonly (readonly [kind: string, spec: string, complaint: RegExp])[
   ['TrafficPolicy', `{${target}, slowStart: {}}`, /window must be there/],
   ['TrafficPolicy', '{}', /at least one target/],
 ];
+/** What is written into a head as it is may end no line of it. */
+const twoLines = '"/a\\r\\nb: c"';
+const filter = (type: string, body: string): string => `{rules: [{filters: [{type: ${type}, ${body}}]}]}`;
+const heads: readonly (readonly [kind: string, spec: string])[] = [
+  ...['uri', 'prefixRewrite', 'authority', 'scheme'].map(
+    (field) => ['VirtualService', `{hosts: [a], http: [{redirect: {${field}: ${twoLines}}}]}`] as const,
+  ),
+  ...['uri', 'authority'].map(
+    (field) => ['VirtualService', `{hosts: [a], http: [{rewrite: {${field}: ${twoLines}}, ${to}}]}`] as const,
+  ),
+  ['VirtualService', `{hosts: [a], http: [{rewrite: {uriRegexRewrite: {match: a, rewrite: ${twoLines}}}, ${to}}]}`],
+  ['VirtualService', `{hosts: [a], http: [{corsPolicy: {exposeHeaders: [${twoLines}]}, ${to}}]}`],
+  ['HTTPRoute', filter('RequestRedirect', `requestRedirect: {hostname: ${twoLines}}`)],
+  [
+    'HTTPRoute',
+    filter('RequestRedirect', `requestRedirect: {path: {type: ReplaceFullPath, replaceFullPath: ${twoLines}}}`),
+  ],
+  ['HTTPRoute', filter('URLRewrite', `urlRewrite: {hostname: ${twoLines}}`)],
+  ['HTTPRoute', filter('CORS', `cors: {allowMethods: [${twoLines}]}`)],
+  ['DestinationRule', `{host: a, trafficPolicy: {loadBalancer: {consistentHash: {httpCookie: {name: ${twoLines}}}}}}`],
+];
+for (const [kind, spec] of heads) {
+  test(`${kind} ${spec}`, () => assert.throws(() => read(kind, spec), /must be printable ASCII|must be names, or \*/));
+}
+
 for (const [kind, spec, complaint] of rows) {
   test(`${kind} ${spec}`, () => {
     let said = '';

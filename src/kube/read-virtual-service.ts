@@ -18,7 +18,7 @@ import type { CorsPolicy, FaultPolicy } from '../model/route-types.ts';
 import { readIstioEdits, readPercent, readStringMatch } from './istio-values.ts';
 import type { ObjectReader } from './object-reader.ts';
 import { readVirtualMatch } from './read-virtual-match.ts';
-import { istioDuration } from './route-values.ts';
+import { headText, istioDuration, tokens } from './route-values.ts';
 
 const anyPort = { min: 1, max: 65535 };
 const redirectCodes = [301, 302, 303, 307, 308];
@@ -96,7 +96,7 @@ class RuleReader {
     }
     return {
       name: rule.has('name') ? rule.string('name') : null,
-      matches: rule.objects('match').map((match) => readVirtualMatch(match)),
+      matches: rule.objects('match').map((match) => this.#match(match)),
       route: rule.objects('route').map((one) => readRouteDestination(one)),
       redirect: rule.has('redirect') ? readRedirect(rule.object('redirect')) : null,
       direct: rule.has('directResponse') ? readDirect(rule.object('directResponse')) : null,
@@ -133,6 +133,12 @@ class RuleReader {
       rule.fail('delegate', 'must not stand in a VirtualService without hosts');
   }
 
+  #match(match: ObjectReader): VirtualRule['matches'][number] {
+    if (match.has('name')) this.#note(match, 'name', 'logs and metrics name the rule');
+    if (match.has('statPrefix')) this.#note(match, 'statPrefix', 'requests are counted under the service');
+    return readVirtualMatch(match);
+  }
+
   #delegate(): VirtualRule['delegate'] {
     if (!this.#rule.has('delegate')) return null;
     const delegate = this.#rule.object('delegate');
@@ -151,6 +157,9 @@ class RuleReader {
     ]);
     if (retries.has('retryIgnorePreviousHosts') && !retries.boolean('retryIgnorePreviousHosts', true)) {
       this.#note(retries, 'retryIgnorePreviousHosts', 'a retry always prefers another endpoint');
+    }
+    if (retries.has('retryRemoteLocalities') && !retries.boolean('retryRemoteLocalities', false)) {
+      this.#note(retries, 'retryRemoteLocalities', 'a retry takes another endpoint, near ones first');
     }
     const words = retries
       .string('retryOn', '')
@@ -250,12 +259,12 @@ function readRedirect(redirect: ObjectReader): VirtualRedirect {
   const prefix = redirect.has('prefixRewrite') ? 'prefixRewrite' : 'uriPrefix';
   return {
     path: redirect.has(prefix)
-      ? { kind: 'prefix', value: redirect.string(prefix) }
+      ? { kind: 'prefix', value: headText(redirect, prefix) }
       : redirect.has('uri')
-        ? { kind: 'full', value: redirect.string('uri') }
+        ? { kind: 'full', value: headText(redirect, 'uri') }
         : null,
-    authority: redirect.string('authority', '') || null,
-    scheme: redirect.string('scheme', '') || null,
+    authority: headText(redirect, 'authority', '') || null,
+    scheme: headText(redirect, 'scheme', '') || null,
     port,
     status,
   };
@@ -271,10 +280,10 @@ function readRewrite(rewrite: ObjectReader): VirtualRewrite {
   const problem = rewrite.has('uriRegexRewrite') ? regexProblem(regex.string('match')) : null;
   if (problem !== null) regex.fail('match', problem);
   return {
-    uri: rewrite.string('uri', '') || null,
-    authority: rewrite.string('authority', '') || null,
+    uri: headText(rewrite, 'uri', '') || null,
+    authority: headText(rewrite, 'authority', '') || null,
     regex: rewrite.has('uriRegexRewrite')
-      ? { pattern: regex.string('match'), value: regex.string('rewrite', '') }
+      ? { pattern: regex.string('match'), value: headText(regex, 'rewrite', '') }
       : null,
   };
 }
@@ -318,9 +327,9 @@ function readCors(cors: ObjectReader): CorsPolicy {
     allowOrigins: [...origins, ...old].map((one) =>
       one.kind === 'exact' && one.value === '*' ? { kind: 'present', value: '', ignoreCase: false } : one,
     ),
-    allowMethods: cors.strings('allowMethods'),
-    allowHeaders: cors.strings('allowHeaders').map((name) => name.toLowerCase()),
-    exposeHeaders: cors.strings('exposeHeaders'),
+    allowMethods: tokens(cors, 'allowMethods'),
+    allowHeaders: tokens(cors, 'allowHeaders').map((name) => name.toLowerCase()),
+    exposeHeaders: tokens(cors, 'exposeHeaders'),
     maxAgeS: maxAgeMs === null ? null : Math.floor(maxAgeMs / 1000),
     allowCredentials: cors.boolean('allowCredentials', false),
     unmatchedPreflights: unmatched === 'IGNORE' ? 'ignore' : 'forward',

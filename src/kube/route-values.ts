@@ -51,6 +51,23 @@ export function checkHeaderValue(object: ObjectReader, key: string, value: strin
   return value;
 }
 
+/**
+ * A path, authority or scheme that is written into requests or answers as it is: printable ASCII without a space, so
+ * that no author can end a line of a head that is not theirs.
+ */
+export function headText(object: ObjectReader, key: string, fallback?: string): string {
+  const text = object.string(key, fallback);
+  if (/^[\x21-\x7e]*$/.test(text)) return text;
+  return object.fail(key, 'must be printable ASCII without spaces: write the rest as %XX');
+}
+
+/** A list that becomes the value of a header: names of headers or methods, or `*`. */
+export function tokens(object: ObjectReader, key: string): string[] {
+  const found = object.strings(key);
+  const odd = found.find((one) => !headerName.test(one));
+  return odd === undefined ? found : object.fail(key, `must be names, or *, not "${odd}"`);
+}
+
 /** Gateway API's `set`, `add`, `remove`: names in lower case, the first entry of a name counting. */
 export function gatewayEdits(object: ObjectReader): HeaderEdits {
   object.only(['set', 'add', 'remove']);

@@ -30,8 +30,8 @@ spec: {gatewayClassName: ambient-waypoint, listeners: [{name: mesh, port: 15008,
 ].join('');
 const on = (name: string) => `targetRefs: [{kind: Service, group: "", name: ${name}}]`;
 
-function ask(from: string, to: string, more = '', request: Partial<WhyRequest> | null = null): WhyResult {
-  const { index, compiler } = compileText(base + more);
+function ask(from: string, to: string, more = '', request: Partial<WhyRequest> | null = null, first = base): WhyResult {
+  const { index, compiler } = compileText(first + more);
   const tables = new Map((compiler.mesh().routes ?? []).map((routes) => [routes.service, routes]));
   const whole = request === null ? null : { method: 'GET', path: '/', headers: [], claims: null, ...request };
   const query = { from, to, port: null, namespace: 'shop', request: whole };
@@ -123,4 +123,26 @@ test('who does not go through the waypoint is not judged by it', () => {
     assert.deepEqual([verdict, hops.some((hop) => hop.kind === 'waypoint')], ['allow', false]);
   }
   assert.equal(ask('shop/web', 'svc/cart.shop', deny).verdict, 'deny');
+});
+
+const allTraffic = base
+  .replace('name: wp}\nspec', 'name: wp, labels: {ambient.mesh/waypoint-for: all}}\nspec')
+  .replace('labels: {app: cart}', 'labels: {app: cart, ambient.mesh/use-waypoint: wp}');
+const onGateway = 'targetRefs: [{kind: Gateway, group: gateway.networking.k8s.io, name: wp}]';
+
+test('a pod by its own address: judged by what is on the waypoint, not by what is on a service', () => {
+  const refuse = (target: string): string =>
+    `{action: DENY, rules: [{to: [{operation: {paths: [/admin]}}]}], ${target}}`;
+  const askPod = (target: string, path: string): readonly [string, string | null, string | undefined] => {
+    const policy = security('AuthorizationPolicy', 'p', refuse(target));
+    const { verdict, decidedBy, hops } = ask('shop/web', 'shop/cart:8080', policy, { path }, allTraffic);
+    return [verdict, decidedBy?.name ?? null, hops[1]?.kind];
+  };
+  assert.deepEqual(askPod(onGateway, '/admin'), ['deny', 'p', 'waypoint']);
+  assert.deepEqual(askPod(onGateway, '/'), ['allow', null, 'waypoint']);
+  assert.deepEqual(askPod(on('cart'), '/admin'), ['allow', null, 'waypoint']);
+  assert.deepEqual(
+    ask('shop/web', 'shop/cart:8080', '', {}).hops.map(({ kind }) => kind),
+    ['node', 'node'],
+  );
 });

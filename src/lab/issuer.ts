@@ -1,5 +1,5 @@
 // The lab's token issuer: what the API server and the kubelet of a cluster do for service-account tokens.
-import { createHash, generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto';
+import { createHash, generateKeyPairSync, type KeyObject, randomUUID, verify } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { MeshError } from '../base/errors.ts';
 import { jwksOf, signJwt } from '../identity/jwt.ts';
@@ -16,7 +16,29 @@ export interface TokenSpec {
   readonly serviceAccount: string;
   readonly pod: Pod | null;
   readonly audience: string | undefined;
+  /** For several; then `audience` does not count. */
+  readonly audiences?: readonly string[];
   readonly lifetimeS: number;
+}
+
+/** What stands in a token of this issuer. */
+export interface IssuedClaims {
+  readonly aud: readonly string[];
+  readonly sub: string;
+  /** Seconds since the epoch. */
+  readonly exp: number;
+  readonly jti: string;
+  readonly 'kubernetes.io': {
+    readonly namespace: string;
+    readonly serviceaccount: BoundTo;
+    readonly pod?: BoundTo;
+    readonly node?: BoundTo;
+  };
+}
+
+interface BoundTo {
+  readonly name: string;
+  readonly uid: string;
 }
 
 /** Holds the key in memory only; the public half goes into a JWKS file for the controller. */
@@ -39,8 +61,27 @@ export class TokenIssuer {
     this.#now = now;
   }
 
+  /**
+   * The claims of a token that this issuer made and that has not ended; null for any other. Whether what it is bound to
+   * is still there, is for the caller to say.
+   */
+  claimsOf(token: string): IssuedClaims | null {
+    const [head = '', body = '', signature = '', ...more] = token.split('.');
+    if (signature === '' || more.length > 0) return null;
+    const signed = Buffer.from(`${head}.${body}`, 'ascii');
+    const key = { key: this.#publicKey, dsaEncoding: 'ieee-p1363' } as const;
+    if (!verify('sha256', signed, key, Buffer.from(signature, 'base64url'))) return null;
+    const claims = JSON.parse(Buffer.from(body, 'base64url').toString('utf8')) as IssuedClaims;
+    return claims.exp * 1000 > this.#now() ? claims : null;
+  }
+
   writeJwks(file: string): void {
-    writeFileSync(file, JSON.stringify(jwksOf(this.#publicKey, this.#keyId)));
+    writeFileSync(file, JSON.stringify(this.jwks()));
+  }
+
+  /** The public key as a JWKS document. */
+  jwks(): object {
+    return jwksOf(this.#publicKey, this.#keyId);
   }
 
   /** A bound token with the claims of Kubernetes. Throws `NOT_FOUND` when there is no such service account. */
@@ -58,7 +99,7 @@ export class TokenIssuer {
     const node = pod?.spec.nodeName === undefined ? undefined : this.#store.get('Node', '', pod.spec.nodeName, '');
     const claims = {
       iss: issuerName,
-      aud: [spec.audience ?? defaultAudience],
+      aud: spec.audiences ?? [spec.audience ?? defaultAudience],
       sub: `system:serviceaccount:${namespace}:${name}`,
       iat: nowS,
       nbf: nowS,
@@ -75,6 +116,6 @@ export class TokenIssuer {
   }
 }
 
-function reference(object: KubeObject): { name: string; uid: string } {
+function reference(object: KubeObject): BoundTo {
   return { name: object.metadata.name, uid: object.metadata.uid ?? '' };
 }

@@ -9,6 +9,7 @@ import type { ResourceIssue, SourcePlace } from '../model/types.ts';
 import type { SourceView } from '../model/views.ts';
 import { dnsServiceAddresses, fabricAddresses, type NodePlan, planNode } from './addresses.ts';
 import { NodeAgent } from './agent.ts';
+import type { ApiServer } from './api-server/api-server.ts';
 import { Applier, refusals, refuseDuplicates } from './apply.ts';
 import { Cluster } from './cluster.ts';
 import type { ApplyResult, LabDocument, LabPod, LabStatus } from './control-types.ts';
@@ -16,6 +17,7 @@ import { DnsServer } from './dns.ts';
 import { DnsZone } from './dns-zone.ts';
 import { TokenIssuer } from './issuer.ts';
 import { isUnmanaged, Kubelet } from './kubelet.ts';
+import { labApiServer } from './lab-api.ts';
 import type { LabOptions } from './launch.ts';
 import { LiveSources, objectOf, type ResourceName } from './live-sources.ts';
 import { LogKeeper, lastLines } from './log-files.ts';
@@ -51,6 +53,8 @@ export class Lab {
   readonly issuer: TokenIssuer;
   readonly system: MeshSystem;
   readonly waypoints: WaypointDeployer;
+  /** Null where nobody asked for it. */
+  readonly api: ApiServer | null;
   readonly agents = new Map<string, NodeAgent>();
   readonly #log: (line: string) => void;
   readonly #applier: Applier;
@@ -70,7 +74,8 @@ export class Lab {
     const now = () => systemClock.now();
     this.store = new ObjectStore({ dir: paths.objects, now });
     this.issuer = new TokenIssuer(this.store, now);
-    this.#applier = new Applier({ store: this.store, services: new ServiceAllocator(), now });
+    const services = new ServiceAllocator();
+    this.#applier = new Applier({ store: this.store, services, now });
     this.waypoints = new WaypointDeployer({
       store: this.store,
       apply: (objects) => void this.#applier.apply(objects.map((object) => ({ object, place: null }))),
@@ -100,6 +105,7 @@ export class Lab {
       servicesSettled: () => this.#cluster.settled(),
       volumes: (pod) => this.#volumesOf(pod),
     });
+    this.api = options.apiServer ? this.#makeApi(services) : null;
   }
 
   get nodes(): readonly NodePlan[] {
@@ -137,6 +143,7 @@ export class Lab {
     this.#applier.apply(objects);
     this.system.start();
     await this.#sources.start();
+    await this.api?.start();
   }
 
   /** Applies manifests as a whole. Nothing is applied when anything is refused. */
@@ -324,6 +331,14 @@ export class Lab {
       owner = above;
     }
     return at === pod ? null : { kind: at.kind, name: at.metadata.name };
+  }
+
+  #makeApi(services: ServiceAllocator): ApiServer {
+    const { store, issuer, system, kubelet } = this;
+    const statusOf = (kind: string, namespace: string, name: string) => system.statusOf(kind, namespace, name);
+    const isRun = (pod: Pod) => kubelet.runnerOf(pod) !== null;
+    const check = (resources: readonly Resource[]) => system.check(resources);
+    return labApiServer({ store, issuer, services, check, isRun, statusOf }, null);
   }
 
   #putNode(node: NodePlan): void {

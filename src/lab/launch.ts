@@ -28,6 +28,8 @@ export interface LaunchOptions {
   readonly foreground?: boolean;
   /** Without controller and proxies: the pods alone, on the same network. */
   readonly mesh?: boolean;
+  /** Serve the cluster through the Kubernetes API too. */
+  readonly apiServer?: boolean;
   /** Leave a lab that did not become ready running, to be looked at. */
   readonly keepOnFailure?: boolean;
   /**
@@ -47,6 +49,7 @@ export interface LabOptions {
   readonly timeoutMs: number;
   readonly foreground: boolean;
   readonly mesh: boolean;
+  readonly apiServer: boolean;
   readonly nodeConfig: Readonly<Record<string, unknown>>;
   readonly controllerConfig: Readonly<Record<string, unknown>>;
   readonly waypointConfig: Readonly<Record<string, unknown>>;
@@ -72,6 +75,7 @@ export async function launchLab(options: LaunchOptions): Promise<LabClient> {
     timeoutMs: options.timeoutMs ?? defaultTimeoutMs,
     foreground: options.foreground ?? false,
     mesh: options.mesh ?? true,
+    apiServer: options.apiServer ?? false,
     nodeConfig: options.nodeConfig ?? {},
     controllerConfig: options.controllerConfig ?? {},
     waypointConfig: options.waypointConfig ?? {},

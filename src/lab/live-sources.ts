@@ -1,6 +1,7 @@
 // The folders that a lab was started with, applied again whenever they change. A file that is broken, or whose change
 // is refused, changes nothing: its complaint stands in the status until it is repaired.
-import { FolderSource, type SourceChange } from '../kube/folder-source.ts';
+import { FolderSource } from '../kube/folder-source.ts';
+import type { SourceChange } from '../kube/mesh-source.ts';
 import type { Resource } from '../model/resources.ts';
 import { resourceKey } from '../model/resources.ts';
 import type { ResourceIssue } from '../model/types.ts';

@@ -16,6 +16,8 @@ export interface Change {
   readonly action: Exclude<ChangeAction, 'unchanged'>;
   readonly object: KubeObject;
   readonly previous: KubeObject | null;
+  /** The store's version from this change on. */
+  readonly version: number;
 }
 
 export interface StoreOptions {
@@ -39,6 +41,11 @@ export class ObjectStore {
       mkdirSync(options.dir, { recursive: true });
       mkdirSync(stagingDir(options.dir), { recursive: true });
     }
+  }
+
+  /** Counts changes; an object's `resourceVersion` is the one that it came with. */
+  get version(): number {
+    return this.#version;
   }
 
   /** Calls `listener` after every change; the returned function ends that. */
@@ -88,10 +95,11 @@ export class ObjectStore {
     const previous = objects.get(key) ?? null;
     const complete = this.#complete(object, previous);
     if (previous !== null && isDeepStrictEqual(withoutVersion(previous), withoutVersion(complete))) return 'unchanged';
+    this.#version++;
     objects.set(key, complete);
     this.#write(complete);
     const action = previous === null ? 'created' : 'changed';
-    this.#tell({ action, object: complete, previous });
+    this.#tell({ action, object: complete, previous, version: this.#version });
     return action;
   }
 
@@ -109,21 +117,21 @@ export class ObjectStore {
     if (objects === undefined || previous === undefined) return 'unchanged';
     objects.delete(keyOf(object));
     if (this.#options.dir !== null) rmSync(path.join(this.#options.dir, fileNameOf(previous)), { force: true });
-    this.#tell({ action: 'deleted', object: previous, previous });
+    this.#version++;
+    this.#tell({ action: 'deleted', object: previous, previous, version: this.#version });
     return 'deleted';
   }
 
   #complete(object: KubeObject, previous: KubeObject | null): KubeObject {
     const { metadata } = object;
     const kept = previous?.metadata;
-    this.#version++;
     return {
       ...object,
       metadata: {
         ...metadata,
         uid: metadata.uid ?? kept?.uid ?? randomUUID(),
         creationTimestamp: metadata.creationTimestamp ?? kept?.creationTimestamp ?? rfc3339(this.#options.now()),
-        resourceVersion: String(this.#version),
+        resourceVersion: String(this.#version + 1),
         generation: generationOf(object, previous),
       },
     };

@@ -3,7 +3,7 @@
 import { MeshError } from '../base/errors.ts';
 import { familyOf } from '../base/ip.ts';
 import { type MeshIndex, type ServiceEndpoint, serviceKey } from './mesh-index.ts';
-import type { LoadBalancing, Service, Workload } from './types.ts';
+import type { AppProtocol, LoadBalancing, Service, Workload } from './types.ts';
 
 export interface EndpointChoice {
   /** Null only for a service in pass-through mode, where the address is the destination as it was asked for. */
@@ -79,6 +79,16 @@ type CapacitySums = readonly number[] | null;
 
 /** By service, of one index at a time, then by port. */
 const cache = new WeakMap<Service, { readonly index: MeshIndex; readonly byPort: Map<number, PortCandidates> }>();
+
+/** What a port of a pod speaks, by the services that lead to it; `unknown` where there is none, or they disagree. */
+export function protocolOfPod(workload: Workload, port: number): AppProtocol {
+  const said = new Set<AppProtocol>();
+  for (const mapping of Object.values(workload.services).flat()) {
+    if (mapping.targetPort === port) said.add(mapping.appProtocol);
+  }
+  const [only = 'unknown'] = said;
+  return said.size === 1 ? only : 'unknown';
+}
 
 /**
  * The endpoints that serve a port: healthy (unless the service admits all), with an address, with a target port.

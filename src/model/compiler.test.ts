@@ -4,7 +4,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { type CompilerOptions, MeshCompiler } from './compiler.ts';
 import { MeshIndex } from './mesh-index.ts';
-import { type Labels, type Resource, type ResourceMeta, resourceKey, type TemplateKind } from './resources.ts';
+import type { Labels, Resource, ResourceMeta, TemplateKind } from './resources.ts';
+import { compileBySteps, compileStep } from './testing-incremental.ts';
 import type { MeshUpdate, ResourceIssue } from './types.ts';
 
 const options: CompilerOptions = {
@@ -198,15 +199,6 @@ const resource: fc.Arbitrary<Resource> = fc.oneof(
   peer,
   authorization,
 );
-/** A resource comes or is replaced; or it goes; or the compiler is flushed. */
-function stepOf(resources: fc.Arbitrary<Resource>) {
-  return fc.oneof(
-    { weight: 6, arbitrary: resources.map((one) => ({ kind: 'upsert', resource: one }) as const) },
-    { weight: 3, arbitrary: resources.map((one) => ({ kind: 'delete', resource: one }) as const) },
-    { weight: 2, arbitrary: fc.constant({ kind: 'flush' } as const) },
-  );
-}
-
 function sorted(update: Pick<MeshUpdate, 'workloads' | 'services' | 'policies'>) {
   const byName = <T>(items: readonly T[], nameOf: (item: T) => string) =>
     Object.fromEntries(items.map((item) => [nameOf(item), item]));
@@ -230,24 +222,11 @@ const variants = [
 for (const [what, expandTemplates, resources] of variants) {
   test(`the incremental compile equals one from scratch: ${what}`, () => {
     fc.assert(
-      fc.property(fc.array(stepOf(resources), { minLength: 1, maxLength: 60, size: 'max' }), (steps) => {
-        const compiler = new MeshCompiler({ ...options, expandTemplates });
+      fc.property(fc.array(compileStep(resources), { minLength: 1, maxLength: 60, size: 'max' }), (steps) => {
         const follower = new MeshIndex();
-        const present = new Map<string, Resource>();
-        for (const one of steps) {
-          if (one.kind === 'flush') follower.apply(compiler.flush().update);
-          else if (one.kind === 'upsert') {
-            compiler.upsert(one.resource);
-            present.set(resourceKey(one.resource), one.resource);
-          } else {
-            compiler.delete(one.resource.kind, one.resource.namespace, one.resource.name);
-            present.delete(resourceKey(one.resource));
-          }
-        }
-        follower.apply(compiler.flush().update);
-        const scratch = new MeshCompiler({ ...options, expandTemplates });
-        for (const one of [...present.values()].reverse()) scratch.upsert(one);
-        scratch.flush();
+        const { compiler, scratch, present } = compileBySteps(steps, { ...options, expandTemplates }, (update) => {
+          follower.apply(update);
+        });
         assert.deepEqual(sorted(compiler.mesh()), sorted(scratch.mesh()));
         assert.deepEqual(texts(compiler.issues()), texts(scratch.issues()));
         // Who only follows the updates holds the same mesh, with no policy missing and no endpoint left over.
@@ -261,7 +240,7 @@ for (const [what, expandTemplates, resources] of variants) {
         for (const each of ['n1', 'n2']) {
           for (const account of ['x', 'y']) {
             const id = `spiffe://cluster.local/ns/a/sa/${account}`;
-            assert.equal(compiler.hasIdentityOnNode(id, each), hasPod(present.values(), each, account));
+            assert.equal(compiler.hasIdentityOnNode(id, each), hasPod(present, each, account));
           }
         }
       }),
@@ -270,8 +249,8 @@ for (const [what, expandTemplates, resources] of variants) {
   });
 }
 
-function hasPod(resources: Iterable<Resource>, onNode: string, account: string): boolean {
-  return [...resources].some(
+function hasPod(resources: readonly Resource[], onNode: string, account: string): boolean {
+  return resources.some(
     (one) =>
       one.kind === 'Pod' &&
       one.namespace === 'a' &&

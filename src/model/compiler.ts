@@ -19,7 +19,7 @@ import { RevocationList } from './revocation.ts';
 import { isRouteKind, isRouteResource } from './route-resources.ts';
 import type { ServiceRoutes } from './route-types.ts';
 import { RouteCompiler } from './routes/route-compiler.ts';
-import { defaultServiceRoutes } from './routes/route-defaults.ts';
+import { defaultServiceRoutes, noRoutes } from './routes/route-defaults.ts';
 import type {
   MeshUpdate,
   NamespacedKey,
@@ -33,6 +33,7 @@ import type {
 } from './types.ts';
 import type { MeshView } from './views.ts';
 import { WaypointPolicies } from './waypoint-policies.ts';
+import { isWaypoint } from './waypoints.ts';
 
 export interface CompilerOptions {
   readonly trustDomain: string;
@@ -87,7 +88,12 @@ export class MeshCompiler {
     const waypointOf = (id: string): { namespace: string; name: string } | null =>
       this.#waypoints.ofService(id, this.#store.services.get(id)).gateway;
     const labelsWanted = (id: string | null): void => this.#store.touchEndpoints(id);
-    this.#routes = new RouteCompiler({ ...options, report, waypointOf, labelsWanted }, this.#store.services);
+    const isWaypointGateway = (id: string): boolean => {
+      const gateway = this.#store.gateways.get(id);
+      return gateway !== undefined && isWaypoint(gateway);
+    };
+    const hooks = { report, waypointOf, labelsWanted, isWaypoint: isWaypointGateway };
+    this.#routes = new RouteCompiler({ ...options, ...hooks }, this.#store.services);
     this.#waypoints = new WaypointBindings(this.#store, options);
     const { services, gateways } = this.#store;
     this.#waypointPolicies = new WaypointPolicies({ ...options, services, gateways, report });
@@ -135,6 +141,7 @@ export class MeshCompiler {
     for (const id of dirty.gateways) {
       this.#setIssues(`Gateway/${id}`, this.#waypoints.issuesOf(this.#store.gateways.get(id)));
       this.#waypointPolicies.touchGateway(id);
+      this.#routes.touchGateway(id);
     }
     for (const id of dirty.services) {
       this.#compileService(id);
@@ -290,7 +297,9 @@ export class MeshCompiler {
       const guard = this.#waypointPolicies.guardOf(id);
       const service = this.#services.get(key);
       const alone = this.#routesAlone.get(key) ?? null;
-      if (guard === null || service === undefined) this.#serviceRoutes.set(key, alone);
+      const forPods = this.#waypointPolicies.guardOfPods(id);
+      if (forPods !== null) this.#serviceRoutes.set(key, { ...noRoutes(key), ...forPods, podsOf: id });
+      else if (guard === null || service === undefined) this.#serviceRoutes.set(key, alone);
       else this.#serviceRoutes.set(key, { ...(alone ?? defaultServiceRoutes(service)), ...guard });
     }
   }

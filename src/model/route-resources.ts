@@ -28,6 +28,8 @@ export interface ObjectReference {
 }
 
 export interface ParentReference extends ObjectReference {
+  /** As written, or as the API's default has it: `core`, or Gateway API's own, is taken for that of a Service. */
+  readonly writtenGroup: string;
   readonly port: number | null;
   readonly sectionName: string | null;
 }
@@ -90,6 +92,8 @@ export interface GatewayRouteResource extends ResourceMeta {
   readonly hostnames: readonly string[];
   readonly rules: readonly GatewayRule[];
   readonly unsupported: readonly Unsupported[];
+  /** What is well and has no meaning within a mesh. */
+  readonly meaningless: readonly Unsupported[];
 }
 
 export interface ReferenceGrantResource extends ResourceMeta {

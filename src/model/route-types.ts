@@ -76,6 +76,20 @@ export interface WeightedBackend extends Backend {
   readonly weight: number;
   readonly requestHeaders: HeaderEdits;
   readonly responseHeaders: HeaderEdits;
+  /** What else happens to requests that are drawn for it, after what the rule does. Absent for nothing. */
+  readonly filters?: BackendFilters;
+}
+
+/** Filters of one backend of an HTTPRoute or GRPCRoute. */
+export interface BackendFilters {
+  /** It is answered instead; the backend is not asked. */
+  readonly redirect: Redirect | null;
+  /** Takes the place of what the rule's rewrite says about the same. */
+  readonly rewrite: Rewrite | null;
+  /** Beside those of the rule. */
+  readonly mirrors: readonly Mirror[];
+  /** Judged beside the rule's. */
+  readonly cors: CorsPolicy | null;
 }
 
 export interface Redirect {
@@ -201,7 +215,14 @@ export interface PortRoutes {
 export interface ConsistentHash {
   readonly key:
     | { readonly kind: 'header' | 'query'; readonly name: string }
-    | { readonly kind: 'cookie'; readonly name: string; readonly path: string; readonly ttlMs: number | null }
+    | {
+        readonly kind: 'cookie';
+        readonly name: string;
+        readonly path: string;
+        readonly ttlMs: number | null;
+        /** `NAME` or `NAME=VALUE` each, such as `SameSite=Lax`. Absent for none. */
+        readonly attributes?: readonly string[];
+      }
     | { readonly kind: 'source' };
   readonly table: 'ring' | 'maglev';
   /** Smallest ring, or the Maglev table's size. */
@@ -323,4 +344,9 @@ export interface ServiceRoutes {
   readonly policies?: readonly Policy[];
   /** Absent: tokens mean nothing. */
   readonly jwtRules?: readonly JwtRule[];
+  /**
+   * Set where these are no routes of a service but what judges calls to pods by their own addresses: for the waypoint
+   * `NAMESPACE/NAME`, under the key of its own service.
+   */
+  readonly podsOf?: NamespacedKey;
 }

@@ -211,6 +211,7 @@ export interface ResourceIssue {
 }
 
 export interface SourcePlace {
+  /** For an object of a cluster its kind and name, and the line is 0. */
   readonly file: string;
   readonly line: number;
   readonly column: number;

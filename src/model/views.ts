@@ -31,6 +31,8 @@ export interface SourceView {
   } | null;
   /** Kinds that were read and are not used, with how many of each. */
   readonly ignored: readonly { readonly kind: string; readonly count: number }[];
+  /** What is to be said of it though nothing is wrong. */
+  readonly note?: string;
 }
 
 /** `GET /status` of the controller; `ambientctl status -o json`. */
@@ -127,6 +129,9 @@ export interface LoopDelayView {
   readonly max: number;
 }
 
+/** What keeps a thread's event loop alive, by Node's names (`Timeout`, `TCPSocketWrap`, …), with how many of each. */
+export type ResourcesView = Readonly<Record<string, number>>;
+
 /** Whether applications see their clients' own addresses, per family. */
 export interface ClientAddressView {
   readonly setting: 'auto' | 'on' | 'off';
@@ -159,7 +164,10 @@ export interface ProxyDump extends MeshView {
     /** Back end of its TCP streams: `raw` or `socket (WHY)`; '' while it starts. */
     readonly tcp: string;
     readonly loopDelayMs: LoopDelayView;
+    readonly resources: ResourcesView;
   }[];
+  /** Of the main thread. */
+  readonly resources: ResourcesView;
   readonly certificates: readonly CertificateView[];
   readonly connections: readonly ConnectionView[];
   readonly edges: readonly EdgeView[];

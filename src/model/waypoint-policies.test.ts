@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { MeshCompiler } from './compiler.ts';
-import { type Resource, type ResourceMeta, resourceKey, type WaypointTarget } from './resources.ts';
+import type { MeshCompiler } from './compiler.ts';
+import type { Resource, ResourceMeta, WaypointTarget } from './resources.ts';
 import type { ServiceRoutes } from './route-types.ts';
+import { compileBySteps, compileStep, routeFollower } from './testing-incremental.ts';
 import { jwtRuleOf } from './testing-jwt.ts';
 
 const options = {
@@ -53,9 +54,15 @@ const service = fc.tuple(namespace, name, use, fc.constantFrom(80, 81)).map(
     publishNotReadyAddresses: false,
   }),
 );
-const gateway = fc.tuple(namespace, name, fc.constantFrom('ambient-waypoint', 'istio-waypoint', 'other')).map(
-  ([within, title, gatewayClassName]): Resource => ({
-    ...meta(within, title),
+const traffic = fc.constantFrom(
+  {},
+  { 'ambient.mesh/waypoint-for': 'all' },
+  { 'ambient.mesh/waypoint-for': 'workload' },
+);
+const gatewayClass = fc.constantFrom('ambient-waypoint', 'istio-waypoint', 'other');
+const gateway = fc.tuple(namespace, name, gatewayClass, traffic).map(
+  ([within, title, gatewayClassName, labels]): Resource => ({
+    ...meta(within, title, labels),
     kind: 'Gateway',
     gatewayClassName,
     listeners: [{ name: 'mesh', port: 15008, protocol: 'HBONE', from: 'Same', selector: {} }],
@@ -97,12 +104,6 @@ const resource = fc.oneof(
   { weight: 3, arbitrary: authorization },
   { weight: 2, arbitrary: authentication },
 );
-const step = fc.oneof(
-  { weight: 6, arbitrary: resource.map((one) => ({ kind: 'upsert', resource: one }) as const) },
-  { weight: 2, arbitrary: resource.map((one) => ({ kind: 'delete', resource: one }) as const) },
-  { weight: 2, arbitrary: fc.constant({ kind: 'flush' } as const) },
-);
-
 const tablesOf = (routes: Iterable<ServiceRoutes>) =>
   Object.fromEntries([...routes].map((one) => [one.service, one]).sort());
 
@@ -114,32 +115,12 @@ function told(compiler: MeshCompiler) {
 
 test('the incremental compile of waypoint policies equals one from scratch, for who follows it too', () => {
   fc.assert(
-    fc.property(fc.array(step, { minLength: 1, maxLength: 50, size: 'max' }), (steps) => {
-      const compiler = new MeshCompiler(options);
-      const present = new Map<string, Resource>();
-      const followed = new Map<string, ServiceRoutes>();
-      const flush = (): void => {
-        const { update } = compiler.flush();
-        for (const one of update.routes ?? []) followed.set(one.service, one);
-        for (const key of update.removedRoutes ?? []) followed.delete(key);
-      };
-      for (const one of steps) {
-        if (one.kind === 'flush') flush();
-        else if (one.kind === 'upsert') {
-          compiler.upsert(one.resource);
-          present.set(resourceKey(one.resource), one.resource);
-        } else {
-          compiler.delete(one.resource.kind, one.resource.namespace, one.resource.name);
-          present.delete(resourceKey(one.resource));
-        }
-      }
-      flush();
-      const scratch = new MeshCompiler(options);
-      for (const one of [...present.values()].reverse()) scratch.upsert(one);
-      scratch.flush();
+    fc.property(fc.array(compileStep(resource), { minLength: 1, maxLength: 50, size: 'max' }), (steps) => {
+      const { follow, tables } = routeFollower();
+      const { compiler, scratch } = compileBySteps(steps, options, follow);
       const wanted = tablesOf(scratch.mesh().routes ?? []);
       assert.deepEqual(tablesOf(compiler.mesh().routes ?? []), wanted);
-      assert.deepEqual(tablesOf(followed.values()), wanted);
+      assert.deepEqual(tablesOf(tables.values()), wanted);
       assert.deepEqual(told(compiler), told(scratch));
     }),
     { numRuns: 200 },

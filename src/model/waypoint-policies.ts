@@ -14,7 +14,7 @@ import type {
 } from './resources.ts';
 import type { JwtRule } from './route-types.ts';
 import type { Policy, ResourceIssue } from './types.ts';
-import { isWaypoint, trafficOf, waypointClasses } from './waypoints.ts';
+import { isWaypoint, takesPods, waypointClasses } from './waypoints.ts';
 
 type PolicyResource = AuthorizationPolicyResource | RequestAuthenticationResource;
 
@@ -60,6 +60,8 @@ export class WaypointPolicies {
   readonly #waypointOf = new Map<string, string>();
   readonly #servicesOf = new MultiMap<string, string>();
   readonly #dirty = new Set<string>();
+  /** Waypoints, `NAMESPACE/NAME`, that take calls to pods by their own addresses. */
+  readonly #forPods = new Set<string>();
   readonly #dirtyStatuses = new Set<string>();
   readonly #statuses = new Map<string, ObjectStatus>();
 
@@ -107,10 +109,14 @@ export class WaypointPolicies {
 
   /** A Gateway came, changed or went. */
   touchGateway(id: string): void {
+    const gateway = this.#options.gateways.get(id);
+    if (gateway !== undefined && takesPods(gateway)) this.#forPods.add(id);
+    else this.#forPods.delete(id);
+    this.#dirty.add(id);
     for (const key of this.#byReach.get(`Gateway/${id}`)) this.#dirtyStatuses.add(key);
   }
 
-  /** Brings statuses up to date; returns the services, `NAMESPACE/NAME`, whose guard may have changed. */
+  /** Brings statuses up to date; returns the services and waypoints, `NAMESPACE/NAME`, whose guard may have changed. */
   flush(): ReadonlySet<string> {
     for (const key of this.#dirtyStatuses) this.#refreshStatus(key);
     this.#dirtyStatuses.clear();
@@ -122,10 +128,16 @@ export class WaypointPolicies {
   /** What judges the requests of a service; null for nothing, which is also so without a waypoint. */
   guardOf(service: string): ServiceGuard | null {
     const gateway = this.#waypointOf.get(service);
-    if (gateway === undefined) return null;
-    const keys = new Set(
-      [wholeClass, `Gateway/${gateway}`, `Service/${service}`].flatMap((r) => [...this.#byReach.get(r)]),
-    );
+    return gateway === undefined ? null : this.#guardOf([wholeClass, `Gateway/${gateway}`, `Service/${service}`]);
+  }
+
+  /** What judges calls through a waypoint to pods by their own addresses; null for nothing, or where it takes none. */
+  guardOfPods(gateway: string): ServiceGuard | null {
+    return this.#forPods.has(gateway) ? this.#guardOf([wholeClass, `Gateway/${gateway}`]) : null;
+  }
+
+  #guardOf(reach: readonly string[]): ServiceGuard | null {
+    const keys = new Set(reach.flatMap((each) => [...this.#byReach.get(each)]));
     if (keys.size === 0) return null;
     const found = [...keys].sort().map((key) => this.#compiled.get(key)!);
     return {
@@ -179,9 +191,8 @@ export class WaypointPolicies {
     const [kind = '', namespace = '', name = ''] = reach.split('/');
     const id = `${namespace}/${name}`;
     if (kind === 'Service') this.#dirty.add(id);
-    else
-      for (const service of kind === 'Gateway' ? this.#servicesOf.get(id) : this.#waypointOf.keys())
-        this.#dirty.add(service);
+    else if (kind === 'Gateway') for (const one of [id, ...this.#servicesOf.get(id)]) this.#dirty.add(one);
+    else for (const one of [...this.#forPods, ...this.#waypointOf.keys()]) this.#dirty.add(one);
   }
 
   #refreshStatus(key: string): void {
@@ -196,11 +207,6 @@ export class WaypointPolicies {
     const lost = [...compiled.refused, ...this.#unbound(resource)];
     for (const { at, message, fix } of lost)
       list.add('warning', ['spec', 'targetRefs', at], `${message}: not enforced there`, fix);
-    for (const at of this.#pastServices(resource)) {
-      const message =
-        'holds for services alone: what goes through that waypoint to the address of a pod is not judged by it';
-      list.add('warning', ['spec', 'targetRefs', at], message, 'select the pods with a policy for L4 as well');
-    }
     this.#options.report(`waypoint policy ${key}`, [...list.issues, ...issues]);
     if (resource.targets.length === 0) {
       this.#statuses.delete(key);
@@ -216,16 +222,6 @@ export class WaypointPolicies {
         : conditionOf(resource, 'WaypointAccepted', true, 'Accepted', `bound to ${reach.join(', ')}`);
     const { kind, namespace, name } = resource;
     this.#statuses.set(key, { kind, namespace, name, conditions: [condition], parents: [] });
-  }
-
-  /** Positions of waypoints that take traffic for workloads, too. */
-  #pastServices(resource: PolicyResource): number[] {
-    return [...resource.targets.entries()].flatMap(([at, target]) => {
-      const id = `${target.namespace ?? resource.namespace}/${target.name}`;
-      const gateway = target.kind === 'Gateway' ? this.#options.gateways.get(id) : undefined;
-      const traffic = gateway !== undefined && isWaypoint(gateway) ? trafficOf(gateway) : 'service';
-      return traffic === 'workload' || traffic === 'all' ? [at] : [];
-    });
   }
 
   /** Targets that are well-formed and are not there, or have no waypoint. */

@@ -68,6 +68,12 @@ export function trafficOf(gateway: GatewayResource): TrafficType {
   return 'service';
 }
 
+/** True for a waypoint that takes calls to pods by their own addresses. */
+export function takesPods(gateway: GatewayResource): boolean {
+  const traffic = trafficOf(gateway);
+  return isWaypoint(gateway) && (traffic === 'workload' || traffic === 'all');
+}
+
 /** The complaint about a waypoint's Gateway itself; null for one that is well. */
 export function problemOfGateway(gateway: GatewayResource): { readonly message: string; readonly fix: string } | null {
   if (gateway.name === optOut) {

@@ -1,9 +1,10 @@
 // `why` for what happens at a waypoint: the request is judged with the waypoint's own code, and the endpoint then sees
 // the waypoint as its source.
 import { parseIp } from '../base/ip.ts';
+import { protocolOfPod } from '../model/balance.ts';
 import { type MeshIndex, serviceKey } from '../model/mesh-index.ts';
 import type { JwtRule, ServiceRoutes } from '../model/route-types.ts';
-import type { Service, Workload } from '../model/types.ts';
+import type { AppProtocol, Service, Workload } from '../model/types.ts';
 import { type Decision, describe, evaluate, type PolicyReference } from './evaluate.ts';
 import { type HttpFacts, remoteIpOf, type TokenFacts } from './match-request.ts';
 import { policiesOfService } from './service-policies.ts';
@@ -36,9 +37,13 @@ export interface WaypointAnswer {
 export const assumedRequest: WhyRequest = { method: 'GET', path: '/', headers: [], claims: null };
 const noIp = { family: 4, value: 0 } as const;
 
-/** The waypoint that a source goes through on its way to a service; null when it goes without. */
-export function waypointBetween(index: MeshIndex, from: Workload | null, service: Service | null): Workload | null {
-  const waypoint = service?.waypoint?.hostname;
+/** The waypoint that a source goes through on its way to a service, or to a pod; null when it goes without. */
+export function waypointBetween(
+  index: MeshIndex,
+  from: Workload | null,
+  to: Pick<Service, 'waypoint'> | null,
+): Workload | null {
+  const waypoint = to?.waypoint?.hostname;
   if (waypoint === undefined || from?.tunnelProtocol !== 'HBONE') return null;
   const { namespace, hostname } = waypoint;
   const name = hostname.split('.')[0] ?? '';
@@ -49,19 +54,41 @@ export function waypointBetween(index: MeshIndex, from: Workload | null, service
   return { ...(found ?? base), name, node: '', tunnelProtocol: 'HBONE' };
 }
 
+/** What was dialled, a service or a pod by its own address, as its waypoint judges calls to it. */
+interface JudgedTarget {
+  readonly address: string;
+  /** Of a request that does not say. */
+  readonly authority: string;
+  readonly port: number;
+  readonly protocol: AppProtocol;
+}
+
+/** A service as it was dialled; of one without an address, what no network holds. */
+export function targetOfService(service: Service, port: number): JudgedTarget {
+  const [address = '0.0.0.0'] = service.addresses;
+  const protocol = service.ports.find((one) => one.servicePort === port)?.appProtocol ?? 'unknown';
+  return { address, authority: service.hostname, port, protocol };
+}
+
+/** A pod by its first address. */
+export function targetOfPod(pod: Workload, port: number): JudgedTarget {
+  const [address = '0.0.0.0'] = pod.addresses;
+  return { address, authority: address, port, protocol: protocolOfPod(pod, port) };
+}
+
 /** Judges a request at a waypoint. `request` null: a plain `GET /` is assumed. */
 export function judgeAtWaypoint(
   waypoint: Workload,
   from: Workload,
   identity: string,
-  target: { readonly service: Service; readonly port: number },
+  target: JudgedTarget,
   routes: ServiceRoutes | null,
   request: WhyRequest | null,
 ): WaypointAnswer {
   const name = `${waypoint.namespace}/${waypoint.name}`;
   const base = { name, workload: waypoint };
   const effective = policiesOfService(routes);
-  const protocol = target.service.ports.find((one) => one.servicePort === target.port)?.appProtocol ?? 'unknown';
+  const { protocol } = target;
   const isHttp = protocol !== 'tcp' && protocol !== 'tls';
   const asked = request ?? assumedRequest;
   const token = tokenOf(asked, routes?.jwtRules ?? []);
@@ -69,11 +96,11 @@ export function judgeAtWaypoint(
     const { rule, refused, status } = token;
     return { ...base, allowed: false, status, decidedBy: rule, reasons: [`${refused}, says ${describe(rule)}`] };
   }
-  const facts = isHttp && !('refused' in token) ? factsOf(asked, target.service, from, token.facts) : null;
+  const facts = isHttp && !('refused' in token) ? factsOf(asked, target.authority, from, token.facts) : null;
   const connection = {
     sourceIdentity: identity,
     sourceIp: from.addresses[0] ?? '0.0.0.0',
-    destinationIp: target.service.addresses[0] ?? '0.0.0.0',
+    destinationIp: target.address,
     destinationPort: target.port,
   };
   const decision = evaluate(effective, connection, facts);
@@ -127,7 +154,7 @@ function referenceTo({ policy }: JwtRule): PolicyReference {
   return { kind: 'RequestAuthentication', namespace, name, rule: null };
 }
 
-function factsOf(request: WhyRequest, service: Service, from: Workload, token: TokenFacts | null): HttpFacts {
+function factsOf(request: WhyRequest, authority: string, from: Workload, token: TokenFacts | null): HttpFacts {
   const { method, path, headers } = request;
   const get = (name: string): string | null => {
     const values = headers.filter(([one]) => one === name).map(([, value]) => value);
@@ -138,7 +165,7 @@ function factsOf(request: WhyRequest, service: Service, from: Workload, token: T
   return {
     method,
     path: bare,
-    authority: get('host') ?? service.hostname,
+    authority: get('host') ?? authority,
     headers: { get },
     token,
     remoteIp: remoteIpOf({ get }, sourceIp),

@@ -12,6 +12,8 @@ import type { RouteExplainer, RouteOutcome, WhyResponse, WhyRoute } from './why-
 import {
   assumedRequest,
   judgeAtWaypoint,
+  targetOfPod,
+  targetOfService,
   type WaypointAnswer,
   type WhyRequest,
   waypointBetween,
@@ -137,14 +139,18 @@ function throughWaypoint(
   index: MeshIndex,
   query: WhyQuery,
   source: Source,
-  { service, port }: Target,
+  { service, port, candidates }: Target,
   options: WhyOptions,
 ): WaypointAnswer | null {
   const from = source.workload;
-  const waypoint = waypointBetween(index, from, service);
-  if (waypoint === null || from === null || service === null) return null;
-  const routes = options.routesOf?.(serviceKey(service)) ?? null;
-  return judgeAtWaypoint(waypoint, from, identityOf(from), { service, port }, routes, query.request ?? null);
+  const pod = candidates[0]?.workload ?? null;
+  const dialled = service ?? pod;
+  const waypoint = waypointBetween(index, from, dialled);
+  const guard = service ?? dialled?.waypoint?.hostname;
+  if (waypoint === null || from === null || dialled === null || guard === undefined) return null;
+  const routes = options.routesOf?.(serviceKey(guard)) ?? null;
+  const target = service === null ? targetOfPod(pod!, port) : targetOfService(service, port);
+  return judgeAtWaypoint(waypoint, from, identityOf(from), target, routes, query.request ?? null);
 }
 
 /** What routes do with the request; null where nobody can say. */

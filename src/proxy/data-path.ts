@@ -18,7 +18,7 @@ import { connectTcp } from '../io/connect-tcp.ts';
 import { tcpBackend } from '../io/tcp-backend.ts';
 import { TransparentSockets } from '../io/transparent-socket.ts';
 import { MeshCompactor } from '../model/compact-mesh.ts';
-import { MeshIndex } from '../model/mesh-index.ts';
+import { type ApplyChange, MeshIndex } from '../model/mesh-index.ts';
 import { RevocationList } from '../model/revocation.ts';
 import type { MeshUpdate, Revocation, SpiffeId, Workload } from '../model/types.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
@@ -36,6 +36,8 @@ export interface ThreadService {
   readonly active: number;
   /** The mesh or the routes have changed. */
   meshChanged(): void;
+  /** So have policies of services, perhaps. */
+  policiesChanged(): void;
   counters(): Readonly<Record<string, number>>;
   /** Clients are asked to go elsewhere. */
   drain(deadlineMs: number): void;
@@ -123,10 +125,11 @@ export class DataPath {
     this.accessLog.setLevel(log.level);
   }
 
-  /** Puts a change into the tables; live connections that it refuses end within this call, up to a batch. */
+  /** Puts a change into the tables; connections and requests that it refuses end within this call, up to a batch. */
   applyMesh(update: MeshUpdate): void {
-    applyMesh(this.context, this.tunnelServer, this.#compactor.update(update));
+    const { routesChanged } = applyMesh(this.context, this.tunnelServer, this.#compactor.update(update));
     this.#service?.meshChanged();
+    if (routesChanged) this.#service?.policiesChanged();
   }
 
   /** Takes all revocations; sessions with a peer whose certificate is among them end within this call. */
@@ -230,7 +233,7 @@ export class DataPath {
 /** A drain is over when five things are at rest; it is rare, so it looks instead of being told. */
 const drainLookMs = 20;
 
-function applyMesh(context: ForwardContext, server: TunnelServer, update: MeshUpdate): void {
+function applyMesh(context: ForwardContext, server: TunnelServer, update: MeshUpdate): ApplyChange {
   const { index, tracker, pool, holds } = context;
   const replaced = update.workloads
     .map((workload) => ({ before: index.workloadByUid(workload.uid), now: workload }))
@@ -248,9 +251,10 @@ function applyMesh(context: ForwardContext, server: TunnelServer, update: MeshUp
   for (const workload of change.changedWorkloads) tracker.workloadChanged(workload.uid, workload);
   // Routes have the policies that a waypoint enforces.
   if (change.policiesChanged || change.routesChanged) tracker.policiesChanged();
-  if (holds.size === 0) return;
+  if (holds.size === 0) return change;
   for (const workload of update.workloads) for (const address of workload.addresses) holds.arrived(address);
   for (const service of update.services) for (const address of service.addresses) holds.arrived(address);
+  return change;
 }
 
 /** True when the uid stands for another pod than before: other addresses, or another identity. */

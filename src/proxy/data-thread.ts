@@ -5,6 +5,7 @@ import type { MessagePort } from 'node:worker_threads';
 import { MeshError } from '../base/errors.ts';
 import { tcpBackendName } from '../io/tcp-backend.ts';
 import type { SpiffeId } from '../model/types.ts';
+import { activeResources } from './active-resources.ts';
 import type { DataPath } from './data-path.ts';
 import { HeapKeeper } from './heap-keeper.ts';
 import { LoopDelay } from './loop-delay.ts';
@@ -39,7 +40,8 @@ export async function serveThread({ start, port }: DataThreadTask, assemble: Ass
   // Whatever ends the worker, the lines of ended connections get out.
   const flush = (): void => thread.flushLogs();
   process.once('exit', flush);
-  // A worker that dies lets the kernel close its connections in good order, as if all had been said: reset them first.
+  // A worker that dies must not seem to have said all. Not every back end is reset by its death (`io/death-reset.ts`),
+  // and peers and the access log are to hear why: what it carries is reset before.
   const crash = (error: unknown): void => {
     process.off('uncaughtException', crash);
     thread.abort(error);
@@ -209,6 +211,7 @@ export class DataThread {
       requests: requests.rows(),
       counters: this.#path.counters(),
       loopDelayMs: this.#loopDelay.view(),
+      ...(connections ? { resources: activeResources() } : {}),
     });
   }
 

@@ -1,7 +1,7 @@
 // What the main thread and the data threads say to each other: plain objects over one MessagePort per thread.
 import type { ProxyConfig } from '../config/proxy.ts';
 import type { MeshUpdate, Revocation, SpiffeId } from '../model/types.ts';
-import type { ConnectionView, EdgeView, LoopDelayView } from '../model/views.ts';
+import type { ConnectionView, EdgeView, LoopDelayView, ResourcesView } from '../model/views.ts';
 import type { RequestRow } from '../telemetry/request-counters.ts';
 
 /** `workerData` of a data thread. */
@@ -81,5 +81,7 @@ export type FromDataThread =
       /** Counters and gauges of this thread by name, already in base units: `ambient_…`. */
       readonly counters: Readonly<Record<string, number>>;
       readonly loopDelayMs: LoopDelayView;
+      /** Absent where connections were not asked for. */
+      readonly resources?: ResourcesView;
     }
   | { readonly type: 'drained'; readonly closedByDeadline: number };

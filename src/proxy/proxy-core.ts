@@ -17,6 +17,7 @@ import type { Workload } from '../model/types.ts';
 import type { ProxyDump } from '../model/views.ts';
 import { createLogger, type Logger } from '../telemetry/logger.ts';
 import { ProxyMetrics, type ProxyReading } from '../telemetry/registry.ts';
+import { activeResources } from './active-resources.ts';
 import { type AdminPorts, AdminServers } from './admin.ts';
 import { CertificateKeeper, revocationOf, signNothing } from './certificate-keeper.ts';
 import { ConfigKeeper, type ConfigKeeperOptions } from './config-keeper.ts';
@@ -181,6 +182,7 @@ export class ProxyCore<Config extends ProxyConfig> {
       pending,
       discovery: this.mesh.view(),
       threads: this.threads.views(),
+      resources: activeResources(),
       certificates: this.certificates.views(),
       workloads: [...index.workloads()],
       services: [...index.services()],

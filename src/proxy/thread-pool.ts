@@ -7,7 +7,7 @@ import { Backoff } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
 import { MeshError } from '../base/errors.ts';
 import { SharedUse } from '../forward/shared-use.ts';
-import type { ConnectionView, LoopDelayView, NodeDump } from '../model/views.ts';
+import type { ConnectionView, LoopDelayView, NodeDump, ResourcesView } from '../model/views.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { noDelay } from './loop-delay.ts';
 import type { DataThreadStart, FromDataThread, ToDataThread } from './messages.ts';
@@ -46,6 +46,7 @@ interface Thread {
   servingSinceMs: number;
   tcp: string;
   loopDelayMs: LoopDelayView;
+  resources: ResourcesView;
 }
 
 type ThreadView = NodeDump['threads'][number];
@@ -102,7 +103,8 @@ export class ThreadPool {
     );
     this.#threads = Array.from({ length: threads }, (_, id) => {
       const backoff = new Backoff({ firstMs: restartFirstMs, capMs: restartCapMs, jitter: restartJitter, random });
-      return { id, state: 'starting', life: 0, port: null, backoff, servingSinceMs: 0, tcp: '', loopDelayMs: noDelay };
+      const seen = { servingSinceMs: 0, tcp: '', loopDelayMs: noDelay, resources: {} };
+      return { id, state: 'starting', life: 0, port: null, backoff, ...seen };
     });
   }
 
@@ -112,8 +114,8 @@ export class ThreadPool {
   }
 
   views(): ThreadView[] {
-    return this.#threads.map(({ id, state, life, tcp, loopDelayMs }) => {
-      return { id, state, restarts: life, connections: this.totals.connectionsOf(id), tcp, loopDelayMs };
+    return this.#threads.map(({ id, state, life, tcp, loopDelayMs, resources }) => {
+      return { id, state, restarts: life, connections: this.totals.connectionsOf(id), tcp, loopDelayMs, resources };
     });
   }
 
@@ -208,6 +210,7 @@ export class ThreadPool {
     thread.life += 1;
     thread.servingSinceMs = 0;
     thread.loopDelayMs = noDelay;
+    thread.resources = {};
     const delayMs = thread.backoff.next();
     log.error({ thread: thread.id, life: thread.life, delayMs, error }, 'data thread died and is replaced');
     onChange();
@@ -241,6 +244,7 @@ export class ThreadPool {
   #onSnapshot(thread: Thread, message: Extract<FromDataThread, { type: 'snapshot' }>): void {
     this.totals.update(thread.id, message);
     thread.loopDelayMs = message.loopDelayMs;
+    if (message.resources !== undefined) thread.resources = message.resources;
     const pending = this.#snapshots.get(message.id);
     if (pending === undefined) return;
     pending.connections.push(...message.connections);

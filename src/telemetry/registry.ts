@@ -87,7 +87,7 @@ const threadHelp: Readonly<Record<string, string>> = {
   ambient_tunnel_client_streams: 'Streams on sessions to other proxies',
   ambient_tunnel_client_sessions_opened_total: 'Tunnel sessions opened to other proxies',
   ambient_tunnel_client_streams_opened_total: 'Streams opened on sessions to other proxies',
-  ambient_limit_rejections_total: 'Connections that a limit refused',
+  ambient_limit_rejections_total: 'Connections and requests that a limit refused',
   ambient_tunnel_server_handshakes: 'TLS handshakes under way with other proxies',
   ambient_tunnel_server_sessions: 'Tunnel sessions from other proxies',
   ambient_tunnel_server_streams: 'Streams on sessions from other proxies',

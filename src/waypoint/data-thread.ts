@@ -8,8 +8,9 @@ import type { Workload } from '../model/types.ts';
 import { DataPath } from '../proxy/data-path.ts';
 import { type AssembleThread, type DataThreadTask, serveThread, type ThreadListeners } from '../proxy/data-thread.ts';
 import type { DataThreadStart } from '../proxy/messages.ts';
-import { WaypointFront } from './front.ts';
+import { type HttpEntrance, WaypointFront } from './front.ts';
 import { createHttpSide, threadServiceOf } from './http-side.ts';
+import { PodServices } from './pod-services.ts';
 import type { WaypointThreadConfig } from './thread-config.ts';
 
 /** Connections that the kernel may keep until they are accepted. */
@@ -30,11 +31,13 @@ export const waypointThread =
       return null;
     };
     const dialler: Dialler = { context, identity, self };
-    const http = createHttpSide(path, dialler, limits, (stream, client) => front.passThrough(stream, client));
-    const front: WaypointFront = new WaypointFront(path.tunnelServer, dialler, waypoint, {
+    const pods = new PodServices(context.index);
+    const http = createHttpSide(path, dialler, limits, pods, (stream, client) => front.passThrough(stream, client));
+    const entrance: HttpEntrance = {
       serve: (stream, client) => http.serve(stream, client),
       active: () => http.stats().connections,
-    });
+    };
+    const front: WaypointFront = new WaypointFront(path.tunnelServer, dialler, waypoint, entrance, pods);
     path.attach(threadServiceOf(http));
     return { path, listeners: new WaypointListeners(front) };
   };

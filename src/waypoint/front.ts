@@ -13,10 +13,12 @@ import { Pending } from '../forward/pending.ts';
 import { baggageOf } from '../forward/workload-names.ts';
 import type { ClientInfo } from '../http/exchange/context.ts';
 import type { ByteStream } from '../io/byte-stream.ts';
+import { protocolOfPod } from '../model/balance.ts';
 import { serviceKey } from '../model/mesh-index.ts';
-import type { AppProtocol, WaypointAddress } from '../model/types.ts';
+import type { AppProtocol, Service, WaypointAddress } from '../model/types.ts';
 import type { TunnelServer } from '../tunnel/server.ts';
 import type { IncomingTunnel } from '../tunnel/types.ts';
+import type { PodServices } from './pod-services.ts';
 
 /** Which waypoint this is: its Gateway. */
 export interface WaypointName {
@@ -45,7 +47,10 @@ export class WaypointFront {
   readonly #name: WaypointName;
   readonly #http: HttpEntrance;
 
-  constructor(server: TunnelServer, dialler: Dialler, name: WaypointName, http: HttpEntrance) {
+  readonly #pods: PodServices;
+
+  constructor(server: TunnelServer, dialler: Dialler, name: WaypointName, http: HttpEntrance, pods: PodServices) {
+    this.#pods = pods;
     this.#context = dialler.context;
     this.#server = server;
     this.#dialler = dialler;
@@ -81,12 +86,13 @@ export class WaypointFront {
 
   /** Connects a stream that turned out to speak no HTTP; what was read of it comes first. */
   passThrough(stream: ByteStream, client: ClientInfo): void {
-    const { service, destinationAddress: address, servicePort: port, identity, workload } = client;
+    const { pod, destinationAddress: address, servicePort: port, identity, workload } = client;
     const source = { address: client.address, port: client.port, workload, identity };
     const connection = this.#connection(source, address, port);
-    connection.service = service;
+    connection.service = pod === undefined ? client.service : null;
     const pending = new Pending(this.#context, connection, () => stream.reset());
-    pending.begin(() => this.#connect(pending, { to: { service, workload: null }, address, port }, () => stream));
+    const to = pod === undefined ? { service: client.service, workload: null } : { service: null, workload: pod };
+    pending.begin(() => this.#connect(pending, { to, address, port }, () => stream));
   }
 
   /** Who has just been put behind this waypoint may be known to its clients first: that news is waited for, bounded. */
@@ -161,28 +167,30 @@ export class WaypointFront {
 
   #connect(pending: Pending, dialled: Dialled, accept: () => ByteStream): void {
     const { source } = pending.connection;
-    if (dialled.to.service !== null) {
-      pending.authorize({
-        destination: dialled.to.service,
-        sourceIdentity: source.identity,
-        sourceIp: source.address,
-        destinationIp: dialled.address,
-        destinationPort: dialled.port,
-      });
-    }
+    pending.authorize({
+      destination: dialled.to.service ?? this.#pods.guardianOf(dialled.to.workload),
+      sourceIdentity: source.identity,
+      sourceIp: source.address,
+      destinationIp: dialled.address,
+      destinationPort: dialled.port,
+    });
     passThrough({ dialler: this.#dialler, pending, ...dialled, accept });
   }
 
   /** The client of a port that speaks HTTP, or may; null where it surely does not. */
-  #httpClient({ to: { service }, address, port }: Dialled, source: Peer): ClientInfo | null {
-    if (service === null) return null;
-    const { index } = this.#context;
-    const routed = index.routesOf(serviceKey(service))?.ports.find((one) => one.port === port)?.protocol;
-    const protocol = routed ?? service.ports.find((one) => one.servicePort === port)?.appProtocol ?? 'unknown';
+  #httpClient({ to, address, port }: Dialled, source: Peer): ClientInfo | null {
+    const protocol = to.service === null ? protocolOfPod(to.workload, port) : this.#protocolOf(to.service, port);
     if (opaque.includes(protocol)) return null;
     const { workload, identity } = source;
     const client = { identity, workload, address: source.address, port: source.port };
-    return { ...client, service, servicePort: port, destinationAddress: address, protocol };
+    const dialled = { servicePort: port, destinationAddress: address, protocol };
+    if (to.service !== null) return { ...client, service: to.service, ...dialled };
+    return { ...client, service: this.#pods.serviceOf(to.workload, address, port), ...dialled, pod: to.workload };
+  }
+
+  #protocolOf(service: Service, port: number): AppProtocol {
+    const routed = this.#context.index.routesOf(serviceKey(service))?.ports.find((one) => one.port === port);
+    return routed?.protocol ?? service.ports.find((one) => one.servicePort === port)?.appProtocol ?? 'unknown';
   }
 
   /** Or AUTHORITY_INVALID for what this waypoint does not stand before, NO_SUCH_PORT, SELF_CALL. */

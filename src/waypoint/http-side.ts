@@ -8,22 +8,24 @@ import type { ConnectEndpoint, HttpService, HttpServiceContext } from '../http/e
 import type { HttpLimits } from '../http/exchange/limits.ts';
 import { createHttpService } from '../http/exchange/service.ts';
 import type { DataPath, ThreadService } from '../proxy/data-path.ts';
+import type { PodServices } from './pod-services.ts';
 
 /** Makes the service; `passThrough` takes streams that turn out to speak no HTTP. */
 export function createHttpSide(
   path: DataPath,
   dialler: Dialler,
   limits: HttpLimits,
+  pods: PodServices,
   passThrough: HttpServiceContext['passThrough'],
 ): HttpService {
-  const { index, random } = path.context;
-  const routesOf: HttpServiceContext['routesOf'] = (service) => index.routesOf(service);
+  const { random } = path.context;
+  const routesOf: HttpServiceContext['routesOf'] = (service) => pods.routesOf(service);
   const connect: ConnectEndpoint = (target, callback) =>
     dial(dialler, { ...target, timed: true }, (error, stream) => callback(error, stream));
   const writeRecord: HttpServiceContext['onRecord'] = (record) => path.accessLog.writeRequest(record);
   const verifier = new TokenVerifier(new KeySets(fetchText));
   return createHttpService({
-    index,
+    index: pods,
     self: dialler.self,
     routesOf,
     connect,
@@ -38,6 +40,11 @@ export function createHttpSide(
   });
 }
 
+/** Under the names that a scrape understands. */
+function rejectionsBy(limited: ReadonlyMap<string, number>): Record<string, number> {
+  return Object.fromEntries([...limited].map(([limit, count]) => [`ambient_limit_rejections_total/${limit}`, count]));
+}
+
 /** The service as the thread's life sees it. */
 export function threadServiceOf(http: HttpService): ThreadService {
   return {
@@ -45,6 +52,7 @@ export function threadServiceOf(http: HttpService): ThreadService {
       return http.stats().connections;
     },
     meshChanged: () => http.meshChanged(),
+    policiesChanged: () => http.policiesChanged(),
     counters: () => {
       const stats = http.stats();
       return {
@@ -55,6 +63,7 @@ export function threadServiceOf(http: HttpService): ThreadService {
         ambient_http_retries_total: stats.retries,
         ambient_http_retries_refused_total: stats.retriesRefused,
         ambient_http_ejections_total: stats.ejections,
+        ...rejectionsBy(stats.limited),
         ...stats.segments,
       };
     },

@@ -8,8 +8,8 @@ export interface Stage {
   readonly scene: Scene;
   readonly random: () => number;
   readonly say: (words: string) => void;
-  /** Processes were killed: who they carried may see an end in good order. */
-  readonly killed: (who: 'proxy' | 'victim') => void;
+  /** While `work` runs processes are killed. */
+  readonly killing: (who: 'proxy' | 'victim', work: () => Promise<unknown>) => Promise<void>;
   /** From now on, or no more, pod `flip` may call nobody. */
   readonly denied: (isDenied: boolean) => void;
 }
@@ -75,12 +75,10 @@ const severe: readonly Action[] = [
 
 /** What changes the mesh or its programs, and is over when it returns. */
 const changes: readonly Action[] = [
-  async ({ scene, random, say, killed }) => {
+  async ({ scene, random, say, killing }) => {
     const name = oneOf(random, nodes);
     say(`kill the proxy of ${name}`);
-    killed('proxy');
-    await scene.lab.client.restart({ kind: 'node', name }, { kill: true }, restartMs);
-    killed('proxy');
+    await killing('proxy', () => scene.lab.client.restart({ kind: 'node', name }, { kill: true }, restartMs));
   },
   async ({ scene, random, say }) => {
     const name = oneOf(random, nodes);
@@ -112,13 +110,13 @@ const changes: readonly Action[] = [
     say('allow pod flip');
     await scene.lab.delete(denyFlip);
   },
-  async ({ scene, say, killed }) => {
+  async ({ scene, say, killing }) => {
     say('replace pod victim');
-    killed('victim');
-    await scene.lab.delete(victim);
-    await scene.lab.apply(victim);
-    await scene.serveVictim();
-    killed('victim');
+    await killing('victim', async () => {
+      await scene.lab.delete(victim);
+      await scene.lab.apply(victim);
+      await scene.serveVictim();
+    });
   },
 ];
 

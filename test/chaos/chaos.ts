@@ -9,6 +9,7 @@ import { MarkerWatch } from './marker-watch.ts';
 import { type ProxySample, sampleProxy } from './proxy-sample.ts';
 import { seeded } from './random.ts';
 import { Scene } from './scene.ts';
+import { deathsOf, storyOf } from './story.ts';
 
 export interface ChaosResult {
   readonly seed: number;
@@ -30,7 +31,11 @@ const endMs = 120_000;
 /** A proxy that was killed may have saved its state before the last change, and hears of it right after its start. */
 const staleAfterKillMs = 5_000;
 const momentMs = 100;
+/** Failed streams whose story is told. */
+const storiesMax = 4;
 const descriptorsMore = 20;
+/** Sockets beside those of sessions, timers and the like: whatever leaks is left by hundreds of streams. */
+const resourcesMore = 20;
 const rssMoreMb = 120;
 
 /** Runs `seconds` of chaos in a lab of its own. Never rejects for what chaos finds: that is in `failures`. */
@@ -44,7 +49,7 @@ class Chaos {
   readonly #timeline: string[] = [];
   readonly #failures: string[] = [];
   readonly #events: { who: string; event: LoadEvent }[] = [];
-  readonly #kills: { who: 'proxy' | 'victim'; atMs: number }[] = [];
+  readonly #kills: { who: 'proxy' | 'victim'; fromMs: number; toMs: number }[] = [];
   readonly #denials: { fromMs: number; toMs: number }[] = [];
   #startedMs = Date.now();
 
@@ -74,15 +79,16 @@ class Chaos {
         episodes++;
         await this.#episode(scene, random);
         if (watch.seen > inTheClear) this.#fail(`${watch.seen - inTheClear} markers in the clear on a link`);
-        this.#judge();
+        await this.#judge(scene);
       }
       this.#say('quiet');
       await scene.lab.client.fault({ type: 'heal' });
       await scene.lab.client.waitInStep(settleMs);
       tally = await scene.end(endMs);
       await pause(momentMs);
-      this.#judge();
+      await this.#judge(scene);
       after = await this.#leftovers(scene, before);
+      for (const line of await deathsOf(scene.lab)) this.#fail(`ended by itself: ${line}`);
       if (watch.seen > inTheClear) this.#fail(`${watch.seen - inTheClear} markers in the clear on a link`);
     } catch (error) {
       this.#fail(error instanceof Error ? error.message : String(error));
@@ -100,7 +106,12 @@ class Chaos {
       scene,
       random,
       say: (words) => this.#say(words),
-      killed: (who) => this.#kills.push({ who, atMs: Date.now() }),
+      killing: async (who, work) => {
+        const kill = { who, fromMs: Date.now(), toMs: Number.POSITIVE_INFINITY };
+        this.#kills.push(kill);
+        await work();
+        kill.toMs = Date.now();
+      },
       denied: (isDenied) => {
         if (isDenied) this.#denials.push({ fromMs: Date.now(), toMs: Number.POSITIVE_INFINITY });
         else this.#denials.push({ ...this.#denials.pop()!, toMs: Date.now() });
@@ -108,28 +119,37 @@ class Chaos {
     });
   }
 
-  /** Looks at what pods saw since the last time. */
-  #judge(): void {
+  /** Looks at what pods saw since the last time, and tells the story of what must not be. */
+  async #judge(scene: Scene): Promise<void> {
+    for (const event of this.#violations().slice(0, storiesMax)) {
+      for (const line of await storyOf(scene.lab, event)) this.#say(`  ${line}`);
+    }
+  }
+
+  #violations(): LoadEvent[] {
+    const before = this.#failures.length;
+    const violating: LoadEvent[] = [];
     for (const { who, event } of this.#events.splice(0)) {
       const words = `${who} saw: ${JSON.stringify(event)}`;
       if (event.event === 'wrong') this.#fail(`wrong bytes; ${words}`);
       if (event.event === 'intrusion') this.#fail(`bytes for somebody who may not have them; ${words}`);
       if (event.event === 'early' && !this.#isExcused(who, event)) this.#fail(`an end before everything; ${words}`);
       if (event.event === 'flip served' && this.#isForbidden(event)) this.#fail(`served in spite of policy; ${words}`);
+      if (this.#failures.length > before + violating.length) violating.push(event);
     }
+    return violating;
   }
 
-  /** The kernel ends the connections of a process that is killed in good order. */
+  /** The kernel ends the connections of a pod that is killed in good order. */
   #isExcused(who: string, { startedMs, atMs }: LoadEvent): boolean {
-    return this.#kills.some((kill, index) => {
-      if (kill.who === 'victim' && who !== 'victims' && who !== 'victim') return false;
-      const until = this.#kills[index + 1]?.who === kill.who ? this.#kills[index + 1]!.atMs : kill.atMs;
-      return startedMs - momentMs <= until && kill.atMs <= atMs + momentMs;
+    if (who !== 'victims' && who !== 'victim') return false;
+    return this.#kills.some((kill) => {
+      return kill.who === 'victim' && startedMs - momentMs <= kill.toMs && kill.fromMs <= atMs + momentMs;
     });
   }
 
   #isForbidden({ startedMs, atMs }: LoadEvent): boolean {
-    if (this.#kills.some((kill) => kill.atMs <= atMs && atMs <= kill.atMs + staleAfterKillMs)) return false;
+    if (this.#kills.some(({ fromMs, toMs }) => fromMs <= atMs && atMs <= toMs + staleAfterKillMs)) return false;
     return this.#denials.some(({ fromMs, toMs }) => startedMs > fromMs && atMs < toMs);
   }
 
@@ -178,6 +198,9 @@ function leftOf(node: string, now: ProxySample, before: ProxySample): string[] {
     ...(held(now) > held(before) + descriptorsMore
       ? [`${node}: ${JSON.stringify(now)}, before ${JSON.stringify(before)}`]
       : []),
+    ...Object.entries(now.resources)
+      .filter(([name, count]) => count - now.sessions > (before.resources[name] ?? 0) + resourcesMore)
+      .map(([name, count]) => `${node}: ${count} ${name}, before ${before.resources[name] ?? 0}`),
     ...(now.rssMb > before.rssMb + rssMoreMb ? [`${node}: ${now.rssMb} MB, before ${before.rssMb}`] : []),
   ];
 }

@@ -3,7 +3,7 @@
 //
 //   fine   every byte came, in order, and both directions were ended in good order
 //   error  the socket reported an error
-//   early  an end in good order before every byte was there: a lie, unless a process was killed just then
+//   early  an end in good order before every byte was there: a lie, unless the other pod was killed just then
 //   wrong  other bytes than were sent
 import { once } from 'node:events';
 import { createServer, connect as netConnect, type Socket } from 'node:net';
@@ -149,7 +149,7 @@ function open(order: LoadOrder, onEnd: (outcome: Outcome) => void): void {
   });
   const { kind, up, down } = order;
   const id = nextId++;
-  side.head = { kind, id, seed: id % 8, up, down };
+  side.head = { kind, id, seed: id % 8, up, down, port: 0 };
   socket.on('data', (chunk) => {
     side.take(chunk as Buffer);
     if (kind === 'intruder') side.tell('intrusion');
@@ -159,7 +159,8 @@ function open(order: LoadOrder, onEnd: (outcome: Outcome) => void): void {
     if (kind === 'long' && side.read < side.toRead) socket.destroy();
   });
   socket.on('connect', () => {
-    socket.write(encodeHead(side.head!));
+    side.head = { ...side.head!, port: socket.localPort ?? 0 };
+    socket.write(encodeHead(side.head));
     const end = (): void => void socket.end();
     if (kind === 'long') round(side, order.roundMs ?? 100, end);
     else if (kind === 'reset') {

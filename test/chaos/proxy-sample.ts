@@ -1,5 +1,6 @@
 // What a node proxy holds, as its own process and the kernel say it.
 import { readdirSync, readFileSync } from 'node:fs';
+import type { ResourcesView } from '../../src/model/views.ts';
 import type { TestLab } from '../lab/harness.ts';
 import { runIn } from './evidence.ts';
 
@@ -13,6 +14,8 @@ export interface ProxySample {
   /** How long turns of the slowest data thread's event loop took lately: all but a hundredth, and the longest. */
   readonly delayMs: number;
   readonly longestMs: number;
+  /** What keeps its threads alive, by Node's names: timers, sockets, requests to the kernel. */
+  readonly resources: ResourcesView;
 }
 
 /** A sample of the proxy of `node`; rejects when it does not answer. */
@@ -38,7 +41,17 @@ export async function sampleProxy(lab: TestLab, node: string): Promise<ProxySamp
     held: value('ambient_connections_held'),
     delayMs: delayMs('0.99'),
     longestMs: delayMs('1'),
+    resources: await resourcesOf(lab, node),
   };
+}
+
+async function resourcesOf(lab: TestLab, node: string): Promise<ResourcesView> {
+  const { threads, resources } = await lab.dump(node);
+  const sums: Record<string, number> = {};
+  for (const each of [resources, ...threads.map((thread) => thread.resources)]) {
+    for (const [name, count] of Object.entries(each)) sums[name] = (sums[name] ?? 0) + count;
+  }
+  return sums;
 }
 
 /** The metrics of a node's proxy, as text. */

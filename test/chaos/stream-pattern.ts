@@ -15,6 +15,8 @@ export interface StreamHead {
   /** Bytes from the client, and back. */
   readonly up: number;
   readonly down: number;
+  /** Of the client, as it knows it: what the proxies' records name the connection by. */
+  readonly port: number;
 }
 
 export const headBytes = 32;
@@ -29,6 +31,7 @@ export function encodeHead(head: StreamHead): Buffer {
   marker.copy(bytes);
   bytes.writeUInt8(streamKinds.indexOf(head.kind), 16);
   bytes.writeUInt8(head.seed % seedsMax, 17);
+  bytes.writeUInt16BE(head.port, 18);
   bytes.writeUInt32BE(head.id, 20);
   bytes.writeUInt32BE(head.up, 24);
   bytes.writeUInt32BE(head.down, 28);
@@ -39,8 +42,8 @@ export function encodeHead(head: StreamHead): Buffer {
 export function decodeHead(bytes: Buffer): StreamHead | null {
   const kind = streamKinds[bytes.readUInt8(16)];
   if (kind === undefined || bytes.compare(marker, 0, marker.length, 0, marker.length) !== 0) return null;
-  const seed = bytes.readUInt8(17);
-  return { kind, seed, id: bytes.readUInt32BE(20), up: bytes.readUInt32BE(24), down: bytes.readUInt32BE(28) };
+  const [seed, port] = [bytes.readUInt8(17), bytes.readUInt16BE(18)];
+  return { kind, seed, port, id: bytes.readUInt32BE(20), up: bytes.readUInt32BE(24), down: bytes.readUInt32BE(28) };
 }
 
 function blockOf(seed: number): Buffer {

@@ -7,8 +7,9 @@ import { type TestContext, test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { pod, policy, port, rule, service, update } from '../../src/forward/testing-mesh.ts';
 import { defaultHttpLimits } from '../../src/http/exchange/limits.ts';
-import { defaultServiceRoutes } from '../../src/model/routes/route-defaults.ts';
+import { defaultServiceRoutes, noRoutes } from '../../src/model/routes/route-defaults.ts';
 import type { AppProtocol, MeshUpdate, Workload } from '../../src/model/types.ts';
+import type { RequestRecord } from '../../src/telemetry/access-record.ts';
 import { waypointThread } from '../../src/waypoint/data-thread.ts';
 import { app, appPortShift, client, echo, hbonePort, readAll, refused, TestNode } from './support/mesh.ts';
 import { startPair } from './support/pair.ts';
@@ -103,6 +104,65 @@ test('HTTP: requests are served, and counted by the waypoint', async (context) =
     requests?.map((row) => [row.key.reporter, row.requests]),
     [['waypoint', 1]],
   );
+});
+
+test('HTTP by the address of a pod: served, judged by what is put before the waypoint, and counted', async (context) => {
+  const { n2, wp, web, cart, apply, cartPod } = await setUp(context, 'http1');
+  await apply({ workloads: [{ ...cartPod, waypoint: atWaypoint }] });
+  const server = createServer((request, response) => response.end(`${request.method} ${request.url}`));
+  await new Promise<void>((resolve) => server.listen(8080 + appPortShift, cart, resolve));
+  context.after(() => server.close());
+  const ask = async (path: string): Promise<string> => {
+    const socket = await client(context, web, cart, 8080);
+    socket.write(`GET ${path} HTTP/1.1\r\nhost: cart\r\nconnection: close\r\n\r\n`);
+    return (await readAll(socket)).toString();
+  };
+  assert.match(await ask('/a?b'), /^HTTP\/1.1 200 OK\r\n.*GET \/a\?b/s);
+  const paths = [{ kind: 'exact', value: '/admin' }] as const;
+  const deny = policy('no-admin', { action: 'deny', scope: 'workload', rules: [rule({ paths })] });
+  await apply({ routes: [{ ...noRoutes(key), policies: [deny], podsOf: 'shop/wp' }] });
+  assert.match(await ask('/admin'), /^HTTP\/1.1 403 Forbidden\r\n.*RBAC: access denied/s);
+  assert.match(await ask('/other'), /^HTTP\/1.1 200 OK/);
+  const records = await wp.recorded(3);
+  assert.deepEqual(
+    records.map((one) => [one.kind, one.status, one.decidedBy, one.source.identity, one.destination.service]),
+    [
+      ['request', 200, null, webId, null],
+      ['request', 403, 'shop/no-admin', webId, null],
+      ['request', 200, null, webId, null],
+    ],
+  );
+  const [first] = records as unknown as RequestRecord[];
+  assert.deepEqual([first?.destination.workload, first?.route], ['cart', null]);
+  const [inbound] = await n2.recorded(1);
+  assert.equal(inbound?.source.identity, identity);
+  const { requests = [] } = await wp.snapshot();
+  const rows = requests.map(({ key: row, requests: count }) => [
+    row.code,
+    row.service,
+    row.destination.workload,
+    count,
+  ]);
+  assert.deepEqual(rows.sort(), [
+    [200, '', 'cart', 2],
+    [403, '', '', 1],
+  ]);
+});
+
+test('TCP by the address of a pod: judged by what is put before the waypoint', async (context) => {
+  const { wp, web, cart, apply, cartPod } = await setUp(context, 'tcp');
+  const services = { 'shop/cart.shop.svc.cluster.local': [{ servicePort: 80, targetPort: 8080, appProtocol: 'tcp' }] };
+  await apply({ workloads: [{ ...cartPod, waypoint: atWaypoint, services } as Workload] });
+  await app(context, cart, 8080, echo);
+  const socket = await client(context, web, cart, 8080);
+  socket.end('hello');
+  assert.equal((await readAll(socket)).toString(), 'hello');
+  const principals = [{ kind: 'exact', value: webId.slice('spiffe://'.length) }] as const;
+  const deny = policy('no-web', { action: 'deny', scope: 'workload', rules: [rule({ principals })] });
+  await apply({ routes: [{ ...noRoutes(key), policies: [deny], podsOf: 'shop/wp' }] });
+  await refused(context, web, cart, 8080);
+  const [, denied] = await wp.recorded(2);
+  assert.deepEqual([denied?.flag, denied?.decidedBy, denied?.destination.service], ['DENY', 'shop/no-web', null]);
 });
 
 test('what it does not stand before is refused', async (context) => {

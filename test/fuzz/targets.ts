@@ -9,6 +9,7 @@ import { headersTarget } from './targets/headers.ts';
 import { hpackTarget, huffmanTarget } from './targets/hpack.ts';
 import { http1Target } from './targets/http1.ts';
 import { manifestsTarget } from './targets/manifests.ts';
+import { routesTarget } from './targets/routes.ts';
 
 export const targets: readonly FuzzTarget[] = [
   framesTarget,
@@ -20,6 +21,7 @@ export const targets: readonly FuzzTarget[] = [
   pemTarget,
   discoveryTarget,
   manifestsTarget,
+  routesTarget,
   addressesTarget,
   headersTarget,
   dnsTarget,

@@ -8,16 +8,19 @@ import type { UnaryAnswer } from './http-agent-grpc.ts';
 
 export const space = 'default';
 export const waypoint = { kind: 'waypoint', namespace: space, name: 'waypoint' } as const;
-export const jsonLog = { waypointConfig: { log: { format: 'json' } } } as const;
+export const jsonLog = { waypointConfig: { log: { format: 'json' }, destinationReporter: true } } as const;
 export const httpAgentFile = path.join(import.meta.dirname, 'http-agent.ts');
 const echoPorts = [{ name: 'http', containerPort: 8080 }];
 
-export const gateway = document({
-  apiVersion: 'gateway.networking.k8s.io/v1',
-  kind: 'Gateway',
-  metadata: { name: waypoint.name, namespace: space },
-  spec: { gatewayClassName: 'ambient-waypoint', listeners: [{ name: 'mesh', port: 15008, protocol: 'HBONE' }] },
-});
+/** A Gateway that asks for a waypoint of `replicas` pods. */
+export function gateway(name: string, replicas: number): string {
+  return document({
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'Gateway',
+    metadata: { name, namespace: space, annotations: { 'ambient.mesh/replicas': String(replicas) } },
+    spec: { gatewayClassName: 'ambient-waypoint', listeners: [{ name: 'mesh', port: 15008, protocol: 'HBONE' }] },
+  });
+}
 
 const namespaceObject = document({
   apiVersion: 'v1',
@@ -39,12 +42,13 @@ export function httpService(
   name: string,
   selector: Readonly<Record<string, string>> = { serves: 'echo' },
   appProtocol = 'http',
+  metadata: { readonly labels?: object; readonly annotations?: object } = {},
 ): string {
   const ports = [{ name: 'main', port: 80, targetPort: 8080, appProtocol }];
   return document({
     apiVersion: 'v1',
     kind: 'Service',
-    metadata: { name, namespace: space },
+    metadata: { ...metadata, name, namespace: space },
     spec: { selector, ports },
   });
 }
@@ -53,7 +57,7 @@ export function httpService(
 export const httpScene =
   twoNodes +
   namespaceObject +
-  gateway +
+  gateway(waypoint.name, 1) +
   pod('client', { node: node1, namespace: space }) +
   echoPod('v1', node2) +
   echoPod('v2', node1) +
@@ -159,6 +163,25 @@ function answerOf(output: string): Answer {
   const isJson = headers.get('content-type') === 'application/json';
   const [version = '', status = ''] = first.split(' ');
   return { status: Number(status), version, headers, text, json: isJson ? JSON.parse(text) : null };
+}
+
+/** Names of a waypoint's pods that run and are not ending. */
+export async function waypointPods(lab: TestLab, name: string = waypoint.name): Promise<string[]> {
+  const { pods } = await lab.client.status();
+  const own = pods.filter(({ serviceAccount, reason }) => serviceAccount === name && reason !== 'Terminating');
+  return own.map((each) => each.name);
+}
+
+/** The metrics of a waypoint's pod, as a Prometheus in the mesh reads them. */
+export async function metricsOf(lab: TestLab, client: HttpClient, podName: string): Promise<string> {
+  return (await client.curl(`http://${await lab.addressOf(podName, space)}:15020/metrics`)).text;
+}
+
+/** Adds up the series of a metric whose labels have all of `parts`. */
+export function sumOf(metrics: string, name: string, ...parts: readonly string[]): number {
+  const lines = metrics.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
+  const fitting = lines.filter((line) => parts.every((part) => line.includes(part)));
+  return fitting.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
 }
 
 /** Of a pod of the echo: how many requests it has seen. Asked past the waypoint. */

@@ -5,27 +5,32 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { document, node2, pod, startLab, type TestLab } from './harness.ts';
+import { ensureTools } from '../../native-free/tools.ts';
+import { document, node1, node2, pod, startLab, type TestLab } from './harness.ts';
 import type { Outcome } from './http-agent.ts';
 import {
   backend,
   destinationRule,
+  gateway,
   HttpClient,
   httpRoute,
   httpScene,
   httpService,
   jsonLog,
+  metricsOf,
   seenBy,
   setFaults,
   space,
+  sumOf,
   virtualService,
   waypoint,
+  waypointPods,
 } from './http-scene.ts';
 
 const timeout = { timeout: 90_000 };
 const gibibyte = 1024 ** 3;
 const versions = ['v1', 'v2', 'v3'];
-/** Memory of the waypoint may grow by this much while a gibibyte passes. */
+/** Memory of each proxy on the way may grow by this much while a gibibyte passes. */
 const growthMaxBytes = 96 * 1024 * 1024;
 
 /** Two replicas that take a second to become ready, and whose probe asks for `probe`. */
@@ -60,6 +65,8 @@ const manifests =
   pod('grpc', { node: node2, namespace: space, labels: { app: 'grpc' } }) +
   httpService('grpc', { app: 'grpc' }, 'grpc') +
   httpService('plain', { version: 'v1' }) +
+  gateway('pair', 2) +
+  httpService('paired', undefined, 'http', { labels: { 'ambient.mesh/use-waypoint': 'pair' } }) +
   httpService('ejecting') +
   destinationRule('ejecting', ejecting) +
   httpService('storm') +
@@ -127,6 +134,9 @@ describe('HTTP through a waypoint under load', () => {
     'replacing a service under load: probes that fail stop it, nothing is ejected, no request fails',
     timeout,
     async () => {
+      const ejections = async () =>
+        sumOf(await metricsOf(lab, client, (await waypointPods(lab))[0]!), 'ambient_http_ejections_total');
+      const ejectedBefore = await ejections();
       const load = await client.load({ url: 'http://rolled/', concurrency: 4 });
       const podsOf = async (version: string) =>
         (await lab.client.status()).pods.filter(
@@ -156,17 +166,77 @@ describe('HTTP through a waypoint under load', () => {
       const whole = await load.stop();
       assert.deepEqual(failures(whole), none);
       assert.ok(Object.keys(whole.pods).length >= 4, JSON.stringify(whole.pods));
+      assert.equal(await ejections(), ejectedBefore);
     },
   );
 
-  test('replacing the waypoint under load: no request fails', timeout, async () => {
-    const load = await client.load({ url: 'http://plain/', concurrency: 4 });
-    await until('load', async () => (await load.soFar()).sent > 20);
-    await lab.client.restart(waypoint, { rolling: true });
-    const before = (await load.soFar()).sent;
-    await until('load afterwards', async () => (await load.soFar()).sent > before + 20);
-    const outcome = await load.stop();
-    assert.deepEqual(failures(outcome), none);
+  test(
+    'replacing the waypoint under load: no request or call fails, and streams run to their end',
+    timeout,
+    async () => {
+      const load = await client.load({ url: 'http://plain/', concurrency: 4 });
+      await until('load', async () => (await load.soFar()).sent > 20);
+      const { group } = await client.agent.call({ op: 'openStreams', target: 'grpc:80', count: 20 }, 60_000);
+      const [old] = await waypointPods(lab);
+      const codes = new Set<number>();
+      let goesOn = true;
+      const calls = (async () => {
+        while (goesOn) codes.add((await client.unary('grpc:80', 'call')).code);
+      })();
+      const replaced = lab.client.restart(waypoint, { rolling: true });
+      await until('the old one goes', async () => !(await waypointPods(lab)).includes(old!));
+      await client.agent.call({ op: 'sayOnStreams', group, text: 'while it drains' }, 60_000);
+      assert.deepEqual(await client.agent.call({ op: 'closeStreams', group }, 60_000), { codes: { 0: 20 } });
+      await replaced;
+      const before = (await load.soFar()).sent;
+      await until('load afterwards', async () => (await load.soFar()).sent > before + 20);
+      goesOn = false;
+      await calls;
+      assert.deepEqual([failures(await load.stop()), [...codes]], [none, [0]]);
+    },
+  );
+
+  test('a waypoint of two pods: both serve, and one that is killed takes only what it had', timeout, async () => {
+    const pods = await waypointPods(lab, 'pair');
+    assert.equal(pods.length, 2);
+    const served = async () =>
+      Promise.all(pods.map(async (name) => sumOf(await metricsOf(lab, client, name), 'istio_requests_total')));
+    const headers = { connection: 'close' };
+    const fresh = await client.burst({ url: 'http://paired/', count: 60, headers });
+    assert.deepEqual(fresh.statuses, { 200: 60 });
+    const shares = await served();
+    assert.ok(
+      shares.every((share) => share > 10),
+      `requests by pod: ${shares.join(', ')}`,
+    );
+    const concurrency = 8;
+    const load = await client.load({ url: 'http://paired/', concurrency });
+    await until('load', async () => (await load.soFar()).sent > 50);
+    const environment = (pid: number) => readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0');
+    const victim = lab
+      .processes()
+      .filter(({ argv }) => argv.includes('ambient-waypoint.ts'))
+      .find(({ pid }) => environment(pid).includes(`POD_NAME=${pods[0]}`))!;
+    process.kill(victim.pid, 'SIGKILL');
+    const killed = (await load.soFar()).sent;
+    await until('load afterwards', async () => (await load.soFar()).sent > killed + 100);
+    const { statuses, errors } = await load.stop();
+    assert.deepEqual(Object.keys(statuses), ['200']);
+    // A connection that went through it is reset, once; its client opens another one.
+    const reset = Object.values(errors).reduce((sum, count) => sum + count, 0);
+    assert.ok(reset <= concurrency, JSON.stringify(errors));
+    const after = await client.burst({ url: 'http://paired/', count: 40, headers });
+    assert.deepEqual([after.statuses, after.errors], [{ 200: 40 }, {}]);
+  });
+
+  test('h2load: HTTP/2 and HTTP/1.1, every request answered', timeout, async () => {
+    ensureTools(['h2load']);
+    for (const version of ['', '--h1']) {
+      const { exit, stdout, stderr } = await client.shell(`h2load ${version} -n 2000 -c 8 -m 10 http://plain/`);
+      assert.equal(exit, 0, stderr);
+      assert.match(stdout, /2000 succeeded, 0 failed, 0 errored, 0 timeout/);
+      assert.match(stdout, /status codes: 2000 2xx/);
+    }
   });
 
   test('200 streams at once, and a change of their routes that resets none', timeout, async () => {
@@ -180,16 +250,17 @@ describe('HTTP through a waypoint under load', () => {
   });
 
   test('a gibibyte down and up in bounded memory', timeout, async () => {
-    const { pid } = lab.processes().find(({ argv }) => argv.includes('ambient-waypoint.ts'))!;
-    const memory = (field: string): number =>
-      1024 * Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
-    const before = memory('VmHWM');
+    const waypoints = lab.processes().filter(({ argv }) => argv.includes('ambient-waypoint.ts'));
+    const pids = [...waypoints.map(({ pid }) => pid), lab.proxyPid(node1), lab.proxyPid(node2)];
+    const mostBytes = (pid: number): number =>
+      1024 * Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+    const before = pids.map(mostBytes);
     const down = await client.shell(`curl -sS -o /dev/null -w '%{size_download}' 'http://plain/?size=${gibibyte}'`);
     assert.equal(down.stdout, String(gibibyte), down.stderr);
     const up = await client.shell(`head -c ${gibibyte} /dev/zero | curl -sS -T - http://plain/up`);
     assert.equal(JSON.parse(up.stdout).body.bytes, gibibyte, up.stderr);
-    const grown = memory('VmHWM') - before;
-    assert.ok(grown < growthMaxBytes, `the waypoint grew by ${grown} bytes at most`);
+    const grown = pids.map((pid, at) => mostBytes(pid) - before[at]!);
+    assert.ok(Math.max(...grown) < growthMaxBytes, `waypoints and node proxies grew by ${grown.join(', ')} bytes`);
   });
 
   describe('YAML as it is documented', () => {

@@ -45,7 +45,7 @@ function serviceText(name: string, options: ServiceOptions = {}): string {
 const gateway = document({
   apiVersion: 'gateway.networking.k8s.io/v1',
   kind: 'Gateway',
-  metadata: { name: 'wp', namespace: 'app' },
+  metadata: { name: 'wp', namespace: 'app', labels: { 'ambient.mesh/waypoint-for': 'all' } },
   spec: { gatewayClassName: 'ambient-waypoint', listeners: [{ name: 'mesh', port: 15008, protocol: 'HBONE' }] },
 });
 const guarded = { annotations: { 'ambient.mesh/require-waypoint': 'true' }, waypoint: 'wp', app: 'guarded' };
@@ -58,7 +58,12 @@ const manifests =
   pod('second', { node: node1 }) +
   pod('server', { node: node2 }) +
   pod('guarded', { node: node1 }) +
-  pod('echo', { node: node2, image: 'ambient/echo', ports: [{ name: 'http', containerPort: port }] }) +
+  pod('echo', {
+    node: node2,
+    image: 'ambient/echo',
+    ports: [{ name: 'http', containerPort: port }],
+    labels: { [use]: 'wp' },
+  }) +
   serviceText('through', { waypoint: 'wp' }) +
   serviceText('around', { waypoint: 'none' }) +
   serviceText('guarded', guarded) +
@@ -106,9 +111,9 @@ describe('waypoint', () => {
   }
 
   /** The status line of one HTTP request, '' when there was no answer. */
-  async function statusOf(path: string, host = 'web', header = 'accept: */*'): Promise<string> {
+  async function statusOf(path: string, host = 'web', header = 'accept: */*', pod?: string): Promise<string> {
     try {
-      const connection = await agents.client!.connect(await vipOf(host), 80);
+      const connection = await agents.client!.connect(pod ?? (await vipOf(host)), pod === undefined ? 80 : port);
       await connection.write(`GET ${path} HTTP/1.1\r\nhost: ${host}\r\n${header}\r\nconnection: close\r\n\r\n`);
       const { text } = await connection.untilEnded();
       return text.split('\r\n', 1)[0] ?? '';
@@ -211,6 +216,48 @@ describe('waypoint', () => {
     const record = await recordOf(wp, ({ kind, status }) => kind === 'request' && status === 403);
     assert.deepEqual([record.method, record.path, record.decidedBy], ['GET', '/admin', 'app/no-admin']);
     await lab.delete(route + policy);
+  });
+
+  test('a pod by its own address: HTTP too, and the policy that is on the waypoint', timeout, async () => {
+    const address = await lab.addressOf('echo');
+    const onWaypoint = [{ group: 'gateway.networking.k8s.io', kind: 'Gateway', name: 'wp' }];
+    const rules = [{ to: [{ operation: { paths: ['/secret'] } }] }];
+    const policy = authorizationPolicy({ name: 'no-secret', spec: { targetRefs: onWaypoint, action: 'DENY', rules } });
+    const ask = (path: string): Promise<string> => statusOf(path, 'echo', undefined, address);
+    assert.equal(await ask('/secret'), 'HTTP/1.1 200 OK');
+    await lab.apply(policy);
+    assert.match(await ask('/secret'), /^HTTP\/1.1 403 /);
+    assert.equal(await ask('/'), 'HTTP/1.1 200 OK');
+    const record = await recordOf(wp, ({ path, status }) => path === '/secret' && status === 403);
+    assert.deepEqual([record.decidedBy, record.destination.service], ['app/no-secret', null]);
+    await lab.delete(policy);
+  });
+
+  test('a policy that comes while a WebSocket is open ends it; that of another client stays', timeout, async () => {
+    const vip = await vipOf('web');
+    const upgrade = `GET /ws HTTP/1.1\r\nhost: web\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: a\r\n`;
+    const open = async (from: string): Promise<PodConnection> => {
+      const connection = await agents[from]!.connect(vip, 80);
+      await connection.write(`${upgrade}x-from: ${from}\r\n\r\n`);
+      await connection.untilRead('101 Switching Protocols');
+      return connection;
+    };
+    const [cut, kept] = await Promise.all([open('client'), open('second')]);
+    const from = [{ source: { principals: ['cluster.local/ns/app/sa/client'] } }];
+    const denied = authorizationPolicy({
+      name: 'no-client',
+      spec: { targetRefs: target('web'), action: 'DENY', rules: [{ from }] },
+    });
+    await lab.apply(denied);
+    await cut.untilClosed();
+    const record = await recordOf(wp, ({ flag }) => flag === 'POLICY_CHANGE');
+    assert.deepEqual(
+      [record.source.workload, record.path, record.status, record.decidedBy],
+      ['client', '/ws', 101, 'app/no-client'],
+    );
+    assert.equal((await kept.state()).closed, false);
+    await kept.reset();
+    await lab.delete(denied);
   });
 
   test('tokens: who a request comes from, and what policy makes of it', timeout, async () => {

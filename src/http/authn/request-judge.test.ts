@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
-import type { JwtRule } from '../../model/route-types.ts';
+import type { JwtRule, ServiceRoutes } from '../../model/route-types.ts';
 import { defaultServiceRoutes } from '../../model/routes/route-defaults.ts';
 import { jwtRuleOf } from '../../model/testing-jwt.ts';
 import { policyOf, serviceOf } from '../../model/testing-mesh.ts';
@@ -184,4 +184,19 @@ test('requests of one client are judged each by itself', async () => {
     verdicts.map((verdict) => verdict.allowed),
     [true, false, true],
   );
+});
+
+test('what changes while a token is verified counts', async () => {
+  const plain = defaultServiceRoutes(service);
+  let routes: ServiceRoutes = { ...plain, policies: [onlyAnn], jwtRules: [ruleOf()] };
+  const verifier = new TokenVerifier(new KeySets(() => assert.fail('nothing should be fetched')));
+  const judge = new PolicyJudge({ routesOf: () => routes, verifier, now: () => nowMs });
+  assert.equal(judge.isStale(client), true, 'it was never asked');
+  const verdict = await new Promise<Verdict>((resolve) => {
+    assert.equal(judge.judge(client, requestOf('GET /', [bearer(ann)]), '/', resolve), null);
+    assert.equal(judge.isStale(client), false);
+    routes = { ...routes, policies: [health] };
+    assert.equal(judge.isStale(client), true);
+  });
+  assert.deepEqual([verdict.allowed, judge.isStale(client)], [false, false]);
 });

@@ -1,5 +1,6 @@
 // Asks, for each request at a waypoint, who it comes from by its token and whether policy lets it in (RequestJudge of
 // the exchange): tokens first, then AuthorizationPolicy. Decides at once unless a token has to be verified.
+import { isDeepStrictEqual } from 'node:util';
 import { type IpValue, parseIp } from '../../base/ip.ts';
 import { serviceKey } from '../../model/mesh-index.ts';
 import type { JwtRule, ServiceRoutes } from '../../model/route-types.ts';
@@ -46,6 +47,8 @@ interface KnownClient {
   /** Null: an address cannot be read, and nothing is let in where a policy is. */
   readonly facts: Facts | null;
   readonly sourceIp: IpValue;
+  /** What its last request was judged by; undefined before the first. */
+  basis: ServiceRoutes | null | undefined;
 }
 
 const noIp: IpValue = { family: 4, value: 0 };
@@ -63,6 +66,7 @@ export class PolicyJudge implements RequestJudge {
   judge(client: ClientInfo, head: RequestHead, target: string, later: (verdict: Verdict) => void): Verdict | null {
     const known = this.#knownOf(client);
     const routes = this.#options.routesOf(known.service);
+    known.basis = routes;
     const rules = routes?.jwtRules;
     if (rules === undefined || rules.length === 0) {
       if (routes?.policies === undefined) return allowed;
@@ -81,8 +85,33 @@ export class PolicyJudge implements RequestJudge {
     };
     const outcome = this.#options.verifier.verify(found, this.#options.now());
     if (!(outcome instanceof Promise)) return finish(outcome);
-    outcome.then((one) => later(finish(one)));
+    outcome.then((one) => {
+      // What has changed meanwhile counts.
+      const isCurrent = this.#options.routesOf(known.service) === routes;
+      const verdict = isCurrent ? finish(one) : this.judge(client, head, target, later);
+      if (verdict !== null) later(verdict);
+    });
     return null;
+  }
+
+  isStale(client: ClientInfo): boolean {
+    const { basis, service } = this.#knownOf(client);
+    return basis !== this.#options.routesOf(service);
+  }
+
+  rejudge(
+    client: ClientInfo,
+    head: RequestHead,
+    target: string,
+    { proof }: Verdict,
+    later: (verdict: Verdict) => void,
+  ): Verdict | null {
+    const known = this.#knownOf(client);
+    const routes = this.#options.routesOf(known.service);
+    const isProved = proof !== undefined && routes?.jwtRules?.some((rule) => isDeepStrictEqual(rule, proof.rule));
+    if (isProved !== true) return this.judge(client, head, target, later);
+    known.basis = routes;
+    return this.#authorize(known, routes, head, target, proof!.facts);
   }
 
   #authorize(
@@ -123,7 +152,8 @@ export class PolicyJudge implements RequestJudge {
       destinationIp: client.destinationAddress,
       destinationPort: client.servicePort,
     });
-    const known = { service: serviceKey(client.service), facts, sourceIp: parseIp(client.address) ?? noIp };
+    const service = serviceKey(client.service);
+    const known: KnownClient = { service, facts, sourceIp: parseIp(client.address) ?? noIp, basis: undefined };
     this.#clients.set(client, known);
     return known;
   }
@@ -228,5 +258,6 @@ function withToken(
     const text = claimHeader(claims, claim);
     if (text !== null) setHeaders.push([header, text]);
   }
-  return { ...verdict, claims: verified.facts.claims, removeHeaders, setHeaders, target: changed };
+  const { claims: proved } = verified.facts;
+  return { ...verdict, claims: proved, proof: verified, removeHeaders, setHeaders, target: changed };
 }

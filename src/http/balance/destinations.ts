@@ -5,7 +5,7 @@ import type { NamespacedKey, Workload } from '../../model/types.ts';
 import { Destination, type DestinationEvents, type DestinationView } from './destination.ts';
 
 export interface DestinationsOptions extends DestinationEvents {
-  readonly index: MeshIndex;
+  readonly index: Pick<MeshIndex, 'serviceByKey' | 'endpointsOf'>;
   /** How a service is called; null where nobody said anything about it. The same object until it changes. */
   readonly rulesOf: (service: NamespacedKey) => DestinationRules | null;
   /** For destinations without rules. */

@@ -32,7 +32,8 @@ export function newStickyCookie(hash: ConsistentHash, random: () => number): Sti
   const value = half() + half();
   const age = key.ttlMs === 0 ? '' : `; Max-Age=${Math.ceil(key.ttlMs / 1000)}`;
   const path = key.path === '' ? '' : `; Path=${key.path}`;
-  return { hash: hashText(value), setCookie: `${key.name}="${value}"${age}${path}; HttpOnly` };
+  const attributes = (key.attributes ?? []).map((one) => `; ${one}`).join('');
+  return { hash: hashText(value), setCookie: `${key.name}="${value}"${age}${path}; HttpOnly${attributes}` };
 }
 
 function keyOf(key: ConsistentHash['key'], head: RequestHead, sourceAddress: string): string | null {

@@ -56,9 +56,7 @@ export class ClientSession implements ServerEvents {
 
   onRequest(request: IncomingRequest): void {
     const { engine } = this.#owner;
-    const exchange = new Exchange(engine, this.#client, request, this.#timing);
-    engine.active++;
-    exchange.proceed();
+    engine.begin(new Exchange(engine, this.#client, request, this.#timing));
   }
 
   onRefused(status: number, error: MeshError, head: { method: string; target: string } | null): void {

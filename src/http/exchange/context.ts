@@ -5,8 +5,9 @@
 import type { MeshError } from '../../base/errors.ts';
 import type { ByteStream } from '../../io/byte-stream.ts';
 import type { MeshIndex } from '../../model/mesh-index.ts';
-import type { ServiceRoutes } from '../../model/route-types.ts';
+import type { JwtRule, ServiceRoutes } from '../../model/route-types.ts';
 import type { AppProtocol, NamespacedKey, Service, SpiffeId, Workload } from '../../model/types.ts';
+import type { TokenFacts } from '../../policy/match-request.ts';
 import type { RequestRecord } from '../../telemetry/access-record.ts';
 import type { RequestCounters } from '../../telemetry/request-counters.ts';
 import type { RequestHead } from '../message.ts';
@@ -26,6 +27,8 @@ export interface ClientInfo {
   readonly destinationAddress: string;
   /** What the port says it speaks; `unknown` is sniffed. */
   readonly protocol: AppProtocol;
+  /** The pod that was dialled by its own address: `service` stands for that port of it alone. Absent for a service. */
+  readonly pod?: Workload;
 }
 
 /** Where a connection is to be opened to. */
@@ -63,6 +66,8 @@ export interface Verdict {
   /** Tokens that are not forwarded, claims that go into headers. Names in lower case. */
   readonly removeHeaders: readonly string[];
   readonly setHeaders: readonly (readonly [name: string, value: string])[];
+  /** The token that was verified, and by which rule; absent without one. */
+  readonly proof?: { readonly rule: JwtRule; readonly facts: TokenFacts };
   /** Set where a token in the query must not be forwarded. */
   readonly target: string | null;
 }
@@ -74,10 +79,23 @@ export interface RequestJudge {
    * normalised in `target`.
    */
   judge(client: ClientInfo, head: RequestHead, target: string, later: (verdict: Verdict) => void): Verdict | null;
+  /** True when what a request of this client is judged by has changed since one was. */
+  isStale(client: ClientInfo): boolean;
+  /**
+   * As `judge`, for a request that `before` has let in and that still runs: a token that was believed stays so, though
+   * it may have expired, as long as the rule that believed it is there.
+   */
+  rejudge(
+    client: ClientInfo,
+    head: RequestHead,
+    target: string,
+    before: Verdict,
+    later: (verdict: Verdict) => void,
+  ): Verdict | null;
 }
 
 export interface HttpServiceContext {
-  readonly index: MeshIndex;
+  readonly index: Pick<MeshIndex, 'serviceByKey' | 'endpointsOf'>;
   /** The waypoint's own workload, for localities; null while unknown. */
   readonly self: () => Workload | null;
   /** The same object until it changes; null for a service that has only defaults. */
@@ -105,6 +123,8 @@ export interface HttpServiceStats {
   readonly retriesRefused: number;
   /** Times that an endpoint was taken out of rotation. */
   readonly ejections: number;
+  /** By the name of the limit: requests that it refused, or refused another try. */
+  readonly limited: ReadonlyMap<string, number>;
   /** Where the time of requests went; see `SegmentCounters`. */
   readonly segments: Readonly<Record<string, number>>;
 }
@@ -118,6 +138,8 @@ export interface HttpService {
    * route they began with.
    */
   meshChanged(): void;
+  /** Policies have changed, or rules of tokens: requests in flight that they refuse end. */
+  policiesChanged(): void;
   stats(): HttpServiceStats;
   /** Clients are asked to go elsewhere; resolves when their last stream has ended or `deadlineMs` has passed. */
   drain(deadlineMs: number): Promise<void>;

@@ -14,8 +14,10 @@ import { compileRoutes, type RouteTable } from '../routes/route-table.ts';
 import { composeHead, speakHttp } from './codecs.ts';
 import type { ClientInfo, HttpServiceContext, RequestJudge } from './context.ts';
 import { EndpointPool, idleLooks, type PoolEnvironment } from './endpoint-pool.ts';
+import type { Exchange } from './exchange.ts';
 import type { ExchangeTimer } from './exchange-timers.ts';
 import type { HttpLimits } from './limits.ts';
+import { LiveRequests } from './live-requests.ts';
 import type { Mirror, MirrorOwner } from './mirror.ts';
 import { RequestRows } from './request-rows.ts';
 
@@ -29,12 +31,13 @@ export class Engine implements MirrorOwner {
   readonly rateLimiter = new RateLimiter();
   readonly rows: RequestRows;
   readonly segments = new SegmentCounters();
-  /** Requests that are not over. */
-  active = 0;
+  readonly live = new LiveRequests();
   retries = 0;
   retriesRefused = 0;
   ejections = 0;
   mirrorsDropped = 0;
+  /** By the name of the limit: requests that it refused, or refused another try. */
+  readonly limited = new Map<string, number>();
   #mirrors = 0;
   onIdle: (() => void) | null = null;
   readonly #destinations: Destinations;
@@ -155,9 +158,19 @@ export class Engine implements MirrorOwner {
     return composeHead(protocol, head, changes);
   }
 
-  finished(): void {
-    this.active--;
-    if (this.active === 0) this.onIdle?.();
+  countLimit(limit: string): void {
+    this.limited.set(limit, (this.limited.get(limit) ?? 0) + 1);
+  }
+
+  /** Takes a request in, until it calls `finished`. */
+  begin(exchange: Exchange): void {
+    this.live.add(exchange);
+    exchange.proceed();
+  }
+
+  finished(exchange: Exchange): void {
+    this.live.delete(exchange);
+    if (this.live.size === 0) this.onIdle?.();
   }
 
   // ---- mirrors ----
@@ -184,6 +197,10 @@ export class Engine implements MirrorOwner {
 
   meshChanged(): void {
     this.#destinations.refresh(this.nowMs());
+  }
+
+  policiesChanged(): void {
+    if (this.judge !== null) this.live.policiesChanged(this.judge);
   }
 
   close(): void {

@@ -8,10 +8,8 @@ import { MeshError } from '../../base/errors.ts';
 import type { Flag } from '../../base/flags.ts';
 import { Took } from '../../io/byte-stream.ts';
 import type { StreamTiming } from '../../io/stream-timing.ts';
-import type { PathMatch, RouteRule } from '../../model/route-types.ts';
-import type { Destination } from '../balance/destination.ts';
 import type { Endpoint } from '../balance/endpoint.ts';
-import { noHash } from '../balance/request-hash.ts';
+import { grpcStatusOf, grpcTrailers } from '../grpc.ts';
 import type {
   ComposedRequest,
   Headers,
@@ -19,63 +17,31 @@ import type {
   IncomingRequest,
   OutgoingRequest,
   RequestHandler,
-  RequestHead,
   ResponseHead,
   Trailers,
 } from '../message.ts';
 import type { AdaptiveConcurrency } from '../resilience/adaptive-concurrency.ts';
 import { httpStatusOfGrpc } from '../resilience/grpc-status.ts';
 import type { LocalFailure } from '../resilience/outliers.ts';
+import { retryAfterMaxMs } from '../resilience/retry-after.ts';
 import { backoffMs, type FailedTry, isUntouched, type RetryVerdict, retryRulesOf } from '../resilience/retry-rules.ts';
+import { misfit } from '../upgrade.ts';
 import { Attempt, type AttemptOwner } from './attempt.ts';
 import type { ClientInfo, Verdict } from './context.ts';
 import type { Engine } from './engine.ts';
+import { ExchangeState } from './exchange-state.ts';
 import { ExchangeTimers, type TimerKind, type TimerOwner } from './exchange-timers.ts';
-import type { ForwardChanges } from './forward-headers.ts';
-import { GrpcMessages } from './grpc-messages.ts';
-import type { Mirror } from './mirror.ts';
-import { failedTry, failureAnswer, localFailureOf, tryEndOf, unprocessedHeader } from './outcome.ts';
+import { answeredTry, failedTry, failureAnswer, localFailureOf, tryEndOf, unprocessedHeader } from './outcome.ts';
 import { recordOf } from './record.ts';
 import { RequestBody } from './request-body.ts';
-import { ResponseChanges } from './response-changes.ts';
-import { RequestTimes } from './segments.ts';
 import { steps } from './steps.ts';
 import { requestTimeoutMs, tryTimeoutMs } from './timeouts.ts';
 
 type Pairs = readonly (readonly [name: string, value: string])[];
 type State = 'deciding' | 'trying' | 'answering' | 'over';
 
-/** A request in progress. Steps read and write its fields; everything else is its own. */
-export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
-  readonly engine: Engine;
-  readonly client: ClientInfo;
-  readonly request: IncomingRequest;
-  readonly head: RequestHead;
-  /** Path with query, normalised: what is matched, judged, and forwarded where the route leaves it. */
-  target: string;
-  verdict: Verdict | null = null;
-  rule: RouteRule | null = null;
-  matchedPath: PathMatch | null = null;
-  destination: Destination | null = null;
-  upstreamProtocol: HttpProtocol = 'http1';
-  hash = noHash;
-  uncounted = false;
-  changes: ForwardChanges | null = null;
-  /** What the answer of an endpoint is changed by. */
-  readonly responseChanges = new ResponseChanges();
-  mirrors: Mirror[] | null = null;
-  attempts = 0;
-  status = 0;
-  flag: Flag = '-';
-  error: MeshError | null = null;
-  decidedBy: string | null = null;
-  grpcStatus = -1;
-  endpoint: Endpoint | null = null;
-  readonly times: RequestTimes;
-  bytesReceived = 0;
-  bytesSent = 0;
-  readonly requestMessages: GrpcMessages | null;
-  readonly responseMessages: GrpcMessages | null;
+/** A request in progress. */
+export class Exchange extends ExchangeState implements RequestHandler, AttemptOwner, TimerOwner {
   #state: State = 'deciding';
   #step = 0;
   #started = false;
@@ -84,6 +50,8 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
   #attempt: Attempt | null = null;
   #tried: Endpoint[] | null = null;
   #next: Endpoint | null = null;
+  /** An endpoint that was tried is not asked again before. */
+  #quietUntilMs = 0;
   #tryBegins = false;
   #retrying = false;
   #everyTryUntouched = true;
@@ -97,17 +65,10 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
   readonly #timers: ExchangeTimers;
 
   constructor(engine: Engine, client: ClientInfo, request: IncomingRequest, timing: StreamTiming | null) {
-    this.times = new RequestTimes(request.startedAtMs, timing);
-    this.engine = engine;
-    this.client = client;
-    this.request = request;
-    this.head = request.head;
+    super(engine, client, request, timing);
     this.#timers = new ExchangeTimers(this, engine.deadlines);
-    this.target = this.head.target;
     const isBodiless = this.head.contentLength === 0 && this.head.upgrade === null;
     this.#body = isBodiless ? null : new RequestBody(engine.limits.retryBodyBytes);
-    this.requestMessages = this.head.grpc ? new GrpcMessages() : null;
-    this.responseMessages = this.head.grpc ? new GrpcMessages() : null;
   }
 
   get over(): boolean {
@@ -234,12 +195,16 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
     const untouched = isUntouched(failed);
     this.#everyTryUntouched &&= untouched;
     const verdict = retryRulesOf(rule!.retry).decide(this.head, failed, this.attempts - 1);
+    if (verdict === 'impossible' && !failed.replayable) engine.countLimit('retryBodyBytes');
     if (verdict !== 'retry') return verdict;
     const nowMs = engine.nowMs();
     this.#tried ??= [];
     this.#tried.push(this.#attempt!.endpoint);
     const next = destination!.pick(this.hash, this.#tried, nowMs);
     if (next === null) return 'impossible';
+    this.#quietUntilMs = Math.max(this.#quietUntilMs, nowMs + failed.retryAfterMs);
+    const quietMs = this.#tried.includes(next) ? this.#quietUntilMs - nowMs : 0;
+    if (quietMs > retryAfterMaxMs) return 'impossible';
     // The place of the retry before is given back first: one request holds one.
     this.#endTry();
     if (destination!.beginRetry(next, untouched, nowMs) !== null) {
@@ -250,7 +215,7 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
     this.#retrying = true;
     this.#body?.detach();
     this.#next = next;
-    const waitMs = backoffMs(rule!.retry, this.attempts, engine.random);
+    const waitMs = Math.max(backoffMs(rule!.retry, this.attempts, engine.random), quietMs);
     if (waitMs < 1) this.#tryNext();
     else this.#timers.set('backoff', waitMs);
     return null;
@@ -316,9 +281,14 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
       this.#report(grpcStatus > 0 ? httpStatusOfGrpc(grpcStatus) : head.status, nowMs);
     }
     if ((head.status >= 400 || grpcStatus > 0) && this.#refuse(attempt, head, grpcStatus, endStream)) return;
-    this.#state = 'answering';
     if (!this.#everyTryUntouched && head.status === 503) this.responseChanges.remove(unprocessedHeader);
     this.#everyTryUntouched = false;
+    const unfit = misfit(this.head, head);
+    if (unfit !== null) {
+      this.#fail(unfit);
+      return;
+    }
+    this.#state = 'answering';
     this.status = head.status;
     this.grpcStatus = grpcStatus;
     this.#timers.lift('try');
@@ -332,15 +302,7 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
 
   /** True when the answer is dropped and another try is made. */
   #refuse(attempt: Attempt, head: ResponseHead, grpcStatus: number, endStream: boolean): boolean {
-    const { headers } = head;
-    const failed = this.#failedTry({
-      end: 'answer',
-      status: head.status,
-      grpcStatus,
-      madeByProxy: head.status === 503 && headers.has(unprocessedHeader),
-      rateLimited: headers.has('x-envoy-ratelimited'),
-    });
-    const verdict = this.#retry(failed);
+    const verdict = this.#retry(this.#failedTry(answeredTry(head, grpcStatus)));
     if (verdict === null) {
       attempt.discard(head, endStream, this.#isBodySent());
       return true;
@@ -372,6 +334,22 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
 
   onAnswerDrain(): void {
     this.request.resume();
+  }
+
+  /** Policy has changed and lets it in no longer: it ends, answered or not. */
+  refuse(verdict: Verdict): void {
+    const { decidedBy, status, body } = verdict;
+    const error = new MeshError('POLICY_CHANGED', { policy: decidedBy ?? 'no policy allows it' });
+    this.decidedBy = decidedBy;
+    if (this.#state !== 'answering') this.answer(status, [], body, error.flag, error);
+    else if (this.#answerEnded || !this.head.grpc) this.#cut(error.flag, error);
+    else {
+      // A caller of gRPC is told in the call's own words, which it does not take for a lost connection.
+      this.#cancelAttempt();
+      this.grpcStatus = grpcStatusOf(status);
+      this.request.end(grpcTrailers(this.grpcStatus, body));
+      this.#finish(error.flag, error);
+    }
   }
 
   #takeGrpcStatus(trailers: Trailers): void {
@@ -495,6 +473,6 @@ export class Exchange implements RequestHandler, AttemptOwner, TimerOwner {
     }
     if (this.mirrors !== null && !this.#isBodySent()) for (const mirror of this.mirrors) mirror.giveUp();
     recordOf(this);
-    this.engine.finished();
+    this.engine.finished(this);
   }
 }

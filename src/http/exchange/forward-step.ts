@@ -1,6 +1,15 @@
 // The last step: which backend, what the request becomes on its way there, who gets a copy, and off it goes.
 import { MeshError } from '../../base/errors.ts';
-import type { HeaderEdits, Mirror as MirrorRule, RouteRule, WeightedBackend } from '../../model/route-types.ts';
+import type {
+  BackendFilters,
+  CorsPolicy,
+  HeaderEdits,
+  Mirror as MirrorRule,
+  Redirect,
+  Rewrite,
+  RouteRule,
+  WeightedBackend,
+} from '../../model/route-types.ts';
 import type { AppProtocol, Service } from '../../model/types.ts';
 import type { Destination } from '../balance/destination.ts';
 import { hashOfRequest, newStickyCookie, noHash } from '../balance/request-hash.ts';
@@ -8,12 +17,13 @@ import { GrpcStatus } from '../grpc.ts';
 import type { HttpProtocol, RequestHead } from '../message.ts';
 import { attemptOf } from '../resilience/retry-rules.ts';
 import { drawBackend } from './backend-draw.ts';
+import { judgeCors } from './cors.ts';
 import type { Exchange } from './exchange.ts';
 import { ForwardChanges } from './forward-headers.ts';
 import { authorityOf, chainEdits, withoutReserved } from './header-edits.ts';
 import { Mirror } from './mirror.ts';
-import { replaceByRegex } from './patterns.ts';
-import { replacePrefix, splitTarget } from './rewrite.ts';
+import { allowsOrigin, replaceByRegex } from './patterns.ts';
+import { locationOf, replacePrefix, splitTarget } from './rewrite.ts';
 import type { StepOutcome } from './steps.ts';
 
 /** Draws a backend and sends the request to it, or answers when there is none. */
@@ -36,15 +46,44 @@ export function forward(exchange: Exchange): StepOutcome {
     return 'stop';
   }
   const edits = editsOf(rule!, backend);
+  const own = backend.filters;
+  if (own !== undefined && answerByFilters(exchange, own, edits.response) === 'stop') return 'stop';
   responseChanges.edit(edits.response);
   exchange.destination = destination;
   exchange.uncounted = destination.isUncounted(head);
   exchange.upstreamProtocol = upstreamProtocol(head, destination);
   exchange.hash = hashFor(exchange, destination);
-  exchange.changes = changesFor(exchange, edits);
+  exchange.changes = changesFor(exchange, edits, own?.rewrite ?? null);
   if (rule!.mirrors.length > 0) beginMirrors(exchange, rule!.mirrors);
+  if (own !== undefined) beginMirrors(exchange, own.mirrors);
   exchange.send(nowMs);
   return 'stop';
+}
+
+/** What the filters of a backend answer in its stead. */
+function answerByFilters(exchange: Exchange, filters: BackendFilters, edits: HeaderEdits): StepOutcome {
+  if (filters.cors !== null && obeyCors(exchange, filters.cors) === 'stop') return 'stop';
+  if (filters.redirect === null) return 'next';
+  answerRedirect(exchange, filters.redirect, edits);
+  return 'stop';
+}
+
+/** Answers a preflight, or notes what the answer to another request is to say. */
+export function obeyCors(exchange: Exchange, policy: CorsPolicy): StepOutcome {
+  const outcome = judgeCors(policy, exchange.head.method, exchange.head.headers, allowsOrigin);
+  if (outcome.kind === 'headers') exchange.responseChanges.set(outcome.headers);
+  if (outcome.kind !== 'answer') return 'next';
+  exchange.answer(200, outcome.headers, '', '-', null);
+  return 'stop';
+}
+
+/** Answers with a redirect; `edits` are those of its head. */
+export function answerRedirect(exchange: Exchange, redirect: Redirect, edits: HeaderEdits): void {
+  const { head, target, client, responseChanges } = exchange;
+  const request = { scheme: head.scheme, authority: head.authority, target, port: client.servicePort };
+  const location = locationOf(redirect, request, exchange.matchedPath);
+  const headers = [['location', location] as const, ...edits.set, ...edits.add, ...responseChanges.pairs()];
+  exchange.answer(redirect.status, headers, '', '-', null);
 }
 
 /** Answers that there is no backend to use. */
@@ -79,10 +118,10 @@ function editsOf(rule: RouteRule, backend: WeightedBackend): Edits {
   return made;
 }
 
-/** What is spoken to the destination: what its port says, else what the client speaks. Upgrades are HTTP/1.1. */
+/** What is spoken to the destination: what its port says, else what the client speaks; upgrades else HTTP/1.1. */
 function upstreamProtocol(head: RequestHead, destination: Destination): HttpProtocol {
-  if (head.upgrade !== null) return 'http1';
   const said = appProtocolOf(destination.service, destination.port);
+  if (head.upgrade !== null) return said === 'http2' || said === 'grpc' ? 'http2' : 'http1';
   if (said === 'http2' || said === 'grpc' || head.grpc) return 'http2';
   if (destination.policy.connectionPool.upgradeToHttp2) return 'http2';
   return said === 'http1' ? 'http1' : head.protocol;
@@ -104,24 +143,24 @@ function hashFor(exchange: Exchange, destination: Destination): number {
   return cookie.hash;
 }
 
-function changesFor(exchange: Exchange, edits: Edits): ForwardChanges {
+function changesFor(exchange: Exchange, edits: Edits, own: Rewrite | null): ForwardChanges {
   const { head, client, engine, verdict } = exchange;
-  const target = targetFor(exchange);
+  const rewrite = exchange.rule!.rewrite;
+  const target = targetFor(exchange, own?.path ?? rewrite?.path ?? null);
   const set = target === exchange.target ? nothing : [['x-envoy-original-path', exchange.target] as const];
   const plan = {
     edits: edits.request,
     target: target === head.target ? null : target,
-    authority: exchange.rule!.rewrite?.authority ?? edits.authority,
-    remove: verdict?.removeHeaders ?? nothing,
+    authority: own?.authority ?? rewrite?.authority ?? edits.authority,
+    remove: verdict === null ? exchange.consumed : [...verdict.removeHeaders, ...exchange.consumed],
     set: verdict === null ? set : [...verdict.setHeaders, ...set],
     clientCert: engine.limits.forwardClientCert && client.identity !== null ? `URI=${client.identity}` : null,
   };
   return new ForwardChanges(head, plan, attemptOf(head));
 }
 
-function targetFor(exchange: Exchange): string {
+function targetFor(exchange: Exchange, rewrite: Rewrite['path']): string {
   const target = exchange.verdict?.target ?? exchange.target;
-  const rewrite = exchange.rule!.rewrite?.path ?? null;
   if (rewrite === null) return target;
   const [path, query] = splitTarget(target);
   switch (rewrite.kind) {

@@ -1,5 +1,6 @@
 // HTTP/2 and gRPC through the service, and what becomes of one protocol on the other side, over real connections.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import {
   type ClientHttp2Session,
@@ -222,4 +223,33 @@ test('HTTP/1.1 in, HTTP/2 out', async (t) => {
   const scene = await sceneOf(t, { endpoints: [server], protocol: 'http2' });
   const answer = await scene.ask('/b', { method: 'PUT', body: 'hello', headers: { host: 'cart' } });
   assert.deepEqual([answer.status, answer.body, answer.headers['x-saw']], [200, 'hello', 'cart /b']);
+});
+
+test('a drain: GOAWAY first, streams that end in time see nothing, those that are left are reset', async (t) => {
+  const server = createServer();
+  server.on('stream', (stream: ServerHttp2Stream) => {
+    stream.on('error', () => undefined);
+    stream.respond({ ':status': 200 });
+    stream.pipe(stream);
+  });
+  const { session, service } = await http2Scene(t, { endpoints: [server] });
+  const open = async () => {
+    const stream = session.request({ ...grpc, ':path': '/shop.Cart/Watch' }, { endStream: false });
+    stream.write(message('hello'));
+    await once(stream, 'data');
+    return stream;
+  };
+  const [short, long] = [await open(), await open()];
+  const goaway = once(session, 'goaway');
+  const drained = service.drain(150);
+  const [code] = await goaway;
+  assert.equal(code, constants.NGHTTP2_NO_ERROR);
+  short.end(message('bye'));
+  await once(short, 'end');
+  const cut = Promise.race([once(long, 'error'), once(long, 'aborted')]);
+  await drained;
+  assert.equal(long.closed, false, 'until the deadline');
+  service.close();
+  await cut;
+  assert.ok(long.closed || long.destroyed);
 });

@@ -3,8 +3,10 @@
 import type { ErrorCode, MeshError } from '../../base/errors.ts';
 import type { Flag } from '../../base/flags.ts';
 import { GrpcStatus } from '../grpc.ts';
+import type { ResponseHead } from '../message.ts';
 import { overloadRetryAfterS } from '../resilience/adaptive-concurrency.ts';
 import type { LocalFailure } from '../resilience/outliers.ts';
+import { retryAfterMs } from '../resilience/retry-after.ts';
 import type { FailedTry, TryEnd } from '../resilience/retry-rules.ts';
 
 export interface FailureAnswer {
@@ -21,11 +23,21 @@ export const failedTry: FailedTry = {
   grpcStatus: -1,
   madeByProxy: false,
   rateLimited: false,
+  retryAfterMs: 0,
   bytesLeft: true,
   unprocessed: false,
   replayable: true,
   uncommitted: true,
 };
+
+/** An answer that is a failure, or not what was asked for. */
+export function answeredTry(head: ResponseHead, grpcStatus: number): Pick<FailedTry, 'end'> & Partial<FailedTry> {
+  const { status, headers } = head;
+  const madeByProxy = status === 503 && headers.has(unprocessedHeader);
+  const rateLimited = headers.has('x-envoy-ratelimited');
+  const waitMs = retryAfterMs(headers.get('retry-after'), Date.now);
+  return { end: 'answer', status, grpcStatus, madeByProxy, rateLimited, retryAfterMs: waitMs };
+}
 
 const timeoutBody = 'upstream request timeout';
 

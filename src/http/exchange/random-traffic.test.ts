@@ -181,7 +181,7 @@ test('anything in any order leaves nothing behind', async () => {
     for (const client of scene.clients) client.close(null, true);
     for (let at = 0; at < 6; at++) await turn();
     const { engine } = scene;
-    assert.equal(engine.active, 0, `seed ${seed}: requests are left`);
+    assert.equal(engine.live.size, 0, `seed ${seed}: requests are left`);
     assert.equal(scene.sessions.size, 0, `seed ${seed}: sessions are left`);
     // Mirrors outlive their requests: those that wait get connections still.
     for (let round = 0; round < 20; round++) {

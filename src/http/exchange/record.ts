@@ -60,7 +60,7 @@ function lineOf(exchange: Exchange, durationMs: number, segmentsMs: RequestSegme
     requestId: exchange.changes?.requestId ?? null,
     authority: head.authority,
     protocol: head.grpc ? 'grpc' : head.protocol,
-    route: rule === null ? null : routeName(rule),
+    route: rule === null || client.pod !== undefined ? null : routeName(rule),
     grpcStatus: exchange.grpcStatus < 0 ? null : exchange.grpcStatus,
     ...(exchange.verdict?.policyHits === undefined ? {} : { policyHits: exchange.verdict.policyHits }),
     segmentsMs,
@@ -72,7 +72,7 @@ type Destination = RequestRecord['destination'];
 
 const sources = new WeakMap<ClientInfo, Source>();
 /** By endpoint, for as long as it and who asks stay the same. */
-const destinations = new WeakMap<Endpoint, { workload: Workload; service: string; view: Destination }>();
+const destinations = new WeakMap<Endpoint, { workload: Workload; service: string | null; view: Destination }>();
 
 function sourceOf(client: ClientInfo): Source {
   const known = sources.get(client);
@@ -88,7 +88,7 @@ function sourceOf(client: ClientInfo): Source {
 }
 
 function destinationOf(client: ClientInfo, endpoint: Endpoint | null): Destination {
-  const service = client.service.hostname;
+  const service = client.pod === undefined ? client.service.hostname : null;
   if (endpoint === null) {
     const address = formatHostPort(client.destinationAddress, client.servicePort);
     return { workload: null, namespace: null, identity: null, address, service };
@@ -127,6 +127,7 @@ export function recordRefused(
   const flag: Flag = error.flag === 'PROXY_ERROR' ? 'REQUEST_INVALID' : error.flag;
   const row = engine.rows.rowOf(client, null, { status, flag, grpcStatus: -1, isGrpc: false });
   countRequest(row, 0, 0, 0);
+  if (error.code === 'LIMIT_REACHED') engine.countLimit(String(error.details.limit));
   engine.context.onRecord?.({
     time: timeNow(),
     kind: 'request',

@@ -8,6 +8,8 @@ import type { RequestCounters, RequestRow } from '../../telemetry/request-counte
 import type { ClientInfo } from './context.ts';
 
 const flagNumbers = new Map(Object.keys(flagTable).map((flag, at) => [flag as Flag, at]));
+/** What was called where a pod was. */
+const noService = { hostname: '', name: '', namespace: '' };
 const nobody: EdgeEnd = { workload: '', namespace: '', identity: '' };
 /** Stands for no workload. */
 const noEndpoint = {};
@@ -55,7 +57,8 @@ export class RequestRows {
   }
 
   #make(client: ClientInfo, endpoint: Workload | null, outcome: Outcome): RequestRow {
-    const { service, workload } = client;
+    const { workload } = client;
+    const service = client.pod === undefined ? client.service : noService;
     const source: EdgeEnd = {
       workload: workload?.workloadName ?? '',
       namespace: workload?.namespace ?? '',

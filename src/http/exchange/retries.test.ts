@@ -39,6 +39,8 @@ interface Row {
   readonly flag: string;
 }
 
+/** Whoever is quicker. */
+const inTurns = { algorithm: 'round-robin', hash: null, localityPreference: [], slowStart: null } as const;
 const on5xx = { attempts: 2, retryOn: ['5xx'] };
 const post = { method: 'POST', body: 'charge' };
 
@@ -141,6 +143,56 @@ for (const row of rows) {
   });
 }
 
+test('an endpoint that says retry-after: another one at once, itself not before', async (t) => {
+  const asked: string[] = [];
+  const busy =
+    (name: string, retryAfter: string): RequestListener =>
+    (_request, response) => {
+      asked.push(name);
+      response.writeHead(503, { 'retry-after': retryAfter }).end();
+    };
+  const rule = { retry: retryOf({ attempts: 2, retryOn: ['5xx'] }) };
+  const alone = await sceneOf(t, { endpoints: [busy('alone', '30')], rule });
+  const { status, headers } = await alone.ask('/');
+  assert.deepEqual([status, headers['retry-after'], asked], [503, '30', ['alone']], 'the client is told');
+  const policy = { retryBudget: { ratio: 1, perSecond: 100, minConcurrency: 10 }, loadBalancing: inTurns };
+  const two = await sceneOf(t, { endpoints: [busy('busy', '30'), answers(200)], rule, policy });
+  for (let n = 0; n < 10; n++) assert.equal((await two.ask('/')).status, 200);
+  assert.ok(asked.includes('busy'));
+  asked.length = 0;
+  const soon = await sceneOf(t, {
+    endpoints: [busy('soon', '1')],
+    rule: { retry: retryOf({ ...on5xx, attempts: 1 }) },
+  });
+  const startedMs = performance.now();
+  assert.equal((await soon.ask('/')).status, 503);
+  assert.deepEqual(asked, ['soon', 'soon']);
+  assert.ok(performance.now() - startedMs >= 990, 'it was waited for');
+});
+
+test("Envoy's headers of a request change its retries and time-out, and go no further", async (t) => {
+  const seen: string[] = [];
+  let requests = 0;
+  const scene = await sceneOf(t, {
+    endpoints: [
+      (request, response) => {
+        requests++;
+        seen.push(...Object.keys(request.headers).filter((name) => name.startsWith('x-envoy-')));
+        if (request.url !== '/hang') answers(503)(request, response);
+      },
+    ],
+    rule: { retry: retryOf({ attempts: 1, retryOn: ['connect-failure'] }) },
+  });
+  const headers = { 'x-envoy-retry-on': '5xx', 'x-envoy-max-retries': '3' };
+  await scene.ask('/', { headers });
+  assert.deepEqual([requests, scene.records[0]?.flag], [4, 'RETRY_LIMIT']);
+  await scene.ask('/', { ...post, headers });
+  assert.equal(requests, 5, 'a POST is sent once all the same');
+  const late = await scene.ask('/hang', { headers: { 'x-envoy-upstream-rq-timeout-ms': '50' } });
+  assert.deepEqual([late.status, requests], [504, 6]);
+  assert.deepEqual([...new Set(seen)], ['x-envoy-attempt-count']);
+});
+
 test('an endpoint that cannot be reached: another one, whatever the method', async (t) => {
   const seen: string[] = [];
   const scene = await sceneOf(t, {
@@ -209,6 +261,7 @@ test('a body that is too long to be kept is not sent again', async (t) => {
   });
   const { status } = await scene.ask('/', { method: 'PUT', body: Buffer.alloc(100_000) });
   assert.deepEqual([status, requests], [503, 1]);
+  assert.deepEqual([...scene.service.stats().limited], [['retryBodyBytes', 1]]);
 });
 
 test('a try that takes too long is made again; so is not the request', async (t) => {
@@ -276,6 +329,7 @@ test('another endpoint comes first, an ejected one not at all', async (t) => {
     ],
     rule: { retry: retryOf({ attempts: 1, retryOn: ['5xx'] }) },
     policy: {
+      loadBalancing: inTurns,
       outlier: {
         consecutive5xx: 3,
         consecutiveGatewayErrors: 0,

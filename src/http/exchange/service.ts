@@ -30,16 +30,21 @@ class Service implements HttpService, SessionOwner {
     this.engine.meshChanged();
   }
 
+  policiesChanged(): void {
+    this.engine.policiesChanged();
+  }
+
   stats(): HttpServiceStats {
     const { engine } = this;
     return {
       connections: this.#sessions.size,
-      requests: engine.active,
+      requests: engine.live.size,
       upstreamConnections: engine.upstreamConnections,
       mirrorsDropped: engine.mirrorsDropped,
       retries: engine.retries,
       retriesRefused: engine.retriesRefused,
       ejections: engine.ejections,
+      limited: engine.limited,
       segments: engine.segments.counters(),
     };
   }
@@ -70,7 +75,7 @@ class Service implements HttpService, SessionOwner {
 
   /** A client whose stream is open may have sent a request that is not here yet: only its end says that none comes. */
   get #isQuiet(): boolean {
-    return this.engine.active === 0 && this.#sessions.size === 0;
+    return this.engine.live.size === 0 && this.#sessions.size === 0;
   }
 
   #considerDrained(): void {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { RouteRule } from '../../model/route-types.ts';
-import type { HttpServiceContext, Verdict } from './context.ts';
+import type { HttpServiceContext, RequestJudge, Verdict } from './context.ts';
 import { type Answer, type AskOptions, backendOf, noEdits, sceneOf } from './testing-service.ts';
 
 interface Row {
@@ -42,6 +42,12 @@ const cors = {
   unmatchedPreflights: 'forward',
 } as const;
 
+/** The same for all requests; it never changes its mind. */
+function judgeBy(judge: (later: (verdict: Verdict) => void) => Verdict | null): RequestJudge {
+  const ask: RequestJudge['judge'] = (_client, _head, _target, later) => judge(later);
+  return { judge: ask, isStale: () => false, rejudge: () => null };
+}
+
 const rows: readonly Row[] = [
   {
     title: 'a path is forwarded as it was normalised',
@@ -55,9 +61,9 @@ const rows: readonly Row[] = [
   {
     title: 'policy refuses',
     context: {
-      judge: {
-        judge: () => ({ ...verdict, allowed: false, status: 403, body: 'RBAC: access denied', decidedBy: 'shop/deny' }),
-      },
+      judge: judgeBy(() => {
+        return { ...verdict, allowed: false, status: 403, body: 'RBAC: access denied', decidedBy: 'shop/deny' };
+      }),
     },
     status: 403,
     flag: 'DENY',
@@ -67,13 +73,11 @@ const rows: readonly Row[] = [
   {
     title: 'a token is refused, after a while',
     context: {
-      judge: {
-        judge: (_client, _head, _target, later) => {
-          const refused = { ...verdict, allowed: false, status: 401, body: 'Jwt is expired', challenge: 'Bearer' };
-          setImmediate(() => later(refused));
-          return null;
-        },
-      },
+      judge: judgeBy((later) => {
+        const refused = { ...verdict, allowed: false, status: 401, body: 'Jwt is expired', challenge: 'Bearer' };
+        setImmediate(() => later(refused));
+        return null;
+      }),
     },
     status: 401,
     flag: 'UNAUTHENTICATED',
@@ -83,12 +87,10 @@ const rows: readonly Row[] = [
   {
     title: 'a token is taken away, its claims are forwarded, after a while; the body waits',
     context: {
-      judge: {
-        judge: (_client, _head, _target, later) => {
-          setImmediate(() => later({ ...verdict, removeHeaders: ['authorization'], setHeaders: [['x-sub', 'ada']] }));
-          return null;
-        },
-      },
+      judge: judgeBy((later) => {
+        setImmediate(() => later({ ...verdict, removeHeaders: ['authorization'], setHeaders: [['x-sub', 'ada']] }));
+        return null;
+      }),
     },
     ask: { method: 'POST', headers: { authorization: 'Bearer x' }, body: 'hello' },
     status: 200,

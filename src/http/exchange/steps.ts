@@ -1,19 +1,18 @@
 // The steps of a request, in order, each a function of one shape: it looks at the exchange, changes it, and says
 // whether to go on. A step that waits calls `exchange.proceed()` when it is done.
 //
-//   canonical path → authenticate, authorize → match → fault → CORS → rate limit → redirect, direct → forward
+//   canonical path → authenticate, authorize → match, the client's wishes → fault → CORS → rate limit
+//   → redirect, direct → forward
 //
 // The order of policy, fault and CORS is Istio's (l7.md §5.2): policy sees the path as it came (normalised), and a
 // preflight is subject to policy.
 import { MeshError } from '../../base/errors.ts';
+import { wishedRule, wishHeaders } from '../resilience/client-wishes.ts';
 import { abortBody, drawAbort, drawDelayMs } from '../resilience/faults.ts';
 import { rateLimitHeaders } from '../resilience/rate-limits.ts';
-import { judgeCors } from './cors.ts';
 import type { Exchange } from './exchange.ts';
-import { forward, refuseBackend } from './forward-step.ts';
+import { answerRedirect, forward, obeyCors, refuseBackend } from './forward-step.ts';
 import { normalizeTarget } from './path-normalization.ts';
-import { allowsOrigin } from './patterns.ts';
-import { locationOf } from './rewrite.ts';
 
 export type StepOutcome = 'next' | 'stop';
 export type Step = (exchange: Exchange) => StepOutcome;
@@ -22,6 +21,7 @@ export const steps: readonly Step[] = [
   canonicalPath,
   judge,
   match,
+  heedWishes,
   delayFault,
   abortFault,
   cors,
@@ -87,6 +87,15 @@ function match(exchange: Exchange): StepOutcome {
   return 'next';
 }
 
+function heedWishes(exchange: Exchange): StepOutcome {
+  if (exchange.rule!.action.kind !== 'forward') return 'next';
+  const wished = wishedRule(exchange.rule!, exchange.head);
+  if (wished === null) return 'next';
+  exchange.rule = wished;
+  exchange.consumed = wishHeaders;
+  return 'next';
+}
+
 function delayFault(exchange: Exchange): StepOutcome {
   const { fault } = exchange.rule!;
   const delayMs = fault === null ? 0 : drawDelayMs(fault, exchange.engine.random);
@@ -108,12 +117,7 @@ function abortFault(exchange: Exchange): StepOutcome {
 
 function cors(exchange: Exchange): StepOutcome {
   const policy = exchange.rule!.cors;
-  if (policy === null) return 'next';
-  const outcome = judgeCors(policy, exchange.head.method, exchange.head.headers, allowsOrigin);
-  if (outcome.kind === 'headers') exchange.responseChanges.set(outcome.headers);
-  if (outcome.kind !== 'answer') return 'next';
-  exchange.answer(200, outcome.headers, '', '-', null);
-  return 'stop';
+  return policy === null ? 'next' : obeyCors(exchange, policy);
 }
 
 function rateLimit(exchange: Exchange): StepOutcome {
@@ -137,15 +141,12 @@ function answerHere(exchange: Exchange): StepOutcome {
     return 'stop';
   }
   const changes = exchange.rule!.responseHeaders;
-  const extra = [...changes.set, ...changes.add, ...exchange.responseChanges.pairs()];
   if (action.kind === 'direct') {
+    const extra = [...changes.set, ...changes.add, ...exchange.responseChanges.pairs()];
     const headers: [string, string][] = action.body === '' ? [] : [['content-type', action.contentType]];
     exchange.answer(action.status, [...headers, ...extra], action.body, '-', null);
     return 'stop';
   }
-  const { head, target, client } = exchange;
-  const request = { scheme: head.scheme, authority: head.authority, target, port: client.servicePort };
-  const location = locationOf(action.redirect, request, exchange.matchedPath);
-  exchange.answer(action.redirect.status, [['location', location], ...extra], '', '-', null);
+  answerRedirect(exchange, action.redirect, changes);
   return 'stop';
 }

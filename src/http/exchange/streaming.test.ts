@@ -156,6 +156,23 @@ test('CONNECT is refused', async (t) => {
   assert.deepEqual([scene.records[0]?.status, scene.records[0]?.flag], [405, 'REQUEST_INVALID']);
 });
 
+test('limits of a head: refused with the status that belongs to it, named in the log, counted by name', async (t) => {
+  const scene = await sceneOf(t, { endpoints: [(_request, response) => response.end()] });
+  const rows = [
+    [414, `/${'a'.repeat(20_000)}`, '', 'uriBytesMax'],
+    [431, '/', `x: ${'a'.repeat(70_000)}\r\n`, 'headBytesMax'],
+    [431, '/', 'x: a\r\n'.repeat(200), 'headersMax'],
+  ] as const;
+  for (const [status, target, more, limit] of rows) {
+    const { got } = await raw(scene.port, `GET ${target} HTTP/1.1\r\nhost: x\r\n${more}\r\n`);
+    assert.ok(got.startsWith(`HTTP/1.1 ${status} `), got.slice(0, 100));
+    const record = scene.records.at(-1)!;
+    assert.deepEqual([record.status, record.flag], [status, 'OVERLOAD']);
+    assert.ok(record.error!.includes(limit), record.error!);
+    assert.equal(scene.service.stats().limited.get(limit), 1);
+  }
+});
+
 test('a stream that is quiet for too long is cut; one that speaks is not', async (t) => {
   const scene = await sceneOf(t, {
     endpoints: [

@@ -1,6 +1,7 @@
 // Heads as they go out. Lines pass in runs, so that order, case and repetition stay as they came; what ends at this hop
 // and what the changes remove or set is cut out between them. Framing is made anew.
 import type { ComposedRequest, HeadChanges, Headers, RequestChanges, RequestHead } from '../message.ts';
+import { newWebSocketKey, webSocketKey } from '../upgrade.ts';
 import { ByteWriter } from './byte-writer.ts';
 import { authorityBytes, hashName, targetBytes, tokenLower } from './characters.ts';
 import { type HeadLines, Slot, slotSize } from './head-lines.ts';
@@ -56,7 +57,7 @@ export function composeRequest(head: RequestHead, changes: RequestChanges | null
   }
   if (!written.hasHost) writeHost(out, authority ?? head.authority);
   if (upgrade !== null) {
-    if (lines === null) out.line('upgrade', upgrade);
+    if (lines === null) writeUpgrade(out, upgrade, head.headers);
     out.text('connection: upgrade\r\n');
   }
   if (contentLength < 0) out.text('transfer-encoding: chunked\r\n');
@@ -66,6 +67,12 @@ export function composeRequest(head: RequestHead, changes: RequestChanges | null
   const bytes = Buffer.allocUnsafe(out.at);
   out.bytes.copy(bytes, 0, 0, out.at);
   return { protocol: 'http1', bytes, method, contentLength, upgrade };
+}
+
+/** Of a client whose protocol has other words for it. */
+function writeUpgrade(out: ByteWriter, upgrade: string, headers: Headers): void {
+  out.line('upgrade', upgrade);
+  if (upgrade === 'websocket' && !headers.has(webSocketKey)) out.line(webSocketKey, newWebSocketKey());
 }
 
 /** Without a body these say so (RFC 9110 §8.6). */
@@ -127,7 +134,8 @@ export function writeForeign(
   headers.each((name, value) => {
     const lower = name.toLowerCase();
     const number = numberOfWord(lower);
-    if (number === Name.host || (number >= firstHopName && !(number === Name.te && value === 'trailers'))) return;
+    const passes = number < firstHopName || (number === Name.te && value === 'trailers');
+    if (number === Name.host || !(passes || (rules.upgrade && number === Name.upgrade))) return;
     if (number === Name.contentLength) {
       if (rules.noLength) return;
       written.hasLength = true;

@@ -142,6 +142,16 @@ export class HeadLines implements Headers {
     return false;
   }
 
+  hasPrefix(prefix: string): boolean {
+    const { memory, base, slots } = this;
+    for (let line = 0; line < this.count; line++) {
+      const from = base + slots[line * slotSize + Slot.nameFrom]!;
+      const to = base + slots[line * slotSize + Slot.nameTo]!;
+      if (to - from >= prefix.length && isWord(memory, from, from + prefix.length, prefix)) return true;
+    }
+    return false;
+  }
+
   each(visit: (name: string, value: string) => void): void {
     for (let line = 0; line < this.count; line++) {
       if (this.numberAt(line) < firstHopName) visit(this.nameText(line), this.valueText(line));
@@ -174,4 +184,4 @@ export function giveLines(lines: HeadLines): void {
 }
 
 /** No headers: what a head shows after its request is over. */
-export const noHeaders: Headers = { get: () => null, has: () => false, each: () => undefined };
+export const noHeaders: Headers = { get: () => null, has: () => false, hasPrefix: () => false, each: () => undefined };

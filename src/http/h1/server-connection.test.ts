@@ -67,6 +67,7 @@ function foreign(status: number, contentLength: number, headers: readonly (reado
     headers: {
       get: () => null,
       has: () => false,
+      hasPrefix: () => false,
       each: (visit) => {
         for (const [name, value] of headers) visit(name, value);
       },

@@ -43,6 +43,8 @@ class H2ClientConnection implements ClientConnection, SessionEvents {
   readonly #transport: ByteStream;
   readonly #events: ClientConnectionEvents;
   readonly #peer: string;
+  /** Upgrades that wait for the endpoint's SETTINGS. */
+  #held: H2Outgoing[] | null = [];
 
   constructor(stream: ByteStream, events: ClientConnectionEvents, options: H2ClientOptions) {
     this.#transport = stream;
@@ -83,8 +85,11 @@ class H2ClientConnection implements ClientConnection, SessionEvents {
 
   send(request: ComposedRequest, handler: ResponseHandler): OutgoingRequest {
     this.served++;
-    const outgoing = new H2Outgoing(handler, request.method === 'HEAD');
-    if (!outgoing.open(this.#session, request)) {
+    const outgoing = new H2Outgoing(handler, request);
+    if (request.upgrade !== null) {
+      if (this.#held !== null) this.#held.push(outgoing);
+      else process.nextTick(openLater, outgoing, this.#session);
+    } else if (!outgoing.open(this.#session)) {
       const reason = 'it takes no more requests';
       outgoing.failSoon(new MeshError('TUNNEL_LOST', { address: this.#peer, reason }));
     }
@@ -101,7 +106,11 @@ class H2ClientConnection implements ClientConnection, SessionEvents {
 
   onStream(): void {}
 
-  onReady(): void {}
+  onReady(): void {
+    const held = this.#held;
+    this.#held = null;
+    for (const outgoing of held ?? []) outgoing.openLater(this.#session);
+  }
 
   onRetired(): void {
     this.#events.onFree(this);
@@ -112,6 +121,14 @@ class H2ClientConnection implements ClientConnection, SessionEvents {
   }
 
   onClose(error: MeshError | null): void {
+    const reason = 'the connection ended before its SETTINGS';
+    for (const outgoing of this.#held ?? []) outgoing.failSoon(error ?? new MeshError('CONNECTION_LOST', { reason }));
+    this.#held = null;
     this.#events.onClose(this, error);
   }
+}
+
+/** For the next tick: whoever sends has the request before he hears of it. */
+function openLater(outgoing: H2Outgoing, session: H2Session): void {
+  outgoing.openLater(session);
 }

@@ -1,14 +1,16 @@
 // Heads of any protocol → header lists and blocks of HTTP/2.
 import { encodeBlock } from '../../h2/hpack-encoder.ts';
 import type { ComposedRequest, HeadChanges, RequestChanges, RequestHead, ResponseHead, Trailers } from '../message.ts';
+import { webSocketAccept, webSocketAnswer, webSocketKey } from '../upgrade.ts';
 import { appendFields } from './field-list.ts';
 
 /**
  * Returns the block of a request as it leaves for an endpoint that speaks HTTP/2. It refers to no dynamic table, so the
- * same bytes can be sent again on any connection.
+ * same bytes can be sent again on any connection. An upgrade is CONNECT with `:protocol` (RFC 8441).
  */
 export function composeHttp2(head: RequestHead, changes: RequestChanges): ComposedRequest {
-  const method = changes.method ?? head.method;
+  const { contentLength, upgrade } = head;
+  const method = upgrade === null ? (changes.method ?? head.method) : 'CONNECT';
   const list = [
     ':method',
     method,
@@ -19,15 +21,23 @@ export function composeHttp2(head: RequestHead, changes: RequestChanges): Compos
     ':path',
     changes.target ?? head.target,
   ];
-  appendFields(list, head.headers, changes, 'host');
-  const { contentLength } = head;
-  return { protocol: 'http2', bytes: encodeBlock(list), method, contentLength, upgrade: null };
+  if (upgrade === null) {
+    appendFields(list, head.headers, changes, 'host');
+    return { protocol: 'http2', bytes: encodeBlock(list), method, contentLength, upgrade };
+  }
+  list.push(':protocol', upgrade);
+  const key = head.headers.get(webSocketKey);
+  appendFields(list, head.headers, { ...changes, remove: [...changes.remove, webSocketKey] }, 'host');
+  const switched = ['upgrade', upgrade];
+  if (key !== null) switched.push(webSocketAccept, webSocketAnswer(key));
+  return { protocol: 'http2', bytes: encodeBlock(list), method, contentLength, upgrade, switched };
 }
 
-/** Returns the list of a response that passes to a client of HTTP/2. */
+/** Returns the list of a response that passes to a client of HTTP/2, to which a 101 is a 200. */
 export function responseList(head: ResponseHead, changes: HeadChanges | null): string[] {
-  const list = [':status', String(head.status)];
-  appendFields(list, head.headers, changes, '');
+  const isSwitch = head.status === 101;
+  const list = [':status', isSwitch ? '200' : String(head.status)];
+  appendFields(list, head.headers, changes, isSwitch ? webSocketAccept : '');
   return list;
 }
 

@@ -38,6 +38,11 @@ export class FieldList implements Headers {
     return false;
   }
 
+  hasPrefix(prefix: string): boolean {
+    for (let i = this.from; i < this.list.length; i += 2) if (this.list[i]!.startsWith(prefix)) return true;
+    return false;
+  }
+
   each(visit: (name: string, value: string) => void): void {
     for (let i = this.from; i < this.list.length; i += 2) visit(this.list[i]!, this.list[i + 1]!);
   }

@@ -18,7 +18,9 @@ export interface HeadLimits {
 
 export const defaultHeadLimits: HeadLimits = { headerBytes: 64 * 1024, headerCount: 128, targetBytes: 16 * 1024 };
 
-/** A request's head. */
+/**
+ * A request's head. CONNECT with `:protocol` (RFC 8441) is what GET with `Upgrade` is in HTTP/1.1, and seen as that.
+ */
 export class H2RequestHead implements RequestHead {
   readonly protocol = 'http2';
   readonly method: string;
@@ -28,18 +30,20 @@ export class H2RequestHead implements RequestHead {
   readonly headers: Headers;
   readonly contentLength: number;
   readonly expectsContinue: boolean;
-  readonly upgrade = null;
+  readonly upgrade: string | null;
   readonly grpc: boolean;
   readonly headBytes: number;
 
   constructor(list: readonly string[], endStream: boolean) {
     const fields = new FieldList(list);
     this.headers = fields;
-    this.method = headerOf(list, ':method');
+    const protocol = headerOf(list, ':protocol').toLowerCase();
+    this.upgrade = protocol === '' ? null : protocol;
+    this.method = this.upgrade === null ? headerOf(list, ':method') : 'GET';
     this.target = headerOf(list, ':path');
     this.authority = headerOf(list, ':authority') || headerOf(list, 'host');
     this.scheme = headerOf(list, ':scheme');
-    this.contentLength = endStream ? 0 : contentLengthOf(list);
+    this.contentLength = endStream || this.upgrade !== null ? 0 : contentLengthOf(list);
     const expected = endStream ? '' : headerOf(list, 'expect');
     this.expectsContinue = expected !== '' && /^100-continue$/i.test(expected);
     this.grpc = isGrpc(headerOf(list, 'content-type'));
@@ -55,9 +59,9 @@ export class H2ResponseHead implements ResponseHead {
   readonly contentLength: number;
   readonly headBytes: number;
 
-  /** `bodiless`: no body by rule, or END_STREAM came with the head. */
-  constructor(list: readonly string[], bodiless: boolean) {
-    this.status = Number(headerOf(list, ':status'));
+  /** `bodiless`: no body by rule, or END_STREAM came with the head. `status` instead of the list's. */
+  constructor(list: readonly string[], bodiless: boolean, status: number = Number(headerOf(list, ':status'))) {
+    this.status = status;
     this.headers = new FieldList(list);
     this.contentLength = bodiless ? 0 : contentLengthOf(list);
     this.headBytes = listBytes(list);
@@ -68,6 +72,8 @@ export class H2ResponseHead implements ResponseHead {
 export function isGrpc(contentType: string): boolean {
   return contentType === 'application/grpc' || /^application\/grpc(?:$|[+;])/i.test(contentType);
 }
+
+const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /** What a request's list is refused with, or null; `status` is what the client is told. */
 export function headRefusal(
@@ -81,8 +87,10 @@ export function headRefusal(
   if (target.length > limits.targetBytes) return overLimit(414, 'targetBytes', limits.targetBytes);
   const method = headerOf(list, ':method');
   // A tunnel inside the tunnel would be traffic that nobody has judged.
-  if (method === 'CONNECT') return malformed(405, 'CONNECT is not served');
-  if (method !== 'POST' && method !== 'GET' && !/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(method))
+  const protocol = headerOf(list, ':protocol');
+  if (method === 'CONNECT' && protocol === '') return malformed(405, 'CONNECT is not served');
+  if (protocol !== '' && !token.test(protocol)) return malformed(400, 'a :protocol with other than token characters');
+  if (method !== 'POST' && method !== 'GET' && !token.test(method))
     return malformed(400, 'a method with other than token characters');
   if (target === '*' ? method !== 'OPTIONS' : !/^\/[\x21-\x7e\x80-\xff]*$/.test(target)) {
     return malformed(400, 'a :path that is no path');

@@ -287,7 +287,7 @@ function getOf(target: string): IncomingRequest['head'] {
     target,
     authority: 'a',
     scheme: 'http',
-    headers: { get: () => null, has: () => false, each: () => undefined },
+    headers: { get: () => null, has: () => false, hasPrefix: () => false, each: () => undefined },
     contentLength: 0,
     expectsContinue: false,
     upgrade: null,

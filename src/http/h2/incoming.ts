@@ -49,7 +49,9 @@ export class H2Incoming implements IncomingRequest, StreamEvents, ByteStreamHand
   start(handler: RequestHandler): void {
     const first = this.#handler === null;
     this.#handler = handler;
-    if (first) this.#stream.start(this);
+    if (!first) return;
+    this.#stream.start(this);
+    if (this.#isHeld) this.#stream.pause();
   }
 
   pause(): void {
@@ -57,7 +59,7 @@ export class H2Incoming implements IncomingRequest, StreamEvents, ByteStreamHand
   }
 
   resume(): void {
-    this.#stream.resume();
+    if (!this.#isHeld) this.#stream.resume();
   }
 
   inform(status: number, headers: Headers | null): void {
@@ -67,7 +69,9 @@ export class H2Incoming implements IncomingRequest, StreamEvents, ByteStreamHand
   }
 
   respond(head: ResponseHead, changes: HeadChanges | null, endStream: boolean): void {
+    const wasHeld = this.#isHeld;
     this.#stream.respond(responseList(head, changes), endStream);
+    if (wasHeld) this.#stream.resume();
   }
 
   answer(status: number, headers: readonly (readonly [name: string, value: string])[], body: string): void {
@@ -98,6 +102,11 @@ export class H2Incoming implements IncomingRequest, StreamEvents, ByteStreamHand
   reset(_error: MeshError): void {
     this.#over = true;
     this.#stream.abort(ErrorCode.InternalError);
+  }
+
+  /** What a client sends for the other protocol before anybody has taken to it. */
+  get #isHeld(): boolean {
+    return this.head.upgrade !== null && !this.#stream.headersSent;
   }
 
   // ---- for the stream ----

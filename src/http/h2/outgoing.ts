@@ -1,6 +1,6 @@
 // One request on its way to an endpoint of HTTP/2, and its answer. The object itself is the stream's handler, so that a
 // chunk costs no closure.
-import type { MeshError } from '../../base/errors.ts';
+import { MeshError } from '../../base/errors.ts';
 import { ErrorCode } from '../../h2/constants.ts';
 import { contentLengthOf } from '../../h2/header-check.ts';
 import { ProtocolError } from '../../h2/protocol-error.ts';
@@ -15,22 +15,37 @@ import { H2ResponseHead } from './heads.ts';
 /** A request sent by a client connection, which makes it. */
 export class H2Outgoing implements OutgoingRequest, StreamEvents, ByteStreamHandler {
   readonly #handler: ResponseHandler;
-  readonly #isHead: boolean;
+  readonly #request: ComposedRequest;
   #stream: H2Stream | null = null;
   #headSeen = false;
   #trailers: Trailers = null;
   #over = false;
+  /** By the endpoint's SETTINGS, which are an answer. */
+  #refused = false;
 
-  constructor(handler: ResponseHandler, isHead: boolean) {
+  constructor(handler: ResponseHandler, request: ComposedRequest) {
     this.#handler = handler;
-    this.#isHead = isHead;
+    this.#request = request;
   }
 
   /** Opens the stream; false when the session takes none. */
-  open(session: H2Session, request: ComposedRequest): boolean {
-    this.#stream = session.openBlock(request.bytes, request.contentLength === 0, this);
+  open(session: H2Session): boolean {
+    const { bytes, contentLength, upgrade } = this.#request;
+    this.#stream = session.openBlock(bytes, contentLength === 0 && upgrade === null, this);
     this.#stream?.start(this);
     return this.#stream !== null;
+  }
+
+  /** Like `open`, for an upgrade that waited until the endpoint has said whether it takes any. */
+  openLater(session: H2Session): void {
+    if (this.#over) return;
+    if (!session.peerSettings.extendedConnect) {
+      this.#refused = true;
+      const reason = 'the endpoint takes no upgrades over HTTP/2 (SETTINGS_ENABLE_CONNECT_PROTOCOL)';
+      this.#fail(new MeshError('RESPONSE_INVALID', { reason }), false);
+    } else if (!this.open(session)) {
+      this.#fail(new MeshError('CONNECTION_LOST', { reason: 'the connection takes no more requests' }), true);
+    }
   }
 
   /** The request never left: the handler is told after the caller has it. */
@@ -39,7 +54,7 @@ export class H2Outgoing implements OutgoingRequest, StreamEvents, ByteStreamHand
   }
 
   get bytesLeft(): boolean {
-    return this.#stream !== null;
+    return this.#stream !== null || this.#refused;
   }
 
   write(chunk: Buffer): number {
@@ -79,7 +94,11 @@ export class H2Outgoing implements OutgoingRequest, StreamEvents, ByteStreamHand
     }
     this.#headSeen = true;
     const status = Number(list[1]);
-    const bodiless = this.#isHead || status === 204 || status === 304;
+    if (this.#request.upgrade !== null && status >= 200 && status < 300) {
+      this.#handler.onHead(new H2ResponseHead([...list, ...(this.#request.switched ?? [])], false, 101), false);
+      return;
+    }
+    const bodiless = this.#request.method === 'HEAD' || status === 204 || status === 304;
     const head = new H2ResponseHead(list, bodiless || endStream);
     if (status === 101 || contentLengthOf(list) < -1) {
       stream.abort(ErrorCode.ProtocolError);

@@ -60,6 +60,7 @@ class H2ServerConnection extends DeadlineEntry implements ServerConnection, Sess
         maxConcurrentStreams: options.maxConcurrentStreams ?? defaultMaxConcurrentStreams,
         maxHeaderListBytes: this.#limits.headerBytes,
         maxFrameBytes: 64 * 1024,
+        extendedConnect: true,
       },
       limits: { headerBlockBytes: this.#limits.headerBytes },
       pingIntervalMs: options.pingIntervalMs ?? 0,

@@ -29,6 +29,8 @@ export interface FailedTry {
   readonly madeByProxy: boolean;
   /** `x-envoy-ratelimited` on the answer. */
   readonly rateLimited: boolean;
+  /** `retry-after` on the answer; 0 without one. */
+  readonly retryAfterMs: number;
   /** A byte of the request was handed to the kernel or the tunnel. */
   readonly bytesLeft: boolean;
   /** The endpoint cannot have seen it, as the connection knows (`ResponseHandler.onFailure`). */

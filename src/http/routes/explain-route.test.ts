@@ -147,3 +147,25 @@ test('the whole answer: through the waypoint to the endpoint of the subset, or n
     'Programmed Programmed',
   ]);
 });
+
+test('a backend that redirects answers its share', () => {
+  const text = `---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {namespace: shop, name: moving}
+spec:
+  parentRefs: [{group: "", kind: Service, name: reviews}]
+  rules:
+  - backendRefs:
+    - {name: reviews, port: 80, weight: 3}
+    - name: reviews
+      port: 80
+      filters: [{type: RequestRedirect, requestRedirect: {hostname: b.example, statusCode: 301}}]
+`;
+  const { index, routes } = compileRouteText(serviceText('reviews.shop') + pods + text);
+  const service = index.serviceByKey('shop/reviews.shop.svc.cluster.local')!;
+  const asked = { method: 'GET', path: '/x', headers: [], claims: null };
+  const { response, candidates, reasons } = routeExplainer(index)(service, 80, null, asked, routes('reviews.shop'));
+  assert.deepEqual([response, candidates.length], [null, 2]);
+  assert.match(reasons.join('\n'), /25 % of the requests are redirected to http:\/\/b\.example\/x/);
+});

@@ -2,7 +2,7 @@
 import { type Candidate, explainableEndpoints } from '../../model/balance.ts';
 import type { MeshIndex } from '../../model/mesh-index.ts';
 import { serviceKey } from '../../model/mesh-index.ts';
-import type { Backend, RouteRule, ServiceRoutes, WeightedBackend } from '../../model/route-types.ts';
+import type { Backend, Redirect, RouteRule, ServiceRoutes, WeightedBackend } from '../../model/route-types.ts';
 import { defaultServiceRoutes, wholeBackend } from '../../model/routes/route-defaults.ts';
 import type { Service, Workload } from '../../model/types.ts';
 import { serviceTitle } from '../../policy/why-ends.ts';
@@ -64,7 +64,7 @@ function passedOn(
   reason: string,
 ): RouteOutcome {
   const to = backends.length > 0 ? backends : [wholeBackend(serviceKey(service), port)];
-  const { candidates, reasons } = forwardOf(mesh, to);
+  const { candidates, reasons } = forwardOf(mesh, to, null);
   return { route: null, response: null, isMeant: true, candidates, reasons: [reason, ...reasons] };
 }
 
@@ -89,19 +89,32 @@ function outcomeOf(mesh: Mesh, hit: RouteHit, request: Parameters<typeof locatio
     case 'invalid':
       return ownAnswer(action.status, `the waypoint answers ${action.status}: ${action.reason}`);
     case 'forward':
-      return forwardOf(mesh, action.backends);
+      return forwardOf(mesh, action.backends, (redirect) => locationOf(redirect, request, hit.path));
   }
 }
 
-function forwardOf(mesh: Mesh, all: readonly WeightedBackend[]): Answer {
+/** `locate` says where a redirect of a backend points; null where no backend has any. */
+function forwardOf(
+  mesh: Mesh,
+  all: readonly WeightedBackend[],
+  locate: ((redirect: Redirect) => string) | null,
+): Answer {
   const weighted = all.filter((one) => one.weight > 0);
   const total = weighted.reduce((sum, one) => sum + one.weight, 0);
   const reasons: string[] = [];
   const candidates: Candidate[] = [];
   let status = 0;
+  let location: string | null = null;
   for (const one of weighted) {
     const share = `${Math.round((one.weight / total) * 1000) / 10} % of the requests`;
     const title = titleOf(mesh.index, one);
+    const redirect = one.invalid === null ? (one.filters?.redirect ?? null) : null;
+    if (redirect !== null && locate !== null) {
+      location ??= locate(redirect);
+      status = redirect.status;
+      reasons.push(`${share} are redirected to ${location}`);
+      continue;
+    }
     const found = endpointsOfBackend(mesh, one);
     candidates.push(...found);
     if (one.invalid !== null) {
@@ -112,8 +125,8 @@ function forwardOf(mesh: Mesh, all: readonly WeightedBackend[]): Answer {
       status ||= 503;
     } else if (weighted.length > 1 || one.subset !== '') reasons.push(`${share} go to ${title}`);
   }
-  const response = candidates.length === 0 ? { status: status || 500, location: null } : null;
-  return { response, isMeant: false, candidates, reasons };
+  const response = candidates.length === 0 ? { status: status || 500, location } : null;
+  return { response, isMeant: response !== null && location !== null, candidates, reasons };
 }
 
 /** Endpoints of a backend, of its subset alone. */

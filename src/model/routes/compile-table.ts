@@ -72,6 +72,9 @@ function otherDestinations(key: string, ports: readonly PortRoutes[], scope: Rou
       const backends: Backend[] = [
         ...(action.kind === 'forward' ? action.backends : []),
         ...mirrors.map((one) => one.backend),
+        ...(action.kind === 'forward' ? action.backends : []).flatMap((one) =>
+          (one.filters?.mirrors ?? []).map((mirror) => mirror.backend),
+        ),
       ];
       for (const one of backends) if (one.invalid === null) named.add(one.service);
     }

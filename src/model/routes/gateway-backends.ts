@@ -14,7 +14,8 @@ export interface ResolvedBackend {
   readonly problem: { readonly reason: RefReason; readonly message: string } | null;
 }
 
-const gatewayGroup = 'gateway.networking.k8s.io';
+/** The API group of Gateway API. */
+export const gatewayGroup = 'gateway.networking.k8s.io';
 
 /** Looks a backendRef up. */
 export function resolveBackend(

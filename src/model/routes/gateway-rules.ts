@@ -4,7 +4,7 @@ import type { IssueList } from '../issues.ts';
 import type { ResourcePath } from '../resources.ts';
 import { type GatewayRouteResource, type GatewayRule, noEdits, type RouteFilter } from '../route-resources.ts';
 import type {
-  HeaderEdits,
+  BackendFilters,
   Mirror,
   Redirect,
   RetryPolicy,
@@ -64,8 +64,7 @@ class RuleCompiler {
     const path: ResourcePath = ['spec', 'rules', at];
     const origin = { kind, namespace, name, rule: at, ruleName: rule.name, place: places.at(path) } as const;
     const backends = rule.backends.map((one) => this.#backend(one));
-    const find = <Type extends RouteFilter['type']>(type: Type): Filter<Type> | null =>
-      (rule.filters.find((filter) => filter.type === type) as Filter<Type> | undefined) ?? null;
+    const find = finderIn(rule.filters);
     const rewrite = find('URLRewrite');
     const policies = policiesOfRule(this.#scope, this.#route, rule.name);
     const options = retryOptions(annotations, policies.traffic);
@@ -76,7 +75,7 @@ class RuleCompiler {
       requestHeaders: find('RequestHeaderModifier')?.edits ?? noEdits,
       responseHeaders: find('ResponseHeaderModifier')?.edits ?? noEdits,
       rewrite: rewrite === null ? null : { authority: rewrite.hostname, path: rewrite.path },
-      mirrors: this.#mirrors(rule, path),
+      mirrors: this.#mirrors(rule.filters, path),
       cors: find('CORS')?.cors ?? null,
       timeouts: {
         requestMs: rule.requestTimeoutMs ?? 0,
@@ -90,16 +89,10 @@ class RuleCompiler {
   }
 
   #action(rule: GatewayRule, backends: readonly WeightedBackend[], path: ResourcePath): RouteAction {
-    const extension = rule.filters.find((filter) => filter.type === 'ExtensionRef');
-    if (extension?.type === 'ExtensionRef') {
-      const { kind, name } = extension.reference;
-      const reason = `the filter ExtensionRef ${kind}/${name} cannot be resolved`;
-      this.#warn([...path, 'filters'], reason, 'its requests get 500; Ambient has no extension filters');
-      this.#unresolved ??= { reason: 'InvalidKind', message: reason };
-      return { kind: 'invalid', status: 500, reason };
-    }
-    const redirect = rule.filters.find((filter) => filter.type === 'RequestRedirect');
-    if (redirect?.type === 'RequestRedirect') return { kind: 'redirect', redirect: redirectOf(redirect) };
+    const reason = this.#extension(rule.filters, path, 'its requests get 500');
+    if (reason !== null) return { kind: 'invalid', status: 500, reason };
+    const redirect = finderIn(rule.filters)('RequestRedirect');
+    if (redirect !== null) return { kind: 'redirect', redirect: redirectOf(redirect) };
     if (backends.length === 0) {
       this.#warn(path, 'the rule has no backendRefs', 'its requests get 500; name a Service, or redirect');
       return { kind: 'invalid', status: 500, reason: 'the rule has no backendRefs' };
@@ -117,20 +110,42 @@ class RuleCompiler {
       this.#unresolved ??= problem;
       this.#warn(reference.path, problem.message, 'its share of the requests gets 500');
     }
-    let requestHeaders: HeaderEdits = noEdits;
-    let responseHeaders: HeaderEdits = noEdits;
-    for (const [at, filter] of reference.filters.entries()) {
-      if (filter.type === 'RequestHeaderModifier') requestHeaders = filter.edits;
-      else if (filter.type === 'ResponseHeaderModifier') responseHeaders = filter.edits;
-      else this.#refuse([...reference.path, 'filters', at], `the filter ${filter.type} is not supported on a backend`);
-    }
-    return { ...backend, weight: reference.weight, requestHeaders, responseHeaders };
+    const { filters, path, weight } = reference;
+    const find = finderIn(filters);
+    const requestHeaders = find('RequestHeaderModifier')?.edits ?? noEdits;
+    const responseHeaders = find('ResponseHeaderModifier')?.edits ?? noEdits;
+    const rewrite = find('URLRewrite');
+    const redirect = find('RequestRedirect');
+    const extension = this.#extension(filters, path, 'its share of the requests gets 500');
+    const own: BackendFilters = {
+      redirect: redirect === null ? null : redirectOf(redirect),
+      rewrite: rewrite === null ? null : { authority: rewrite.hostname, path: rewrite.path },
+      mirrors: this.#mirrors(filters, path),
+      cors: find('CORS')?.cors ?? null,
+    };
+    return {
+      ...backend,
+      ...(extension === null ? {} : { invalid: { status: 500, reason: extension } as const }),
+      ...{ weight, requestHeaders, responseHeaders },
+      ...((own.redirect ?? own.rewrite ?? own.mirrors[0] ?? own.cors) ? { filters: own } : {}),
+    };
+  }
+
+  /** Why requests that meet an extension filter get 500: it must never be skipped. Null where there is none. */
+  #extension(filters: readonly RouteFilter[], path: ResourcePath, outcome: string): string | null {
+    const extension = finderIn(filters)('ExtensionRef');
+    if (extension === null) return null;
+    const { kind, name } = extension.reference;
+    const reason = `the filter ExtensionRef ${kind}/${name} cannot be resolved`;
+    this.#warn([...path, 'filters'], reason, `${outcome}; Ambient has no extension filters`);
+    this.#unresolved ??= { reason: 'InvalidKind', message: reason };
+    return reason;
   }
 
   /** A mirror that leads nowhere is left out; the request itself does not suffer. */
-  #mirrors(rule: GatewayRule, path: ResourcePath): Mirror[] {
+  #mirrors(filters: readonly RouteFilter[], path: ResourcePath): Mirror[] {
     const mirrors: Mirror[] = [];
-    for (const [at, filter] of rule.filters.entries()) {
+    for (const [at, filter] of filters.entries()) {
       if (filter.type !== 'RequestMirror') continue;
       const { backend, problem } = resolveBackend(filter.backend, this.#route, this.#scope);
       if (problem === null) mirrors.push({ backend, fraction: filter.fraction, shadowSuffix: false });
@@ -175,6 +190,14 @@ export function postWarning(what: string): [message: string, fix: string] {
     `${what} does not repeat a POST or PATCH that has left: it could be done twice`,
     'where repeating is safe, say ambient.mesh/retry-non-idempotent: "true", or send an idempotency-key header',
   ];
+}
+
+/** Looks a filter up by its type; null where it is not there. */
+function finderIn(
+  filters: readonly RouteFilter[],
+): <Type extends RouteFilter['type']>(type: Type) => Filter<Type> | null {
+  return <Type extends RouteFilter['type']>(type: Type) =>
+    (filters.find((filter) => filter.type === type) as Filter<Type> | undefined) ?? null;
 }
 
 function redirectOf(filter: Filter<'RequestRedirect'>): Redirect {

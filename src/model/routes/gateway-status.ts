@@ -3,9 +3,10 @@ import { type Condition, conditionOf, controllerName, type ObjectStatus, type Pa
 import type { IssueList } from '../issues.ts';
 import type { GatewayRouteResource, ParentReference } from '../route-resources.ts';
 import { grpcPorts, portsOfParent } from './gateway-attachment.ts';
+import { gatewayGroup } from './gateway-backends.ts';
 import type { CompiledRules } from './gateway-rules.ts';
 import type { RouteScope } from './route-scope.ts';
-import { waypointConditions } from './waypoint-conditions.ts';
+import { notAccepted, waypointConditions } from './waypoint-conditions.ts';
 
 /** The status of a route; parents that are no Service belong to someone else and are left out. */
 export function gatewayStatus(
@@ -15,10 +16,51 @@ export function gatewayStatus(
   list: IssueList,
 ): ObjectStatus {
   const { kind, namespace, name } = route;
-  const parents = route.parents
-    .filter((parent) => parent.group === '' && parent.kind === 'Service')
-    .map((parent) => parentStatus(route, parent, rules, scope, list));
+  const parents = route.parents.flatMap((parent, at) => {
+    if (parent.group === '' && parent.kind === 'Service') return [parentStatus(route, parent, rules, scope, list)];
+    if (isOurGateway(parent, scope)) return [gatewayParentStatus(route, parent, at, list)];
+    reportForeign(parent, at, list);
+    return [];
+  });
+  if (route.parents.length === 0) {
+    const fix = 'parentRefs: [{group: "", kind: Service, name: NAME}]';
+    list.add('warning', ['spec'], 'names no parent: it holds for nothing', fix);
+  }
+  if (parents.length > 0) {
+    for (const { path, message } of route.meaningless) list.add('info', path, message, 'nothing to do');
+  }
   return { kind, namespace, name, conditions: [], parents };
+}
+
+function isOurGateway({ group, kind, namespace, name }: ParentReference, scope: RouteScope): boolean {
+  return group === gatewayGroup && kind === 'Gateway' && scope.isWaypoint(`${namespace}/${name}`);
+}
+
+/** Routes are attached to the services behind a waypoint, not to the waypoint. */
+function gatewayParentStatus(
+  route: GatewayRouteResource,
+  parent: ParentReference,
+  at: number,
+  list: IssueList,
+): ParentStatus {
+  const message = `Gateway ${parent.namespace}/${parent.name} is a waypoint, whose listener takes no routes`;
+  const fix = 'name the Services behind it: {group: "", kind: Service, name: NAME}';
+  list.add('warning', ['spec', 'parentRefs', at], message, fix);
+  const conditions = [
+    conditionOf(route, 'Accepted', false, 'NotAllowedByListeners', message),
+    conditionOf(route, 'ResolvedRefs', true, 'ResolvedRefs', 'nothing is referred to'),
+    ...notAccepted(route),
+  ];
+  return { parentRef: writtenParent(parent), controllerName, conditions };
+}
+
+/** A parent that somebody else may know what to do with. */
+function reportForeign(parent: ParentReference, at: number, list: IssueList): void {
+  const { group, kind, namespace, name } = parent;
+  const title = `${kind}.${group} ${namespace}/${name}`;
+  const message = `parent ${title} is not for the mesh: waypoints obey routes of a Service`;
+  const fix = 'for traffic within the mesh: {group: "", kind: Service, name: NAME}';
+  list.add('info', ['spec', 'parentRefs', at], message, fix);
 }
 
 function parentStatus(
@@ -28,7 +70,7 @@ function parentStatus(
   scope: RouteScope,
   list: IssueList,
 ): ParentStatus {
-  const { group, kind, namespace, name, port, sectionName } = parent;
+  const { namespace, name } = parent;
   const accepted = acceptance(route, parent, rules, scope);
   if (!accepted.isTrue && rules.refused === null) {
     const at = route.parents.indexOf(parent);
@@ -41,12 +83,22 @@ function parentStatus(
       : conditionOf(route, 'ResolvedRefs', false, rules.unresolved.reason, rules.unresolved.message),
     ...waypointConditions(route, accepted.isTrue, [`${namespace}/${name}`], scope),
   ];
-  const parentRef = {
-    ...{ group, kind, namespace, name },
+  return { parentRef: writtenParent(parent), controllerName, conditions };
+}
+
+function writtenParent({
+  writtenGroup,
+  kind,
+  namespace,
+  name,
+  port,
+  sectionName,
+}: ParentReference): ParentStatus['parentRef'] {
+  return {
+    ...{ group: writtenGroup, kind, namespace, name },
     ...(port === null ? {} : { port }),
     ...(sectionName === null ? {} : { sectionName }),
   };
-  return { parentRef, controllerName, conditions };
 }
 
 interface Acceptance {

@@ -23,6 +23,13 @@ export function fullHost(host: string, namespace: string, clusterDomain: string)
   return lower;
 }
 
+/** Why a host that was looked for in vain is not there; a host with dots may be one that only a ServiceEntry knows. */
+export function unknownHost(written: string, full: string, clusterDomain: string): string {
+  if (!written.includes('.') || written.endsWith(`.svc.${clusterDomain}`))
+    return `host ${full} is no service of the mesh`;
+  return `host ${written} is no service of the mesh, and waypoints route to no host of a ServiceEntry`;
+}
+
 /** The patterns that cover a hostname, the closest first: itself, `*.` and each of its ends, `*`. */
 export function patternsOf(hostname: string): string[] {
   const parts = hostname.split('.');

@@ -8,7 +8,7 @@ import type {
   TrafficPolicyResource,
 } from '../route-resources.ts';
 import { rulesFor } from './compile-destination.ts';
-import { coversHost, fullHost, serviceIdOf } from './hosts.ts';
+import { coversHost, fullHost, serviceIdOf, unknownHost } from './hosts.ts';
 import type { RouteScope } from './route-scope.ts';
 import { partlyInvalid } from './virtual-status.ts';
 import { waypointConditions } from './waypoint-conditions.ts';
@@ -36,7 +36,7 @@ function hostProblem(rule: DestinationRuleResource, host: string, scope: RouteSc
   if (rule.workloadSelector !== null) return 'workloadSelector is not supported: waypoints obey rules without one';
   if (host.startsWith('*')) return null;
   const id = serviceIdOf(host, scope.clusterDomain);
-  if (id === null || scope.service(id) === undefined) return `host ${host} is no service of the mesh`;
+  if (id === null || scope.service(id) === undefined) return unknownHost(rule.host, host, scope.clusterDomain);
   if (rulesFor(id, scope).includes(rule)) return null;
   return `another DestinationRule for ${host} is nearer to service ${id}, or this one is not exported to it`;
 }

@@ -48,6 +48,11 @@ export class RouteCompiler {
     this.#store.touchService(id);
   }
 
+  /** The Gateway `NAMESPACE/NAME` came, changed or went. */
+  touchGateway(id: string): void {
+    this.#store.touchGateway(id);
+  }
+
   /** Compiles what changed since the last call. */
   flush(): { readonly changed: readonly ServiceRoutes[]; readonly removed: readonly string[] } {
     const dirty = [...this.#store.takeDirty()];

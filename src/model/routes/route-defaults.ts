@@ -101,6 +101,12 @@ export function plainPort(
   return { port, protocol, rules, entries: [{ match: matchAnything, rule: 0 }], attached: false, tcpBackends: [] };
 }
 
+/** Routes that lead nowhere, for who wants to say something else under this key. */
+export function noRoutes(key: NamespacedKey): ServiceRoutes {
+  const destination = defaultDestination(key, null);
+  return { service: key, ports: [], destination, otherDestinations: [], serverTiming: false };
+}
+
 /** What a waypoint does for a service that discovery has no routes of. */
 export function defaultServiceRoutes(service: Service): ServiceRoutes {
   const { namespace, name, hostname } = service;

@@ -125,6 +125,12 @@ export class RouteScope {
     return this.#store.options.waypointOf(serviceId);
   }
 
+  /** True for a Gateway `NAMESPACE/NAME` that asks for a waypoint. */
+  isWaypoint(gatewayId: string): boolean {
+    this.#keys.add(`Gateway/${gatewayId}`);
+    return this.#store.options.isWaypoint(gatewayId);
+  }
+
   /** The VirtualServices of a host, in full or as a wildcard. */
   virtualServices(host: string): VirtualServiceResource[] {
     this.#keys.add(`host:${host}`);

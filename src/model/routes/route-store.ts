@@ -23,6 +23,8 @@ export interface RouteStoreOptions {
   readonly rootNamespaces: readonly string[];
   /** The Gateway of the waypoint before a Service, by its id; a change of it comes as a touch of the Service. */
   readonly waypointOf: (serviceId: string) => { readonly namespace: string; readonly name: string } | null;
+  /** True for a Gateway `NAMESPACE/NAME` that asks for a waypoint; a change of it comes as a touch. */
+  readonly isWaypoint: (gatewayId: string) => boolean;
   /** Other labels of the endpoints of a Service may be asked for than before; of all workloads, where it is null. */
   readonly labelsWanted: (serviceId: string | null) => void;
 }
@@ -82,6 +84,11 @@ export class RouteStore {
     this.#touch(`service ${id}`);
     this.#touchKey(`Service/${id}`);
     this.#touchKey(anyServiceKey);
+  }
+
+  /** The Gateway came, changed or went. */
+  touchGateway(id: string): void {
+    this.#touchKey(`Gateway/${id}`);
   }
 
   /** A table of routes has to be made again. */

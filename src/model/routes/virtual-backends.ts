@@ -3,7 +3,7 @@ import { hostnameOf } from '../compile-service.ts';
 import type { VirtualDestination } from '../route-resources.ts';
 import type { Backend } from '../route-types.ts';
 import { rulesFor } from './compile-destination.ts';
-import { fullHost, serviceIdOf } from './hosts.ts';
+import { fullHost, serviceIdOf, unknownHost } from './hosts.ts';
 import type { RouteScope } from './route-scope.ts';
 
 /** Asked for where only the findings count: a destination without a port is taken to have the right one. */
@@ -29,7 +29,9 @@ export function resolveDestination(
     invalid: { status: 503, reason },
   });
   const service = id === null ? undefined : scope.service(id);
-  if (id === null || service === undefined) return invalid(`host ${host} is no service of the mesh`);
+  if (id === null || service === undefined) {
+    return invalid(unknownHost(destination.host, host, scope.clusterDomain));
+  }
   if (service.type === 'ExternalName') return invalid(`host ${host} is an ExternalName, which waypoints do not call`);
   const ports = service.ports.filter((one) => one.protocol === 'TCP').map((one) => one.port);
   const port = destination.port ?? (ports.length === 1 || askedPort === anyPort ? (ports[0] ?? 0) : askedPort);

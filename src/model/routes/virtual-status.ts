@@ -3,7 +3,7 @@ import { type Condition, conditionOf, type ObjectStatus } from '../conditions.ts
 import type { IssueList } from '../issues.ts';
 import type { VirtualServiceResource } from '../route-resources.ts';
 import type { RouteRule } from '../route-types.ts';
-import { coversHost, fullHost, serviceIdOf } from './hosts.ts';
+import { coversHost, fullHost, serviceIdOf, unknownHost } from './hosts.ts';
 import type { RouteScope } from './route-scope.ts';
 import { anyPort } from './virtual-backends.ts';
 import { branchesOf, isCatchAll, isForMesh, placedRules, reasonAgainst } from './virtual-routes.ts';
@@ -57,7 +57,7 @@ function servicesOf(
   const id = serviceIdOf(host, scope.clusterDomain);
   const service = id === null ? undefined : scope.service(id);
   if (id === null || service === undefined) {
-    const message = `host ${host} is no service of the mesh: nothing is done for it`;
+    const message = `${unknownHost(written, host, scope.clusterDomain)}: nothing is done for it`;
     list.add('warning', path, message, 'name a Service, in full or of this namespace');
     return [];
   }

@@ -13,10 +13,11 @@ export function waypointConditions(
   const bound = serviceIds.filter((id) => scope.waypointOf(id) !== null);
   const condition = (type: 'WaypointAccepted' | 'Programmed', isTrue: boolean, reason: string, message: string) =>
     conditionOf(resource, type, isTrue, reason, message);
-  if (serviceIds.length === 0 || !isAccepted) {
-    const message = 'it is not accepted';
+  if (!isAccepted) return notAccepted(resource);
+  if (serviceIds.length === 0) {
+    const message = 'it is about no service';
     return [
-      condition('WaypointAccepted', false, isAccepted ? 'TargetNotFound' : 'Invalid', message),
+      condition('WaypointAccepted', false, 'TargetNotFound', message),
       condition('Programmed', false, 'Invalid', message),
     ];
   }
@@ -32,6 +33,15 @@ export function waypointConditions(
   return [
     condition('WaypointAccepted', true, 'Accepted', message),
     condition('Programmed', true, 'Programmed', message),
+  ];
+}
+
+/** WaypointAccepted and Programmed of what is not accepted. */
+export function notAccepted(resource: Pick<ResourceMeta, 'raw'>): Condition[] {
+  const message = 'it is not accepted';
+  return [
+    conditionOf(resource, 'WaypointAccepted', false, 'Invalid', message),
+    conditionOf(resource, 'Programmed', false, 'Invalid', message),
   ];
 }
 

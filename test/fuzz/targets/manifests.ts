@@ -1,13 +1,11 @@
 // Manifests as people write them: text to resources to a compiled mesh, or an error with its place.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { isMeshError } from '../../../src/base/errors.ts';
-import { placeOf } from '../../../src/config/yaml.ts';
 import { readManifests } from '../../../src/kube/manifests.ts';
 import { MeshCompiler } from '../../../src/model/compiler.ts';
 import { MeshIndex } from '../../../src/model/mesh-index.ts';
-import type { Random } from '../../support/random.ts';
-import { broken, type FuzzTarget, outcomeOf } from '../target.ts';
+import { broken, type FuzzTarget } from '../target.ts';
+import { lineMutation, withoutTalk } from './yaml-lines.ts';
 
 const sample = (name: string): string =>
   readFileSync(path.join(import.meta.dirname, '..', '..', '..', 'deploy', 'samples', 'shop', name), 'utf8');
@@ -61,36 +59,6 @@ toString 2026-01-01T00:00:00Z`
   .trim()
   .split(/\s+/);
 
-/** Lines are what YAML is made of: one goes, comes twice, moves, or gets another depth or value. */
-function mutateLines(input: Buffer, random: Random): Buffer {
-  const lines = input.toString('utf8').split('\n');
-  const at = random.below(lines.length);
-  const line = lines[at]!;
-  switch (random.below(6)) {
-    case 0:
-      lines.splice(at, 1);
-      break;
-    case 1:
-      lines.splice(random.below(lines.length), 0, line);
-      break;
-    case 2:
-      lines[at] = random.oneIn(2) ? `  ${line}` : line.replace(/^ {1,2}/, '');
-      break;
-    case 3:
-      lines[at] = line.replace(/:.*$/, `: ${random.pick(words)}`);
-      break;
-    case 4: {
-      const parts = line.split(/([[\]{},: "]+)/);
-      parts[random.below(parts.length)] = random.pick(words);
-      lines[at] = parts.join('');
-      break;
-    }
-    default:
-      lines.splice(at, 0, '---', ...random.pick([policy, strict, slice, service, pod]).split('\n'));
-  }
-  return Buffer.from(lines.join('\n'));
-}
-
 /** Compiles what was read, and takes the outcome into a mesh as a node proxy does. */
 function compile(set: ReturnType<typeof readManifests>): string {
   const compiler = new MeshCompiler({
@@ -127,19 +95,6 @@ export const manifestsTarget: FuzzTarget = {
   words,
   bytesMax: 1024,
   quickInputs: 4000,
-  mutate: mutateLines,
-  run: (input) => {
-    const { emitWarning } = process;
-    process.emitWarning = (warning) => broken(`a warning on standard error: ${String(warning)}`);
-    try {
-      return compile(readManifests([{ text: input.toString('utf8'), file: 'fuzz.yaml' }]));
-    } catch (error) {
-      if (!isMeshError(error) || (error.code !== 'INPUT_UNREADABLE' && error.code !== 'CONFIG_INVALID')) throw error;
-      const place = placeOf(error);
-      if (place === null || place.line < 1 || place.column < 1) broken(`an error without a place: ${error.message}`);
-      return outcomeOf({ code: error.code, message: String(error.details.reason) });
-    } finally {
-      process.emitWarning = emitWarning;
-    }
-  },
+  mutate: lineMutation(words, [policy, strict, slice, service, pod]),
+  run: (input) => withoutTalk(() => compile(readManifests([{ text: input.toString('utf8'), file: 'fuzz.yaml' }]))),
 };

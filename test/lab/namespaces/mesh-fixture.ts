@@ -66,7 +66,9 @@ export class MeshFixture {
     const config: ControllerConfig = {
       listenHost: '0.0.0.0',
       ports: { discovery: discoveryPort, admin: 0, metrics: 0, readiness: 0 },
+      source: 'folders',
       sources: [file('manifests')],
+      kubernetes: { kubeconfig: '', context: '' },
       trustDomain: 'cluster.local',
       clusterId: 'Kubernetes',
       clusterDomain: 'cluster.local',

@@ -1,0 +1,79 @@
+// The lab's cluster through a Kubernetes API: who uses kubectl on it gets what `lab apply` and `lab delete` would do.
+
+import type { Resource } from '../model/resources.ts';
+import type { ResourceIssue } from '../model/types.ts';
+import { fabricAddresses } from './addresses.ts';
+import { ApiServer } from './api-server/api-server.ts';
+import { ApiFailure, forbidden } from './api-server/failure.ts';
+import { meshTypes } from './api-server/resources.ts';
+import { type ClusterRules, defaultRules } from './api-server/rules.ts';
+import type { TokenIssuer } from './issuer.ts';
+import { issueOf, readLabManifests } from './manifests.ts';
+import type { KubeObject, Pod } from './objects.ts';
+import type { ServiceAllocator } from './services.ts';
+import type { ObjectStore } from './store.ts';
+
+/** What of the lab the API needs. */
+export interface LabApiParts {
+  readonly store: ObjectStore;
+  readonly issuer: TokenIssuer;
+  readonly services: ServiceAllocator;
+  /** What the mesh finds in manifests. */
+  readonly check: (resources: readonly Resource[]) => readonly ResourceIssue[];
+  /** True for a pod that a kubelet of the lab runs. */
+  readonly isRun: (pod: Pod) => boolean;
+  /** Conditions as the lab knows them, of what has them from the controller. */
+  readonly statusOf: (kind: string, namespace: string, name: string) => object | null;
+}
+
+/** Where the API is, from inside the lab. */
+export const labApiPort = 6443;
+
+/** The API server of a lab; `fd` is a listening socket of the host, or null to be reached in the fabric alone. */
+export function labApiServer(parts: LabApiParts, fd: number | null): ApiServer {
+  const { store, issuer } = parts;
+  const listen = fd === null ? { host: fabricAddresses[0], port: labApiPort } : { fd };
+  const names = [...fabricAddresses];
+  return new ApiServer({ store, issuer, listen, names, extraTypes: meshTypes, rules: labRules(parts) });
+}
+
+function labRules(parts: LabApiParts): ClusterRules {
+  const usual = defaultRules(parts.services);
+  return {
+    ...usual,
+    check: (object, previous) => check(parts, object, previous),
+    isHeld: (object) => object.kind === 'Pod' && parts.isRun(object as Pod),
+    shown: (object) => {
+      const status = parts.statusOf(object.kind, object.metadata.namespace ?? '', object.metadata.name);
+      return status === null ? object : { ...object, status };
+    },
+  };
+}
+
+/** The same findings as of `lab apply`, and the same words. */
+function check({ check: find }: LabApiParts, object: KubeObject, previous: KubeObject | null): void {
+  if (object.kind === 'Node' && object.apiVersion === 'v1' && previous === null) {
+    const why = 'nodes are made when the lab starts: end it and start it with this manifest';
+    throw forbidden({ plural: 'nodes', group: '' }, object.metadata.name, why);
+  }
+  if (object.metadata.deletionTimestamp !== undefined) return;
+  const errors = findings(object, find).filter((issue) => issue.severity === 'error');
+  const [first] = errors;
+  if (first === undefined) return;
+  const { kind, metadata } = object;
+  const causes = errors.map(({ message, fix }) => ({ message: fix === '' ? message : `${message}; ${fix}` }));
+  const words = causes.map(({ message }) => message).join('; ');
+  throw new ApiFailure(422, 'Invalid', `${kind} "${metadata.name}" is invalid: ${words}`, {
+    name: metadata.name,
+    kind,
+    causes,
+  });
+}
+
+function findings(object: KubeObject, find: LabApiParts['check']): readonly ResourceIssue[] {
+  try {
+    return find(readLabManifests([{ file: 'request', text: JSON.stringify(object) }]).resources);
+  } catch (error) {
+    return [issueOf(error)];
+  }
+}
