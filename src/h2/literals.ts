@@ -1,5 +1,5 @@
 // Texts of HPACK literals that came lately. The same few values come again and again, from peers that put them into no
-// table, and from many connections: finding one again costs less than decoding, copying and checking it, and as the same
+// table, and on many connections: finding one costs less than decoding, copying and checking it anew, and as the same
 // string it is found faster in every map. One store per thread, of fixed size; nothing depends on what is in it.
 import { isFieldName, isFieldValue } from './header-check.ts';
 

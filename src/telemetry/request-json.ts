@@ -1,5 +1,5 @@
-// The JSON line of a request, put together from parts: who speaks with whom is the same object for many requests, and its
-// text is kept. `JSON.stringify` of the whole record says the same and takes twice as long.
+// The JSON line of a request, put together from parts: who speaks with whom is the same object for many requests, and
+// its text is kept. `JSON.stringify` of the whole record says the same and takes twice as long.
 import type { RequestRecord, RequestSegments } from './access-record.ts';
 
 /** Texts of sources and destinations, for as long as these are in use. */
