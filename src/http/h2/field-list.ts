@@ -63,13 +63,13 @@ export function appendFields(list: string[], headers: Headers, changes: HeadChan
 
 type Pairs = readonly (readonly [name: string, value: string])[];
 
-/** What came over HTTP/2: the session has let no field of one connection pass, and no name in upper case. */
+/** What came over HTTP/2: the session has let no name in upper case pass, and none that `Connection` could nominate. */
 function appendList(list: string[], fields: FieldList, removed: readonly string[], set: Pairs, skip: string): void {
   const { list: from } = fields;
   for (let i = fields.from; i < from.length; i += 2) {
     const name = from[i]!;
-    if (name === skip || isSet(set, name) || (removed.length > 0 && removed.includes(name))) continue;
-    list.push(name, from[i + 1]!);
+    if (name === skip || hopByHop.has(name) || isSet(set, name)) continue;
+    if (removed.length === 0 || !removed.includes(name)) list.push(name, from[i + 1]!);
   }
 }
 
