@@ -4,6 +4,7 @@ import { runWithRuntime } from './runtime.mjs';
 const scripts = {
   demo: 'src/cli/demo.ts',
   test: 'test/run.ts',
+  'test:kube': 'test/kube/main.ts',
   chaos: 'test/chaos/main.ts',
   soak: 'test/chaos/soak.ts',
   check: 'test/check.ts',

@@ -34,7 +34,10 @@ test('status', async () => {
   assert.equal(result.exitCode, 1);
   await assertGoldenResult('status', result);
   const [first] = statusView.proxies;
-  assert.equal(statusResult({ version: '1', proxies: [first!], sources: [], issues: [] }, nowMs).exitCode, 0);
+  assert.equal(
+    statusResult({ version: '1', proxies: [first!], sources: [], issues: [], objects: [] }, nowMs).exitCode,
+    0,
+  );
 });
 
 test('edges: both reports of a tunnel count once, a refusal is named by the destination', async () => {

@@ -1,9 +1,10 @@
-// `ambientctl status`: which proxies there are, whether they hold what the controller serves, and which configuration
-// was refused.
+// `ambientctl status`: which proxies there are, whether they hold what the controller serves, what became of routes and
+// policies, and which configuration was refused.
 import { formatPlace } from '../config/yaml.ts';
 import type { ResourceIssue } from '../model/types.ts';
 import type { ProxyView, StatusView } from '../model/views.ts';
 import type { Command, CommandResult } from './command.ts';
+import { conditionsText } from './conditions-table.ts';
 import { exitCodes } from './exit-codes.ts';
 import type { Paint } from './io.ts';
 import { ageText, type Column, type TableView, table } from './table.ts';
@@ -72,6 +73,8 @@ function statusText(view: StatusView, shown: TableView, nowMs: number): string {
       ),
     );
   }
+  const conditions = conditionsText(view.objects, shown);
+  if (conditions !== '') sections.push(conditions);
   const sources = sourceLines(view, shown);
   if (sources !== '') sections.push(sources);
   if (view.issues.length > 0) sections.push(view.issues.map((issue) => issueText(issue, shown.paint)).join(''));

@@ -1,5 +1,6 @@
 // A small mesh as the parts would describe it, for the tests of tables and JSON.
 import type { LabStatus } from '../lab/control-types.ts';
+import type { Condition, ConditionType, ObjectStatus } from '../model/conditions.ts';
 import type { Workload } from '../model/types.ts';
 import type { EdgeView, NodeDump, StatusView } from '../model/views.ts';
 
@@ -170,7 +171,17 @@ export const dump: NodeDump = {
   configFile: null,
 };
 
-/** Two proxies, one of them behind; a broken file and a finding. */
+const condition = (type: ConditionType, reason: string, message = 'all is well'): Condition => {
+  const isTrue = type === 'PartiallyInvalid' || message === 'all is well';
+  return { type, status: isTrue ? 'True' : 'False', reason, message, observedGeneration: 4 };
+};
+
+const objectStatus = (kind: string, title: string, types: readonly ConditionType[]): ObjectStatus => {
+  const [namespace = '', name = ''] = title.split('/');
+  return { kind, namespace, name, conditions: types.map((type) => condition(type, type)), parents: [] };
+};
+
+/** Two proxies, one of them behind; routes, a broken file and a finding. */
 export const statusView: StatusView = {
   version: '0.1.0',
   proxies: [
@@ -207,6 +218,34 @@ export const statusView: StatusView = {
       ok: false,
       error: { file: '/etc/mesh/policy.yaml', line: 7, column: 3, message: 'unknown action ALOW' },
       ignored: [{ kind: 'Ingress', count: 2 }],
+    },
+  ],
+  objects: [
+    objectStatus('Gateway', 'shop/waypoint', ['Accepted', 'Programmed']),
+    {
+      ...objectStatus('HTTPRoute', 'shop/checkout', []),
+      parents: [
+        {
+          parentRef: { group: '', kind: 'Service', namespace: 'shop', name: 'checkout', port: 80 },
+          controllerName: 'ambient.mesh/controller',
+          conditions: [
+            condition('Accepted', 'Accepted'),
+            condition('ResolvedRefs', 'BackendNotFound', 'Service shop/checkout-v3 is not there'),
+            condition('WaypointAccepted', 'Accepted'),
+            condition('Programmed', 'Programmed'),
+          ],
+        },
+      ],
+    },
+    {
+      ...objectStatus('VirtualService', 'shop/ratings', ['Accepted', 'ResolvedRefs']),
+      conditions: [
+        condition('Accepted', 'Accepted'),
+        condition('ResolvedRefs', 'ResolvedRefs'),
+        condition('WaypointAccepted', 'AncestorNotBound', 'no waypoint stands before Service shop/ratings'),
+        condition('Programmed', 'NoResources', 'no waypoint stands before Service shop/ratings'),
+        condition('PartiallyInvalid', 'UnsupportedValue', 'Fall Back: http2Error is not supported'),
+      ],
     },
   ],
   issues: [

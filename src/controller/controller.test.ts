@@ -44,6 +44,7 @@ test(
     const status = await admin<StatusView>(fixture, '/status');
     const [proxy] = status.proxies;
     assert.deepEqual([proxy?.name, proxy?.node, proxy?.version, proxy?.ready], ['proxy-a', 'a', 'test', true]);
+    assert.deepEqual(status.objects, []);
     const mesh = await admin<MeshView>(fixture, '/mesh');
     assert.ok(mesh.workloads.some((workload) => workload.uid === 'Kubernetes//Pod/shop/web'));
   },

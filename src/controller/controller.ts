@@ -173,6 +173,7 @@ class Controller {
       proxies: this.#discovery.proxies(),
       sources: this.#feed.sources(),
       issues: this.#compiler.issues(),
+      objects: this.#compiler.statuses(),
     };
   }
 

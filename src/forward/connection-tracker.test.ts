@@ -4,6 +4,7 @@ import { MeshError } from '../base/errors.ts';
 import type { Workload } from '../model/types.ts';
 import type { AccessRecord } from '../telemetry/access-record.ts';
 import { EdgeCounters } from '../telemetry/edge-counters.ts';
+import { PolicyHits } from '../telemetry/policy-hits.ts';
 import type { Admission, AdmissionLimits } from './admission.ts';
 import { Connection, type PolicyQuestion } from './connection.ts';
 import { ConnectionTracker, type Judgement } from './connection-tracker.ts';
@@ -18,6 +19,7 @@ const server = pod('cart', 'n2', '10.0.2.2');
 function setUp(options: { limits?: Partial<AdmissionLimits>; judgePerTurn?: number; admission?: Admission } = {}) {
   const records: AccessRecord[] = [];
   const edges = new EdgeCounters();
+  const policyHits = new PolicyHits();
   const state: { judgement: Judgement; asked: PolicyQuestion[] } = {
     judgement: { allowed: true, decidedBy: null, reason: '' },
     asked: [],
@@ -32,6 +34,7 @@ function setUp(options: { limits?: Partial<AdmissionLimits>; judgePerTurn?: numb
     },
     accessLog: { write: (record) => records.push(record), writeOpening: () => {}, logsOpenings: false },
     edges: new EdgeRecorder(edges),
+    policyHits,
   });
   let ids = 0;
   const inbound = (to: Workload = server): Connection => {
@@ -53,8 +56,20 @@ function setUp(options: { limits?: Partial<AdmissionLimits>; judgePerTurn?: numb
     });
     return connection;
   };
-  return { tracker, records, edges, state, inbound };
+  return { tracker, records, edges, policyHits, state, inbound };
 }
+
+test('what policies in dry run would have done is in the record, and counted', () => {
+  const { tracker, records, policyHits, state, inbound } = setUp();
+  tracker.finish(inbound(), null);
+  state.judgement = { ...state.judgement, policyHits: ['dry-run deny shop/p#0'] };
+  tracker.finish(inbound(), null);
+  assert.deepEqual(
+    records.map((one) => one.policyHits),
+    [undefined, ['dry-run deny shop/p#0']],
+  );
+  assert.deepEqual(Object.values(policyHits.counters()), [1]);
+});
 
 test('one record per connection, however often it is finished', () => {
   const { tracker, records, inbound } = setUp();

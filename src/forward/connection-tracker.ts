@@ -4,6 +4,7 @@ import { MeshError } from '../base/errors.ts';
 import type { NamespacedKey, Workload } from '../model/types.ts';
 import type { ConnectionView } from '../model/views.ts';
 import type { AccessLog } from '../telemetry/access-log.ts';
+import type { PolicyHits } from '../telemetry/policy-hits.ts';
 import type { Admission } from './admission.ts';
 import type { Connection, PolicyQuestion } from './connection.ts';
 import type { EdgeRecorder } from './edge-recorder.ts';
@@ -16,6 +17,8 @@ export interface Judgement {
   readonly decidedBy: NamespacedKey | null;
   /** In words, for the log. */
   readonly reason: string;
+  /** As `hitsOf` has them; absent for none. */
+  readonly policyHits?: readonly string[];
 }
 
 export interface TrackerOptions {
@@ -24,10 +27,12 @@ export interface TrackerOptions {
   readonly judge: (question: PolicyQuestion) => Judgement;
   readonly accessLog: Pick<AccessLog, 'write' | 'writeOpening' | 'logsOpenings'>;
   readonly edges: EdgeRecorder;
+  readonly policyHits?: PolicyHits;
   /** Questions asked per turn of the event loop when the mesh has changed. */
   readonly judgePerTurn?: number;
 }
 
+const noHits: readonly never[] = Object.freeze([]);
 /** About 1 µs each: a turn stays in the order of milliseconds. */
 const judgePerTurnDefault = 4096;
 
@@ -100,6 +105,7 @@ export class ConnectionTracker {
     connection.question = question;
     const judgement = this.#options.judge(question);
     connection.decidedBy = judgement.decidedBy;
+    connection.policyHits = judgement.policyHits ?? noHits;
     return judgement;
   }
 
@@ -120,6 +126,7 @@ export class ConnectionTracker {
     for (const uid of connection.boundTo) this.#forget(connection, uid);
     if (error?.code === 'LIMIT_REACHED') this.#countRejection(error);
     const flag = error === null ? '-' : error.flag;
+    if (connection.policyHits.length > 0) this.#options.policyHits?.count(connection.policyHits);
     this.#options.edges.finished(connection, flag);
     this.#options.accessLog.write(connection.record(error, flag));
   }

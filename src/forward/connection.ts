@@ -30,6 +30,8 @@ export interface PolicyQuestion extends ConnectionFacts {
   readonly destination: Workload | Service;
 }
 
+const noHits: readonly string[] = Object.freeze([]);
+
 /** A connection from accept to its access-log line. */
 export class Connection {
   readonly id: string;
@@ -43,6 +45,8 @@ export class Connection {
   /** Set where this proxy enforces the destination's policy: inbound and same-node. */
   question: PolicyQuestion | null = null;
   decidedBy: string | null = null;
+  /** What AUDIT and dry-run policies said when it was judged first. */
+  policyHits: readonly string[] = noHits;
   attempts = 0;
   holdMs: number | null = null;
   connectMs: number | null = null;
@@ -118,6 +122,7 @@ export class Connection {
       status: null,
       attempts: this.attempts,
       segmentsMs: { hold: rounded(this.holdMs), connect: rounded(this.connectMs) },
+      ...(this.policyHits.length === 0 ? {} : { policyHits: this.policyHits }),
     };
   }
 }

@@ -1,6 +1,6 @@
 // Asks the policy engine what the tracker wants to know.
 import { type EffectivePolicies, type MeshIndex, serviceKey } from '../model/mesh-index.ts';
-import { evaluate } from '../policy/evaluate.ts';
+import { evaluate, hitsOf } from '../policy/evaluate.ts';
 import { policiesOfService } from '../policy/service-policies.ts';
 import type { PolicyQuestion } from './connection.ts';
 import type { Judgement } from './connection-tracker.ts';
@@ -40,6 +40,8 @@ function policiesOf(index: MeshIndex, destination: PolicyQuestion['destination']
 }
 
 function judge(effective: EffectivePolicies, question: PolicyQuestion): Judgement {
-  const { allowed, decidedBy, reason } = evaluate(effective, question);
-  return { allowed, decidedBy: decidedBy === null ? null : `${decidedBy.namespace}/${decidedBy.name}`, reason };
+  const decision = evaluate(effective, question);
+  const { allowed, decidedBy, reason } = decision;
+  const by = decidedBy === null ? null : `${decidedBy.namespace}/${decidedBy.name}`;
+  return { allowed, decidedBy: by, reason, policyHits: hitsOf(decision) };
 }

@@ -26,6 +26,7 @@ const onCart = 'targetRefs: [{kind: Service, group: "", name: cart}]';
 
 interface Ask {
   readonly identity?: string;
+  readonly trustDomain?: string;
   readonly method?: string;
   readonly path?: string;
   readonly host?: string;
@@ -38,8 +39,9 @@ function setUp(spec: string, metadata = 'namespace: shop, name: p', more = '') {
   const mesh = compileText(gateway + service('cart') + service('other') + policyText(spec, metadata) + more);
   const routes = mesh.compiler.mesh().routes?.find((one) => one.service === key) ?? null;
   const decide = (ask: Ask, isHttp = true) => {
+    const trustDomain = ask.trustDomain ?? 'cluster.local';
     const connection: ConnectionFacts = {
-      sourceIdentity: `spiffe://cluster.local/ns/${(ask.identity ?? 'shop/web').replace('/', '/sa/')}`,
+      sourceIdentity: `spiffe://${trustDomain}/ns/${(ask.identity ?? 'shop/web').replace('/', '/sa/')}`,
       sourceIp: '10.1.0.9',
       destinationIp: '10.96.0.1',
       destinationPort: ask.port ?? 80,
@@ -203,6 +205,26 @@ const rows: readonly (readonly [string, string, readonly Ask[], readonly Ask[]])
     [{}, { headers: { 'x-forwarded-for': 'nonsense' } }],
     [],
   ],
+  ['namespaces', from('namespaces: [sh*]'), [{}], [{ identity: 'legacy/job' }]],
+  ['notNamespaces', from('notNamespaces: [legacy]'), [{}], [{ identity: 'legacy/job' }]],
+  ['principals', from('principals: ["*/sa/web"]'), [{}], [{ identity: 'shop/job' }]],
+  ['notPrincipals', from('notPrincipals: [cluster.local/ns/shop/sa/job]'), [{}], [{ identity: 'shop/job' }]],
+  ['serviceAccounts, of the own namespace', from('serviceAccounts: [web]'), [{}], [{ identity: 'legacy/web' }]],
+  ['notServiceAccounts', from('notServiceAccounts: [shop/job]'), [{}], [{ identity: 'shop/job' }]],
+  ['trustDomains', from('trustDomains: [cluster.local]'), [{}], [{ trustDomain: 'other' }]],
+  ['trustDomains prefix', from('trustDomains: ["clu*"]'), [{}], [{ trustDomain: 'other' }]],
+  ['notTrustDomains', from('notTrustDomains: [other]'), [{}], [{ trustDomain: 'other' }]],
+  ['source.trustDomain', when('key: source.trustDomain, notValues: [other]'), [{}], [{ trustDomain: 'other' }]],
+  ['source.principal', when('key: source.principal, values: ["cluster.local/*"]'), [{}], [{ trustDomain: 'other' }]],
+  ['source.namespace', when('key: source.namespace, values: [shop]'), [{}], [{ identity: 'legacy/web' }]],
+  ['ipBlocks', from('ipBlocks: [10.1.0.0/16]'), [{}], []],
+  ['notIpBlocks', from('notIpBlocks: [10.1.0.9]'), [], [{}]],
+  ['source.ip', when('key: source.ip, values: [10.2.0.0/16]'), [], [{}]],
+  ['destination.ip', when('key: destination.ip, values: [10.96.0.1]'), [{}], []],
+  ['destination.port', when('key: destination.port, values: ["80"]'), [{}], [{ port: 81 }]],
+  ['notPorts', to('notPorts: ["81"]'), [{}], [{ port: 81 }]],
+  ['notMethods and paths', to('notMethods: [PUT], paths: [/a]'), paths('/a'), [{ path: '/a', method: 'PUT' }]],
+  ['notRemoteIpBlocks', from('notRemoteIpBlocks: [10.1.0.9]'), [{ headers: { 'x-forwarded-for': '8.8.8.8' } }], [{}]],
   ['source.serviceAccount', when('key: source.serviceAccount, values: [shop/web]'), [{}], [{ identity: 'shop/job' }]],
   [
     'source, operation and condition',
@@ -268,6 +290,18 @@ test('without HTTP, conditions on a request are resolved to the closed side', ()
   assert.deepEqual([deny.decide({}, false).allowed, deny.decide({ port: 81 }, false).allowed], [false, true]);
   const denyNot = setUp(`{action: DENY, rules: [{to: [{operation: {notPaths: [/a]}}]}], ${onCart}}`);
   assert.equal(denyNot.decide({}, false).allowed, false);
+});
+
+test('CUSTOM is said by name: in what is found, in the condition, and in the reason', () => {
+  const spec = `{action: CUSTOM, provider: {name: x}, rules: [{to: [{operation: {paths: [/a]}}]}], ${onCart}}`;
+  const { decide, issues, compiler } = setUp(spec);
+  assert.deepEqual(
+    issues.map(({ severity, message }) => [severity, message.slice(0, 11)]),
+    [['error', 'CUSTOM asks']],
+  );
+  const condition = compiler.statuses().find(({ kind }) => kind === 'AuthorizationPolicy')?.conditions[0];
+  assert.deepEqual([condition?.reason, condition?.message.slice(0, 11)], ['PartiallyInvalid', 'CUSTOM asks']);
+  assert.match(decide({ path: '/a' }).reason, /denied by AuthorizationPolicy shop\/p, rule 0: its action is CUSTOM/);
 });
 
 test('AUDIT and dry run decide nothing and are told', () => {

@@ -316,3 +316,20 @@ for (const [value, isDry, issues] of dryRunRows) {
     );
   });
 }
+
+for (const [what, spec, status, reason] of [
+  ['what node proxies see', '{rules: [{from: [{source: {namespaces: [a]}}]}]}', 'True', 'Accepted'],
+  ['what only HTTP has', '{rules: [{to: [{operation: {methods: [GET]}}]}]}', 'True', 'UnsupportedValue'],
+  ['CUSTOM', '{action: CUSTOM, provider: {name: x}, rules: [{}]}', 'True', 'UnsupportedValue'],
+  ['AUDIT', '{action: AUDIT, rules: [{}]}', 'False', 'UnsupportedValue'],
+] as const) {
+  test(`the condition of a policy at L4: ${what}`, () => {
+    const text = `apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {namespace: a, name: p}\nspec: ${spec}\n`;
+    const [found, ...others] = compileText(text).compiler.statuses();
+    assert.deepEqual(others, []);
+    assert.deepEqual(
+      found?.conditions.map((one) => [one.type, one.status, one.reason]),
+      [['ZtunnelAccepted', status, reason]],
+    );
+  });
+}

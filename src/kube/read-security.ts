@@ -25,6 +25,7 @@ const sourceFields = withNegations([
   'ipBlocks',
   'remoteIpBlocks',
   'serviceAccounts',
+  'trustDomains',
 ]);
 const operationFields = withNegations(['hosts', 'ports', 'methods', 'paths']);
 

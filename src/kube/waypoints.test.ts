@@ -170,12 +170,14 @@ test('a Gateway says whether it is accepted, and whether a waypoint stands there
     const [status] = compileText(text, false).compiler.statuses();
     return status?.conditions.map(({ type, status: value, reason }) => `${type}=${value} ${reason}`) ?? [];
   };
-  assert.deepEqual(said(gatewayText()), ['Accepted=True Accepted', 'Programmed=False Pending']);
+  assert.deepEqual(said(gatewayText()), ['Accepted=True Accepted', 'Programmed=False AddressNotAssigned']);
   assert.deepEqual(said(gatewayText() + service), ['Accepted=True Accepted', 'Programmed=False Pending']);
   assert.deepEqual(said(gatewayText() + service + pod), ['Accepted=True Accepted', 'Programmed=True Programmed']);
   assert.deepEqual(said(gatewayText({ port: 80 }) + service + pod), [
     'Accepted=False Invalid',
-    'Programmed=False Pending',
+    'Programmed=False Invalid',
   ]);
   assert.deepEqual(said(gatewayText({ className: 'nginx' })), []);
+  const [status] = compileText(gatewayText() + service + pod, false).compiler.statuses();
+  assert.deepEqual(status?.addresses, [{ type: 'IPAddress', value: '10.96.0.9' }]);
 });

@@ -12,6 +12,7 @@ type ShownCondition = Omit<Condition, 'observedGeneration'> & {
 export interface ShownStatus {
   readonly conditions?: readonly ShownCondition[];
   readonly parents?: readonly unknown[];
+  readonly addresses?: ObjectStatus['addresses'] & {};
 }
 
 /** Remembers since when conditions are as they are. */
@@ -39,7 +40,12 @@ export class StatusKeeper {
         conditions: conditions(`${key} ${JSON.stringify(parent.parentRef)}`, parent.conditions),
       }));
       const own = conditions(key, status.conditions);
-      shown.set(key, { ...(own.length > 0 ? { conditions: own } : {}), ...(parents.length > 0 ? { parents } : {}) });
+      const { addresses = [] } = status;
+      shown.set(key, {
+        ...(addresses.length > 0 ? { addresses } : {}),
+        ...(own.length > 0 ? { conditions: own } : {}),
+        ...(parents.length > 0 ? { parents } : {}),
+      });
     }
     this.#shown = shown;
     this.#since = since;

@@ -16,6 +16,7 @@ export interface FieldEntry {
 const namespaces = { field: 'namespaces', notField: 'notNamespaces', type: 'text' } as const;
 const principals = { field: 'principals', notField: 'notPrincipals', type: 'principal' } as const;
 const accounts = { field: 'serviceAccounts', notField: 'notServiceAccounts', type: 'account' } as const;
+const trustDomains = { field: 'trustDomains', notField: 'notTrustDomains', type: 'text' } as const;
 const sourceIps = { field: 'sourceIps', notField: 'notSourceIps', type: 'network' } as const;
 const destinationIps = { field: 'destinationIps', notField: 'notDestinationIps', type: 'network' } as const;
 const ports = { field: 'destinationPorts', notField: 'notDestinationPorts', type: 'port' } as const;
@@ -32,6 +33,7 @@ type Table = Readonly<Record<string, FieldEntry>>;
 const l4Attributes: Table = { namespaces, principals, serviceAccounts: accounts, ipBlocks: sourceIps, ports };
 const l7Attributes: Table = {
   ...l4Attributes,
+  trustDomains,
   remoteIpBlocks: remoteIps,
   requestPrincipals,
   hosts,
@@ -48,6 +50,7 @@ const l4Conditions: Table = {
 const l7Conditions: Table = {
   ...l4Conditions,
   'source.serviceAccount': accounts,
+  'source.trustDomain': trustDomains,
   'remote.ip': remoteIps,
   'request.auth.principal': requestPrincipals,
   'request.auth.audiences': audiences,
@@ -64,6 +67,7 @@ const higherConditions = [
   'remote.ip',
   'connection.sni',
   'source.serviceAccount',
+  'source.trustDomain',
   'experimental.',
 ] as const;
 

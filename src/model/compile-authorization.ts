@@ -13,6 +13,7 @@ import {
   type PolicyLayer,
 } from './authorization-fields.ts';
 import { readValues } from './authorization-values.ts';
+import { conditionOf, type ObjectStatus } from './conditions.ts';
 import { IssueList } from './issues.ts';
 import type { Attributes, AuthorizationCondition, AuthorizationPolicyResource, ResourcePath } from './resources.ts';
 import type { Policy, PolicyMatch, PolicyRule, ResourceIssue } from './types.ts';
@@ -54,6 +55,23 @@ export function compileAuthorization(
   return { policy, issues: list.issues };
 }
 
+/**
+ * What became of a policy at node proxies, with Istio's condition for that (l7.md §5.3): what they do not see is said.
+ * Null for one that waypoints alone enforce.
+ */
+export function statusAtNodes(
+  resource: AuthorizationPolicyResource,
+  { policy, issues }: CompiledAuthorization,
+): ObjectStatus | null {
+  if (isForWaypoints(resource)) return null;
+  const { kind, namespace, name } = resource;
+  const problem = issues.find(({ severity }) => severity === 'error') ?? (policy === null ? issues[0] : undefined);
+  const [reason, message] =
+    problem === undefined ? ['Accepted', 'node proxies enforce it'] : ['UnsupportedValue', problem.message];
+  const condition = conditionOf(resource, 'ZtunnelAccepted', policy !== null, reason, message);
+  return { kind, namespace, name, conditions: [condition], parents: [] };
+}
+
 /** True for a policy that waypoints alone enforce. */
 export function isForWaypoints(resource: AuthorizationPolicyResource): boolean {
   return resource.targets.length > 0 && resource.selector === null;
@@ -84,6 +102,7 @@ function compilePolicy(
     action: actions[resource.action],
     rules: resource.rules.map((_, at) => new RuleCompiler(resource, layer, at, list).compile()),
     dryRun: isDryRun(resource, list),
+    ...(resource.action === 'CUSTOM' ? { custom: true as const } : {}),
   };
 }
 

@@ -150,19 +150,26 @@ export class WaypointBindings {
       problem === null
         ? conditionOf(gateway, 'Accepted', true, 'Accepted', 'the waypoint is valid')
         : conditionOf(gateway, 'Accepted', false, 'Invalid', `${problem.message}; ${problem.fix}`);
-    const missing = problem?.message ?? this.#missingOf(gateway);
-    const [reason, message] = missing === null ? ['Programmed', 'a pod of it is ready'] : ['Pending', missing];
+    const missing = problem === null ? this.#missingOf(gateway) : (['Invalid', problem.message] as const);
+    const [reason, message] = missing ?? ['Programmed', 'a pod of it is ready'];
     const programmed = conditionOf(gateway, 'Programmed', missing === null, reason, message);
-    return { kind, namespace, name, conditions: [accepted, programmed], parents: [] };
+    const addresses = this.#addressesOf(gateway);
+    return { kind, namespace, name, conditions: [accepted, programmed], parents: [], addresses };
   }
 
-  /** What a waypoint lacks to take traffic; null for nothing. */
-  #missingOf(gateway: GatewayResource): string | null {
-    if (!this.#isProgrammed(gateway)) return 'it has no address yet';
+  /** What clients of a Gateway's status are told: the addresses of its Service, as Istio does for waypoints. */
+  #addressesOf({ namespace, name }: GatewayResource): NonNullable<ObjectStatus['addresses']> {
+    const service = this.#store.services.get(`${namespace}/${name}`);
+    return (service?.clusterIps ?? []).map((value) => ({ type: 'IPAddress', value }));
+  }
+
+  /** What a waypoint lacks to take traffic, with the reason by Gateway API; null for nothing. */
+  #missingOf(gateway: GatewayResource): readonly [reason: string, message: string] | null {
+    if (!this.#isProgrammed(gateway)) return ['AddressNotAssigned', 'it has no address yet'];
     if (this.#options.expandTemplates) return null;
     const pods = this.#store.viewsWith(gateway.namespace, { [gatewayNameLabel]: gateway.name });
     for (const pod of pods) if (pod.healthy) return null;
-    return 'no pod of it is ready';
+    return ['Pending', 'no pod of it is ready'];
   }
 
   /** Offline, where no Gateway has a status, each counts as deployed. */

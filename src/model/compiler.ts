@@ -1,6 +1,6 @@
 // From Kubernetes resources to the mesh: pure, and incremental. `upsert` and `delete` note what changed, `flush`
 // compiles that and nothing else, and says how the mesh differs from before.
-import { compileAuthorization } from './compile-authorization.ts';
+import { compileAuthorization, statusAtNodes } from './compile-authorization.ts';
 import { compileRevocation } from './compile-revocation.ts';
 import { compileService, hostnameOf, portsOfSlice, portsOnPod } from './compile-service.ts';
 import { WaypointBindings } from './compile-waypoints.ts';
@@ -13,7 +13,7 @@ import { serviceKey } from './mesh-index.ts';
 import { OutputTable } from './output-table.ts';
 import { policyKey } from './policy-table.ts';
 import { ResourceStore } from './resource-store.ts';
-import type { EndpointSliceResource, PodPhase, Resource, ResourceKind, ServiceResource } from './resources.ts';
+import type { EndpointSliceResource, Labels, PodPhase, Resource, ResourceKind, ServiceResource } from './resources.ts';
 import { resourceKey } from './resources.ts';
 import { RevocationList } from './revocation.ts';
 import { isRouteKind, isRouteResource } from './route-resources.ts';
@@ -77,6 +77,8 @@ export class MeshCompiler {
   readonly #uidsBySlice = new Map<string, readonly string[]>();
   readonly #policiesByPeerNamespace = new Map<string, readonly NamespacedKey[]>();
   #strictPolicy: NamespacedKey | null = null;
+  /** Of policies that node proxies enforce. */
+  readonly #policyStatuses = new Map<string, ObjectStatus>();
   /** By resource key. */
   readonly #issues = new Map<string, readonly ResourceIssue[]>();
   readonly #touchedIssues = new Set<string>();
@@ -92,7 +94,8 @@ export class MeshCompiler {
       const gateway = this.#store.gateways.get(id);
       return gateway !== undefined && isWaypoint(gateway);
     };
-    const hooks = { report, waypointOf, labelsWanted, isWaypoint: isWaypointGateway };
+    const podLabelsOf = (id: string): Iterable<Labels> => this.#podLabelsOf(id);
+    const hooks = { report, waypointOf, labelsWanted, podLabelsOf, isWaypoint: isWaypointGateway };
     this.#routes = new RouteCompiler({ ...options, ...hooks }, this.#store.services);
     this.#waypoints = new WaypointBindings(this.#store, options);
     const { services, gateways } = this.#store;
@@ -191,7 +194,12 @@ export class MeshCompiler {
 
   /** What became of every object that carries conditions. */
   statuses(): readonly ObjectStatus[] {
-    return [...this.#waypoints.statuses(), ...this.#routes.statuses(), ...this.#waypointPolicies.statuses()];
+    return [
+      ...this.#waypoints.statuses(),
+      ...this.#routes.statuses(),
+      ...this.#waypointPolicies.statuses(),
+      ...this.#policyStatuses.values(),
+    ];
   }
 
   /** Every finding about the present resources. */
@@ -243,6 +251,9 @@ export class MeshCompiler {
     const compiled = resource === undefined ? null : compileAuthorization(resource, this.#options.rootNamespaces);
     this.#policies.set(id, compiled?.policy ?? null);
     this.#setIssues(`AuthorizationPolicy/${id}`, compiled?.issues ?? []);
+    const status = resource === undefined || compiled === null ? null : statusAtNodes(resource, compiled);
+    if (status === null) this.#policyStatuses.delete(id);
+    else this.#policyStatuses.set(id, status);
   }
 
   #compileRevocation(id: string): void {
@@ -314,6 +325,8 @@ export class MeshCompiler {
     const before = this.#uidByView.get(id);
     const { waypoint, issues } = this.#waypoints.ofView(id, view);
     this.#setIssues(`waypoint of ${id}`, issues);
+    const { serviceSelectors } = this.#store;
+    this.#routes.touchPod(id, () => (view === undefined ? [] : serviceSelectors.matching(view.namespace, view.labels)));
     if (before !== undefined && before !== view?.uid) this.#workloads.set(before, null);
     if (view === undefined) {
       this.#uidByView.delete(id);
@@ -342,6 +355,12 @@ export class MeshCompiler {
     const { policy } = this.#store.peers.outcomeFor(view.namespace, view.labels);
     const demanded = this.#waypoints.requirementsOf(this.#servedBy(view));
     return policy === null ? [...keys, ...demanded] : [...keys, policy, ...demanded];
+  }
+
+  *#podLabelsOf(serviceId: string): Generator<Labels> {
+    const service = this.#store.services.get(serviceId);
+    if (service === undefined || service.selector === null) return;
+    for (const view of this.#store.viewsWith(service.namespace, service.selector)) yield view.labels;
   }
 
   /** Services, `NAMESPACE/NAME`, that a pod answers for, ready or not. */

@@ -2,7 +2,13 @@
 // `ambientctl status`.
 import type { ResourceMeta } from './resources.ts';
 
-export type ConditionType = 'Accepted' | 'ResolvedRefs' | 'Programmed' | 'WaypointAccepted' | 'PartiallyInvalid';
+export type ConditionType =
+  | 'Accepted'
+  | 'ResolvedRefs'
+  | 'Programmed'
+  | 'WaypointAccepted'
+  | 'ZtunnelAccepted'
+  | 'PartiallyInvalid';
 
 export interface Condition {
   readonly type: ConditionType;
@@ -34,6 +40,8 @@ export interface ObjectStatus {
   readonly name: string;
   readonly conditions: readonly Condition[];
   readonly parents: readonly ParentStatus[];
+  /** Of a Gateway: where it is reached. Absent for what has none. */
+  readonly addresses?: readonly { readonly type: 'IPAddress' | 'Hostname'; readonly value: string }[];
 }
 
 /** `controllerName` in statuses of Gateway API. */

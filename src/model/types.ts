@@ -107,6 +107,9 @@ export interface PolicyMatch {
   readonly notDestinationPorts?: readonly number[];
   readonly serviceAccounts?: readonly { readonly namespace: string; readonly serviceAccount: string }[];
   readonly notServiceAccounts?: readonly { readonly namespace: string; readonly serviceAccount: string }[];
+  /** Of the identity; in policies for waypoints, since L4 knows of one trust domain alone. */
+  readonly trustDomains?: readonly StringMatch[];
+  readonly notTrustDomains?: readonly StringMatch[];
   // What only HTTP has: in policies for waypoints. Where there is no request, an ALLOW with one of these matches
   // nothing, and a DENY matches as if it were not there.
   /** Without regard to case, with or without the port. */
@@ -160,6 +163,8 @@ export interface Policy {
   readonly action: 'allow' | 'deny' | 'audit';
   readonly rules: readonly PolicyRule[];
   readonly dryRun: boolean;
+  /** A `deny` that was CUSTOM when it was written: nobody asks an authorizer. */
+  readonly custom?: true;
 }
 
 /** Certificates that count no more, though they are in date: by serial, or by identity and time of issue. */

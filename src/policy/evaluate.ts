@@ -76,6 +76,14 @@ function decide(plan: Plan, facts: Facts): Decision {
   return plan.noneAllows;
 }
 
+/** What AUDIT and dry-run policies have to say, for logs: `audit NS/NAME#RULE`, `dry-run deny NS/NAME#RULE`. */
+export function hitsOf({ audits, dryRun }: Decision): readonly string[] {
+  return [
+    ...audits.map((hit) => `audit ${hit.namespace}/${hit.name}#${hit.rule}`),
+    ...dryRun.map((hit) => `dry-run ${hit.action} ${hit.namespace}/${hit.name}#${hit.rule}`),
+  ];
+}
+
 /** `AuthorizationPolicy NAMESPACE/NAME, rule N`. */
 export function describe(reference: PolicyReference): string {
   const rule = reference.rule === null ? '' : `, rule ${reference.rule}`;
@@ -142,11 +150,12 @@ export function factsOf(connection: ConnectionFacts): Facts | null {
   const destinationIp = parseIp(connection.destinationIp);
   if (sourceIp === null || destinationIp === null) return null;
   const principal = connection.sourceIdentity?.replace(/^spiffe:\/\//, '') ?? null;
-  const parts = principal === null ? null : /^[^/]+\/ns\/([^/]+)\/sa\/([^/]+)$/.exec(principal);
+  const parts = principal === null ? null : /^([^/]+)\/ns\/([^/]+)\/sa\/([^/]+)$/.exec(principal);
   return {
     principal,
-    namespace: parts?.[1] ?? null,
-    serviceAccount: parts?.[2] ?? null,
+    trustDomain: parts?.[1] ?? null,
+    namespace: parts?.[2] ?? null,
+    serviceAccount: parts?.[3] ?? null,
     sourceIp,
     destinationIp,
     destinationPort: connection.destinationPort,
@@ -170,9 +179,11 @@ function denial(policy: Policy, rule: number, facts: Facts): Decision {
     ? `plaintext is refused: mutual TLS is required by ${describe(decidedBy)}`
     : decidedBy.kind === 'Service'
       ? `only its waypoint may reach ${describe(decidedBy)}`
-      : `denied by ${describe(decidedBy)}`;
+      : `denied by ${describe(decidedBy)}${policy.custom === true ? customReason : ''}`;
   return { allowed: false, decidedBy, reason, ...noHits };
 }
+
+const customReason = ': its action is CUSTOM, and no external authorizer is asked, so that what it matches is denied';
 
 /** The narrowest of them is named, since that is the one to look at first. */
 function noneAllows(policies: readonly Policy[]): Decision {

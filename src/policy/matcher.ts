@@ -9,6 +9,7 @@ import { networkTestOf, type TextTest, textTestOf } from './match-text.ts';
 export interface Facts {
   /** Without the scheme. */
   readonly principal: string | null;
+  readonly trustDomain: string | null;
   readonly namespace: string | null;
   readonly serviceAccount: string | null;
   readonly sourceIp: IpValue;
@@ -51,6 +52,7 @@ const knownFields: ReadonlySet<string> = new Set(
     'destinationIps',
     'destinationPorts',
     'serviceAccounts',
+    'trustDomains',
     'hosts',
     'methods',
     'paths',
@@ -76,6 +78,9 @@ function compileMatch(match: PolicyMatch, action: Policy['action']): Predicate {
   add(notNamespaces, () => not(textTest(notNamespaces!, (facts) => facts.namespace)));
   add(serviceAccounts, () => accountTest(serviceAccounts!));
   add(notServiceAccounts, () => not(accountTest(notServiceAccounts!)));
+  const { trustDomains, notTrustDomains } = match;
+  add(trustDomains, () => textTest(trustDomains!, (facts) => facts.trustDomain));
+  add(notTrustDomains, () => not(textTest(notTrustDomains!, (facts) => facts.trustDomain)));
   const { sourceIps, notSourceIps, destinationIps, notDestinationIps } = match;
   add(sourceIps, () => addressTest(sourceIps!, (facts) => facts.sourceIp, action === 'deny'));
   add(notSourceIps, () => not(addressTest(notSourceIps!, (facts) => facts.sourceIp, action !== 'deny')));

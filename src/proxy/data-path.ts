@@ -21,8 +21,10 @@ import { MeshCompactor } from '../model/compact-mesh.ts';
 import { type ApplyChange, MeshIndex } from '../model/mesh-index.ts';
 import { RevocationList } from '../model/revocation.ts';
 import type { MeshUpdate, Revocation, SpiffeId, Workload } from '../model/types.ts';
+import type { ConnectionView } from '../model/views.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
 import { EdgeCounters } from '../telemetry/edge-counters.ts';
+import { PolicyHits } from '../telemetry/policy-hits.ts';
 import { RequestCounters } from '../telemetry/request-counters.ts';
 import { createTunnelPool } from '../tunnel/pool.ts';
 import { createTunnelServer, type TunnelServer } from '../tunnel/server.ts';
@@ -38,6 +40,8 @@ export interface ThreadService {
   meshChanged(): void;
   /** So have policies of services, perhaps. */
   policiesChanged(): void;
+  /** What is not over, for dumps; bounded. */
+  views(thread: number): readonly ConnectionView[];
   counters(): Readonly<Record<string, number>>;
   /** Clients are asked to go elsewhere. */
   drain(deadlineMs: number): void;
@@ -57,6 +61,7 @@ export class DataPath {
   readonly tracker: ConnectionTracker;
   readonly edges = new EdgeCounters();
   readonly requests = new RequestCounters();
+  readonly policyHits = new PolicyHits();
   readonly accessLog: AccessLog;
   readonly credentials: CredentialStore;
   readonly tunnelServer: TunnelServer;
@@ -67,6 +72,7 @@ export class DataPath {
   readonly #live: Pick<ForwardConfig, 'timeouts' | 'limits'>;
   #stopLooking: () => void = () => {};
   #service: ThreadService | null = null;
+  readonly #threadId: number;
 
   /** `ask` requests a certificate from the main thread; tests bring their own `connect`. */
   constructor(start: DataThreadStart, ask: (identity: SpiffeId) => void, options: DataPathOptions = {}) {
@@ -78,12 +84,13 @@ export class DataPath {
     this.#live = { timeouts, limits };
     const index = new MeshIndex();
     const { threadId } = start;
+    this.#threadId = threadId;
     const use = new SharedUse(start.use ?? threadId + 1);
     const admission = new Admission({ limits, use, descriptors: new Descriptors(), threadId });
     this.accessLog = new AccessLog({ format: log.format, file: log.accessFile, access: log.access, level: log.level });
-    const { accessLog } = this;
+    const { accessLog, policyHits } = this;
     const edges = new EdgeRecorder(this.edges, reporter);
-    this.tracker = new ConnectionTracker({ threadId, admission, judge: judgeOf(index), accessLog, edges });
+    this.tracker = new ConnectionTracker({ threadId, admission, judge: judgeOf(index), accessLog, edges, policyHits });
     this.credentials = new CredentialStore(credentialOptions(config, ask));
     const sockets = start.awaitsClientAddresses ? TransparentSockets.load() : null;
     this.clientAddresses = new ClientAddresses(connect, sockets, Math.random);
@@ -139,6 +146,11 @@ export class DataPath {
     this.tunnelServer.recheck();
   }
 
+  /** Connections and requests that run. */
+  views(): readonly ConnectionView[] {
+    return [...this.tracker.views(), ...(this.#service?.views(this.#threadId) ?? [])];
+  }
+
   /** Counters and gauges by name. */
   counters(): Record<string, number> {
     const { tracker, holds } = this.context;
@@ -148,6 +160,7 @@ export class DataPath {
     for (const [limit, count] of tracker.rejections) rejections[`ambient_limit_rejections_total/${limit}`] = count;
     return {
       ...rejections,
+      ...this.policyHits.counters(),
       ...this.#service?.counters(),
       ambient_connections_open: tracker.size,
       ambient_connections_held: holds.size + this.credentials.waiting,

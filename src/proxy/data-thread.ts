@@ -206,7 +206,7 @@ export class DataThread {
     this.#tell({
       type: 'snapshot',
       id,
-      connections: connections ? tracker.views() : [],
+      connections: connections ? this.#path.views() : [],
       edges: edges.views(),
       requests: requests.rows(),
       counters: this.#path.counters(),

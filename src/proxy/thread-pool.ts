@@ -225,6 +225,8 @@ export class ThreadPool {
         thread.state = 'serving';
         thread.servingSinceMs = this.#options.clock.now();
         thread.tcp = message.tcp;
+        if (message.tcp !== 'raw')
+          this.#options.log.warn({ thread: thread.id, tcp: message.tcp }, 'TCP is not at its best');
         this.#options.onChange();
         break;
       case 'certificateWanted':

@@ -209,7 +209,7 @@ export function textLine(record: AccessRecord): string {
   return (
     `${record.time} ${record.direction} ${nameOf(record.source)} -> ${nameOf(destination)}${service} ` +
     `${record.transport}${who}, ${record.bytesSent} B up, ${record.bytesReceived} B down, ` +
-    `${record.durationMs} ms, ${record.flag}${decided}${error}`
+    `${record.durationMs} ms, ${record.flag}${decided}${error}${hitsText(record)}`
   );
 }
 
@@ -224,8 +224,12 @@ export function requestLine(record: RequestRecord): string {
     `${record.time} ${method ?? '?'} ${authority ?? ''}${path ?? ''} ${outcome} ${nameOf(record.source)} -> ` +
     `${nameOf(destination)} (${destination.service ?? '-'}) via ${record.route ?? '-'}, ` +
     `${record.bytesSent} B up, ${record.bytesReceived} B down, ${record.durationMs} ms${tries}, ` +
-    `${record.flag}${decided}${error}`
+    `${record.flag}${decided}${error}${hitsText(record)}`
   );
+}
+
+function hitsText({ policyHits = [] }: AccessRecord | RequestRecord): string {
+  return policyHits.length === 0 ? '' : ` [${policyHits.join(', ')}]`;
 }
 
 function nameOf(peer: PeerView): string {

@@ -17,6 +17,11 @@ export interface AccessRecord {
   readonly flag: Flag;
   /** The policy that decided, `NAMESPACE/NAME`, or null where none spoke. */
   readonly decidedBy: string | null;
+  /**
+   * AUDIT policies that match, and dry-run ones that would have: `audit NS/NAME#RULE`, `dry-run deny NS/NAME#RULE`.
+   * Absent for none.
+   */
+  readonly policyHits?: readonly string[];
   /** The error in words; null when it ended well. */
   readonly error: string | null;
   readonly method: string | null;
@@ -49,7 +54,5 @@ export interface RequestRecord extends Omit<AccessRecord, 'kind' | 'segmentsMs'>
   readonly route: string | null;
   /** Of a gRPC call that said so. */
   readonly grpcStatus: number | null;
-  /** AUDIT policies that match, and dry-run ones that would have decided: `audit NS/NAME#RULE`. Absent for none. */
-  readonly policyHits?: readonly string[];
   readonly segmentsMs: RequestSegments;
 }

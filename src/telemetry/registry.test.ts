@@ -26,6 +26,7 @@ const reading: ProxyReading = {
     ['ambient_connections_open', 1],
     ['ambient_tunnel_client_streams_opened_total', 9],
     ['ambient_limit_rejections_total/connectionsMax', 4],
+    ['ambient_policy_hits_total/dry-run deny shop/p#0', 3],
   ]),
   threads: [
     { id: 0, state: 'serving', restarts: 2, loopDelayMs: { p50: 0.25, p99: 4, max: 20 } },
@@ -93,6 +94,7 @@ test('limits: what they are, how much of each is used, what they refused', async
     'ambient_limit_use{limit="connectionsMax"} 7',
     'ambient_limit{limit="endpointAttempts"} 3',
     'ambient_limit_rejections_total{limit="connectionsMax"} 4',
+    'ambient_policy_hits_total{hit="dry-run deny",rule="shop/p#0"} 3',
   ]) {
     assert(text.includes(`${line}\n`), line);
   }

@@ -3,6 +3,7 @@
 import { Counter, Gauge, type Metric, Registry } from 'prom-client';
 import type { EdgeView, LoopDelayView } from '../model/views.ts';
 import { type EndNames, istioEnd, unknown } from './istio-labels.ts';
+import { policyHitLabels, policyHitsPrefix } from './policy-hits.ts';
 import { collectProcessMetrics } from './process-metrics.ts';
 import type { RequestRow } from './request-counters.ts';
 import { requestMetricsText } from './request-metrics.ts';
@@ -88,6 +89,7 @@ const threadHelp: Readonly<Record<string, string>> = {
   ambient_tunnel_client_sessions_opened_total: 'Tunnel sessions opened to other proxies',
   ambient_tunnel_client_streams_opened_total: 'Streams opened on sessions to other proxies',
   ambient_limit_rejections_total: 'Connections and requests that a limit refused',
+  ambient_policy_hits_total: 'Matches of AUDIT policies, and of those in dry run',
   ambient_tunnel_server_handshakes: 'TLS handshakes under way with other proxies',
   ambient_tunnel_server_sessions: 'Tunnel sessions from other proxies',
   ambient_tunnel_server_streams: 'Streams on sessions from other proxies',
@@ -109,6 +111,7 @@ const threadHelp: Readonly<Record<string, string>> = {
 };
 
 const rejectionsName = 'ambient_limit_rejections_total';
+const policyHitsName = 'ambient_policy_hits_total';
 
 /** Metrics of a proxy; `read` is called once per scrape. */
 export class ProxyMetrics {
@@ -148,11 +151,15 @@ export class ProxyMetrics {
   #fillThreads(reading: ProxyReading): void {
     const rejections = this.#counter(rejectionsName, `${threadHelp[rejectionsName]} (unstable)`, ['limit']);
     rejections.reset();
+    const hits = this.#counter(policyHitsName, `${threadHelp[policyHitsName]} (unstable)`, ['hit', 'rule']);
+    hits.reset();
     for (const [name, value] of reading.counters) {
       if (name.startsWith(segmentCounterPrefix)) continue;
       const help = `${threadHelp[name] ?? 'Counted by the data threads'} (unstable)`;
       if (name.startsWith(`${rejectionsName}/`)) {
         rejections.inc({ limit: name.slice(rejectionsName.length + 1) }, value);
+      } else if (name.startsWith(policyHitsPrefix)) {
+        hits.inc(policyHitLabels(name), value);
       } else if (name.endsWith('_total')) {
         const counter = this.#counter(name, help, []);
         counter.reset();

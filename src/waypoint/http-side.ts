@@ -35,6 +35,7 @@ export function createHttpSide(
       return path.accessLog.logsRequests ? writeRecord : null;
     },
     counters: path.requests,
+    policyHits: path.policyHits,
     limits,
     random,
   });
@@ -67,6 +68,7 @@ export function threadServiceOf(http: HttpService): ThreadService {
         ...stats.segments,
       };
     },
+    views: (thread) => http.views(thread),
     drain: (deadlineMs) => void http.drain(deadlineMs),
     close: () => http.close(),
   };

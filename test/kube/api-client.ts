@@ -61,7 +61,8 @@ export class ApiClient {
     const chunks: Buffer[] = [];
     for await (const chunk of response) chunks.push(chunk as Buffer);
     const text = Buffer.concat(chunks).toString('utf8');
-    const isJson = /json/.test(response.headers['content-type'] ?? '');
+    // OpenAPI comes as plain text.
+    const isJson = /^\s*\{/.test(text);
     return { status: response.statusCode ?? 0, headers: response.headers, body: isJson ? JSON.parse(text) : text };
   }
 

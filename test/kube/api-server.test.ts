@@ -5,11 +5,20 @@ import { after, before, describe, test } from 'node:test';
 import { ApiServer } from '../../src/lab/api-server/api-server.ts';
 import { type ApiCase, ok, type Scene } from './api-case.ts';
 import { ApiClient, type WatchReader } from './api-client.ts';
+import { accessCases } from './cases-access.ts';
+import { applyCases } from './cases-apply.ts';
+import { customCases } from './cases-custom.ts';
 import { readCases } from './cases-read.ts';
 import { writeCases } from './cases-write.ts';
 import { targetOfKubeconfig } from './kubeconfig.ts';
 
-const groups = { reading: readCases, writing: writeCases } satisfies Record<string, readonly ApiCase[]>;
+const groups = {
+  reading: readCases,
+  writing: writeCases,
+  'server-side apply': applyCases,
+  'custom kinds, tables, discovery': customCases,
+  access: accessCases,
+} satisfies Record<string, readonly ApiCase[]>;
 const file = process.env.AMBIENT_KUBECONFIG ?? '';
 const isOwn = file === '';
 

@@ -243,6 +243,15 @@ describe('waypoint', () => {
       return connection;
     };
     const [cut, kept] = await Promise.all([open('client'), open('second')]);
+    const { connections } = (await lab.client.admin('waypoint', 'app/wp', '/config_dump')) as WaypointDump;
+    const shown = connections.filter(({ request }) => request?.path === '/ws');
+    assert.deepEqual(
+      shown.map(({ source, destination, request }) => [source.identity, destination.workload, request?.status]).sort(),
+      [
+        [identity('client'), 'echo', 101],
+        [identity('second'), 'echo', 101],
+      ],
+    );
     const from = [{ source: { principals: ['cluster.local/ns/app/sa/client'] } }];
     const denied = authorizationPolicy({
       name: 'no-client',

@@ -5,7 +5,7 @@ import { type IpValue, parseIp } from '../../base/ip.ts';
 import { serviceKey } from '../../model/mesh-index.ts';
 import type { JwtRule, ServiceRoutes } from '../../model/route-types.ts';
 import type { NamespacedKey } from '../../model/types.ts';
-import { type Decision, evaluateFacts, factsOf } from '../../policy/evaluate.ts';
+import { type Decision, evaluateFacts, factsOf, hitsOf } from '../../policy/evaluate.ts';
 import { type HttpFacts, remoteIpOf, type TokenFacts } from '../../policy/match-request.ts';
 import type { Facts } from '../../policy/matcher.ts';
 import { policiesOfService } from '../../policy/service-policies.ts';
@@ -189,14 +189,6 @@ class RequestFacts implements HttpFacts {
   get remoteIp(): IpValue {
     return remoteIpOf(this.#head.headers, this.#sourceIp);
   }
-}
-
-/** What AUDIT and dry-run policies have to say. */
-function hitsOf({ audits, dryRun }: Decision): readonly string[] {
-  return [
-    ...audits.map((hit) => `audit ${hit.namespace}/${hit.name}#${hit.rule}`),
-    ...dryRun.map((hit) => `dry-run ${hit.action} ${hit.namespace}/${hit.name}#${hit.rule}`),
-  ];
 }
 
 function denied(decidedBy: string | null): Verdict {

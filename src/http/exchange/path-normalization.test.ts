@@ -24,6 +24,7 @@ const rows: readonly (readonly [string, string, string, string])[] = [
   ['/%252e%252e/a', '/%252e%252e/a', '/%252e%252e/a', '/%252e%252e/a'],
   ['/a/%c0%ae/b', '/a/%c0%ae/b', '/a/%c0%ae/b', '/a/%c0%ae/b'],
   ['/a/..;/b', '/a/..;/b', '/a/..;/b', '/a/..;/b'],
+  ['/Admin', '/Admin', '/Admin', '/Admin'],
   ['*', '*', '*', '*'],
 ];
 
@@ -38,6 +39,21 @@ test('paths are normalised as the reference says', () => {
 test('a NUL is refused, and no mode changes nothing but the fragment', () => {
   assert.equal(normalizeTarget('/admin%00', 'base'), null);
   assert.equal(normalizeTarget('/a/../b\\%41#x', 'none'), '/a/../b\\%41');
+});
+
+test('each escape: unreserved characters are decoded, slashes where slashes are decoded, all others stay', () => {
+  for (let code = 1; code < 256; code++) {
+    const hex = code.toString(16).padStart(2, '0');
+    for (const written of [`%${hex}`, `%${hex.toUpperCase()}`]) {
+      const character = String.fromCharCode(code);
+      const plain = /[A-Za-z0-9\-._~]/.test(character) ? `/a${character}b` : `/a${written}b`;
+      assert.equal(normalizeTarget(`/a${written}b`, 'base'), plain);
+      assert.equal(normalizeTarget(`/a${written}b`, 'merge-slashes'), plain);
+      const decoded = character === '/' || character === '\\' ? '/a/b' : plain;
+      assert.equal(normalizeTarget(`/a${written}b`, 'decode-and-merge-slashes'), decoded);
+      assert.equal(normalizeTarget(`/a${written}b`, 'none'), `/a${written}b`);
+    }
+  }
 });
 
 test('normalising twice changes nothing more, and no dot segment is left', () => {

@@ -1,7 +1,7 @@
 // Which tries are made again, over real connections: what fails, how often, and what the application sees of it.
 import assert from 'node:assert/strict';
 import { createServer as createHttpServer, type IncomingMessage, type RequestListener } from 'node:http';
-import { createServer, type Server } from 'node:net';
+import { connect as connectSocket, createServer, type Server } from 'node:net';
 import { test } from 'node:test';
 import { MeshError } from '../../base/errors.ts';
 import type { RouteRule } from '../../model/route-types.ts';
@@ -366,4 +366,29 @@ test('a listener that takes the connection and says nothing is cut by the client
   client.resetAndDestroy();
   await closed.promise;
   assert.deepEqual([scene.records[0]?.flag, scene.records[0]?.status], ['RESET_BY_SOURCE', 0]);
+});
+
+test('two waypoints in a row: their tries add up, and do not multiply', async (t) => {
+  const counts: string[] = [];
+  const rule = { retry: retryOf(on5xx) };
+  const policy = { retryBudget: { ratio: 1, perSecond: 100, minConcurrency: 10 } };
+  const failing: RequestListener = (request, response) => {
+    counts.push(String(request.headers['x-envoy-attempt-count']));
+    answers(503)(request, response);
+  };
+  const second = await sceneOf(t, { endpoints: [failing], rule, policy });
+  const between = createServer((near) => {
+    const far = connectSocket(second.port, '127.0.0.1');
+    for (const [from, into] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      from.on('error', () => into.destroy());
+      from.pipe(into);
+    }
+  });
+  const first = await sceneOf(t, { endpoints: [between], rule, policy });
+  assert.equal((await first.ask('/')).status, 503);
+  // Three of the second waypoint for the first try of the first one, then one for each of its others: five, not nine.
+  assert.deepEqual(counts, ['1', '2', '3', '2', '3']);
 });

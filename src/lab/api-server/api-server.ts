@@ -15,6 +15,7 @@ import { type Clock, systemClock } from '../../base/clock.ts';
 import { nodeHttps } from '../../base/node-http.ts';
 import { issuerName, TokenIssuer } from '../issuer.ts';
 import { ObjectStore } from '../store.ts';
+import { DefinitionKeeper } from './crds.ts';
 import { ApiCredentials, type KeyPairPem, kubeconfig, randomToken } from './credentials.ts';
 import { Faults } from './faults.ts';
 import { GarbageCollector } from './garbage.ts';
@@ -28,7 +29,8 @@ import { Reviews } from './reviews.ts';
 import { type ClusterRules, defaultRules } from './rules.ts';
 import { Authenticator, mastersGroup, type UserInfo } from './users.ts';
 import { Watch } from './watch.ts';
-import { Writer } from './writer.ts';
+import { endpointAddress, type ServiceAddress, Webhooks } from './webhooks.ts';
+import { type Admission, Writer } from './writer.ts';
 
 export interface ApiServerOptions {
   /** Default: an own one, in memory. */
@@ -43,6 +45,8 @@ export interface ApiServerOptions {
   readonly extraTypes?: readonly ResourceType[];
   readonly rules?: ClusterRules;
   readonly issuer?: TokenIssuer;
+  /** How webhooks behind services are reached. Default: by the EndpointSlices of the store. */
+  readonly serviceAddress?: ServiceAddress;
   /** How many changes are remembered for watches and paged lists. */
   readonly historyMax?: number;
   readonly bookmarkMs?: number;
@@ -60,6 +64,11 @@ const bookmarkMsDefault = 60_000;
 const keepAliveMs = 65_000;
 const systemNamespaces = ['default', 'kube-system', 'kube-public', 'kube-node-lease'] as const;
 
+/** Something that works on the store in the background. */
+interface Keeper {
+  close(): void;
+}
+
 /** One API server; `start` and `close` it. */
 export class ApiServer {
   readonly store: ObjectStore;
@@ -72,7 +81,7 @@ export class ApiServer {
   readonly #watches = new Set<Watch>();
   readonly #token = randomToken();
   readonly #tokens: Map<string, UserInfo>;
-  readonly #garbage: GarbageCollector;
+  readonly #keepers: readonly Keeper[];
   #server: HttpsServer | null = null;
   #port = 0;
 
@@ -86,9 +95,9 @@ export class ApiServer {
     this.#history = new History(this.store, options.historyMax ?? historyMaxDefault);
     const admin = { username: 'ambient-admin', groups: [mastersGroup, 'system:authenticated'] };
     this.#tokens = new Map([[this.#token, admin]]);
-    const { handler, garbage } = this.#build(options, now);
+    const { handler, keepers } = this.#build(options, now);
     this.#handler = handler;
-    this.#garbage = garbage;
+    this.#keepers = keepers;
   }
 
   /** Serves, and resolves with where. Begins with the namespaces that every cluster has. */
@@ -154,11 +163,11 @@ export class ApiServer {
   async close(): Promise<void> {
     this.faults.clear();
     await this.#stop();
-    this.#garbage.close();
+    for (const keeper of this.#keepers) keeper.close();
     this.#history.close();
   }
 
-  #build(options: ApiServerOptions, now: () => number): { handler: Handler; garbage: GarbageCollector } {
+  #build(options: ApiServerOptions, now: () => number): { handler: Handler; keepers: readonly Keeper[] } {
     const { store } = this;
     const random = options.random ?? Math.random;
     const rules = options.rules ?? defaultRules();
@@ -168,10 +177,16 @@ export class ApiServer {
     const authenticator = new Authenticator({ store, issuer, tokens: this.#tokens, audience: issuerName });
     const rbac = new Rbac(store);
     const presenter = new Presenter(rules.shown, now);
-    const writer = new Writer({ store, reader, rules, admission: () => null, now, random });
+    const webhooks = new Webhooks(store, options.serviceAddress ?? endpointAddress(store));
+    const admission: Admission = (...words) => webhooks.ask(...words);
+    const writer = new Writer({ store, reader, rules, admission, now, random });
     const bookmarkMs = options.bookmarkMs ?? bookmarkMsDefault;
     const watchParts = { history: this.#history, reader, presenter, clock: this.#clock, bookmarkMs };
-    const garbage = new GarbageCollector({ store, registry, writer });
+    const gone = (type: ResourceType) => this.dropWatches(type.plural, 'end');
+    const keepers = [
+      new GarbageCollector({ store, registry, writer }),
+      new DefinitionKeeper({ store, registry, now, gone }),
+    ];
     const handler = new Handler({
       registry,
       authenticator,
@@ -190,7 +205,7 @@ export class ApiServer {
       jwks: () => issuer.jwks(),
       issuerUrl: issuerName,
     });
-    return { handler, garbage };
+    return { handler, keepers };
   }
 
   #ensureNamespace(name: string): void {

@@ -102,7 +102,13 @@ export class Handler {
       return sendJson(call.response, 201, JSON.stringify(answer));
     }
     const type = this.#parts.registry.byPath(group, resource.version, plural);
-    if (type === undefined) throw noSuchResource();
+    if (type === undefined) {
+      // A whole group that is not there is no business of the API machinery's.
+      const isServed = this.#parts.registry.all().some((each) => apiVersionOf(each) === apiVersion);
+      if (isServed) throw noSuchResource();
+      notFoundPage(call.response);
+      return;
+    }
     const shape = shapeOf(call.incoming.headers.accept);
     const included = (call.query.get('includeObject') as Included | null) ?? 'Metadata';
     await this.#answerResource({ ...call, resource, verb, type, user, shape, included });
@@ -148,7 +154,10 @@ export class Handler {
           : path === '/.well-known/openid-configuration'
             ? openIdDocument(this.#parts.issuerUrl)
             : (discoveryAnswer(path, accept, types) ?? openApiAnswer(path, types));
-    if (answer === null) throw noSuchResource();
+    if (answer === null) {
+      notFoundPage(response);
+      return;
+    }
     const isAggregated = (answer as { kind?: string }).kind === 'APIGroupDiscoveryList';
     const type = isAggregated
       ? 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList'
@@ -374,6 +383,10 @@ function openIdDocument(issuer: string): object {
     subject_types_supported: ['public'],
     id_token_signing_alg_values_supported: ['ES256'],
   };
+}
+
+function notFoundPage(response: ServerResponse): void {
+  response.writeHead(404, { 'content-type': 'text/plain; charset=utf-8' }).end('404 page not found\n');
 }
 
 function sendJson(response: ServerResponse, status: number, json: string): void {
