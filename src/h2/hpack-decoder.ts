@@ -12,6 +12,9 @@ export const entryOverheadBytes = 32;
 /** Longest integer: five bytes after the prefix, so that it stays below 2^35 and exact. */
 const integerBytes = 5;
 
+/** Evicted entries that may stay where they are. */
+const spareEntries = 64;
+
 interface Entry {
   readonly name: Literal;
   readonly value: Literal;
@@ -31,8 +34,9 @@ export class HpackDecoder {
   readonly #listLimit: number;
   #tableSize = 0;
   #tableMax: number;
-  /** Newest last. */
-  #table: Entry[] = [];
+  /** Newest last; those before `#oldest` have been evicted. */
+  readonly #table: Entry[] = [];
+  #oldest = 0;
   #block: Buffer = Buffer.alloc(0);
   #at = 0;
   #end = 0;
@@ -95,9 +99,9 @@ export class HpackDecoder {
   #entry(index: number): Entry {
     if (index === 0) throw broken('index 0');
     if (index <= staticLength) return staticEntries[index]!;
-    const found = this.#table[this.#table.length - (index - staticLength)];
-    if (found === undefined) throw broken(`index ${index} beyond the table`);
-    return found;
+    const at = this.#table.length - (index - staticLength);
+    if (at < this.#oldest) throw broken(`index ${index} beyond the table`);
+    return this.#table[at]!;
   }
 
   #add(name: Literal, value: Literal): void {
@@ -116,10 +120,16 @@ export class HpackDecoder {
   }
 
   #evict(target: number): void {
-    if (this.#tableSize <= target || this.#tableSize === 0) return;
-    let dropped = 0;
-    while (dropped < this.#table.length && this.#tableSize > target) this.#tableSize -= this.#table[dropped++]!.size;
-    this.#table.splice(0, dropped);
+    if (this.#tableSize <= target) return;
+    const table = this.#table;
+    let oldest = this.#oldest;
+    while (oldest < table.length && this.#tableSize > target) this.#tableSize -= table[oldest++]!.size;
+    // What has gone makes room when it is as much as what is left: moving all of it for each entry costs more.
+    if (oldest * 2 > table.length + spareEntries) {
+      table.splice(0, oldest);
+      oldest = 0;
+    }
+    this.#oldest = oldest;
   }
 
   #integer(prefixBits: number): number {
