@@ -30,7 +30,7 @@ import { createTunnelPool } from '../tunnel/pool.ts';
 import { createTunnelServer, type TunnelServer } from '../tunnel/server.ts';
 import { CredentialStore } from './data-thread-credentials.ts';
 import { credentialOptions, holdLimits, poolOptions, serverOptions } from './data-thread-limits.ts';
-import type { DataThreadStart, LiveConfig } from './messages.ts';
+import type { DataThreadStart, LiveConfig, NoticeFields } from './messages.ts';
 
 /** What a kind of proxy serves on its data threads besides connections: HTTP. */
 export interface ThreadService {
@@ -49,7 +49,12 @@ export interface ThreadService {
   close(): void;
 }
 
+/** Has a line written into the log of the program, at `info`. */
+export type Notice = (message: string, fields: NoticeFields) => void;
+
 export interface DataPathOptions {
+  /** Default: nothing is written. */
+  readonly notice?: Notice;
   readonly connect?: ConnectTcp | undefined;
   /** Who reports connections; default: source or destination, by their direction. */
   readonly reporter?: 'waypoint';
@@ -73,10 +78,12 @@ export class DataPath {
   #stopLooking: () => void = () => {};
   #service: ThreadService | null = null;
   readonly #threadId: number;
+  readonly notice: Notice;
 
   /** `ask` requests a certificate from the main thread; tests bring their own `connect`. */
   constructor(start: DataThreadStart, ask: (identity: SpiffeId) => void, options: DataPathOptions = {}) {
-    const { connect = connectTcp, reporter = null } = options;
+    const { connect = connectTcp, reporter = null, notice = () => {} } = options;
+    this.notice = notice;
     // The main thread has read and checked it; it arrives as a structured clone.
     const given = start.config as unknown as ForwardConfig;
     const config = { ...given, timeouts: { ...given.timeouts }, limits: { ...given.limits } };

@@ -232,6 +232,9 @@ export class ThreadPool {
       case 'certificateWanted':
         this.#options.onCertificateWanted(message.identity, (reply) => thread.port?.postMessage(reply));
         break;
+      case 'notice':
+        this.#options.log.info({ thread: thread.id, ...message.fields }, message.message);
+        break;
       case 'snapshot':
         this.#onSnapshot(thread, message);
         break;

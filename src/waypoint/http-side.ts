@@ -36,6 +36,7 @@ export function createHttpSide(
     },
     counters: path.requests,
     policyHits: path.policyHits,
+    notice: path.notice,
     limits,
     random,
   });

@@ -111,6 +111,8 @@ export interface HttpServiceContext {
   readonly onRecord: ((record: RequestRecord) => void) | null;
   readonly counters: RequestCounters;
   readonly policyHits?: PolicyHits;
+  /** Writes into the log of the program; absent: nowhere. */
+  readonly notice?: (message: string, fields: Readonly<Record<string, string | number>>) => void;
   readonly limits: HttpLimits;
   /** In [0, 1). */
   readonly random: () => number;

@@ -5,6 +5,7 @@ import { connect as connectSocket, createServer, type Server } from 'node:net';
 import { test } from 'node:test';
 import { MeshError } from '../../base/errors.ts';
 import type { RouteRule } from '../../model/route-types.ts';
+import { defaultConnectionPool } from '../../model/routes/route-defaults.ts';
 import { type AskOptions, listen, noTimeouts, retryOf, sceneOf } from './testing-service.ts';
 
 /** Takes the whole request and then cuts the connection. */
@@ -192,6 +193,33 @@ test("Envoy's headers of a request change its retries and time-out, and go no fu
   assert.deepEqual([late.status, requests], [504, 6]);
   assert.deepEqual([...new Set(seen)], ['x-envoy-attempt-count']);
 });
+
+for (const [what, policy] of [
+  ['the retry budget', { retryBudget: { ratio: 0, perSecond: 0, minConcurrency: 0 } }],
+  ['maxRetries', { connectionPool: { ...defaultConnectionPool, maxRetries: 1 } }],
+] as const) {
+  test(`a retry that ${what} does not allow is not made, and the log says so`, async (t) => {
+    const gate = Promise.withResolvers<void>();
+    let requests = 0;
+    const busy: RequestListener = (request, response) => {
+      requests++;
+      // The retry of the one that was first holds its place.
+      if (request.url === '/first' && request.headers['x-envoy-attempt-count'] !== '1') {
+        void gate.promise.then(() => response.end('late'));
+      } else response.writeHead(503).end();
+    };
+    const scene = await sceneOf(t, { endpoints: [busy], rule: { retry: retryOf({ ...on5xx, attempts: 1 }) }, policy });
+    const isHeld = what === 'maxRetries';
+    const first = isHeld ? scene.ask('/first') : null;
+    while (isHeld && requests < 2) await new Promise((resolve) => setImmediate(resolve));
+    assert.equal((await scene.ask('/')).status, 503);
+    const [record] = scene.records;
+    assert.deepEqual([record?.flag, record?.attempts, requests], ['RETRY_REFUSED', 1, isHeld ? 3 : 1]);
+    assert.equal(scene.service.stats().retriesRefused, 1);
+    gate.resolve();
+    if (first !== null) assert.equal((await first).status, 200);
+  });
+}
 
 test('an endpoint that cannot be reached: another one, whatever the method', async (t) => {
   const seen: string[] = [];
