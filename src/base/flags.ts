@@ -28,6 +28,7 @@ export const flagTable = {
   UPSTREAM_TIMEOUT: 'the request or its last try took too long (UT)',
   MAX_STREAM_TIME: 'the stream lasted longer than its route allows (UMSDR)',
   RETRY_LIMIT: 'the last of the tries failed like those before (URX)',
+  RETRY_REFUSED: 'a failed try was to be made again, and the retry budget or maxRetries did not allow it (URX)',
   RATE_LIMITED: 'a rate limit was reached (RL)',
   FAULT_INJECTED: 'the route injects this fault (FI)',
   REQUEST_INVALID: 'the client broke HTTP (DPE)',

@@ -2,7 +2,7 @@
 // wide`.
 import type { Policy, Revocation, RevokedIdentity, Service, WaypointAddress, Workload } from '../model/types.ts';
 import type { CertificateView, ConnectionView, PeerView } from '../model/views.ts';
-import { bytesText, type TableView, table } from './table.ts';
+import { bytesText, type Column, type TableView, table } from './table.ts';
 
 /** NAMESPACE, POD_NAME, ADDRESS, NODE, WAYPOINT, PROTOCOL (HBONE: in the mesh, TCP: outside). */
 export function workloadTable(workloads: readonly Workload[], view: TableView): string {
@@ -119,11 +119,16 @@ export function revocationTable(revocations: readonly Revocation[], view: TableV
   );
 }
 
-/** WORKLOAD, DIRECTION, LOCAL, REMOTE, REMOTE_TARGET, PROTOCOL: live connections as the node sees them. */
+/** WORKLOAD, DIRECTION, LOCAL, REMOTE, REMOTE_TARGET, PROTOCOL: what runs, as the proxy sees it. */
 export function connectionTable(connections: readonly ConnectionView[], view: TableView): string {
   const local = (row: ConnectionView): PeerView => (row.direction === 'inbound' ? row.destination : row.source);
   const remote = (row: ConnectionView): PeerView => (row.direction === 'inbound' ? row.source : row.destination);
   const protocol = { mtls: 'HBONE', 'same-node': 'SAME-NODE', plaintext: 'TCP' } as const;
+  // Of waypoints alone.
+  const ofRequests: readonly Column<ConnectionView>[] = [
+    { header: 'REQUEST', value: ({ request }) => request && `${request.method} ${request.authority}${request.path}` },
+    { header: 'ROUTE', value: ({ request }) => request?.route },
+  ];
   return table(
     [
       { header: 'WORKLOAD', value: (row) => peerName(local(row)) },
@@ -141,6 +146,7 @@ export function connectionTable(connections: readonly ConnectionView[], view: Ta
       },
       { header: 'SENT', value: (row) => bytesText(row.bytesSent), right: true },
       { header: 'RECEIVED', value: (row) => bytesText(row.bytesReceived), right: true },
+      ...(connections.some(({ request }) => request !== undefined) ? ofRequests : []),
       { header: 'REMOTE_IDENTITY', wide: true, value: (row) => remote(row).identity },
       { header: 'SINCE', wide: true, value: (row) => row.startedAt },
       { header: 'THREAD', wide: true, value: (row) => row.thread },

@@ -176,7 +176,7 @@ export function canaryDemand(rows: readonly RequestRow[]): Demand {
   // Five standard deviations of a share of 10 %.
   const slack = total === 0 ? 1 : 5 * Math.sqrt(0.09 / total);
   const met = total >= canaryRequestsMin && canary > 0 && Math.abs(canary / total - 0.1) < slack;
-  return { what: 'checkout v2 gets one request in ten', met, seen: `${canary} of ${total}` };
+  return { what: 'checkout v2 gets one request in ten', met, seen: `${canary} of ${total} requests` };
 }
 
 /** Payments fails one in five, before and after it has charged; nobody notices, and no order is charged twice. */
@@ -189,8 +189,9 @@ export function paymentsDemand(rows: readonly RequestRow[], books: Books): Deman
     what: 'payments fails one request in five, the shop stays green, and no order is charged twice',
     met: !isHurt && retried >= retriedMin && failed && charges > 0 && chargedTwice.length === 0,
     seen:
-      `${charges} orders charged, ${chargedTwice.length} of them twice; ${failedBefore} failed before that ` +
-      `and ${failedAfter} after it; ${retried} retried; ${isHurt ? 'some requests failed' : 'no request failed'}`,
+      `${charges} orders charged, ${chargedTwice.length || 'none'} of them twice; payments failed ${failedBefore} ` +
+      `times before it had charged and ${failedAfter} times after that; the waypoint sent ${retried} requests again, ` +
+      `and ${isHurt ? 'some failed all the same' : 'no caller saw a failure'}`,
   };
 }
 

@@ -8,7 +8,7 @@ import { findLab, type LabClient, listLabs } from '../lab/control-client.ts';
 import { launchLab } from '../lab/launch.ts';
 import { type ExpectedEdge, judgeEdges, judgementText, readExpectedEdges } from './demo-edges.ts';
 import { requestTable } from './demo-requests.ts';
-import { WaypointScene } from './demo-waypoint.ts';
+import { type Audience, WaypointScene } from './demo-waypoint.ts';
 import { EdgeMeter, type EdgeRow, edgeTable } from './edges.ts';
 import { exitCodeOf, exitCodes } from './exit-codes.ts';
 import { type CliIo, coloured, plain } from './io.ts';
@@ -100,20 +100,21 @@ async function bringUp(io: CliIo, keep: boolean): Promise<LabClient | null> {
 async function showAllOnce(io: CliIo, lab: LabClient, expected: readonly ExpectedEdge[]): Promise<number> {
   const edges = await showOnce(io, lab, expected);
   if (edges !== exitCodes.fine) return edges;
-  io.stderr.write('the shop gets a waypoint\n');
+  io.stderr.write('\nthe shop gets a waypoint: its requests are seen now\n');
   const scene = new WaypointScene(lab);
   try {
     await scene.start();
-    const step = (text: string): void => {
-      io.stderr.write(`${text}\n`);
-    };
-    const verdict = await scene.judge(step, () => pause(sampleEveryMs, io.interruption()));
-    if (verdict === null) return exitCodes.interrupted;
-    const { before, slow, demands } = verdict;
     const view = { wide: false, paint: io.stdoutColour ? coloured : plain };
-    io.stdout.write(`\n${requestTable(before, view)}\n${requestTable(slow, view)}`);
-    for (const { what, met, seen } of demands) io.stderr.write(`${met ? 'yes' : 'NO'}: ${what}: ${seen}\n`);
-    return demands.every(({ met }) => met) ? exitCodes.fine : exitCodes.failureFound;
+    const audience: Audience = {
+      step: (text) => io.stderr.write(`\n${text}\n`),
+      requests: (rows) => io.stdout.write(requestTable(rows, view)),
+      demands: (demands) => {
+        for (const { what, met, seen } of demands) io.stderr.write(`${met ? 'yes' : 'NO'}: ${what}: ${seen}\n`);
+      },
+    };
+    const isMet = await scene.judge(audience, () => pause(sampleEveryMs, io.interruption()));
+    if (isMet === null) return exitCodes.interrupted;
+    return isMet ? exitCodes.fine : exitCodes.failureFound;
   } finally {
     scene.close();
   }

@@ -26,11 +26,13 @@ const slowTimeoutMs = 15_000;
 /** Payments has failed so often before it had charged; from then on it fails afterwards. */
 const failuresMin = 3;
 
-/** What came of it: the tables before and after inventory turned slow, and the demands. */
-export interface Verdict {
-  readonly before: readonly RequestRow[];
-  readonly slow: readonly RequestRow[];
-  readonly demands: readonly Demand[];
+/**
+ * Who is told how it goes: what is done to the shop, what its requests look like then, and what was demanded of them.
+ */
+export interface Audience {
+  step(text: string): void;
+  requests(rows: readonly RequestRow[]): void;
+  demands(demands: readonly Demand[]): void;
 }
 
 /** The shop behind its waypoint. */
@@ -70,48 +72,49 @@ export class WaypointScene {
     return JSON.parse(await this.#ask('payments', 'GET', '/charges')) as Books;
   }
 
-  /** What was demanded so far, each with what was seen. */
-  async paymentsDemands(): Promise<Demand[]> {
-    const rows = this.meter.rows();
-    return [canaryDemand(rows), paymentsDemand(rows, await this.books())];
-  }
-
-  slowDemand(): Demand {
-    return slowDemand(this.meter.rows(), slowMs);
-  }
-
   /**
-   * Fails payments both ways and then slows inventory, until each demand is met or its time is over. `step` is told of
-   * each; `pause` resolves false when the person wants to stop. Null then.
+   * Fails payments both ways and then slows inventory, until each demand is met or its time is over. Returns whether
+   * all were met; `pause` resolves false when the person wants to stop, and null is returned then.
    */
-  async judge(step: (text: string) => void, pause: () => Promise<boolean>): Promise<Verdict | null> {
+  async judge(audience: Audience, pause: () => Promise<boolean>): Promise<boolean | null> {
     await this.failPayments('before');
     this.meter.reset();
-    step('payments fails one request in five');
-    let demands = await this.paymentsDemands();
-    let isAfter = false;
-    for (let end = performance.now() + paymentsTimeoutMs; performance.now() < end; ) {
-      if (demands.every(({ met }) => met)) break;
-      if (!(await pause())) return null;
-      if (!isAfter && (await this.books()).failedBefore >= failuresMin) {
-        isAfter = true;
-        await this.failPayments('after');
-      }
-      demands = await this.paymentsDemands();
-    }
-    const before = this.meter.rows();
+    audience.step('payments fails one request in five, on purpose: at first before it has charged, then after that');
+    const hurt = await this.#until(paymentsTimeoutMs, pause, async (rows) => {
+      const books = await this.books();
+      if (books.failedBefore >= failuresMin && books.failedAfter === 0) await this.failPayments('after');
+      return [canaryDemand(rows), paymentsDemand(rows, books)];
+    });
+    if (hurt === null) return null;
+    audience.requests(hurt.rows);
+    audience.demands(hurt.demands);
     await this.slowInventory();
-    step('inventory turns slow');
+    audience.step(`inventory turns slow: ${slowMs} ms for every answer`);
     if (!(await pause())) return null;
     this.meter.reset();
-    for (let end = performance.now() + slowTimeoutMs; performance.now() < end && !this.slowDemand().met; ) {
-      if (!(await pause())) return null;
-    }
-    return { before, slow: this.meter.rows(), demands: [...demands, this.slowDemand()] };
+    const slow = await this.#until(slowTimeoutMs, pause, async (rows) => [slowDemand(rows, slowMs)]);
+    if (slow === null) return null;
+    audience.requests(slow.rows);
+    audience.demands(slow.demands);
+    return [...hurt.demands, ...slow.demands].every(({ met }) => met);
   }
 
   close(): void {
     this.#log?.return?.()?.catch(() => {});
+  }
+
+  /** Judges again and again; what it returns belongs together. */
+  async #until(
+    timeoutMs: number,
+    pause: () => Promise<boolean>,
+    judge: (rows: readonly RequestRow[]) => Promise<Demand[]>,
+  ): Promise<{ rows: readonly RequestRow[]; demands: Demand[] } | null> {
+    for (const end = performance.now() + timeoutMs; ; ) {
+      const rows = this.meter.rows();
+      const demands = await judge(rows);
+      if (demands.every(({ met }) => met) || performance.now() > end) return { rows, demands };
+      if (!(await pause())) return null;
+    }
   }
 
   async #read(log: AsyncIterator<string>): Promise<void> {

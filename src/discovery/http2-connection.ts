@@ -76,7 +76,10 @@ export class Http2Connection {
     options: Omit<ClientSessionRequestOptions, 'signal'>,
   ): Promise<ClientHttp2Stream> {
     if (!this.isOpen) throw this.#unreachable(this.#failure === null ? 'closed' : messageOf(this.#failure));
-    return this.#session.request({ ...headers, ':method': method, ':path': path }, options);
+    const stream = this.#session.request({ ...headers, ':method': method, ':path': path }, options);
+    // Whoever called may not listen yet, or no more.
+    stream.on('error', () => undefined);
+    return stream;
   }
 
   /** Called by connect whenever something was read. */
@@ -97,6 +100,8 @@ export class Http2Connection {
 
   #pingIfQuiet(): void {
     const { pingIntervalMs, pingTimeoutMs } = this.#options;
+    // It is destroyed before it is closed, and then takes no PING: the call would throw.
+    if (this.#session.destroyed) return;
     const quietMs = performance.now() - this.#receivedAtMs;
     if (quietMs < pingIntervalMs) {
       this.#pingLater(pingIntervalMs - quietMs);

@@ -82,7 +82,8 @@ export class ClientAddresses {
     let cancel = nothing;
     const next = (): void => {
       if (attempts === portAttempts) this.#noteExhausted(kept.localAddress, kept);
-      const fd = attempts++ < portAttempts ? (this.#sockets?.create(family, clientAddressMark) ?? null) : null;
+      const fd =
+        attempts++ < portAttempts ? (this.#sockets?.create(family, clientAddressMark, kept.isLocal) ?? null) : null;
       if (fd !== null) cancel = this.#connect({ ...kept, localPort: this.#nextPort(), fd }, settle);
       else giveUp();
     };

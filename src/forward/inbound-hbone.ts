@@ -147,7 +147,7 @@ function forward(pending: Pending, pod: Workload, tunnel: IncomingTunnel, port: 
   });
   pending.connect(
     // An address of a workload of the proven identity, or none: the application is told nothing that is only claimed.
-    { host: address, port, from: source.workload === null ? null : source.address },
+    { host: address, port, from: source.workload === null ? null : source.address, isLocal: true },
     (stream) => {
       tunnel.onAbort = null;
       const source = tunnel.accept(baggageOf(pod), true);

@@ -50,7 +50,7 @@ function forward(pending: Pending, from: Captured): void {
     destinationPort,
   });
   pending.connect(
-    { host: destinationAddress, port: destinationPort, from: sourceAddress },
+    { host: destinationAddress, port: destinationPort, from: sourceAddress, isLocal: true },
     (podStream) => pending.join(stream, podStream),
     (error) => pending.fail(error),
   );

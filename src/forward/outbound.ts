@@ -121,8 +121,9 @@ class Outbound {
       return;
     }
     if (way.enforce && workload !== null) this.#enforce(workload, way);
+    const isLocal = workload?.node === this.#context.config.nodeName;
     this.#pending.connect(
-      { host: address, port, from: this.#from.sourceAddress },
+      { host: address, port, from: this.#from.sourceAddress, isLocal },
       (stream) => this.#pending.join(this.#from.stream, stream),
       (error) => this.#failed(source, way, error),
     );

@@ -7,6 +7,16 @@ import type { ForwardContext } from './context.ts';
 import { Splice } from './splice.ts';
 import type { SpliceObserver } from './turns.ts';
 
+/** Where a plain connection goes. */
+export interface PlainTarget {
+  readonly host: string;
+  readonly port: number;
+  /** The client's address; null where the node's own will do. */
+  readonly from: string | null;
+  /** A pod of this node. */
+  readonly isLocal?: boolean;
+}
+
 /** A connection that is not joined yet. `refuse` tells the client, in its protocol, that it failed. */
 export class Pending {
   readonly context: ForwardContext;
@@ -88,12 +98,12 @@ export class Pending {
    * error.
    */
   connect(
-    { host, port, from }: { readonly host: string; readonly port: number; readonly from: string | null },
+    { host, port, from, isLocal = false }: PlainTarget,
     done: (stream: ByteStream) => void,
     failed: (error: MeshError) => void,
   ): void {
     const { connect, config } = this.context;
-    const options = { host, port, timeoutMs: config.timeouts.connectMs };
+    const options = { host, port, isLocal, timeoutMs: config.timeouts.connectMs };
     this.connecting();
     this.start((settled) =>
       connect(from === null ? options : { ...options, localAddress: from }, (error, stream) => {

@@ -3,6 +3,7 @@ import { type ConnectionOptions, connect, type SecureContext, type TLSSocket } f
 import { MeshError, messageOf } from '../base/errors.ts';
 import { hostPort } from './connect-tcp.ts';
 import { type OnRead, ReadMemory, tlsReadBytes } from './read-memory.ts';
+import { keepQueueShort } from './socket-options.ts';
 import { type PeerCertificate, peerCertificate, sessionFault } from './tls-peer.ts';
 import { TlsStream } from './tls-stream.ts';
 
@@ -64,6 +65,7 @@ export function connectTls(
   socket.setNoDelay(true);
   socket.on('connect', () => {
     connected = true;
+    keepQueueShort(socket);
     options.onTcpConnected?.();
     clearTimeout(timer);
     timer = setTimeout(

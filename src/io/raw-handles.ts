@@ -18,7 +18,7 @@ export interface AddressOut {
 
 /** libuv's TCP handle as Node wraps it. Functions answer 0, or a negative error number. */
 export interface TcpHandle {
-  /** -1 where there is none (any more). */
+  /** -1 where there is none: not yet, or not any more. */
   readonly fd: number;
   onread: (this: TcpHandle) => Buffer | undefined;
   /** Of a listening handle. */

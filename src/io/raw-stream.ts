@@ -12,6 +12,7 @@ import {
   type TcpHandle,
 } from './raw-handles.ts';
 import { ReadMemory, sharedMemory } from './read-memory.ts';
+import { unpace } from './socket-options.ts';
 import { defaultKeepAliveMs, type TcpAddresses, TcpStream, type TcpStreamOptions } from './tcp-stream.ts';
 
 const endOfFile = -4095;
@@ -199,9 +200,11 @@ export function acceptRaw(
   if (listening === null) return false;
   // Linux hands them down to every connection that is accepted: five calls into the kernel less for each.
   setSocketOptions(listening, options);
+  if (options.isLocal === true) unpace(listening.fd);
   listening.onconnection = (status, accepted) => {
     // A failed accept (descriptors used up) costs that connection only.
     if (status !== 0 || !raw.isHandle(accepted)) return;
+    // Not handed down by the listener: what the kernel accepted before the listener was armed would go without.
     armDeathReset(accepted.fd);
     accept(new RawStream(raw, accepted, options));
   };
@@ -274,6 +277,7 @@ export class RawConnect {
         closeSync(fd);
         return opened;
       }
+      armDeathReset(fd);
     }
     if (localAddress !== undefined) {
       const bound = isV6 ? handle.bind6(localAddress, localPort, 0) : handle.bind(localAddress, localPort);
@@ -283,8 +287,8 @@ export class RawConnect {
     request.waiter = this;
     request.oncomplete = onConnected;
     const status = isV6 ? handle.connect6(request, host, port) : handle.connect(request, host, port);
-    // Before it has one the handle may have no descriptor.
-    if (status === 0) armDeathReset(handle.fd);
+    // Before this call the handle may have no descriptor.
+    if (status === 0 && fd === undefined) armDeathReset(handle.fd);
     return status;
   }
 }

@@ -6,6 +6,7 @@ import { MeshError, messageOf } from '../base/errors.ts';
 import { adoptTlsReads } from './adopt.ts';
 import type { TlsConnected } from './connect-tls.ts';
 import { ReadMemory, tlsReadBytes } from './read-memory.ts';
+import { keepQueueShort } from './socket-options.ts';
 import { clientVerifyFault, peerCertificate } from './tls-peer.ts';
 import { TlsStream } from './tls-stream.ts';
 
@@ -26,6 +27,7 @@ export function serveTls(
   callback: (error: MeshError | null, connected: TlsConnected | null) => void,
 ): () => void {
   raw.setNoDelay(true);
+  keepQueueShort(raw);
   // The kernel finds out about peers that have vanished; PING does where HTTP/2 has begun.
   raw.setKeepAlive(true, keepAliveMs);
   raw.on('error', () => undefined);

@@ -163,26 +163,25 @@ async function echoes(raw: RawBinding, server: Server): Promise<void> {
   if (!fine || one.sum !== other.sum) throw fault('an echo went wrong');
 }
 
-/** Lets one side end by `finish` when it hears from the other, which must see a reset. */
-async function abrupt(
-  raw: RawBinding,
-  server: Server,
-  what: string,
-  finish: (stream: TcpStream) => void,
-): Promise<void> {
-  let resetter: TcpStream | null = null;
-  const witnesses = await pair(raw, server, (client, accepted, settle) => {
-    resetter = client;
-    const onByte = (): number => {
-      finish(client);
-      return Took.All;
-    };
-    accepted.start(new Witness(accepted, onByte, settle));
-    client.start(new Witness(client, () => Took.All, settle));
-    client.write(Buffer.from('x'));
-  });
-  const victim = witnesses.find((witness) => witness.stream !== resetter);
-  if (victim?.wasReset !== true) throw fault(`${what} did not look like a reset`);
+type Finish = (stream: TcpStream) => void;
+
+/** Lets the client, then the accepted side, end by `finish` when bytes have passed; the other must see a reset. */
+async function abrupt(raw: RawBinding, server: Server, what: string, finish: Finish): Promise<void> {
+  for (const side of ['client', 'accepted'] as const) {
+    let resetter: TcpStream | null = null;
+    const witnesses = await pair(raw, server, (client, accepted, settle) => {
+      resetter = side === 'client' ? client : accepted;
+      const onByte = (): number => {
+        finish(resetter!);
+        return Took.All;
+      };
+      accepted.start(new Witness(accepted, onByte, settle));
+      client.start(new Witness(client, () => Took.All, settle));
+      client.write(Buffer.from('x'));
+    });
+    const victim = witnesses.find((witness) => witness.stream !== resetter);
+    if (victim?.wasReset !== true) throw fault(`${what} by the ${side} side did not look like a reset`);
+  }
 }
 
 function resets(raw: RawBinding, server: Server): Promise<void> {

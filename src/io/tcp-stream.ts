@@ -22,6 +22,8 @@ export interface TcpStreamOptions {
   readonly memory?: ReadMemoryKind;
   /** Idle time before the kernel probes the peer; 0 turns probing off. */
   readonly keepAliveMs?: number;
+  /** The peer is on this machine: a pod of this node (`unpace` of `socket-options.ts`). */
+  readonly isLocal?: boolean;
 }
 
 export interface TcpAddresses {

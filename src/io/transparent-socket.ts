@@ -3,6 +3,7 @@
 // the caller does without.
 import { closeSync } from 'node:fs';
 import { bindLibc, type Libc } from '../base/libc.ts';
+import { type SocketOptions, socketOptions, unpace } from './socket-options.ts';
 
 /** Linux on x64 and arm64. */
 const constants = {
@@ -12,46 +13,39 @@ const constants = {
   mark: 36,
   transparent: { 4: [0, 19], 6: [41, 75] },
 } as const;
-const intBytes = 4;
-
-type Functions = Libc<'socket' | 'setsockopt'>['functions'];
 
 /** One per thread. */
 export class TransparentSockets {
-  readonly #libc: Functions;
-  /** Options are read from here: outside of the garbage-collected heap, so that it never moves. */
-  readonly #value = new Int32Array(new ArrayBuffer(intBytes));
-  readonly #pointer: bigint;
+  readonly #libc: Libc<'socket'>['functions'];
+  readonly #options: SocketOptions;
 
-  private constructor({ functions, ffi }: Libc<'socket' | 'setsockopt'>) {
+  private constructor({ functions }: Libc<'socket'>, options: SocketOptions) {
     this.#libc = functions;
-    this.#pointer = ffi.getRawPointer(this.#value.buffer);
+    this.#options = options;
   }
 
   /** Null when this Node cannot make them; whether the kernel lets it shows in `create`. */
   static load(): TransparentSockets | null {
-    const libc = bindLibc({
-      socket: { arguments: ['i32', 'i32', 'i32'], return: 'i32' },
-      setsockopt: { arguments: ['i32', 'i32', 'i32', 'pointer', 'u32'], return: 'i32' },
-    });
-    return libc === null ? null : new TransparentSockets(libc);
+    const libc = bindLibc({ socket: { arguments: ['i32', 'i32', 'i32'], return: 'i32' } });
+    const options = socketOptions();
+    return libc === null || options === null ? null : new TransparentSockets(libc, options);
   }
 
   /**
    * The descriptor of a new TCP socket whose packets carry `mark`, neither bound nor connected; the caller owns it.
+   * `isLocal`: what it will be connected to is on this machine.
    * Null when the kernel refuses: no descriptor is left, or CAP_NET_ADMIN is missing.
    */
-  create(family: 4 | 6, mark: number): number | null {
+  create(family: 4 | 6, mark: number, isLocal = false): number | null {
     const fd = this.#libc.socket(constants.families[family], constants.streamNonblockCloexec, 0);
     if (fd < 0) return null;
     const [level, option] = constants.transparent[family];
-    if (this.#set(fd, level, option, 1) && this.#set(fd, constants.socketLevel, constants.mark, mark)) return fd;
+    const options = this.#options;
+    if (options.setNumber(fd, level, option, 1) && options.setNumber(fd, constants.socketLevel, constants.mark, mark)) {
+      if (isLocal) unpace(fd);
+      return fd;
+    }
     closeSync(fd);
     return null;
-  }
-
-  #set(fd: number, level: number, option: number, value: number): boolean {
-    this.#value[0] = value;
-    return this.#libc.setsockopt(fd, level, option, this.#pointer, intBytes) === 0;
   }
 }

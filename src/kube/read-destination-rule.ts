@@ -4,6 +4,7 @@ import type { ResourceMeta } from '../model/resources.ts';
 import type { DestinationRuleResource, TrafficLevel, TrafficSettings, Unsupported } from '../model/route-resources.ts';
 import type { ConsistentHash } from '../model/route-types.ts';
 import { isMapping, type ObjectReader } from './object-reader.ts';
+import { readLocality } from './read-locality.ts';
 import { headText, istioDuration } from './route-values.ts';
 
 const anyCount = { min: 0, max: 2 ** 32 - 1 };
@@ -124,9 +125,8 @@ class TrafficReader {
     const simple = balancer.oneOf('simple', simpleWords, 'UNSPECIFIED');
     if (simple === 'PASSTHROUGH') this.#note(balancer, 'simple', 'PASSTHROUGH is balanced as LEAST_REQUEST');
     const locality = balancer.object('localityLbSetting');
-    locality.only(['enabled', 'distribute', 'failover', 'failoverPriority']);
-    for (const key of ['distribute', 'failover', 'failoverPriority']) {
-      if (locality.has(key)) this.#note(locality, key, 'the nearest of node, zone and region are preferred');
+    if (locality.has('failoverPriority')) {
+      this.#note(locality, 'failoverPriority', 'the nearest of subzone, zone and region are preferred; use failover');
     }
     const warmup = balancer.object('warmup');
     warmup.only(['duration', 'minimumPercent', 'aggression']);
@@ -134,7 +134,7 @@ class TrafficReader {
     return {
       algorithm: algorithms[simple] ?? null,
       hash: balancer.has('consistentHash') ? readHash(balancer.object('consistentHash')) : null,
-      locality: balancer.has('localityLbSetting') ? { enabled: locality.boolean('enabled', true) } : null,
+      locality: balancer.has('localityLbSetting') ? readLocality(locality) : null,
       warmup:
         windowMs === null
           ? null

@@ -21,6 +21,9 @@ function read(kind: string, spec: string): unknown {
 
 const target = 'targetRefs: [{kind: Service, name: a}]';
 const to = 'route: [{destination: {host: a}}]';
+const locality = (setting: string): string =>
+  `{host: a, trafficPolicy: {loadBalancer: {localityLbSetting: ${setting}}}}`;
+
 const rows: readonly (readonly [kind: string, spec: string, complaint: RegExp])[] = [
   [
     'HTTPRoute',
@@ -100,6 +103,15 @@ const rows: readonly (readonly [kind: string, spec: string, complaint: RegExp])[
     'DestinationRule',
     '{host: a, trafficPolicy: {loadBalancer: {simple: LEAST}}}',
     /must be one of UNSPECIFIED, LEAST_REQUEST/,
+  ],
+  ['DestinationRule', locality('{distribute: [{from: a, to: {a/*: 60, b: 30}}]}'), /must add up to 100, not 90/],
+  ['DestinationRule', locality('{distribute: [{from: a/*/b, to: {a: 100}}]}'), /must be REGION\/ZONE\/SUBZONE/],
+  ['DestinationRule', locality('{failover: [{from: a, to: a}]}'), /must be another region than from/],
+  ['DestinationRule', locality('{failover: [{from: a/b, to: c}]}'), /must be a region, without zone/],
+  [
+    'DestinationRule',
+    locality('{distribute: [{from: a, to: {a: 100}}], failover: [{from: a, to: b}]}'),
+    /must not stand beside distribute/,
   ],
   ['RateLimitPolicy', `{${target}, limits: []}`, /at least one limit/],
   ['RateLimitPolicy', `{${target}, limits: [{requests: 0}]}`, /whole number from 1/],

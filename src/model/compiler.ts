@@ -13,7 +13,7 @@ import { serviceKey } from './mesh-index.ts';
 import { OutputTable } from './output-table.ts';
 import { policyKey } from './policy-table.ts';
 import { ResourceStore } from './resource-store.ts';
-import type { EndpointSliceResource, PodPhase, Resource, ResourceKind, ServiceResource } from './resources.ts';
+import type { EndpointSliceResource, Labels, PodPhase, Resource, ResourceKind, ServiceResource } from './resources.ts';
 import { resourceKey } from './resources.ts';
 import { RevocationList } from './revocation.ts';
 import { isRouteKind, isRouteResource } from './route-resources.ts';
@@ -94,7 +94,8 @@ export class MeshCompiler {
       const gateway = this.#store.gateways.get(id);
       return gateway !== undefined && isWaypoint(gateway);
     };
-    const hooks = { report, waypointOf, labelsWanted, isWaypoint: isWaypointGateway };
+    const podLabelsOf = (id: string): Iterable<Labels> => this.#podLabelsOf(id);
+    const hooks = { report, waypointOf, labelsWanted, podLabelsOf, isWaypoint: isWaypointGateway };
     this.#routes = new RouteCompiler({ ...options, ...hooks }, this.#store.services);
     this.#waypoints = new WaypointBindings(this.#store, options);
     const { services, gateways } = this.#store;
@@ -324,6 +325,8 @@ export class MeshCompiler {
     const before = this.#uidByView.get(id);
     const { waypoint, issues } = this.#waypoints.ofView(id, view);
     this.#setIssues(`waypoint of ${id}`, issues);
+    const { serviceSelectors } = this.#store;
+    this.#routes.touchPod(id, () => (view === undefined ? [] : serviceSelectors.matching(view.namespace, view.labels)));
     if (before !== undefined && before !== view?.uid) this.#workloads.set(before, null);
     if (view === undefined) {
       this.#uidByView.delete(id);
@@ -352,6 +355,12 @@ export class MeshCompiler {
     const { policy } = this.#store.peers.outcomeFor(view.namespace, view.labels);
     const demanded = this.#waypoints.requirementsOf(this.#servedBy(view));
     return policy === null ? [...keys, ...demanded] : [...keys, policy, ...demanded];
+  }
+
+  *#podLabelsOf(serviceId: string): Generator<Labels> {
+    const service = this.#store.services.get(serviceId);
+    if (service === undefined || service.selector === null) return;
+    for (const view of this.#store.viewsWith(service.namespace, service.selector)) yield view.labels;
   }
 
   /** Services, `NAMESPACE/NAME`, that a pod answers for, ready or not. */

@@ -7,6 +7,7 @@ import type {
   CorsPolicy,
   FaultPolicy,
   HeaderEdits,
+  LocalityRules,
   NamedMatch,
   PathMatch,
   RouteMatch,
@@ -203,7 +204,7 @@ export interface TrafficSettings {
   readonly loadBalancer: {
     readonly algorithm: 'least-request' | 'round-robin' | 'random' | 'passthrough' | null;
     readonly hash: ConsistentHash | null;
-    readonly locality: { readonly enabled: boolean } | null;
+    readonly locality: ({ readonly enabled: boolean } & LocalityRules) | null;
     readonly warmup: { readonly windowMs: number; readonly minPercent: number; readonly aggression: number } | null;
   } | null;
   readonly connectionPool: {

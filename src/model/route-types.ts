@@ -229,11 +229,24 @@ export interface ConsistentHash {
   readonly size: number;
 }
 
+/** Where traffic goes by locality beyond "the nearest first". A locality is `REGION/ZONE/SUBZONE`, `*` for any rest. */
+export interface LocalityRules {
+  /** When nothing near is left, endpoints of the region `to` go before those of others. */
+  readonly failover: readonly { readonly from: string; readonly to: string }[];
+  /** The first whose `from` has the proxy's locality decides; what is in none of its `to` gets nothing. */
+  readonly distribute: readonly {
+    readonly from: string;
+    readonly to: readonly (readonly [locality: string, weight: number])[];
+  }[];
+}
+
 export interface LoadBalancingPolicy {
   readonly algorithm: 'least-request' | 'round-robin' | 'random' | 'hash';
   readonly hash: ConsistentHash | null;
   /** Nearest first; [] for no preference. */
   readonly localityPreference: readonly ('region' | 'zone' | 'subzone' | 'node')[];
+  /** Absent for none. */
+  readonly localities?: LocalityRules;
   readonly slowStart: { readonly windowMs: number; readonly minPercent: number; readonly aggression: number } | null;
 }
 

@@ -79,6 +79,23 @@ export interface ConnectionView {
   readonly bytesSent: number;
   readonly bytesReceived: number;
   readonly thread: number;
+  /** Of an HTTP request that runs at a waypoint, the oldest of them; absent for a connection. */
+  readonly request?: RequestView;
+}
+
+/** What of a request is known so far; no query, which carries tokens. */
+export interface RequestView {
+  readonly method: string;
+  readonly authority: string;
+  readonly path: string;
+  readonly protocol: 'http1' | 'http2' | 'grpc';
+  /** What it asks to turn into, such as `websocket`; null for an ordinary request. */
+  readonly upgrade: string | null;
+  /** `KIND/NAMESPACE/NAME#RULE`; null where none has matched yet. */
+  readonly route: string | null;
+  readonly attempts: number;
+  /** Null before there is an answer. */
+  readonly status: number | null;
 }
 
 export interface PeerView {

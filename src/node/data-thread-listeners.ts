@@ -32,7 +32,7 @@ export class DataThreadListeners implements ThreadListeners {
     const { context, tunnelServer } = this.#path;
     const { listeners, addresses } = start;
     const kinds = [
-      ['outbound', () => createTcpServer((stream) => acceptOutbound(context, stream))],
+      ['outbound', () => createTcpServer((stream) => acceptOutbound(context, stream), { isLocal: true })],
       ['inbound', () => createTcpServer((stream) => acceptInboundPlain(context, stream))],
       ['hbone', () => createServer(hboneOptions, (socket) => acceptInboundHbone(context, tunnelServer, socket))],
     ] as const;

@@ -21,6 +21,7 @@ import { MeshCompactor } from '../model/compact-mesh.ts';
 import { type ApplyChange, MeshIndex } from '../model/mesh-index.ts';
 import { RevocationList } from '../model/revocation.ts';
 import type { MeshUpdate, Revocation, SpiffeId, Workload } from '../model/types.ts';
+import type { ConnectionView } from '../model/views.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
 import { EdgeCounters } from '../telemetry/edge-counters.ts';
 import { PolicyHits } from '../telemetry/policy-hits.ts';
@@ -29,7 +30,7 @@ import { createTunnelPool } from '../tunnel/pool.ts';
 import { createTunnelServer, type TunnelServer } from '../tunnel/server.ts';
 import { CredentialStore } from './data-thread-credentials.ts';
 import { credentialOptions, holdLimits, poolOptions, serverOptions } from './data-thread-limits.ts';
-import type { DataThreadStart, LiveConfig } from './messages.ts';
+import type { DataThreadStart, LiveConfig, NoticeFields } from './messages.ts';
 
 /** What a kind of proxy serves on its data threads besides connections: HTTP. */
 export interface ThreadService {
@@ -39,6 +40,8 @@ export interface ThreadService {
   meshChanged(): void;
   /** So have policies of services, perhaps. */
   policiesChanged(): void;
+  /** What is not over, for dumps; bounded. */
+  views(thread: number): readonly ConnectionView[];
   counters(): Readonly<Record<string, number>>;
   /** Clients are asked to go elsewhere. */
   drain(deadlineMs: number): void;
@@ -46,7 +49,12 @@ export interface ThreadService {
   close(): void;
 }
 
+/** Has a line written into the log of the program, at `info`. */
+export type Notice = (message: string, fields: NoticeFields) => void;
+
 export interface DataPathOptions {
+  /** Default: nothing is written. */
+  readonly notice?: Notice;
   readonly connect?: ConnectTcp | undefined;
   /** Who reports connections; default: source or destination, by their direction. */
   readonly reporter?: 'waypoint';
@@ -69,10 +77,13 @@ export class DataPath {
   readonly #live: Pick<ForwardConfig, 'timeouts' | 'limits'>;
   #stopLooking: () => void = () => {};
   #service: ThreadService | null = null;
+  readonly #threadId: number;
+  readonly notice: Notice;
 
   /** `ask` requests a certificate from the main thread; tests bring their own `connect`. */
   constructor(start: DataThreadStart, ask: (identity: SpiffeId) => void, options: DataPathOptions = {}) {
-    const { connect = connectTcp, reporter = null } = options;
+    const { connect = connectTcp, reporter = null, notice = () => {} } = options;
+    this.notice = notice;
     // The main thread has read and checked it; it arrives as a structured clone.
     const given = start.config as unknown as ForwardConfig;
     const config = { ...given, timeouts: { ...given.timeouts }, limits: { ...given.limits } };
@@ -80,6 +91,7 @@ export class DataPath {
     this.#live = { timeouts, limits };
     const index = new MeshIndex();
     const { threadId } = start;
+    this.#threadId = threadId;
     const use = new SharedUse(start.use ?? threadId + 1);
     const admission = new Admission({ limits, use, descriptors: new Descriptors(), threadId });
     this.accessLog = new AccessLog({ format: log.format, file: log.accessFile, access: log.access, level: log.level });
@@ -139,6 +151,11 @@ export class DataPath {
     if (!this.#revocations.apply({ complete: true, revocations })) return;
     this.context.pool.recheck();
     this.tunnelServer.recheck();
+  }
+
+  /** Connections and requests that run. */
+  views(): readonly ConnectionView[] {
+    return [...this.tracker.views(), ...(this.#service?.views(this.#threadId) ?? [])];
   }
 
   /** Counters and gauges by name. */

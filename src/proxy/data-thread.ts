@@ -6,7 +6,7 @@ import { MeshError } from '../base/errors.ts';
 import { tcpBackendName } from '../io/tcp-backend.ts';
 import type { SpiffeId } from '../model/types.ts';
 import { activeResources } from './active-resources.ts';
-import type { DataPath } from './data-path.ts';
+import type { DataPath, Notice } from './data-path.ts';
 import { HeapKeeper } from './heap-keeper.ts';
 import { LoopDelay } from './loop-delay.ts';
 import type { DataThreadStart, FromDataThread, ToDataThread } from './messages.ts';
@@ -19,10 +19,14 @@ export interface ThreadListeners {
   close(): void;
 }
 
-/** What a kind of proxy makes its data threads of; `ask` requests a certificate from the main thread. */
+/**
+ * What a kind of proxy makes its data threads of; `ask` requests a certificate from the main thread, `notice` has it
+ * write a line into the log.
+ */
 export type AssembleThread = (
   start: DataThreadStart,
   ask: (identity: SpiffeId) => void,
+  notice: Notice,
 ) => { readonly path: DataPath; readonly listeners: ThreadListeners };
 
 /** What piscina hands to a worker. */
@@ -90,7 +94,8 @@ export class DataThread {
     this.done = promise;
     this.#resolve = resolve;
     this.#reject = reject;
-    const parts = assemble(start, (identity) => this.#tell({ type: 'certificateWanted', identity }));
+    const ask = (identity: SpiffeId): void => this.#tell({ type: 'certificateWanted', identity });
+    const parts = assemble(start, ask, (message, fields) => this.#tell({ type: 'notice', message, fields }));
     this.#path = parts.path;
     this.#listeners = parts.listeners;
     this.#loopDelay.start();
@@ -206,7 +211,7 @@ export class DataThread {
     this.#tell({
       type: 'snapshot',
       id,
-      connections: connections ? tracker.views() : [],
+      connections: connections ? this.#path.views() : [],
       edges: edges.views(),
       requests: requests.rows(),
       counters: this.#path.counters(),

@@ -66,11 +66,16 @@ export type ToDataThread =
   /** Die of an exception that nobody caught: for tests of what follows. */
   | { readonly type: 'crash' };
 
+/** What a data thread has to say besides its message. */
+export type NoticeFields = Readonly<Record<string, string | number>>;
+
 export type FromDataThread =
   /** Listeners are open and the first complete mesh has been applied. */
   /** `tcp`: the back end of its TCP streams, `raw` or `socket (WHY)`. */
   | { readonly type: 'serving'; readonly tcp: string }
   | { readonly type: 'certificateWanted'; readonly identity: SpiffeId }
+  /** A line for the log, at `info`. */
+  | { readonly type: 'notice'; readonly message: string; readonly fields: NoticeFields }
   | {
       readonly type: 'snapshot';
       readonly id: number;

@@ -225,10 +225,15 @@ export class ThreadPool {
         thread.state = 'serving';
         thread.servingSinceMs = this.#options.clock.now();
         thread.tcp = message.tcp;
+        if (message.tcp !== 'raw')
+          this.#options.log.warn({ thread: thread.id, tcp: message.tcp }, 'TCP is not at its best');
         this.#options.onChange();
         break;
       case 'certificateWanted':
         this.#options.onCertificateWanted(message.identity, (reply) => thread.port?.postMessage(reply));
+        break;
+      case 'notice':
+        this.#options.log.info({ thread: thread.id, ...message.fields }, message.message);
         break;
       case 'snapshot':
         this.#onSnapshot(thread, message);

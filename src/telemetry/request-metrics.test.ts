@@ -31,7 +31,7 @@ test("requests are shown under Istio's names and labels", () => {
   const [line = ''] = text.split('\n').filter((one) => one.startsWith('istio_requests_total{'));
   assert.match(line, /reporter="waypoint",source_workload="web",source_canonical_service="c"/);
   assert.match(line, /destination_workload="ca\\"rt"/);
-  assert.match(line, /response_code="503",grpc_response_status="",response_flags="UPSTREAM_OVERFLOW"/);
+  assert.match(line, /response_code="503",grpc_response_status="",response_flags="UO"/);
   assert.match(line, /connection_security_policy="mutual_tls"\} 2$/);
   assert.match(text, /istio_request_duration_milliseconds_bucket\{[^}]*,le="1"\} 0\n/);
   assert.match(text, /istio_request_duration_milliseconds_bucket\{[^}]*,le="5"\} 1\n/);

@@ -1,5 +1,6 @@
 // Istio's metrics of HTTP requests, as the text of a scrape. Written here and not by prom-client, whose histograms can
 // be observed but not set: the threads have counted by bucket already.
+import { envoyFlag } from './envoy-flags.ts';
 import { type EndNames, istioEnd, unknown } from './istio-labels.ts';
 import { durationBucketsMs, type RequestKey, type RequestRow } from './request-counters.ts';
 
@@ -83,7 +84,7 @@ function labelsOf(key: RequestKey, reporter: string, names: EndNames): string {
     request_protocol: key.protocol,
     response_code: String(key.code),
     grpc_response_status: key.grpcStatus < 0 ? '' : String(key.grpcStatus),
-    response_flags: key.flag,
+    response_flags: envoyFlag(key.flag),
     connection_security_policy: key.mutualTls ? 'mutual_tls' : unknown,
   };
   return Object.entries(labels)

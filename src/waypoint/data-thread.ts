@@ -19,8 +19,8 @@ const backlog = 4096;
 /** Assembles the data path of a waypoint's thread; tests bring their own `connect`. */
 export const waypointThread =
   (connect?: ConnectTcp): AssembleThread =>
-  (start, ask) => {
-    const path = new DataPath(start, ask, { connect, reporter: 'waypoint' });
+  (start, ask, notice) => {
+    const path = new DataPath(start, ask, { connect, reporter: 'waypoint', notice });
     const { context } = path;
     const { waypoint, identity, addresses, http: limits } = start.config as unknown as WaypointThreadConfig;
     const self = (): Workload | null => {

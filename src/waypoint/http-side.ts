@@ -36,6 +36,7 @@ export function createHttpSide(
     },
     counters: path.requests,
     policyHits: path.policyHits,
+    notice: path.notice,
     limits,
     random,
   });
@@ -68,6 +69,7 @@ export function threadServiceOf(http: HttpService): ThreadService {
         ...stats.segments,
       };
     },
+    views: (thread) => http.views(thread),
     drain: (deadlineMs) => void http.drain(deadlineMs),
     close: () => http.close(),
   };

@@ -9,7 +9,7 @@ import { MarkerWatch } from './marker-watch.ts';
 import { type ProxySample, sampleProxy } from './proxy-sample.ts';
 import { seeded } from './random.ts';
 import { Scene } from './scene.ts';
-import { deathsOf, storyOf } from './story.ts';
+import { deathsOf, lastWordsOf, storyOf } from './story.ts';
 
 export interface ChaosResult {
   readonly seed: number;
@@ -35,7 +35,7 @@ const momentMs = 100;
 const storiesMax = 4;
 const descriptorsMore = 20;
 /** Sockets beside those of sessions, timers and the like: whatever leaks is left by hundreds of streams. */
-const resourcesMore = 20;
+const resourcesMore = 5;
 const rssMoreMb = 120;
 
 /** Runs `seconds` of chaos in a lab of its own. Never rejects for what chaos finds: that is in `failures`. */
@@ -92,7 +92,9 @@ class Chaos {
       if (watch.seen > inTheClear) this.#fail(`${watch.seen - inTheClear} markers in the clear on a link`);
     } catch (error) {
       this.#fail(error instanceof Error ? error.message : String(error));
-      for (const line of await evidence(scene.lab).catch((reason) => [String(reason)])) this.#say(`  ${line}`);
+      for (const look of [evidence, deathsOf, lastWordsOf]) {
+        for (const line of await look(scene.lab).catch((reason) => [String(reason)])) this.#say(`  ${line}`);
+      }
     } finally {
       await watch?.stop();
       await scene.close();

@@ -7,6 +7,7 @@ import type { LoadEvent } from './load.ts';
 
 const aroundMs = 1_500;
 const linesMax = 60;
+const lastWordsMax = 25;
 const parts: readonly LabPart[] = [
   { kind: 'lab' },
   { kind: 'controller' },
@@ -31,15 +32,30 @@ export async function storyOf(lab: TestLab, event: LoadEvent): Promise<string[]>
   return lines.slice(-linesMax);
 }
 
+const deaths = / ended \(|data thread died|failed outside of its task/;
+const meantDeaths = / ended \(SIGKILL\)|asked to crash/;
+
 /** Lines about data threads that died and programs that ended although nobody made them. */
 export async function deathsOf(lab: TestLab): Promise<string[]> {
   const lines: string[] = [];
   for (const part of parts) {
     const name = part.kind === 'node' ? part.name : part.kind;
     for await (const line of lab.client.logs(part)) {
-      const isDeath = / ended \((?!SIGKILL)|data thread died(?!.*asked to crash)|failed outside of its task/.test(line);
-      if (isDeath) lines.push(`${name}: ${line}`);
+      if (deaths.test(line) && !meantDeaths.test(line)) lines.push(`${name}: ${line}`);
     }
+  }
+  return lines;
+}
+
+/** The last lines of the lab's programs, records of connections left out. */
+export async function lastWordsOf(lab: TestLab): Promise<string[]> {
+  const lines: string[] = [];
+  for (const part of parts) {
+    const name = part.kind === 'node' ? part.name : part.kind;
+    const own: string[] = [];
+    for await (const line of lab.client.logs(part))
+      if (parsed(line).kind !== 'connection') own.push(`${name}: ${line}`);
+    lines.push(...own.slice(-lastWordsMax));
   }
   return lines;
 }

@@ -1,16 +1,18 @@
 // Rows: data threads as workers, run by piscina, spoken to by messages alone: nothing is accepted before the whole
 // mesh is known, `serving`, certificates on demand, snapshots, drain, and the end of the task when the port closes.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
-import { pod, port, service, update } from '../../src/forward/testing-mesh.ts';
+import { pod, policy, port, service, update } from '../../src/forward/testing-mesh.ts';
+import type { MeshUpdate } from '../../src/model/types.ts';
 import type { DataThreadStart, FromDataThread } from '../../src/proxy/messages.ts';
-import { client, defaultAuthority, hbonePort, read, refused, testConfig, within } from './support/mesh.ts';
+import { client, defaultAuthority, hbonePort, read, refused, resetOf, testConfig, within } from './support/mesh.ts';
 
 const web = '127.35.1.2';
 const cart = '127.35.2.3';
@@ -90,7 +92,7 @@ async function startWorkers(context: TestContext) {
     addresses: { hbone: [{ host: cart, port: hbonePort }] },
     config: { ...testConfig('n2', logFile, { podCidrs: ['127.35.2.0/24'] }) },
   });
-  return { n1, n2, logFile };
+  return { n1, n2, piscina, logFile };
 }
 
 test('two workers, a tunnel between them, everything by messages', async (context) => {
@@ -138,6 +140,57 @@ test('two workers, a tunnel between them, everything by messages', async (contex
   for (const worker of [n1, n2]) worker.port.close();
   await within(Promise.all([n1.ended, n2.ended]), 'the end of both tasks');
 });
+
+type Workers = Awaited<ReturnType<typeof startWorkers>>;
+
+const crash = { type: 'crash' } as const;
+const drain = { type: 'drain', deadlineMs: 20 } as const;
+const nobody = update({ policies: [policy('nobody', { action: 'allow', rules: [] })] });
+
+/** Ways in which a stream is cut short, whatever either pod has done. */
+const cuts: readonly [what: string, cut: (workers: Workers) => unknown][] = [
+  ['the thread at the source crashes', ({ n1 }) => n1.port.postMessage(crash)],
+  ['the thread at the destination crashes', ({ n2 }) => n2.port.postMessage(crash)],
+  ['the thread at the source is closed', ({ n1 }) => n1.port.close()],
+  ['the thread at the destination is closed', ({ n2 }) => n2.port.close()],
+  ['the drain at the source has its deadline', ({ n1 }) => n1.port.postMessage(drain)],
+  ['the drain at the destination has its deadline', ({ n2 }) => n2.port.postMessage(drain)],
+  ['both threads are terminated', ({ piscina }) => piscina.destroy()],
+  ['policy refuses it', ({ n2 }) => n2.port.postMessage({ type: 'mesh', update: nobody })],
+  ['the source is gone', ({ n1 }) => n1.port.postMessage({ type: 'mesh', update: gone('web') })],
+  ['the destination is gone', ({ n2 }) => n2.port.postMessage({ type: 'mesh', update: gone('cart') })],
+];
+
+function gone(name: string): MeshUpdate {
+  return { ...update({}), removedAddresses: mesh.workloads.filter((each) => each.name === name).map(({ uid }) => uid) };
+}
+
+for (const [what, cut] of cuts) {
+  test(`${what}: both ends see a reset, who has ended its own half too`, async (context) => {
+    const accepted: Socket[] = [];
+    const server = createServer({ allowHalfOpen: true }, (socket) => {
+      context.after(() => socket.destroy());
+      accepted.push(socket);
+      socket.write('hello');
+    });
+    await new Promise<void>((resolve) => server.listen(8080, cart, () => resolve()));
+    context.after(() => server.close());
+    const workers = await startWorkers(context);
+    const serving = [workers.n1.next('serving'), workers.n2.next('serving')];
+    for (const worker of [workers.n1, workers.n2]) worker.port.postMessage({ type: 'mesh', update: mesh });
+    await Promise.all(serving);
+
+    const whole = await client(context, web, vip, 80);
+    await read(whole, 5);
+    const half = await client(context, web, vip, 80);
+    await read(half, 5);
+    half.end();
+    await within(once(accepted[1]!.resume(), 'end'), 'the half that was ended');
+    const ends = [whole, half, accepted[0]!].map((socket) => resetOf(socket));
+    await cut(workers);
+    assert.deepEqual(await Promise.all(ends), ['ECONNRESET', 'ECONNRESET', 'ECONNRESET']);
+  });
+}
 
 test('a listener that cannot be opened ends the task with an error that names it', async (context) => {
   const taken = createServer();

@@ -19,6 +19,7 @@ import {
 } from './harness.ts';
 
 const port = 8080;
+const greetingPort = 9090;
 const use = 'ambient.mesh/use-waypoint';
 const identity = (account: string): string => `spiffe://cluster.local/ns/app/sa/${account}`;
 const target = (name: string) => [{ group: '', kind: 'Service', name }];
@@ -27,18 +28,19 @@ const timeout = { timeout: 60_000 };
 interface ServiceOptions {
   readonly portName?: string;
   readonly app?: string;
+  readonly port?: number;
   readonly waypoint?: string;
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
 function serviceText(name: string, options: ServiceOptions = {}): string {
-  const { portName = 'tcp', app = 'server', waypoint, annotations = {} } = options;
+  const { portName = 'tcp', app = 'server', port: targetPort = port, waypoint, annotations = {} } = options;
   const labels = waypoint === undefined ? {} : { [use]: waypoint };
   return document({
     apiVersion: 'v1',
     kind: 'Service',
     metadata: { name, namespace: 'app', labels, annotations },
-    spec: { selector: { app }, ports: [{ name: portName, port: 80, targetPort: port }] },
+    spec: { selector: { app }, ports: [{ name: portName, port: 80, targetPort }] },
   });
 }
 
@@ -67,7 +69,8 @@ const manifests =
   serviceText('through', { waypoint: 'wp' }) +
   serviceText('around', { waypoint: 'none' }) +
   serviceText('guarded', guarded) +
-  serviceText('web', { waypoint: 'wp', portName: 'http', app: 'echo' });
+  serviceText('web', { waypoint: 'wp', portName: 'http', app: 'echo' }) +
+  serviceText('greets', { waypoint: 'wp', portName: 'any', port: greetingPort });
 
 describe('waypoint', () => {
   let lab: TestLab;
@@ -148,6 +151,16 @@ describe('waypoint', () => {
     assert.equal(inbound.destination.workload, 'server');
   });
 
+  test('a server that speaks first, on a port that says nothing of its protocol, is heard', timeout, async () => {
+    await agents.server!.listen(greetingPort, { greeting: '220 ready' });
+    const connection = await agents.client!.connect(await vipOf('greets'), 80);
+    await connection.untilRead('220 ready');
+    const server = await agents.server!.accepted(greetingPort);
+    await connection.write('HELO');
+    await server.untilRead('HELO');
+    await connection.reset();
+  });
+
   test('a service that opts out is reached without it', timeout, async () => {
     assert.notEqual(await reach('second', await vipOf('around'), 80), null);
     const inbound = await recordOf(node2, ({ source }) => source.identity === identity('second'));
@@ -180,7 +193,9 @@ describe('waypoint', () => {
 
   test('a service that demands its waypoint has no other way in', timeout, async () => {
     assert.notEqual(await reach('client', await vipOf('guarded'), 80, 'guarded'), null);
-    assert.equal(await reach('client', await lab.addressOf('guarded'), port, 'guarded'), null);
+    const address = await lab.addressOf('guarded');
+    assert.equal(await reach('client', address, port, 'guarded'), null, 'on the same node');
+    assert.equal(await reach('server', address, port, 'guarded'), null, 'from another node');
     const refused = await recordOf(
       node1,
       ({ flag, destination }) => flag === 'DENY' && destination.workload === 'guarded',
@@ -243,6 +258,15 @@ describe('waypoint', () => {
       return connection;
     };
     const [cut, kept] = await Promise.all([open('client'), open('second')]);
+    const { connections } = (await lab.client.admin('waypoint', 'app/wp', '/config_dump')) as WaypointDump;
+    const shown = connections.filter(({ request }) => request?.path === '/ws');
+    assert.deepEqual(
+      shown.map(({ source, destination, request }) => [source.identity, destination.workload, request?.status]).sort(),
+      [
+        [identity('client'), 'echo', 101],
+        [identity('second'), 'echo', 101],
+      ],
+    );
     const from = [{ source: { principals: ['cluster.local/ns/app/sa/client'] } }];
     const denied = authorizationPolicy({
       name: 'no-client',

@@ -365,3 +365,50 @@ test('any order of changes: a pick is in rotation whenever anything is', () => {
     { numRuns: 300 },
   );
 });
+
+const helloEndpoints = [
+  ['r1', 'z1'],
+  ['r1', 'z2'],
+  ['r2', 'z3'],
+  ['r3', 'z4'],
+].map(([region, zone], at) => endpointOf(at, { locality: place(region!, zone!) }));
+const inFirstZone = workloadOf('shop/waypoint', { locality: place('r1', 'z1') });
+
+test('distribution by locality: shares hold, and what is not named gets nothing', () => {
+  const distribute = [
+    { from: 'r9/*', to: [['r2/*', 100]] as const },
+    {
+      from: 'r1/z1/*',
+      to: [
+        ['r1/z1/*', 70],
+        ['r1/*', 20],
+        ['r3/z4/*', 10],
+      ] as const,
+    },
+  ];
+  const balancer = balancerOf(
+    inputOf(helloEndpoints, { localities: { failover: [], distribute } }, { self: inFirstZone }),
+  );
+  assertShares(draw(balancer, 20_000), { 'cart-0': 0.7, 'cart-1': 0.2, 'cart-2': 0, 'cart-3': 0.1 });
+  // What is gone leaves its share to the others.
+  const left = helloEndpoints.filter((_, at) => at !== 0);
+  balancer.update(inputOf(left, { localities: { failover: [], distribute } }, { self: inFirstZone }), 0);
+  assertShares(draw(balancer, 20_000), { 'cart-1': 2 / 3, 'cart-2': 0, 'cart-3': 1 / 3 });
+  // A proxy elsewhere goes by nearness.
+  balancer.update(inputOf(helloEndpoints, { localities: { failover: [], distribute } }, { self }), 0);
+  assertShares(draw(balancer, 20_000), { 'cart-0': 0.25, 'cart-1': 0.25, 'cart-2': 0.25, 'cart-3': 0.25 });
+});
+
+test('failover by region: zone, region, the region that is named, the rest', () => {
+  const localities = { failover: [{ from: 'r1', to: 'r3' }], distribute: [] };
+  const localityPreference = ['region', 'zone'] as const;
+  const order: string[] = [];
+  for (let left = helloEndpoints; left.length > 0; ) {
+    const balancer = balancerOf(inputOf(left, { localities, localityPreference }, { self: inFirstZone }));
+    const shares = draw(balancer, 100);
+    assert.equal(shares.size, 1);
+    order.push([...shares.keys()][0]!);
+    left = left.filter(({ workload }) => !shares.has(workload.name));
+  }
+  assert.deepEqual(order, ['cart-0', 'cart-1', 'cart-3', 'cart-2']);
+});

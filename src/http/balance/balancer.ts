@@ -233,6 +233,7 @@ export class Balancer {
     const levels = levelsOf({
       endpoints: this.#endpoints,
       preference: this.#preference,
+      localities: this.#policy?.localities ?? null,
       self: this.#self,
       isReady,
       isPanic: this.#isPanic,

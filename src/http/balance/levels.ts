@@ -1,6 +1,6 @@
 // Endpoints in levels of nearness, and how much of the traffic each level gets: the nearest all of it until too few of
 // it are well, then the next one its share (Envoy's priorities, overprovisioning factor 1.4).
-import type { LoadBalancingPolicy } from '../../model/route-types.ts';
+import type { LoadBalancingPolicy, LocalityRules } from '../../model/route-types.ts';
 import type { LoadBalancing, Workload } from '../../model/types.ts';
 import type { Endpoint } from './endpoint.ts';
 import { type HashTable, hashRing, maglevTable } from './hash-table.ts';
@@ -60,6 +60,8 @@ export class Level {
 export interface LevelInput {
   readonly endpoints: readonly Endpoint[];
   readonly preference: readonly Scope[];
+  /** What is written about localities; null for nothing. */
+  readonly localities: LocalityRules | null;
   /** Where the balancing proxy is; null while that is unknown. */
   readonly self: Workload | null;
   readonly isReady: (endpoint: Endpoint) => boolean;
@@ -70,14 +72,16 @@ export interface LevelInput {
 /** The levels, nearest first, those without an endpoint in rotation left out; [] when there is none at all. */
 export function levelsOf(input: LevelInput): Level[] {
   const scopes = byNearness.filter((scope) => input.preference.includes(scope));
-  const groups: Endpoint[][] = Array.from({ length: scopes.length + 1 }, () => []);
-  for (const endpoint of input.endpoints) groups[levelOf(scopes, input.self, endpoint.workload)]!.push(endpoint);
-  const parts = groups.map((all) => {
-    const ready = all.filter(input.isReady).sort(byUid);
-    const usable = input.isPanic ? ready : ready.filter((endpoint) => !endpoint.ejected);
-    return { ready, usable, health: Math.min((overprovisioning * usable.length) / Math.max(all.length, 1), 1) };
-  });
-  const present = parts.filter((part) => part.usable.length > 0);
+  const shares = sharesOf(input);
+  if (shares !== null) return distributed(input, shares);
+  const failoverTo = failoverRegion(input);
+  const groups: Endpoint[][] = Array.from({ length: scopes.length + 2 }, () => []);
+  for (const endpoint of input.endpoints) {
+    const near = levelOf(scopes, input.self, endpoint.workload);
+    const isLast = near === scopes.length && failoverTo !== null && endpoint.workload.locality?.region !== failoverTo;
+    groups[isLast ? near + 1 : near]!.push(endpoint);
+  }
+  const present = groups.map((all) => partOf(all, input)).filter((part) => part.usable.length > 0);
   const total = Math.min(
     present.reduce((sum, part) => sum + part.health, 0),
     1,
@@ -87,6 +91,66 @@ export function levelsOf(input: LevelInput): Level[] {
     upTo = at === present.length - 1 ? 1 : Math.min(upTo + health / total, 1);
     return new Level(ready, usable, upTo);
   });
+}
+
+interface Part {
+  readonly ready: readonly Endpoint[];
+  readonly usable: readonly Endpoint[];
+  /** How much of its traffic it can carry, 0 to 1. */
+  readonly health: number;
+}
+
+function partOf(all: readonly Endpoint[], { isReady, isPanic }: LevelInput): Part {
+  const ready = all.filter(isReady).sort(byUid);
+  const usable = isPanic ? ready : ready.filter((endpoint) => !endpoint.ejected);
+  return { ready, usable, health: Math.min((overprovisioning * usable.length) / Math.max(all.length, 1), 1) };
+}
+
+/** The shares of the first distribution that is about where the proxy is; null where none is. */
+function sharesOf({ localities, self }: LevelInput): LocalityRules['distribute'][number]['to'] | null {
+  if (localities === null || self === null) return null;
+  return localities.distribute.find(({ from }) => isWithin(from, self))?.to ?? null;
+}
+
+/** A level for each share, beside each other; as in Envoy, a share shrinks with the health of what it is for. */
+function distributed(input: LevelInput, shares: LocalityRules['distribute'][number]['to']): Level[] {
+  const left = new Set(input.endpoints);
+  // The narrower locality has the endpoint.
+  const byWidth = [...shares].sort(([a], [b]) => widthOf(a) - widthOf(b));
+  const parts = byWidth.map(([locality, weight]) => {
+    const all = [...left].filter((endpoint) => isWithin(locality, endpoint.workload));
+    for (const endpoint of all) left.delete(endpoint);
+    return { ...partOf(all, input), weight };
+  });
+  const present = parts.filter((part) => part.usable.length > 0);
+  const total = present.reduce((sum, part) => sum + part.weight * part.health, 0);
+  let upTo = 0;
+  return present.map(({ ready, usable, health, weight }, at) => {
+    upTo = at === present.length - 1 ? 1 : upTo + (weight * health) / total;
+    return new Level(ready, usable, upTo);
+  });
+}
+
+/** The region that stands in for the proxy's own; null for none. */
+function failoverRegion({ localities, self }: LevelInput): string | null {
+  const region = self?.locality?.region ?? '';
+  if (localities === null || region === '') return null;
+  return localities.failover.find(({ from }) => from === region)?.to ?? null;
+}
+
+/** True for a workload in `REGION/ZONE/SUBZONE`, where `*` stands for all that follows. */
+function isWithin(pattern: string, { locality }: Workload): boolean {
+  const own = [locality?.region ?? '', locality?.zone ?? '', locality?.subzone ?? ''];
+  for (const [at, part] of pattern.split('/').entries()) {
+    if (part === '*') return true;
+    if (own[at] !== part) return false;
+  }
+  return true;
+}
+
+/** 0 for a subzone, 3 for everywhere. */
+function widthOf(pattern: string): number {
+  return 3 - pattern.split('/').filter((part) => part !== '*').length;
 }
 
 /** The nearest scope that is shared; past the last scope when none is. */

@@ -7,6 +7,7 @@ import type { ByteStream } from '../../io/byte-stream.ts';
 import type { MeshIndex } from '../../model/mesh-index.ts';
 import type { JwtRule, ServiceRoutes } from '../../model/route-types.ts';
 import type { AppProtocol, NamespacedKey, Service, SpiffeId, Workload } from '../../model/types.ts';
+import type { ConnectionView } from '../../model/views.ts';
 import type { TokenFacts } from '../../policy/match-request.ts';
 import type { RequestRecord } from '../../telemetry/access-record.ts';
 import type { PolicyHits } from '../../telemetry/policy-hits.ts';
@@ -110,6 +111,8 @@ export interface HttpServiceContext {
   readonly onRecord: ((record: RequestRecord) => void) | null;
   readonly counters: RequestCounters;
   readonly policyHits?: PolicyHits;
+  /** Writes into the log of the program; absent: nowhere. */
+  readonly notice?: (message: string, fields: Readonly<Record<string, string | number>>) => void;
   readonly limits: HttpLimits;
   /** In [0, 1). */
   readonly random: () => number;
@@ -142,6 +145,8 @@ export interface HttpService {
   meshChanged(): void;
   /** Policies have changed, or rules of tokens: requests in flight that they refuse end. */
   policiesChanged(): void;
+  /** Requests that run, the oldest first, up to `max` (default 1,000). */
+  views(thread: number, max?: number): ConnectionView[];
   stats(): HttpServiceStats;
   /** Clients are asked to go elsewhere; resolves when their last stream has ended or `deadlineMs` has passed. */
   drain(deadlineMs: number): Promise<void>;

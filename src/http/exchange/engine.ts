@@ -19,6 +19,7 @@ import type { ExchangeTimer } from './exchange-timers.ts';
 import type { HttpLimits } from './limits.ts';
 import { LiveRequests } from './live-requests.ts';
 import type { Mirror, MirrorOwner } from './mirror.ts';
+import { noticeOutlier } from './notices.ts';
 import { RequestRows } from './request-rows.ts';
 
 /** One per thread. */
@@ -63,8 +64,9 @@ export class Engine implements MirrorOwner {
       self: context.self,
       random: context.random,
       onGone: (endpoint) => this.#gone(endpoint),
-      onOutlier: (_destination, { kind }) => {
-        if (kind === 'ejected') this.ejections++;
+      onOutlier: (destination, event) => {
+        if (event.kind === 'ejected') this.ejections++;
+        if (context.notice !== undefined) noticeOutlier(context.notice, destination, event);
       },
     });
   }

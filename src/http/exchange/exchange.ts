@@ -31,7 +31,15 @@ import type { ClientInfo, Verdict } from './context.ts';
 import type { Engine } from './engine.ts';
 import { ExchangeState } from './exchange-state.ts';
 import { ExchangeTimers, type TimerKind, type TimerOwner } from './exchange-timers.ts';
-import { answeredTry, failedTry, failureAnswer, localFailureOf, tryEndOf, unprocessedHeader } from './outcome.ts';
+import {
+  answeredTry,
+  failedTry,
+  failureAnswer,
+  flagOfVerdict,
+  localFailureOf,
+  tryEndOf,
+  unprocessedHeader,
+} from './outcome.ts';
 import { recordOf } from './record.ts';
 import { RequestBody } from './request-body.ts';
 import { steps } from './steps.ts';
@@ -181,7 +189,7 @@ export class Exchange extends ExchangeState implements RequestHandler, AttemptOw
     const { bytesLeft } = attempt;
     const failed = this.#failedTry({ end, unprocessed: unprocessed || stage === 'connect', bytesLeft });
     const verdict = this.#retry(failed);
-    if (verdict !== null) this.#fail(error, verdict === 'limit');
+    if (verdict !== null) this.#fail(error, verdict);
   }
 
   #failedTry(what: Partial<FailedTry> & Pick<FailedTry, 'end'>): FailedTry {
@@ -209,7 +217,7 @@ export class Exchange extends ExchangeState implements RequestHandler, AttemptOw
     this.#endTry();
     if (destination!.beginRetry(next, untouched, nowMs) !== null) {
       engine.retriesRefused++;
-      return 'impossible';
+      return 'refused';
     }
     engine.retries++;
     this.#retrying = true;
@@ -263,9 +271,9 @@ export class Exchange extends ExchangeState implements RequestHandler, AttemptOw
   }
 
   /** No answer to pass on: the client is told why, as far as it concerns it. */
-  #fail(error: MeshError, isLastOfSeveral = false): void {
+  #fail(error: MeshError, verdict: RetryVerdict | null = null): void {
     const { status, body, headers, flag } = failureAnswer(error, this.#everyTryUntouched, this.head.grpc);
-    this.answer(status, headers, body, isLastOfSeveral && this.attempts > 1 ? 'RETRY_LIMIT' : flag, error);
+    this.answer(status, headers, body, flagOfVerdict(verdict, this.attempts) ?? flag, error);
   }
 
   // ---- the answer ----
@@ -307,7 +315,7 @@ export class Exchange extends ExchangeState implements RequestHandler, AttemptOw
       attempt.discard(head, endStream, this.#isBodySent());
       return true;
     }
-    if (verdict === 'limit' && this.attempts > 1) this.flag = 'RETRY_LIMIT';
+    this.flag = flagOfVerdict(verdict, this.attempts) ?? this.flag;
     // The place of the try was given back, but its answer is what the client gets.
     if (this.#attempt === null) this.destination!.begin(attempt.endpoint);
     this.#attempt = attempt;

@@ -7,7 +7,7 @@ import type { ResponseHead } from '../message.ts';
 import { overloadRetryAfterS } from '../resilience/adaptive-concurrency.ts';
 import type { LocalFailure } from '../resilience/outliers.ts';
 import { retryAfterMs } from '../resilience/retry-after.ts';
-import type { FailedTry, TryEnd } from '../resilience/retry-rules.ts';
+import type { FailedTry, RetryVerdict, TryEnd } from '../resilience/retry-rules.ts';
 
 export interface FailureAnswer {
   readonly status: number;
@@ -82,6 +82,12 @@ function answerFor(error: MeshError): FailureAnswer {
     default:
       return { status: 503, body: connectBody(error.code), headers: [], flag: upstreamFlag(error) };
   }
+}
+
+/** What the log says of a request that is not tried again; null for what it ended with. */
+export function flagOfVerdict(verdict: RetryVerdict | null, attempts: number): Flag | null {
+  if (verdict === 'refused') return 'RETRY_REFUSED';
+  return verdict === 'limit' && attempts > 1 ? 'RETRY_LIMIT' : null;
 }
 
 /** How a failed try ended, in the words of the retry rules. */

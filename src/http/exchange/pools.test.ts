@@ -113,6 +113,7 @@ test('adaptive concurrency sheds with retry-after', async (t) => {
   const { status, headers } = await scene.ask('/');
   assert.equal(status, 503);
   assert.ok(Number(headers['retry-after']) > 0);
+  assert.deepEqual([scene.records[0]?.flag, scene.records[0]?.status], ['UPSTREAM_OVERFLOW', 503]);
   gate.resolve();
   assert.equal((await first).status, 200);
 });

@@ -75,7 +75,8 @@ const sources = new WeakMap<ClientInfo, Source>();
 /** By endpoint, for as long as it and who asks stay the same. */
 const destinations = new WeakMap<Endpoint, { workload: Workload; service: string | null; view: Destination }>();
 
-function sourceOf(client: ClientInfo): Source {
+/** The client of a request, as logs and dumps show it. */
+export function sourceOf(client: ClientInfo): Source {
   const known = sources.get(client);
   if (known !== undefined) return known;
   const made = {
@@ -88,7 +89,8 @@ function sourceOf(client: ClientInfo): Source {
   return made;
 }
 
-function destinationOf(client: ClientInfo, endpoint: Endpoint | null): Destination {
+/** Where a request goes: its endpoint, before there is one what was dialled. */
+export function destinationOf(client: ClientInfo, endpoint: Endpoint | null): Destination {
   const service = client.pod === undefined ? client.service.hostname : null;
   if (endpoint === null) {
     const address = formatHostPort(client.destinationAddress, client.servicePort);

@@ -1,10 +1,11 @@
 // Which tries are made again, over real connections: what fails, how often, and what the application sees of it.
 import assert from 'node:assert/strict';
 import { createServer as createHttpServer, type IncomingMessage, type RequestListener } from 'node:http';
-import { createServer, type Server } from 'node:net';
+import { connect as connectSocket, createServer, type Server } from 'node:net';
 import { test } from 'node:test';
 import { MeshError } from '../../base/errors.ts';
 import type { RouteRule } from '../../model/route-types.ts';
+import { defaultConnectionPool } from '../../model/routes/route-defaults.ts';
 import { type AskOptions, listen, noTimeouts, retryOf, sceneOf } from './testing-service.ts';
 
 /** Takes the whole request and then cuts the connection. */
@@ -193,6 +194,33 @@ test("Envoy's headers of a request change its retries and time-out, and go no fu
   assert.deepEqual([...new Set(seen)], ['x-envoy-attempt-count']);
 });
 
+for (const [what, policy] of [
+  ['the retry budget', { retryBudget: { ratio: 0, perSecond: 0, minConcurrency: 0 } }],
+  ['maxRetries', { connectionPool: { ...defaultConnectionPool, maxRetries: 1 } }],
+] as const) {
+  test(`a retry that ${what} does not allow is not made, and the log says so`, async (t) => {
+    const gate = Promise.withResolvers<void>();
+    let requests = 0;
+    const busy: RequestListener = (request, response) => {
+      requests++;
+      // The retry of the one that was first holds its place.
+      if (request.url === '/first' && request.headers['x-envoy-attempt-count'] !== '1') {
+        void gate.promise.then(() => response.end('late'));
+      } else response.writeHead(503).end();
+    };
+    const scene = await sceneOf(t, { endpoints: [busy], rule: { retry: retryOf({ ...on5xx, attempts: 1 }) }, policy });
+    const isHeld = what === 'maxRetries';
+    const first = isHeld ? scene.ask('/first') : null;
+    while (isHeld && requests < 2) await new Promise((resolve) => setImmediate(resolve));
+    assert.equal((await scene.ask('/')).status, 503);
+    const [record] = scene.records;
+    assert.deepEqual([record?.flag, record?.attempts, requests], ['RETRY_REFUSED', 1, isHeld ? 3 : 1]);
+    assert.equal(scene.service.stats().retriesRefused, 1);
+    gate.resolve();
+    if (first !== null) assert.equal((await first).status, 200);
+  });
+}
+
 test('an endpoint that cannot be reached: another one, whatever the method', async (t) => {
   const seen: string[] = [];
   const scene = await sceneOf(t, {
@@ -366,4 +394,29 @@ test('a listener that takes the connection and says nothing is cut by the client
   client.resetAndDestroy();
   await closed.promise;
   assert.deepEqual([scene.records[0]?.flag, scene.records[0]?.status], ['RESET_BY_SOURCE', 0]);
+});
+
+test('two waypoints in a row: their tries add up, and do not multiply', async (t) => {
+  const counts: string[] = [];
+  const rule = { retry: retryOf(on5xx) };
+  const policy = { retryBudget: { ratio: 1, perSecond: 100, minConcurrency: 10 } };
+  const failing: RequestListener = (request, response) => {
+    counts.push(String(request.headers['x-envoy-attempt-count']));
+    answers(503)(request, response);
+  };
+  const second = await sceneOf(t, { endpoints: [failing], rule, policy });
+  const between = createServer((near) => {
+    const far = connectSocket(second.port, '127.0.0.1');
+    for (const [from, into] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      from.on('error', () => into.destroy());
+      from.pipe(into);
+    }
+  });
+  const first = await sceneOf(t, { endpoints: [between], rule, policy });
+  assert.equal((await first.ask('/')).status, 503);
+  // Three of the second waypoint for the first try of the first one, then one for each of its others: five, not nine.
+  assert.deepEqual(counts, ['1', '2', '3', '2', '3']);
 });

@@ -1,8 +1,10 @@
 // The HTTP service of a waypoint's thread, assembled.
 import type { ByteStream } from '../../io/byte-stream.ts';
+import type { ConnectionView } from '../../model/views.ts';
 import { ClientSession, type SessionOwner } from './client-session.ts';
 import type { ClientInfo, HttpService, HttpServiceContext, HttpServiceStats } from './context.ts';
 import { Engine } from './engine.ts';
+import { requestViews } from './request-views.ts';
 
 /** Makes the service. It needs no start; `close` ends everything it has opened. */
 export function createHttpService(context: HttpServiceContext): HttpService {
@@ -32,6 +34,10 @@ class Service implements HttpService, SessionOwner {
 
   policiesChanged(): void {
     this.engine.policiesChanged();
+  }
+
+  views(thread: number, max?: number): ConnectionView[] {
+    return requestViews(this.engine.live, thread, max);
   }
 
   stats(): HttpServiceStats {

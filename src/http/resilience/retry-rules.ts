@@ -52,7 +52,9 @@ export type RetryVerdict =
   /** An earlier hop of the same mesh tries again already. */
   | 'chain'
   /** The body is too large to be kept, or the answer has begun. */
-  | 'impossible';
+  | 'impossible'
+  /** The destination's retry budget or `maxRetries`, asked last: access-log flag RETRY_REFUSED. */
+  | 'refused';
 
 const idempotentMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 const idempotencyHeaders = ['idempotency-key', 'x-idempotency-key'] as const;

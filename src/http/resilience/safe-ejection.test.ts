@@ -60,3 +60,29 @@ test('of two endpoints the failing one goes, and when both fail one stays', asyn
   for (let at = 0; at < 10; at++) assert.equal((await ask('/')).status, 500);
   assert.equal(first.seen.length, failures);
 });
+
+test('an ejection and a return are said, with endpoint, reason and time', async (t) => {
+  const said: { message: string; fields: Readonly<Record<string, string | number>> }[] = [];
+  let status = 500;
+  const endpoints = [counted(() => status), counted(() => 200)].map(({ listener }) => listener);
+  const { ask, workloads } = await sceneOf(t, {
+    endpoints,
+    policy: { outlier: { ...outlier, intervalMs: 1, baseEjectionMs: 1, maxEjectionMs: 1 }, loadBalancing: inTurns },
+    context: { notice: (message, fields) => said.push({ message, fields }) },
+    ...noRetry,
+  });
+  const before = Date.now();
+  while (said.length < 1) await ask('/');
+  status = 200;
+  while (said.length < 2) await ask('/');
+  const [{ until, ...ejected } = assert.fail(), returned] = said.map(({ fields }) => fields);
+  const where = { service: 'cart.shop.svc.cluster.local', port: 80, endpoint: 'shop/cart-0' };
+  const address = `127.0.0.1:${workloads[0]?.services['shop/cart.shop.svc.cluster.local']?.[0]?.targetPort}`;
+  assert.deepEqual(
+    said.map(({ message }) => message),
+    ['endpoint ejected', 'endpoint returned to rotation'],
+  );
+  assert.deepEqual(ejected, { ...where, address, reason: 'consecutive5xx' });
+  assert.deepEqual(returned, { ...where, address });
+  assert.ok(Date.parse(String(until)) > before);
+});

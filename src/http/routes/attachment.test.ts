@@ -2,6 +2,7 @@
 // §1.7).
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { readManifests } from '../../kube/manifests.ts';
 import { workloadOf } from '../../model/testing-mesh.ts';
 import { compileRouteText, hitOf, outcomeOf, requestOf, serviceText } from './testing-routes.ts';
 
@@ -41,7 +42,17 @@ const invalidRows = [
     'InvalidKind',
   ],
 ] as const;
-for (const [what, rule, expected, resolved] of invalidRows) {
+/** Filters that lead nowhere, on the rule or on the backend: [what, filter, status or backend, ResolvedRefs]. */
+const extension = '{type: ExtensionRef, extensionRef: {group: x.io, kind: Y, name: z}}';
+const mirrorOf = (name: string): string =>
+  `{type: RequestMirror, requestMirror: {backendRef: {name: ${name}, port: 80}}}`;
+const onBackend = (filter: string): string => `{backendRefs: [{name: v1, port: 80, filters: [${filter}]}]}`;
+const filterRows = [
+  ['a mirror that leads nowhere', `{filters: [${mirrorOf('gone')}], ${to('v1').slice(1)}`, 'v1', 'BackendNotFound'],
+  ['a mirror of a backend that leads nowhere', onBackend(mirrorOf('gone')), 'v1', 'BackendNotFound'],
+  ['an extension filter on a backend', onBackend(extension), '500', 'InvalidKind'],
+] as const;
+for (const [what, rule, expected, resolved] of [...invalidRows, ...filterRows]) {
   test(`HTTPRoute with ${what}`, () => {
     const compiled = compileRouteText(services + route({ rules: rule }));
     assert.equal(outcomeOf(hitOf(compiled.table('echo'), 80, requestOf('/'))), expected);
@@ -97,6 +108,33 @@ for (const [what, parent, reason] of parentRows) {
     assert.equal(outcomeOf(hitOf(compiled.table('echo'), 80, requestOf('/'))), 'echo');
   });
 }
+
+for (const [what, spec] of [
+  ['headless', '{clusterIP: None, selector: {app: odd}, ports: [{port: 80}]}'],
+  ['ExternalName', '{type: ExternalName, externalName: a.example, ports: [{port: 80}]}'],
+] as const) {
+  test(`a Service that is ${what} is no parent`, () => {
+    const odd = `---\n{apiVersion: v1, kind: Service, metadata: {name: odd}, spec: ${spec}}\n`;
+    const compiled = compileRouteText(services + odd + route({ parent: 'name: odd', rules: to('v1') }));
+    const [accepted] = compiled.status('HTTPRoute', 'default/route').parents[0]!.conditions;
+    assert.deepEqual([accepted?.status, accepted?.reason], ['False', 'NoMatchingParent']);
+    assert.match(accepted?.message ?? '', new RegExp(what));
+  });
+}
+
+test('a new version of an object is what every condition is about', () => {
+  const first = compileRouteText(services + route({ rules: to('v1') }));
+  const [again] = readManifests([
+    { text: route({ rules: to('v1') }).replace('generation: 4', 'generation: 5'), file: 'a' },
+  ]).resources;
+  first.compiler.upsert(again!);
+  first.compiler.flush();
+  const { parents } = first.compiler.statuses().find((one) => one.kind === 'HTTPRoute')!;
+  assert.deepEqual(
+    parents.flatMap((parent) => parent.conditions.map((one) => one.observedGeneration)),
+    [5, 5, 5, 5],
+  );
+});
 
 test('ports by number and by name', () => {
   const byName = compileRouteText(services + route({ parent: 'name: echo, sectionName: grpc', rules: to('v1') })).table(

@@ -1,6 +1,7 @@
 // DestinationRules: selected, merged, overridden (l7.md §3.4).
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { readManifests } from '../../kube/manifests.ts';
 import type { DestinationPolicy } from '../../model/route-types.ts';
 import { compileRouteText, serviceText } from './testing-routes.ts';
 
@@ -118,6 +119,38 @@ test('what is not done is named, and a host that is not there', () => {
     compiled.status('DestinationRule', `shop/${name}`).conditions.map((one) => `${one.type} ${one.reason}`);
   assert.ok(words('a').includes('PartiallyInvalid UnsupportedValue'));
   assert.ok(words('b').includes('Accepted TargetNotFound'));
+});
+
+test('a subset that selects no pod is named, until one is there', () => {
+  const pod = (name: string, version: string): string => `---
+apiVersion: v1
+kind: Pod
+metadata: {namespace: shop, name: ${name}, labels: {app: echo, version: ${version}}}
+`;
+  const subsets = rule(
+    'a',
+    '{host: echo, subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}]}',
+  );
+  const compiled = compileRouteText(service + pod('echo-1', 'v1') + subsets);
+  const { compiler } = compiled;
+  const said = (): string[] => compiler.issues().map((one) => `${one.place?.line} ${one.message}`);
+  const resolved = (): string => {
+    const conditions = compiler.statuses().find((one) => one.kind === 'DestinationRule')?.conditions ?? [];
+    return conditions.find((one) => one.type === 'ResolvedRefs')?.reason ?? '';
+  };
+  assert.deepEqual([said(), resolved()], [['14 subset v2 selects no pod of service shop/echo'], 'BackendNotFound']);
+  for (const resource of readManifests([{ text: pod('echo-2', 'v2'), file: 'later.yaml' }]).resources) {
+    compiler.upsert(resource);
+  }
+  compiler.flush();
+  assert.deepEqual([said(), resolved()], [[], 'ResolvedRefs']);
+  compiler.delete('Pod', 'shop', 'echo-1');
+  compiler.flush();
+  assert.deepEqual([said(), resolved()], [['14 subset v1 selects no pod of service shop/echo'], 'BackendNotFound']);
+  compiler.delete('Pod', 'shop', 'echo-2');
+  compiler.flush();
+  // A service without any pod says so elsewhere.
+  assert.deepEqual([said(), resolved()], [[], 'ResolvedRefs']);
 });
 
 test('workloads carry the labels of subsets, and no others', () => {

@@ -79,6 +79,28 @@ testDocuments([
   },
   { title: 'the mesh’s own TLS, which there is anyway', pages: [services, ['istio-destination-rule', 8]] },
   {
+    title: 'failover to a region',
+    pages: [['istio-locality', 0, 1]],
+    check: (compiled) => {
+      const { loadBalancing, outlier } = compiled.routes('helloworld.sample').destination.policy;
+      assert.deepEqual(loadBalancing.localities, { distribute: [], failover: [{ from: 'region1', to: 'region2' }] });
+      assert.deepEqual([loadBalancing.algorithm, outlier?.consecutive5xx], ['round-robin', 1]);
+    },
+  },
+  {
+    title: 'distribution over zones',
+    pages: [['istio-locality', 0, 2]],
+    check: (compiled) => {
+      const to = [
+        ['region1/zone1/*', 70],
+        ['region1/zone2/*', 20],
+        ['region3/zone4/*', 10],
+      ];
+      const { localities } = compiled.routes('helloworld.sample').destination.policy.loadBalancing;
+      assert.deepEqual(localities, { failover: [], distribute: [{ from: 'region1/zone1/*', to }] });
+    },
+  },
+  {
     title: 'awareness of zones by its newer name',
     pages: [services, ['istio-destination-rule', 9]],
     findings: [/zoneAwareLbSetting is not supported: use localityLbSetting/],

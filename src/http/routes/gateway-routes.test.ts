@@ -175,6 +175,20 @@ const tables: readonly [title: string, rules: readonly string[], requests: reado
       ['/match/any', 'v3'],
     ],
   ],
+  [
+    'kinds of paths',
+    [
+      '{path: {type: RegularExpression, value: "/a/.*"}} => v1',
+      `{${prefix('/a')}, ${header('x:one')}, method: GET} => v2`,
+      `{${prefix('/a/b')}} => v3`,
+    ],
+    [
+      ['/a/b', 'v3'],
+      ['/a/c', 'v2', 'x: one'],
+      ['/a/c', 'v1'],
+      ['/a', '404'],
+    ],
+  ],
 ];
 for (const [title, rules, requests] of tables) {
   test(`HTTPRoute: ${title}`, () => {
@@ -203,6 +217,25 @@ test('GRPCRoute: methods, headers, misses', () => {
   assert.equal(outcome('/x.abc/Get'), 'v1');
   assert.equal(outcome('/x-abc/Get'), '404');
   assert.equal(hitOf(table, 7070, requestOf('POST /grpc.Echo/Echo'))?.rule.grpc, true);
+});
+
+test('GRPCRoute: characters of the service, then of the method, then headers', () => {
+  const rules = [
+    `{${header('a:one,b:two')}} => v1`,
+    '{method: {method: Ping}} => v2',
+    '{method: {service: a.Longer}} => v3',
+    `{method: {service: a.Longer, method: Ping}} => v1`,
+    `{method: {service: a.Longer, method: Ping}, ${header('a:one')}} => v2`,
+  ];
+  const table = compileRouteText(services + routeText(rules, 'GRPCRoute')).table('echo');
+  const outcome = (path: string, ...headers: string[]): string =>
+    outcomeOf(hitOf(table, 7070, requestOf(`POST ${path}`, headers)));
+  assert.equal(outcome('/a.Longer/Ping', 'a: one', 'b: two'), 'v2');
+  assert.equal(outcome('/a.Longer/Ping'), 'v1');
+  assert.equal(outcome('/a.Longer/Pong', 'a: one', 'b: two'), 'v3');
+  assert.equal(outcome('/a.B/Ping', 'a: one', 'b: two'), 'v2');
+  assert.equal(outcome('/a.B/Pong', 'a: one', 'b: two'), 'v1');
+  assert.equal(outcome('/a.B/Pong'), '404');
 });
 
 test('age, then name, then order decide between equals', () => {

@@ -149,6 +149,12 @@ const hashed: Fields = { [`${hash}.httpHeaderName`]: 'x-user' };
 const cookie: Fields = { [`${hash}.httpCookie.name`]: 'user', [`${hash}.httpCookie.ttl`]: '0s' };
 const warm: Fields = { 'loadBalancer.warmup.duration': '30s' };
 
+const distributed: Fields = { 'loadBalancer.localityLbSetting.distribute': [{ from: 'a/*', to: { 'a/*': 100 } }] };
+const failedOver: Fields = {
+  'loadBalancer.localityLbSetting.failover': [{ from: 'a', to: 'b' }],
+  outlierDetection: {},
+};
+
 /** Of a `trafficPolicy`, and of each port within it. */
 const settingsRows: readonly FieldRow[] = [
   ['connectionPool.http.h2UpgradePolicy', 'obeyed', 'UPGRADE'],
@@ -184,11 +190,16 @@ const settingsRows: readonly FieldRow[] = [
   [`${hash}.minimumRingSize`, 'obeyed', 5, hashed],
   [`${hash}.ringHash.minimumRingSize`, 'obeyed', 5, hashed],
   [`${hash}.useSourceIp`, 'obeyed', true],
-  ['loadBalancer.localityLbSetting.distribute[].from', 'refused', 'a/*'],
-  ['loadBalancer.localityLbSetting.distribute[].to.*', 'refused', 100],
+  ['loadBalancer.localityLbSetting.distribute[].from', 'obeyed', 'b/*', distributed],
+  [
+    'loadBalancer.localityLbSetting.distribute[].to.*',
+    'obeyed',
+    100,
+    { 'loadBalancer.localityLbSetting.distribute[].from': 'a/*' },
+  ],
   ['loadBalancer.localityLbSetting.enabled', 'obeyed', false, { outlierDetection: {} }],
-  ['loadBalancer.localityLbSetting.failover[].from', 'refused', 'a'],
-  ['loadBalancer.localityLbSetting.failover[].to', 'refused', 'b'],
+  ['loadBalancer.localityLbSetting.failover[].from', 'obeyed', 'c', failedOver],
+  ['loadBalancer.localityLbSetting.failover[].to', 'obeyed', 'c', failedOver],
   ['loadBalancer.localityLbSetting.failoverPriority[]', 'refused', 'topology.kubernetes.io/zone'],
   ['loadBalancer.simple', 'obeyed', 'RANDOM'],
   ['loadBalancer.warmup.aggression', 'obeyed', 2, warm],

@@ -33,6 +33,7 @@ export function policyOf(settings: TrafficSettings, sources: PolicySources): Des
   return {
     loadBalancing: {
       ...balancingOf(settings.loadBalancer),
+      ...localityRulesOf(settings.loadBalancer, outlier),
       localityPreference: localities(base, settings.loadBalancer, outlier),
       slowStart,
     },
@@ -88,6 +89,21 @@ function localities(
   if (block?.locality?.enabled === false) return [];
   if (base.loadBalancing.localityPreference.length > 0) return base.loadBalancing.localityPreference;
   return outlier === null ? [] : ['region', 'zone', 'subzone'];
+}
+
+/**
+ * What is written about localities. Failover means something only where endpoints are ejected, as in Istio; shares hold
+ * anyway.
+ */
+function localityRulesOf(
+  block: TrafficSettings['loadBalancer'],
+  outlier: OutlierPolicy | null,
+): Pick<LoadBalancingPolicy, 'localities'> {
+  const written = block?.locality ?? null;
+  if (written === null || !written.enabled) return {};
+  const { distribute } = written;
+  const failover = outlier === null ? [] : written.failover;
+  return distribute.length + failover.length === 0 ? {} : { localities: { distribute, failover } };
 }
 
 function poolOf(block: TrafficSettings['connectionPool']): ConnectionPoolPolicy {

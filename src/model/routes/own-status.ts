@@ -22,14 +22,40 @@ export function destinationRuleStatus(rule: DestinationRuleResource, scope: Rout
   if (problem !== null) list.add('warning', ['spec', 'host'], problem, 'the rule does nothing');
   const id = serviceIdOf(host, scope.clusterDomain);
   const services = host.startsWith('*') ? scope.servicesUnder(host, coversHost) : id === null ? [] : [id];
+  const empty = problem === null ? reportEmptySubsets(rule, services, scope, list) : null;
   const conditions: Condition[] = [
     problem === null
       ? conditionOf(rule, 'Accepted', true, 'Accepted', 'the rule is valid')
       : conditionOf(rule, 'Accepted', false, 'TargetNotFound', problem),
+    empty === null
+      ? conditionOf(rule, 'ResolvedRefs', true, 'ResolvedRefs', 'no subset is without pods')
+      : conditionOf(rule, 'ResolvedRefs', false, 'BackendNotFound', empty),
     ...waypointConditions(rule, problem === null, services, scope),
     ...partlyInvalid(rule),
   ];
   return { kind, namespace, name, conditions, parents: [] };
+}
+
+/** Subsets that select no pod of a service which has some (istioctl's IST0173). Returns the first complaint. */
+function reportEmptySubsets(
+  rule: DestinationRuleResource,
+  services: readonly string[],
+  scope: RouteScope,
+  list: IssueList,
+): string | null {
+  let first: string | null = null;
+  const [id] = services;
+  // Under a wildcard each subset is meant for some of the services.
+  if (id === undefined || services.length > 1 || rule.subsets.length === 0) return null;
+  const pods = scope.podLabelsOf(id);
+  for (const [at, { name, labels }] of rule.subsets.entries()) {
+    const wanted = Object.entries(labels);
+    if (pods.length === 0 || pods.some((pod) => wanted.every(([key, value]) => pod[key] === value))) continue;
+    const message = `subset ${name} selects no pod of service ${id}`;
+    list.add('warning', ['spec', 'subsets', at], message, 'what is routed there gets 503; correct its labels');
+    first ??= message;
+  }
+  return first;
 }
 
 function hostProblem(rule: DestinationRuleResource, host: string, scope: RouteScope): string | null {

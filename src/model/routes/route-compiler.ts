@@ -15,6 +15,7 @@ import { gatewayStatus } from './gateway-status.ts';
 import { destinationRuleStatus, policyStatus } from './own-status.ts';
 import { RouteScope } from './route-scope.ts';
 import { parentServices, RouteStore, type RouteStoreOptions } from './route-store.ts';
+import { SelectedPods } from './selected-pods.ts';
 import { virtualStatus } from './virtual-status.ts';
 
 export interface RouteCompilerOptions extends RouteStoreOptions {
@@ -26,6 +27,7 @@ export interface RouteCompilerOptions extends RouteStoreOptions {
 export class RouteCompiler {
   readonly #options: RouteCompilerOptions;
   readonly #store: RouteStore;
+  readonly #pods = new SelectedPods();
   readonly #tables = new OutputTable<ServiceRoutes>();
   readonly #statuses = new Map<string, ObjectStatus>();
   readonly #gateway = new Map<string, { readonly route: GatewayRouteResource; readonly rules: CompiledRules }>();
@@ -46,6 +48,13 @@ export class RouteCompiler {
   /** The Service `NAMESPACE/NAME` came, changed or went. */
   touchService(id: string): void {
     this.#store.touchService(id);
+  }
+
+  /** A pod came, changed or went; `services` are those that select it now. */
+  touchPod(podId: string, services: () => Iterable<string>): void {
+    // Without rules nobody asks for pods; with the first rule of a service its pods are touched.
+    if (this.#store.destinationRules.size === 0) return;
+    for (const id of this.#pods.note(podId, [...services()])) this.#store.touchPods(id);
   }
 
   /** The Gateway `NAMESPACE/NAME` came, changed or went. */

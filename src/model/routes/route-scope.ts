@@ -2,7 +2,7 @@
 // again when that changes.
 
 import { hostnameOf } from '../compile-service.ts';
-import type { ServiceResource } from '../resources.ts';
+import type { Labels, ServiceResource } from '../resources.ts';
 import type {
   DestinationRuleResource,
   GatewayRouteResource,
@@ -123,6 +123,12 @@ export class RouteScope {
   waypointOf(serviceId: string): { readonly namespace: string; readonly name: string } | null {
     this.#keys.add(`Service/${serviceId}`);
     return this.#store.options.waypointOf(serviceId);
+  }
+
+  /** Labels of the pods that a Service selects. */
+  podLabelsOf(serviceId: string): readonly Labels[] {
+    this.#keys.add(`pods:${serviceId}`);
+    return [...this.#store.options.podLabelsOf(serviceId)];
   }
 
   /** True for a Gateway `NAMESPACE/NAME` that asks for a waypoint. */

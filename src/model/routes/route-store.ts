@@ -3,7 +3,7 @@
 // object: its compiled rules, findings and conditions).
 import { MultiMap } from '../../base/multi-map.ts';
 import { hostnameOf } from '../compile-service.ts';
-import type { ServiceResource } from '../resources.ts';
+import type { Labels, ServiceResource } from '../resources.ts';
 import { resourceKey } from '../resources.ts';
 import type {
   DestinationRuleResource,
@@ -25,6 +25,8 @@ export interface RouteStoreOptions {
   readonly waypointOf: (serviceId: string) => { readonly namespace: string; readonly name: string } | null;
   /** True for a Gateway `NAMESPACE/NAME` that asks for a waypoint; a change of it comes as a touch. */
   readonly isWaypoint: (gatewayId: string) => boolean;
+  /** Labels of the pods that a Service selects; a change of them comes as a touch. */
+  readonly podLabelsOf: (serviceId: string) => Iterable<Labels>;
   /** Other labels of the endpoints of a Service may be asked for than before; of all workloads, where it is null. */
   readonly labelsWanted: (serviceId: string | null) => void;
 }
@@ -84,6 +86,11 @@ export class RouteStore {
     this.#touch(`service ${id}`);
     this.#touchKey(`Service/${id}`);
     this.#touchKey(anyServiceKey);
+  }
+
+  /** A pod that the Service selects came, changed or went. */
+  touchPods(serviceId: string): void {
+    this.#touchKey(`pods:${serviceId}`);
   }
 
   /** The Gateway came, changed or went. */

@@ -125,7 +125,7 @@ export class TestNode {
       if (message.type === 'serving') serving.resolve();
       else if (message.type === 'drained') drained.resolve(message.closedByDeadline);
       else if (message.type === 'snapshot') this.#snapshots.get(message.id)?.(message);
-      else {
+      else if (message.type === 'certificateWanted') {
         this.wanted.push(message.identity);
         if (options.onCertificateWanted) options.onCertificateWanted(message.identity, this);
         else this.send(authority.issue(message.identity));
