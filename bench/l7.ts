@@ -10,7 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { makeCertificates } from './certificates.ts';
 import { Contest } from './contest.ts';
 import { runH2Load } from './h2load.ts';
-import { startAmbientHop, startAmbientTunnelHop } from './hops/ambient.ts';
+import { ownTree, startAmbientHop, startAmbientTunnelHop } from './hops/ambient.ts';
 import { type HopContext, host, type RunningHop, type StartHop, serverPorts } from './hops/hop.ts';
 import { startEnvoyHop, startEnvoyTlsHop, startHaproxyHop, startNginxHop, startNone } from './hops/peers.ts';
 import { startSidecars, startWaypointWay } from './hops/ways.ts';
@@ -18,6 +18,7 @@ import { holdConnections, type LoadResult, probe, runLoad } from './load.ts';
 import { findEnvoy } from './paths/envoy.ts';
 import { serverConfig } from './paths/nginx.ts';
 import { eventually, Service, usageOf } from './processes.ts';
+import { type Profile, profileOf, renderProfiles } from './profile.ts';
 import { describeMachine, type Report } from './report.ts';
 
 /** What `l7` measures of a hop, and what is to be reached beside Envoy. */
@@ -49,6 +50,10 @@ const metricNames = Object.keys(l7Metrics) as L7Metric[];
 export const l7Parts = ['a', 'b', 'c'] as const;
 export type L7Part = (typeof l7Parts)[number];
 
+/** What is measured together, in this order. */
+export const l7Groups = ['memory', 'requests', 'fixed', 'post', 'bulk', 'connections', 'grpc'] as const;
+export type L7Group = (typeof l7Groups)[number];
+
 export interface L7Options {
   readonly rounds: number;
   readonly quick: boolean;
@@ -60,6 +65,10 @@ export interface L7Options {
   readonly cacheDir: string;
   readonly say: (line: string) => void;
   readonly nodeFlags: readonly string[];
+  /** Groups of metrics; empty for all. */
+  readonly groups: readonly L7Group[];
+  /** Another tree, whose hops are measured too; null for none. */
+  readonly base: string | null;
 }
 
 const readyTimeoutMs = 20_000;
@@ -67,6 +76,7 @@ const firstPort = 18_600;
 /** A waypoint compacts its heap four seconds after its start. */
 const compactedMs = 6_000;
 const fixedRatePerS = 8_000;
+const profileS = 6;
 const grpc = { connections: 8, streams: 32 } as const;
 /** A message of gRPC with nothing in it: not compressed, length 0. */
 const grpcBody = Buffer.alloc(5);
@@ -88,14 +98,11 @@ export class L7Bench {
     const { rounds, quick } = this.#options;
     const contest = this.#contest;
     const hops = await this.#startAll();
-    for (const hop of contest.alive(hops)) await contest.attempt(hop, () => this.#memory(hop));
+    if (this.#isAsked('memory')) {
+      for (const hop of contest.alive(hops)) await contest.attempt(hop, () => this.#memory(hop));
+    }
     for (const hop of contest.alive(hops)) await contest.attempt(hop, () => this.#warmUp(hop));
-    const measures = [this.#requests, this.#fixed, this.#post, this.#bulk, this.#reconnect, this.#grpc];
-    await contest.rounds(
-      rounds,
-      hops,
-      measures.map((measure) => measure.bind(this)),
-    );
+    await contest.rounds(rounds, hops, this.#measures());
     return {
       name: 'l7',
       machine: describeMachine(),
@@ -108,13 +115,36 @@ export class L7Bench {
     };
   }
 
+  /** Where the CPU time of our own hops goes, under HTTP/1.1, gRPC and bulk. Throws when it cannot be measured. */
+  async profile(): Promise<string> {
+    const { dir, say } = this.#options;
+    const tables: string[] = [];
+    for (const hop of await this.#startAll()) {
+      const pids = hop.proxies.map(({ pid }) => pid);
+      const load = { netns: hop.netns, connections: 64, seconds: profileS };
+      const loads: [name: string, load: () => Promise<unknown>][] = [
+        ['HTTP/1.1', () => runLoad({ ...load, url: `${hop.http1}/` })],
+        ['gRPC', () => this.#runGrpc(hop, hop.http2 ?? hop.http1, profileS)],
+        ['10 MiB bodies', () => runLoad({ ...load, url: `${hop.http1}/bulk`, connections: 4 })],
+      ];
+      const profiles = new Map<string, Profile>();
+      for (const [name, run] of loads) {
+        say(`profile: ${hop.name}, ${name}`);
+        await run();
+        profiles.set(name, await profileOf(dir, pids, run));
+      }
+      tables.push(`${hop.name}\n\n${renderProfiles(profiles)}`);
+    }
+    return tables.join('\n\n');
+  }
+
   /** Stops everything, last started first. */
   async close(): Promise<void> {
     for (const service of this.#services.splice(0).reverse()) await service.stop();
   }
 
   async #startAll(): Promise<RunningHop[]> {
-    const { only, parts, cacheDir, nodeFlags, say } = this.#options;
+    const { only, parts, cacheDir, nodeFlags, base, say } = this.#options;
     const dir = this.#folder('server');
     const words = serverConfig(dir, `${host}:${serverPorts.http1}`, `${host}:${serverPorts.http2}`);
     const made = makeCertificates(dir, ['client', 'server']);
@@ -128,12 +158,16 @@ export class L7Bench {
       ['a', 'haproxy', startHaproxyHop],
       ['a', 'nginx', startNginxHop],
       ['a', 'envoy-l7', (context) => startEnvoyHop(findEnvoy(cacheDir))(context)],
-      ['a', 'ambient', startAmbientHop(nodeFlags)],
+      ['a', 'ambient', startAmbientHop({ name: 'ambient', tree: ownTree, nodeFlags })],
       ['b', 'envoy-mtls', (context) => startEnvoyTlsHop(findEnvoy(cacheDir))(context)],
-      ['b', 'ambient-mtls', startAmbientTunnelHop(nodeFlags)],
+      ['b', 'ambient-mtls', startAmbientTunnelHop({ name: 'ambient-mtls', tree: ownTree, nodeFlags })],
       ['c', 'envoy-sidecars', (context) => startSidecars(findEnvoy(cacheDir), keep)(context)],
       ['c', 'ambient-waypoint', startWaypointWay(nodeFlags, keep)],
     ];
+    if (base !== null) {
+      candidates.push(['a', 'base', startAmbientHop({ name: 'base', tree: base, nodeFlags })]);
+      candidates.push(['b', 'base-mtls', startAmbientTunnelHop({ name: 'base-mtls', tree: base, nodeFlags })]);
+    }
     const hops: RunningHop[] = [];
     for (const [index, [part, name, start]] of candidates.entries()) {
       if (only.length > 0 && !only.includes(name)) continue;
@@ -161,6 +195,22 @@ export class L7Bench {
   }
 
   // === The measurements ===
+
+  #isAsked(group: L7Group): boolean {
+    return this.#options.groups.length === 0 || this.#options.groups.includes(group);
+  }
+
+  #measures(): ((hop: RunningHop) => Promise<void>)[] {
+    const all = [
+      ['requests', this.#requests],
+      ['fixed', this.#fixed],
+      ['post', this.#post],
+      ['bulk', this.#bulk],
+      ['connections', this.#reconnect],
+      ['grpc', this.#grpc],
+    ] as const;
+    return all.filter(([group]) => this.#isAsked(group)).map(([, measure]) => measure.bind(this));
+  }
 
   get #seconds(): number {
     return this.#options.quick ? 1 : 3;

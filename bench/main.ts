@@ -8,7 +8,7 @@ import { isMeshError, MeshError, messageOf } from '../src/base/errors.ts';
 import { runFair } from './fair.ts';
 import { kubeMetrics, runKube } from './kube.ts';
 import { L4Bench, type L4Options, type MetricGroup, metricGroups } from './l4.ts';
-import { L7Bench, type L7Part, l7Metrics, l7Parts } from './l7.ts';
+import { L7Bench, type L7Options, l7Groups, l7Metrics, l7Parts } from './l7.ts';
 import { runMicro } from './micro.ts';
 import { runPair } from './pair.ts';
 import { installEnvoy } from './paths/envoy.ts';
@@ -39,6 +39,8 @@ const cacheDir = path.join(root, '.cache');
 const suites = ['l4', 'l7', 'scale', 'kube', 'micro', 'pair', 'fair'] as const;
 type Suite = (typeof suites)[number];
 const own = 'ambient';
+/** Those of `l7` that are ours. */
+const ownHops = ['ambient', 'ambient-mtls', 'ambient-waypoint'];
 const roundsMax = 100;
 
 const say = (line: string): void => {
@@ -62,12 +64,15 @@ const usage = `usage: npm run bench -- l4|l7|scale|kube|micro|pair|fair [OPTION]
                  envoy-sidecars, ambient-waypoint)
   --part P       l7: a (plaintext), b (mutual TLS on both sides) or c (the whole way); may be given again
   --metric GROUP l4: only these figures (memory, requests, latency, connections, bulk, beside); may be given again
-  --base DIR     pair: another tree, measured in alternation with this one
+                 l7: memory, requests, fixed, post, bulk, connections, grpc
+  --base DIR     pair, l7: another tree, measured in alternation with this one (l7: as hops base and base-mtls)
   --seconds N    pair: of each load; 3 unless given
   --ztunnel FILE l4: a real ztunnel's binary, measured too (a relative FILE is taken from the project's root)
-  --profile      l4: only where the CPU time of our own pair goes, by perf
+  --profile      l4, l7: only where the CPU time of our own proxies goes, by perf
   --node-flag F  a flag for the Node of our own proxies, such as --cpu-prof; may be given again
 `;
+
+type L7Choice = Pick<L7Options, 'rounds' | 'parts' | 'groups'>;
 
 interface Values {
   readonly rounds?: string;
@@ -77,6 +82,7 @@ interface Values {
   readonly metric: readonly string[];
   readonly part: readonly string[];
   readonly 'node-flag': readonly string[];
+  readonly base?: string;
   readonly ztunnel?: string;
   readonly profile: boolean;
 }
@@ -125,8 +131,12 @@ async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(`\n${renderMicro(report)}`);
     return finish(report, values);
   }
-  const groups = chosen('metric', metricGroups, values.metric);
-  const parts = chosen('part', l7Parts, values.part);
+  const groups = suite === 'l4' ? chosen('metric', metricGroups, values.metric) : [];
+  const hops: L7Choice = {
+    rounds,
+    parts: chosen('part', l7Parts, values.part),
+    groups: suite === 'l7' ? chosen('metric', l7Groups, values.metric) : [],
+  };
   const dir = sandboxDir();
   if (dir === null) {
     ensureTools(toolsOf[suite]);
@@ -134,7 +144,7 @@ async function main(args: readonly string[]): Promise<number> {
     if ((suite === 'l4' || suite === 'l7') && wantsEnvoy) installEnvoy(cacheDir, say);
     return await runInSandbox(import.meta.filename, args);
   }
-  if (suite === 'l7') return await l7(dir, rounds, parts, values);
+  if (suite === 'l7') return await l7(dir, hops, values);
   if (suite === 'scale') return await scale(dir, rounds, values);
   if (suite === 'kube') return await kube(dir, rounds, values);
   return await (values.profile ? profile(dir, values) : l4(dir, rounds, groups, values));
@@ -164,14 +174,21 @@ async function l4(dir: string, rounds: number, groups: readonly MetricGroup[], v
   return bad || report.leftOut.some((left) => wanted.has(left.path)) ? 1 : 0;
 }
 
-async function l7(dir: string, rounds: number, parts: readonly L7Part[], values: Values): Promise<number> {
-  const { quick, 'node-flag': nodeFlags } = values;
-  const bench = new L7Bench({ rounds, quick, parts, only: values.path, dir, cacheDir, say, nodeFlags });
+async function l7(dir: string, choice: L7Choice, values: Values): Promise<number> {
+  const { quick, profile: isProfile } = values;
+  const base = values.base === undefined ? null : path.resolve(root, values.base);
+  const only = isProfile && values.path.length === 0 ? ownHops : values.path;
+  const nodeFlags = [...values['node-flag'], ...(isProfile ? profileFlags : [])];
+  const bench = new L7Bench({ ...choice, quick, only, dir, cacheDir, say, nodeFlags, base });
   enterSandbox(dir, () => {
     say('stopped');
     return bench.close();
   });
   try {
+    if (isProfile) {
+      process.stdout.write(`\n${await bench.profile()}\n`);
+      return 0;
+    }
     const report = await bench.run();
     process.stdout.write(`\n${renderScale(report, l7Metrics)}`);
     for (const { path: name, reason } of report.leftOut) process.stdout.write(`${name} was left out: ${reason}\n`);

@@ -5,7 +5,15 @@ import { Service } from '../processes.ts';
 import { type HopContext, host, type RunningHop, type StartHop } from './hop.ts';
 import { type EndPorts, endPorts, type HopProtocol, startTunnelEnds } from './tunnel-ends.ts';
 
-const program = path.join(import.meta.dirname, 'hop-proxy.ts');
+/** Which tree's HTTP path it is, and how it is named. */
+export interface AmbientHop {
+  readonly name: string;
+  readonly tree: string;
+  readonly nodeFlags: readonly string[];
+}
+
+/** This tree. */
+export const ownTree = path.dirname(path.dirname(import.meta.dirname));
 
 export interface HopProxyOptions {
   readonly http1Port: number;
@@ -18,9 +26,10 @@ export interface HopProxyOptions {
   };
 }
 
-function startProxy(options: HopProxyOptions, dir: string, nodeFlags: readonly string[]): Service {
+function startProxy({ name, tree, nodeFlags }: AmbientHop, options: HopProxyOptions, dir: string): Service {
+  const program = path.join(tree, 'bench', 'hops', 'hop-proxy.ts');
   const words = [process.execPath, ...nodeFlags, program, JSON.stringify(options)];
-  return new Service({ name: 'ambient-hop', netns: null, words, logFile: path.join(dir, 'hop.log') });
+  return new Service({ name, netns: null, words, logFile: path.join(dir, 'hop.log') });
 }
 
 function running(name: string, context: HopContext, proxy: Service, ends: readonly Service[] = []): RunningHop {
@@ -30,21 +39,21 @@ function running(name: string, context: HopContext, proxy: Service, ends: readon
   return { name, ...urls, netns: null, proxies: [proxy], waypoint: null, services };
 }
 
-/** Starts it in plaintext, with `nodeFlags`. */
+/** Starts it in plaintext. */
 export const startAmbientHop =
-  (nodeFlags: readonly string[]): StartHop =>
+  (hop: AmbientHop): StartHop =>
   async (context) => {
     const { dir, http1Port, http2Port } = context;
-    const proxy = startProxy({ http1Port, http2Port, accessFile: path.join(dir, 'access.log') }, dir, nodeFlags);
-    return running('ambient', context, proxy);
+    const proxy = startProxy(hop, { http1Port, http2Port, accessFile: path.join(dir, 'access.log') }, dir);
+    return running(hop.name, context, proxy);
   };
 
-/** Starts it between tunnels, with `nodeFlags`. */
+/** Starts it between tunnels. */
 export const startAmbientTunnelHop =
-  (nodeFlags: readonly string[]): StartHop =>
+  (hop: AmbientHop): StartHop =>
   async (context) => {
     const { dir, http1Port, http2Port, certificates } = context;
     const tunnels = { ports: endPorts(context), certificate: certificates.server };
     const options = { http1Port, http2Port, accessFile: path.join(dir, 'access.log'), tunnels };
-    return running('ambient-mtls', context, startProxy(options, dir, nodeFlags), startTunnelEnds(context));
+    return running(hop.name, context, startProxy(hop, options, dir), startTunnelEnds(context));
   };

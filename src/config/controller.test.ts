@@ -26,6 +26,7 @@ test('four fields are enough, the rest has defaults', (context) => {
 
 test('a cluster takes the place of folders', (context) => {
   const config = read(context, least.replace('sources: [/etc/mesh]', 'source: kubernetes'));
+  assert.equal(read(context, 'source: kubernetes\ncaDir: /var/ca\n').auth.jwksFile, '');
   assert.deepEqual([config.source, config.sources, config.kubernetes.kubeconfig], ['kubernetes', [], '']);
 });
 
@@ -36,6 +37,8 @@ test('durations are written as people write them', (context) => {
 const refused = [
   ['a field that is not known', `${least}trustDomian: x\n`, /c\.yaml:4:1: trustDomian is no known field/],
   ['a field that is missing', 'sources: [x]\n', /c\.yaml:1:1: .*caDir/],
+  ['no way to judge tokens', 'sources: [x]\ncaDir: x\n', /auth names issuer and jwksFile/],
+  ['keys without an issuer', 'source: kubernetes\ncaDir: x\nauth: { jwksFile: x }\n', /auth names issuer and/],
   ['no source at all', least.replace('/etc/mesh', ''), /sources names at least one path/],
   ['folders beside a cluster', `${least}source: kubernetes\n`, /none with source: kubernetes/],
   ['a port that is none', `${least}ports: { discovery: 70000 }\n`, /c\.yaml:4:\d+: ports\.discovery must be/],

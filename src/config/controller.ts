@@ -35,7 +35,10 @@ export interface ControllerConfig {
   /** PEM file that the roots are written to, for proxies to verify the controller with; '' writes none. */
   readonly rootsFile: string;
   readonly auth: {
-    /** JWT issuer and the file with its public keys (JWKS). */
+    /**
+     * JWT issuer and the file with its public keys (JWKS); '' for both in a cluster, where its API server is asked
+     * about tokens (TokenReview).
+     */
     readonly issuer: string;
     readonly jwksFile: string;
     readonly audiences: readonly string[];
@@ -68,8 +71,8 @@ const shape = {
   serverNames: list(string(undefined, notEmpty), ['localhost', '127.0.0.1', '::1']),
   rootsFile: string(''),
   auth: object({
-    issuer: string(undefined, notEmpty),
-    jwksFile: string(undefined, notEmpty),
+    issuer: string(''),
+    jwksFile: string(''),
     audiences: list(string(undefined, notEmpty), ['ambient-controller', 'istio-ca']),
     nodeAccounts: list(string(undefined, account), ['ambient-system/ambient-node']),
   }),
@@ -82,8 +85,8 @@ const shape = {
 };
 
 /**
- * Reads and checks the configuration in `file` (YAML). Every field has a default but `caDir`, `auth.issuer`,
- * `auth.jwksFile` and, with `source: folders`, `sources`.
+ * Reads and checks the configuration in `file` (YAML). Every field has a default but `caDir` and, with
+ * `source: folders`, `sources`, `auth.issuer` and `auth.jwksFile`.
  * Throws INPUT_UNREADABLE or CONFIG_INVALID, with file, line and column.
  */
 export function readControllerConfig(file: string): ControllerConfig {
@@ -96,6 +99,11 @@ export function readControllerConfig(file: string): ControllerConfig {
   const config: ControllerConfig = readConfig(text, file, shape);
   if ((config.source === 'folders') !== config.sources.length > 0) {
     const reason = 'sources names at least one path with source: folders, and none with source: kubernetes';
+    throw new MeshError('CONFIG_INVALID', { place: `${file}:1:1`, reason });
+  }
+  const { issuer, jwksFile } = config.auth;
+  if ((issuer === '') !== (jwksFile === '') || (issuer === '' && config.source === 'folders')) {
+    const reason = 'auth names issuer and jwksFile; with source: kubernetes it may name neither';
     throw new MeshError('CONFIG_INVALID', { place: `${file}:1:1`, reason });
   }
   if (config.certificateTtlMs > config.certificateTtlMaxMs) {

@@ -38,7 +38,7 @@ function attempt(row: Case): ReturnType<typeof authenticate> {
   return authenticate(row.header === undefined ? 'Bearer a.b.c' : row.header, options);
 }
 
-test('trusted account, existing pod: let in, on the node of the pod', () => {
+test('trusted account, existing pod: let in, on the node of the pod', async () => {
   const expected = {
     kind: 'node',
     namespace: 'ambient-system',
@@ -46,19 +46,19 @@ test('trusted account, existing pod: let in, on the node of the pod', () => {
     pod: 'ambient-node-a',
     node: 'a',
   };
-  assert.deepEqual(attempt({}), expected);
+  assert.deepEqual(await attempt({}), expected);
   assert.deepEqual(
-    attempt({ claims: { node: null }, pod: { phase: 'Pending' } }),
+    await attempt({ claims: { node: null }, pod: { phase: 'Pending' } }),
     expected,
     'older clusters name no node',
   );
 });
 
-test("a waypoint's pod: let in as that, under the account that bears its Gateway's name alone", () => {
+test("a waypoint's pod: let in as that, under the account that bears its Gateway's name alone", async () => {
   const asWaypoint = { nodeAccounts: [], pod: { gateway: 'ambient-node' } };
-  assert.equal(attempt(asWaypoint).kind, 'waypoint');
-  assert.throws(() => attempt({ nodeAccounts: [], pod: { gateway: 'other' } }), /nor is its pod a waypoint/);
-  assert.throws(() => attempt({ ...asWaypoint, pod: { gateway: 'ambient-node', uid: 'new-uid' } }), /another uid/);
+  assert.equal((await attempt(asWaypoint)).kind, 'waypoint');
+  await assert.rejects(attempt({ nodeAccounts: [], pod: { gateway: 'other' } }), /nor is its pod a waypoint/);
+  await assert.rejects(attempt({ ...asWaypoint, pod: { gateway: 'ambient-node', uid: 'new-uid' } }), /another uid/);
 });
 
 const refused: readonly (readonly [title: string, row: Case, reason: RegExp])[] = [
@@ -94,9 +94,9 @@ const refused: readonly (readonly [title: string, row: Case, reason: RegExp])[] 
 ];
 
 for (const [title, row, reason] of refused) {
-  test(`a caller is refused: ${title}`, () => {
-    assert.throws(
-      () => attempt(row),
+  test(`a caller is refused: ${title}`, async () => {
+    await assert.rejects(
+      attempt(row),
       (error) => error instanceof MeshError && error.code === 'CALLER_REFUSED' && reason.test(error.message),
     );
   });

@@ -24,7 +24,7 @@ export interface KnownPod {
 
 export interface AuthenticatorOptions {
   /** Throws when the token is not good. */
-  readonly verify: (token: string) => TokenClaims;
+  readonly verify: (token: string) => TokenClaims | Promise<TokenClaims>;
   /** `NAMESPACE/SERVICEACCOUNT`s of node proxies. */
   readonly nodeAccounts: readonly string[];
   readonly pod: (namespace: string, name: string) => KnownPod | null;
@@ -36,10 +36,13 @@ const finishedPhases: readonly string[] = ['Failed', 'Succeeded'];
  * Returns the proxy that `authorization` (the header's value) proves. Throws CALLER_REFUSED with the reason, which
  * is for the log and not for the caller.
  */
-export function authenticate(authorization: string | null, options: AuthenticatorOptions): Caller {
+export async function authenticate(authorization: string | null, options: AuthenticatorOptions): Promise<Caller> {
   const token = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
   if (token === undefined) throw refused('the call has no bearer token');
-  const claims = options.verify(token);
+  return callerOf(await options.verify(token), options);
+}
+
+function callerOf(claims: TokenClaims, options: AuthenticatorOptions): Caller {
   const { namespace, serviceAccount, pod: bound, node } = claims;
   if (namespace === null || serviceAccount === null) throw refused('the token is bound to no service account');
   const account = `${namespace}/${serviceAccount.name}`;

@@ -57,7 +57,7 @@ export class CertificateService {
 
   async #create(request: IstioCertificateRequest, context: HandlerContext): Promise<IstioCertificateResponse> {
     const { authority, gate, issuedBeforeMs, log, issued } = this.#options;
-    const caller = gate.caller(context.requestHeader, call);
+    const caller = await gate.caller(context.requestHeader, call);
     const csr = this.#parse(caller, request.csr);
     const identity = this.#allowed(caller, request, csr);
     try {

@@ -10,7 +10,6 @@ import type { ControllerConfig } from '../config/controller.ts';
 import { DiscoveryServer } from '../discovery/delta-server.ts';
 import { RpcServer, type RpcServerOptions, type ServerCredentials } from '../discovery/rpc-server.ts';
 import { CertificateAuthority } from '../identity/certificate-authority.ts';
-import { JwtVerifier } from '../identity/jwt.ts';
 import { MeshCompiler } from '../model/compiler.ts';
 import type { StatusView } from '../model/views.ts';
 import { ControllerMetrics } from '../telemetry/controller-metrics.ts';
@@ -112,9 +111,9 @@ class Controller {
     const gate = this.#gate(clock);
     this.#discovery = new DiscoveryServer({
       clock,
-      authenticate: (headers) => {
+      authenticate: async (headers) => {
         if (!this.#feed.isRead) throw new ConnectError('the sources have not been read', Code.Unavailable);
-        const caller = gate.caller(headers, 'discovery');
+        const caller = await gate.caller(headers, 'discovery');
         return (claimed) => gate.proxy(caller, claimed);
       },
       observer: {
@@ -197,10 +196,15 @@ class Controller {
   }
 
   #gate(clock: Clock): Gate {
-    const { issuer, jwksFile, audiences, nodeAccounts } = this.#config.auth;
-    const verifier = new JwtVerifier({ issuer, jwksFile, audiences, clock });
+    const { nodeAccounts } = this.#config.auth;
+    const verify = this.#opened.verifier(clock);
     return new Gate({
-      verify: (token) => verifier.verify(token),
+      verify: (token) => {
+        if (this.#feed.isRead) return verify(token);
+        // Whoever calls is a pod that is not known yet.
+        const hint = 'callers are asked to wait';
+        throw new MeshError('NOT_REACHABLE', { what: 'the mesh', reason: 'its sources have not been read', hint });
+      },
       nodeAccounts,
       pod: (namespace, name) => this.#compiler.pod(namespace, name),
       clock,

@@ -2,12 +2,14 @@
 // log lines that tell the operator everything, though never more of them than a person can read.
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { Clock } from '../base/clock.ts';
-import { messageOf } from '../base/errors.ts';
+import { isMeshError, messageOf } from '../base/errors.ts';
 import type { ProxyNode } from '../discovery/proxy-node.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { type AuthenticatorOptions, authenticate, type Caller } from './authenticate.ts';
 
 const refusalLinesPerSecond = 10;
+/** The token may be good; there is nobody who can say so. */
+const unanswered: readonly string[] = ['KUBE_API', 'NOT_REACHABLE', 'LIMIT_REACHED', 'INPUT_UNREADABLE'];
 
 export interface GateOptions extends AuthenticatorOptions {
   readonly clock: Clock;
@@ -27,11 +29,15 @@ export class Gate {
     this.#options = options;
   }
 
-  /** The proxy that calls `call`. Throws an opaque UNAUTHENTICATED. */
-  caller(headers: Headers, call: string): Caller {
+  /** The proxy that calls `call`. Rejects with an opaque UNAUTHENTICATED; UNAVAILABLE when nobody can be asked. */
+  async caller(headers: Headers, call: string): Promise<Caller> {
     try {
-      return authenticate(headers.get('authorization'), this.#options);
+      return await authenticate(headers.get('authorization'), this.#options);
     } catch (error) {
+      if (isMeshError(error) && unanswered.includes(error.code)) {
+        this.#say(call, messageOf(error), 'cannot find out who calls');
+        throw new ConnectError('cannot authenticate now', Code.Unavailable);
+      }
       throw this.refuse(call, messageOf(error), Code.Unauthenticated);
     }
   }
@@ -55,8 +61,13 @@ export class Gate {
 
   /** Logs and counts a refusal; returns the error to throw, which carries no reason. */
   refuse(call: string, reason: string, code: Code): ConnectError {
-    const { clock, log, refused } = this.#options;
-    refused(call);
+    this.#options.refused(call);
+    this.#say(call, reason, 'refused a caller');
+    return new ConnectError(code === Code.Unauthenticated ? 'not authenticated' : 'not allowed', code);
+  }
+
+  #say(call: string, reason: string, words: string): void {
+    const { clock, log } = this.#options;
     const second = Math.floor(clock.now() / 1000);
     if (second !== this.#second) {
       this.#second = second;
@@ -66,10 +77,9 @@ export class Gate {
       this.#linesThisSecond++;
       const more = this.#unlogged > 0 ? { unlogged: this.#unlogged } : {};
       this.#unlogged = 0;
-      log.warn({ call, reason, ...more }, 'refused a caller');
+      log.warn({ call, reason, ...more }, words);
     } else {
       this.#unlogged++;
     }
-    return new ConnectError(code === Code.Unauthenticated ? 'not authenticated' : 'not allowed', code);
   }
 }

@@ -1,5 +1,7 @@
 // Where this controller reads the mesh from, by its configuration. What talks to a cluster is loaded only for one.
+import type { Clock } from '../base/clock.ts';
 import type { ControllerConfig } from '../config/controller.ts';
+import { JwtVerifier, type TokenClaims } from '../identity/jwt.ts';
 import type { ApiClient } from '../kube/api/api-client.ts';
 import { FolderSource } from '../kube/folder-source.ts';
 import type { MeshSource } from '../kube/mesh-source.ts';
@@ -8,6 +10,8 @@ export interface OpenedSource {
   readonly source: MeshSource;
   /** Null where there is no cluster. */
   readonly api: ApiClient | null;
+  /** What judges tokens: the keys in the configuration, or else the API server. */
+  readonly verifier: (clock: Clock) => (token: string) => TokenClaims | Promise<TokenClaims>;
 }
 
 /**
@@ -15,12 +19,22 @@ export interface OpenedSource {
  * CONFIG_INVALID or INPUT_UNREADABLE for a cluster that cannot be found.
  */
 export async function openSource(config: ControllerConfig): Promise<OpenedSource> {
-  if (config.source === 'folders') return { source: new FolderSource(config.sources), api: null };
+  const byKeys = (clock: Clock) => {
+    const verifier = new JwtVerifier({ ...config.auth, clock });
+    return (token: string) => verifier.verify(token);
+  };
+  if (config.source === 'folders') return { source: new FolderSource(config.sources), api: null, verifier: byKeys };
   const { kubeconfig, context } = config.kubernetes;
   const { ApiClient } = await import('../kube/api/api-client.ts');
   const { KubeSource } = await import('../kube/kube-source.ts');
+  const { TokenReviewer } = await import('../kube/api/token-review.ts');
   const api = new ApiClient(await accessOf(kubeconfig, context));
-  return { source: new KubeSource({ client: api, random: Math.random }), api };
+  const byReview = (clock: Clock) => {
+    const reviewer = new TokenReviewer({ client: api, audiences: config.auth.audiences, clock });
+    return (token: string) => reviewer.verify(token);
+  };
+  const verifier = config.auth.jwksFile === '' ? byReview : byKeys;
+  return { source: new KubeSource({ client: api, random: Math.random }), api, verifier };
 }
 
 async function accessOf(kubeconfig: string, context: string) {

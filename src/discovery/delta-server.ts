@@ -30,13 +30,16 @@ export interface DiscoveryServerOptions {
    * Looks at the headers of a call before anything of the stream is read, and returns what decides about the caller by
    * who it says it is. That returns who it is. Both throw a ConnectError that tells no more than it should.
    */
-  readonly authenticate: (headers: Headers) => (claimed: ProxyNode) => ProxyNode;
+  readonly authenticate: (headers: Headers) => Admission | Promise<Admission>;
   readonly observer: StreamObserver;
   /** True while a proxy that is not connected is still missed; when false it is forgotten. */
   readonly isExpected: (proxy: ProxyNode) => boolean;
   /** Streams at once. */
   readonly proxiesMax?: number;
 }
+
+/** Who a caller is that says it is `claimed`. */
+export type Admission = (claimed: ProxyNode) => ProxyNode;
 
 interface Known {
   node: ProxyNode;
@@ -136,7 +139,7 @@ export class DiscoveryServer {
     context: HandlerContext,
   ): AsyncIterable<DeltaDiscoveryResponse> {
     if (this.#isClosed) throw new ConnectError('shutting down', Code.Unavailable);
-    const admit = this.#options.authenticate(context.requestHeader);
+    const admit = await this.#options.authenticate(context.requestHeader);
     if (this.#streams.size >= (this.#options.proxiesMax ?? proxiesMaxDefault)) {
       throw new ConnectError('too many proxies', Code.ResourceExhausted);
     }

@@ -9,6 +9,16 @@ const fieldName = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 const fieldValue = /^(?![ \t])[\t\x20-\x7e\x80-\xff]*(?<![ \t])$/;
 const connectionSpecific = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade']);
 
+/** True for a name of a regular field, in lower case. */
+export function isFieldName(text: string): boolean {
+  return fieldName.test(text);
+}
+
+/** True for what a field may say. */
+export function isFieldValue(text: string): boolean {
+  return fieldValue.test(text);
+}
+
 /** Returns the value of the first header called `name`, '' when there is none. */
 export function headerOf(headers: readonly string[], name: string): string {
   for (let i = 0; i + 1 < headers.length; i += 2) if (headers[i] === name) return headers[i + 1]!;
@@ -31,10 +41,11 @@ export function joinedHeader(headers: readonly string[], name: string): string {
 
 /**
  * Returns what is wrong with the headers of a request, '' when nothing is. `extendedConnect`: CONNECT may have
- * `:protocol`, which makes it a request like any other.
+ * `:protocol`, which makes it a request like any other. `sound`: the decoder has found no character that must not be
+ * there.
  */
-export function requestFault(headers: readonly string[], extendedConnect: boolean): string {
-  const fault = fieldsFault(headers, extendedConnect ? pseudoExtended : pseudoRequest);
+export function requestFault(headers: readonly string[], extendedConnect: boolean, sound = false): string {
+  const fault = fieldsFault(headers, extendedConnect ? pseudoExtended : pseudoRequest, sound);
   if (fault !== '') return fault;
   if (!hasHeader(headers, ':method')) return 'no :method';
   const isExtended = hasHeader(headers, ':protocol');
@@ -64,26 +75,27 @@ export function contentLengthOf(headers: readonly string[]): number {
 }
 
 /** Returns what is wrong with the headers of a response, '' when nothing is. */
-export function responseFault(headers: readonly string[]): string {
-  const fault = fieldsFault(headers, pseudoResponse);
+export function responseFault(headers: readonly string[], sound = false): string {
+  const fault = fieldsFault(headers, pseudoResponse, sound);
   if (fault !== '') return fault;
-  return /^[1-9][0-9]{2}$/.test(headerOf(headers, ':status')) ? '' : 'no three-digit :status';
+  const status = headerOf(headers, ':status');
+  return status === '200' || /^[1-9][0-9]{2}$/.test(status) ? '' : 'no three-digit :status';
 }
 
 /** Returns what is wrong with trailers, '' when nothing is. */
-export function trailersFault(headers: readonly string[]): string {
-  return fieldsFault(headers, noPseudo);
+export function trailersFault(headers: readonly string[], sound = false): string {
+  return fieldsFault(headers, noPseudo, sound);
 }
 
 const pseudoResponse = new Set([':status']);
 const noPseudo = new Set<string>();
 
-function fieldsFault(headers: readonly string[], pseudo: ReadonlySet<string>): string {
+function fieldsFault(headers: readonly string[], pseudo: ReadonlySet<string>, sound: boolean): string {
   let regular = false;
   for (let i = 0; i + 1 < headers.length; i += 2) {
     const name = headers[i]!;
     const value = headers[i + 1]!;
-    if (!fieldValue.test(value))
+    if (!sound && !fieldValue.test(value))
       return `a value of ${JSON.stringify(name.slice(0, 64))} with characters that are not allowed`;
     if (name.startsWith(':')) {
       if (regular) return 'a pseudo-header after others';
@@ -92,7 +104,7 @@ function fieldsFault(headers: readonly string[], pseudo: ReadonlySet<string>): s
       continue;
     }
     regular = true;
-    if (!fieldName.test(name)) return 'a name with characters that are not allowed';
+    if (!sound && !fieldName.test(name)) return 'a name with characters that are not allowed';
     if (connectionSpecific.has(name) || (name === 'te' && value !== 'trailers')) return `connection-specific ${name}`;
   }
   return '';

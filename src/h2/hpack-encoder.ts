@@ -28,6 +28,19 @@ export class HpackEncoder {
 
   /** Returns the block of `[name, value, …]`; a view that is valid until the next call. Names are in lower case. */
   encode(headers: readonly string[]): Buffer {
+    this.#encode(headers);
+    return this.#scratch.subarray(0, this.#at);
+  }
+
+  /** Like `encode`, as memory of its own. */
+  encodeCopy(headers: readonly string[]): Buffer {
+    this.#encode(headers);
+    const copy = Buffer.allocUnsafe(this.#at);
+    this.#scratch.copy(copy, 0, 0, this.#at);
+    return copy;
+  }
+
+  #encode(headers: readonly string[]): void {
     this.#at = 0;
     this.#reserve(16);
     if (this.#sizeUpdateDue) this.#scratch[this.#at++] = noTable[0]!;
@@ -46,7 +59,6 @@ export class HpackEncoder {
       if (known === undefined) this.#string(name);
       this.#string(value);
     }
-    return this.#scratch.subarray(0, this.#at);
   }
 
   #reserve(bytes: number): void {
@@ -80,5 +92,5 @@ const shared = new HpackEncoder();
 
 /** Returns the block of `[name, value, …]`, bound to no connection; memory of its own. Names are in lower case. */
 export function encodeBlock(headers: readonly string[]): Buffer {
-  return Buffer.from(shared.encode(headers));
+  return shared.encodeCopy(headers);
 }

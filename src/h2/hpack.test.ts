@@ -7,6 +7,15 @@ import { HpackEncoder } from './hpack-encoder.ts';
 import { ProtocolError } from './protocol-error.ts';
 
 const hex = (text: string): Buffer => Buffer.from(text.replaceAll(' ', ''), 'hex');
+/** RFC 7541 §5.1. */
+function integer(pattern: number, prefixBits: number, value: number): number[] {
+  const mask = (1 << prefixBits) - 1;
+  if (value < mask) return [pattern | value];
+  const bytes = [pattern | mask];
+  let rest = value - mask;
+  for (; rest >= 128; rest >>= 7) bytes.push((rest & 127) | 128);
+  return [...bytes, rest];
+}
 const fresh = (table = 4096, list = 1 << 20): HpackDecoder => new HpackDecoder(table, list);
 
 describe('hpack', () => {
@@ -115,6 +124,70 @@ describe('hpack', () => {
       }),
       { numRuns: 2000 },
     );
+  });
+
+  it('has in its table what a plain list would have, whatever comes and goes', () => {
+    const add = fc.tuple(fc.string({ maxLength: 60, unit: 'binary-ascii' }), fc.nat(200));
+    const step = fc.oneof(
+      { weight: 20, arbitrary: fc.record({ add }) },
+      { weight: 2, arbitrary: fc.record({ resize: fc.nat(4096) }) },
+    );
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 50, maxLength: 400 }), (steps) => {
+        const decoder = fresh();
+        let plain: [string, string][] = [];
+        let limit = 4096;
+        const trim = (): void => {
+          const size = (pairs: [string, string][]) => pairs.reduce((sum, [a, b]) => sum + a.length + b.length + 32, 0);
+          while (size(plain) > limit) plain.pop();
+        };
+        for (const one of steps) {
+          if ('resize' in one) {
+            limit = one.resize;
+            decoder.decode(Buffer.from(integer(0x20, 5, limit)));
+          } else {
+            const [name, length] = one.add;
+            const value = 'v'.repeat(length);
+            const text = (word: string): number[] => [...integer(0, 7, word.length), ...Buffer.from(word, 'latin1')];
+            decoder.decode(Buffer.from([0x40, ...text(name), ...text(value)]));
+            plain = [[name, value], ...plain];
+          }
+          trim();
+        }
+        const all = plain.flatMap((_, at) => integer(0x80, 7, 62 + at));
+        assert.deepEqual(decoder.decode(Buffer.from(all)), plain.flat());
+        assert.throws(() => decoder.decode(Buffer.from(integer(0x80, 7, 62 + plain.length))), ProtocolError);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('says of a literal that comes again what it said the first time', () => {
+    const decoder = fresh();
+    const field = (first: number, name: string, value: string): Buffer =>
+      Buffer.concat([
+        Buffer.from([first, name.length]),
+        Buffer.from(name),
+        Buffer.from([value.length]),
+        Buffer.from(value),
+      ]);
+    for (const first of [0x00, 0x10, 0x40]) {
+      for (const [name, value, sound] of [
+        ['x-a', 'b', true],
+        ['x-a', 'b\n', false],
+        ['X-a', 'b', false],
+        ['x-a', '', true],
+      ] as const) {
+        for (let time = 0; time < 3; time++) {
+          assert.deepEqual(decoder.decode(field(first, name, value)), [name, value]);
+          assert.equal(decoder.sound, sound, `${first} ${name} ${JSON.stringify(value)}`);
+        }
+      }
+    }
+    assert.deepEqual(decoder.decode(hex('be')), ['x-a', '']);
+    assert.equal(decoder.sound, true);
+    assert.deepEqual(decoder.decode(hex('c2')), ['X-a', 'b']);
+    assert.equal(decoder.sound, false);
   });
 
   it('cuts a list that is too long and keeps its table in step', () => {

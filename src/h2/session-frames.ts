@@ -108,6 +108,7 @@ export class SessionFrames implements FrameSink {
 
   onHeaders(streamId: number, block: Buffer, endStream: boolean): void {
     const headers = this.#decoder.decode(block);
+    const { sound } = this.#decoder;
     const stream = this.#core.streams.get(streamId);
     if (stream === undefined) {
       this.#onNewHeaders(streamId, headers, endStream);
@@ -116,8 +117,8 @@ export class SessionFrames implements FrameSink {
     let fault = '';
     if (stream.remoteEnded) fault = 'HEADERS after END_STREAM';
     else if (this.#decoder.overflowed) fault = 'a header list too long';
-    else if (stream.headersReceived) fault = endStream ? trailersFault(headers) : 'trailers without END_STREAM';
-    else fault = responseFault(headers);
+    else if (stream.headersReceived) fault = endStream ? trailersFault(headers, sound) : 'trailers without END_STREAM';
+    else fault = responseFault(headers, sound);
     if (fault !== '') {
       this.#streamError(stream, stream.remoteEnded ? ErrorCode.StreamClosed : ErrorCode.ProtocolError, fault);
       return;
@@ -220,8 +221,8 @@ export class SessionFrames implements FrameSink {
       this.#reset(streamId, ErrorCode.RefusedStream);
       return;
     }
-    const overflowed = this.#decoder.overflowed;
-    if (!overflowed && requestFault(headers, this.#core.settings.extendedConnect) !== '') {
+    const { overflowed, sound } = this.#decoder;
+    if (!overflowed && requestFault(headers, this.#core.settings.extendedConnect, sound) !== '') {
       this.#count('reset');
       this.#reset(streamId, ErrorCode.ProtocolError);
       return;

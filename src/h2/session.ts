@@ -287,8 +287,8 @@ export class H2Session implements StreamHost, SessionCore, TimedSession {
   }
 
   forget(stream: H2Stream): void {
-    this.#awaitingRoom.delete(stream);
-    this.#awaitingWindow.delete(stream);
+    if (this.#awaitingRoom.size > 0) this.#awaitingRoom.delete(stream);
+    if (this.#awaitingWindow.size > 0) this.#awaitingWindow.delete(stream);
     if (!this.streams.delete(stream.id) || this.#over) return;
     this.events.onCapacity();
     this.#endIfIdle();

@@ -123,6 +123,14 @@ test('a service that demands its waypoint: its endpoints refuse everybody else, 
   assert.equal(refused.allowed, false);
   assert.deepEqual(refused.decidedBy, { kind: 'Service', namespace: 'shop', name: 'web', rule: null });
   assert.equal(ask(text, null, 8080).allowed, false, 'plaintext');
+  for (const other of ['shop/sa/other-wp', 'edge/sa/wp', 'shop/sa/web']) {
+    const identity = `spiffe://cluster.local/ns/${other}`;
+    assert.equal(
+      ask(text + gatewayText({ name: 'other-wp' }), identity, 8080).allowed,
+      false,
+      `${other} is not its waypoint`,
+    );
+  }
   assert.equal(ask(text, null, 9090).allowed, true, 'a port that is not of the service');
   assert.equal(ask(serviceText('shop/web', demand) + pod, waypoint, 8080).allowed, false, 'no waypoint');
 });

@@ -5,6 +5,7 @@
 import { closeSync, fstatSync, openSync, write, writeSync } from 'node:fs';
 import type { PeerView } from '../model/views.ts';
 import type { AccessRecord, RequestRecord } from './access-record.ts';
+import { requestJson } from './request-json.ts';
 
 export interface AccessLogOptions {
   readonly format: 'json' | 'text';
@@ -82,7 +83,7 @@ export class AccessLog {
   /** The line of an HTTP request that is over. */
   writeRequest(record: RequestRecord): void {
     if (this.#options.access === 'off') return;
-    this.#enqueue(this.#options.format === 'json' ? JSON.stringify(record) : requestLine(record));
+    this.#enqueue(this.#options.format === 'json' ? requestJson(record) : requestLine(record));
   }
 
   /** True when requests leave lines: ask before building their records. */

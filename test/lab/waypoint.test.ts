@@ -193,7 +193,9 @@ describe('waypoint', () => {
 
   test('a service that demands its waypoint has no other way in', timeout, async () => {
     assert.notEqual(await reach('client', await vipOf('guarded'), 80, 'guarded'), null);
-    assert.equal(await reach('client', await lab.addressOf('guarded'), port, 'guarded'), null);
+    const address = await lab.addressOf('guarded');
+    assert.equal(await reach('client', address, port, 'guarded'), null, 'on the same node');
+    assert.equal(await reach('server', address, port, 'guarded'), null, 'from another node');
     const refused = await recordOf(
       node1,
       ({ flag, destination }) => flag === 'DENY' && destination.workload === 'guarded',

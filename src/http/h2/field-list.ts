@@ -55,17 +55,39 @@ export class FieldList implements Headers {
 export function appendFields(list: string[], headers: Headers, changes: HeadChanges | null, skip: string): void {
   const removed = changes?.remove ?? none;
   const set = changes?.set ?? none;
+  if (headers instanceof FieldList) appendList(list, headers, removed, set, skip);
+  else appendForeign(list, headers, removed, set, skip);
+  for (const [name, value] of set) list.push(name, value);
+  for (const [name, value] of changes?.add ?? none) list.push(name, value);
+}
+
+type Pairs = readonly (readonly [name: string, value: string])[];
+
+/** What came over HTTP/2: the session has let no name in upper case pass, and none that `Connection` could nominate. */
+function appendList(list: string[], fields: FieldList, removed: readonly string[], set: Pairs, skip: string): void {
+  const { list: from } = fields;
+  for (let i = fields.from; i < from.length; i += 2) {
+    const name = from[i]!;
+    if (name === skip || hopByHop.has(name) || isSet(set, name)) continue;
+    if (removed.length === 0 || !removed.includes(name)) list.push(name, from[i + 1]!);
+  }
+}
+
+function isSet(set: Pairs, name: string): boolean {
+  for (let i = 0; i < set.length; i++) if (set[i]![0] === name) return true;
+  return false;
+}
+
+function appendForeign(list: string[], headers: Headers, removed: readonly string[], set: Pairs, skip: string): void {
   const nominated = headers.get('connection')?.toLowerCase() ?? '';
   headers.each((name, value) => {
     const lower = lowerCase(name);
     if (lower === skip || hopByHop.has(lower) || (lower === 'te' && !/^trailers$/i.test(value))) return;
     if (nominated !== '' && names(nominated, lower)) return;
     if (removed.length > 0 && removed.includes(lower)) return;
-    if (set.length > 0 && set.some((pair) => pair[0] === lower)) return;
+    if (isSet(set, lower)) return;
     list.push(lower, value);
   });
-  for (const [name, value] of set) list.push(name, value);
-  for (const [name, value] of changes?.add ?? none) list.push(name, value);
 }
 
 const none: readonly never[] = [];

@@ -44,7 +44,8 @@ export class H2RequestHead implements RequestHead {
     this.authority = headerOf(list, ':authority') || headerOf(list, 'host');
     this.scheme = headerOf(list, ':scheme');
     this.contentLength = endStream || this.upgrade !== null ? 0 : contentLengthOf(list);
-    this.expectsContinue = !endStream && /^100-continue$/i.test(headerOf(list, 'expect'));
+    const expected = endStream ? '' : headerOf(list, 'expect');
+    this.expectsContinue = expected !== '' && /^100-continue$/i.test(expected);
     this.grpc = isGrpc(headerOf(list, 'content-type'));
     this.headBytes = listBytes(list);
   }
@@ -69,7 +70,7 @@ export class H2ResponseHead implements ResponseHead {
 
 /** `application/grpc`, `application/grpc+proto`, not `application/grpc-web`. */
 export function isGrpc(contentType: string): boolean {
-  return /^application\/grpc(?:$|[+;])/i.test(contentType);
+  return contentType === 'application/grpc' || /^application\/grpc(?:$|[+;])/i.test(contentType);
 }
 
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
@@ -89,7 +90,8 @@ export function headRefusal(
   const protocol = headerOf(list, ':protocol');
   if (method === 'CONNECT' && protocol === '') return malformed(405, 'CONNECT is not served');
   if (protocol !== '' && !token.test(protocol)) return malformed(400, 'a :protocol with other than token characters');
-  if (!token.test(method)) return malformed(400, 'a method with other than token characters');
+  if (method !== 'POST' && method !== 'GET' && !token.test(method))
+    return malformed(400, 'a method with other than token characters');
   if (target === '*' ? method !== 'OPTIONS' : !/^\/[\x21-\x7e\x80-\xff]*$/.test(target)) {
     return malformed(400, 'a :path that is no path');
   }
