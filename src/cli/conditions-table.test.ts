@@ -41,3 +41,19 @@ test('of many, those that are well are counted', () => {
     '100 more are accepted and programmed: -o wide lists them\n',
   );
 });
+
+test('columns are those of conditions that are there', () => {
+  const condition: Condition = {
+    type: 'ZtunnelAccepted',
+    status: 'False',
+    reason: 'UnsupportedValue',
+    message: 'why',
+    observedGeneration: null,
+  };
+  const policy = { kind: 'AuthorizationPolicy', namespace: 'shop', name: 'p', conditions: [condition], parents: [] };
+  const [header, row] = conditionsText([policy], view(false))
+    .split('\n')
+    .map((line) => line.split(/ {2,}/));
+  assert.deepEqual(header, ['OBJECT', 'PARENT', 'ZTUNNEL_ACCEPTED', 'MESSAGE']);
+  assert.deepEqual(row, ['AuthorizationPolicy shop/p', '-', 'UnsupportedValue', 'why']);
+});

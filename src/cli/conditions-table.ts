@@ -13,6 +13,7 @@ const columns: readonly (readonly [header: string, type: ConditionType])[] = [
   ['RESOLVED_REFS', 'ResolvedRefs'],
   ['WAYPOINT_ACCEPTED', 'WaypointAccepted'],
   ['PROGRAMMED', 'Programmed'],
+  ['ZTUNNEL_ACCEPTED', 'ZtunnelAccepted'],
 ];
 /** With more than this many lines, those where all is well are only counted. */
 const listedMax = 30;
@@ -25,7 +26,7 @@ export function conditionsText(objects: readonly ObjectStatus[], shown: TableVie
   const all: Column<ConditionRow>[] = [
     { header: 'OBJECT', value: (row) => row.object },
     { header: 'PARENT', value: (row) => row.parent },
-    ...columns.map(
+    ...columnsOf(rows).map(
       ([header, type]): Column<ConditionRow> => ({
         header,
         value: (row) => wordOf(find(row, type)),
@@ -42,6 +43,12 @@ export function conditionsText(objects: readonly ObjectStatus[], shown: TableVie
   const rest = rows.length - listed.length;
   const more = rest === 0 ? '' : `${rest} more are accepted and programmed: -o wide lists them\n`;
   return (listed.length === 0 ? '' : table(all, listed, shown)) + more;
+}
+
+/** Those that some object has: an L4 policy knows of no waypoint, a route of no node proxy. */
+function columnsOf(rows: readonly ConditionRow[]): typeof columns {
+  const types = new Set(rows.flatMap((row) => row.conditions.map((one) => one.type)));
+  return columns.filter(([, type]) => types.has(type));
 }
 
 function rowsOf({ kind, namespace, name, conditions, parents }: ObjectStatus): ConditionRow[] {
