@@ -77,6 +77,7 @@ const firstPort = 18_600;
 const compactedMs = 6_000;
 const fixedRatePerS = 8_000;
 const profileS = 6;
+const wayBulkS = 3;
 const grpc = { connections: 8, streams: 32 } as const;
 /** A message of gRPC with nothing in it: not compressed, length 0. */
 const grpcBody = Buffer.alloc(5);
@@ -293,7 +294,9 @@ export class L7Bench {
 
   async #bulk(hop: RunningHop): Promise<void> {
     const samples = this.#contest.samplesOf(hop.name);
-    const load = { netns: hop.netns, url: `${hop.http1}/bulk`, connections: 4, seconds: this.#seconds };
+    // On a whole way of a busy machine no body may come through in a second.
+    const seconds = hop.netns === null ? this.#seconds : wayBulkS;
+    const load = { netns: hop.netns, url: `${hop.http1}/bulk`, connections: 4, seconds };
     const { result, cpuS } = await this.#measured(hop, () => runLoad(load));
     samples.bulkGBps.push(result.bytes / 1e9 / result.seconds);
     if (cpuS !== null) samples.cpuSPerGB.push(cpuS / (result.bytes / 1e9));

@@ -38,6 +38,7 @@ const refused = [
   ['a field that is not known', `${least}trustDomian: x\n`, /c\.yaml:4:1: trustDomian is no known field/],
   ['a field that is missing', 'sources: [x]\n', /c\.yaml:1:1: .*caDir/],
   ['no way to judge tokens', 'sources: [x]\ncaDir: x\n', /auth names issuer and jwksFile/],
+  ['a Secret without a cluster', `${least}caSecret: ambient-ca\n`, /caSecret needs source: kubernetes/],
   ['keys without an issuer', 'source: kubernetes\ncaDir: x\nauth: { jwksFile: x }\n', /auth names issuer and/],
   ['no source at all', least.replace('/etc/mesh', ''), /sources names at least one path/],
   ['folders beside a cluster', `${least}source: kubernetes\n`, /none with source: kubernetes/],

@@ -30,6 +30,11 @@ export interface ControllerConfig {
    * `tls.key`, `ca.crt`).
    */
   readonly caDir: string;
+  /**
+   * Name of a Secret in the system namespace that the files of `caDir` are kept in, so that replicas share them; '' for
+   * none.
+   */
+  readonly caSecret: string;
   /** Names and addresses of the discovery server's own certificate. */
   readonly serverNames: readonly string[];
   /** PEM file that the roots are written to, for proxies to verify the controller with; '' writes none. */
@@ -68,6 +73,7 @@ const shape = {
   clusterDomain: string('cluster.local', notEmpty),
   systemNamespace: string('ambient-system', notEmpty),
   caDir: string(undefined, notEmpty),
+  caSecret: string(''),
   serverNames: list(string(undefined, notEmpty), ['localhost', '127.0.0.1', '::1']),
   rootsFile: string(''),
   auth: object({
@@ -100,6 +106,9 @@ export function readControllerConfig(file: string): ControllerConfig {
   if ((config.source === 'folders') !== config.sources.length > 0) {
     const reason = 'sources names at least one path with source: folders, and none with source: kubernetes';
     throw new MeshError('CONFIG_INVALID', { place: `${file}:1:1`, reason });
+  }
+  if (config.caSecret !== '' && config.source === 'folders') {
+    throw new MeshError('CONFIG_INVALID', { place: `${file}:1:1`, reason: 'caSecret needs source: kubernetes' });
   }
   const { issuer, jwksFile } = config.auth;
   if ((issuer === '') !== (jwksFile === '') || (issuer === '' && config.source === 'folders')) {

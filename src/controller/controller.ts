@@ -18,6 +18,7 @@ import { SimpleServer } from '../telemetry/metrics-server.ts';
 import { adminRoutes, metricsRoutes, readinessRoutes } from './admin.ts';
 import { CertificateService } from './certificate-service.ts';
 import { Gate } from './gate.ts';
+import { IssuerKeeper } from './issuer-keeper.ts';
 import { MeshFeed } from './mesh-feed.ts';
 import { type OpenedSource, openSource } from './open-source.ts';
 import { ServerCertificate } from './server-certificate.ts';
@@ -58,10 +59,12 @@ export async function startController(
   options: ControllerOptions = {},
 ): Promise<RunningController> {
   const log = options.log ?? createLogger(config.log);
+  const clock = options.clock ?? systemClock;
   const opened = await openSource(config);
   let controller: Controller;
   try {
-    controller = new Controller(config, opened, options.clock ?? systemClock, log);
+    await opened.secret?.fetch(clock.now());
+    controller = new Controller(config, opened, clock, log);
   } catch (error) {
     await opened.api?.close();
     throw error;
@@ -84,6 +87,7 @@ class Controller {
   readonly #discovery: DiscoveryServer;
   readonly #certificates: CertificateService;
   readonly #serverCertificate: ServerCertificate;
+  readonly #issuerKeeper: IssuerKeeper;
   readonly #metrics: ControllerMetrics;
   readonly #opened: OpenedSource;
   readonly #servers: SimpleServer[] = [];
@@ -97,7 +101,8 @@ class Controller {
     this.#opened = opened;
     this.#log = log;
     this.#clock = clock;
-    this.#authority = new CertificateAuthority({ dir: config.caDir, trustDomain, clock });
+    const overlapMs = config.certificateTtlMs;
+    this.#authority = new CertificateAuthority({ dir: config.caDir, trustDomain, clock, overlapMs });
     const rootNamespaces = [systemNamespace, istioRootNamespace];
     const compiler = new MeshCompiler({
       trustDomain,
@@ -138,17 +143,27 @@ class Controller {
       issued: () => this.#metrics.certificatesIssued.inc(),
     });
     this.#serverCertificate = new ServerCertificate(this.#authority, config.serverNames, clock, log);
+    this.#issuerKeeper = new IssuerKeeper({
+      authority: this.#authority,
+      dir: config.caDir,
+      secret: opened.secret,
+      clock,
+      log,
+      rootsChanged: (rootsPem) => {
+        if (config.rootsFile !== '') writeAtomically(config.rootsFile, rootsPem.join(''));
+      },
+    });
     const publish: DiscoveryServer['update'] = (update) => this.#discovery.update(update);
     this.#feed = new MeshFeed({ source: opened.source, compiler, publish, log });
   }
 
   async start(): Promise<RunningController> {
-    const { ports, rootsFile } = this.#config;
+    const { ports } = this.#config;
     this.#log.info({ ...this.#authority.describe(), version }, 'the certificate authority is ready');
     if (this.#authority.notAfterMs - this.#clock.now() < issuerWarningMs) {
       this.#log.warn(this.#authority.describe(), 'the issuer ends soon; renew it, since nothing it issues outlives it');
     }
-    if (rootsFile !== '') writeAtomically(rootsFile, this.#authority.rootsPem().join(''));
+    this.#issuerKeeper.start();
     // Read before anyone may ask: a controller that knows nothing yet would tell proxies that all is gone.
     await this.#feed.start();
     const metrics = await this.#serve('', ports.metrics, metricsRoutes(this.#metrics));
@@ -189,6 +204,7 @@ class Controller {
     this.#isListening = false;
     this.#feed.close();
     this.#serverCertificate.close();
+    this.#issuerKeeper.close();
     this.#discovery.close();
     await this.#rpc?.close(drainMs);
     await Promise.all(this.#servers.map((server) => server.close()));

@@ -5,11 +5,14 @@ import { JwtVerifier, type TokenClaims } from '../identity/jwt.ts';
 import type { ApiClient } from '../kube/api/api-client.ts';
 import { FolderSource } from '../kube/folder-source.ts';
 import type { MeshSource } from '../kube/mesh-source.ts';
+import type { RootSecret } from './root-secret.ts';
 
 export interface OpenedSource {
   readonly source: MeshSource;
   /** Null where there is no cluster. */
   readonly api: ApiClient | null;
+  /** Where the issuer is kept; null for files alone. */
+  readonly secret: RootSecret | null;
   /** What judges tokens: the keys in the configuration, or else the API server. */
   readonly verifier: (clock: Clock) => (token: string) => TokenClaims | Promise<TokenClaims>;
 }
@@ -23,7 +26,9 @@ export async function openSource(config: ControllerConfig): Promise<OpenedSource
     const verifier = new JwtVerifier({ ...config.auth, clock });
     return (token: string) => verifier.verify(token);
   };
-  if (config.source === 'folders') return { source: new FolderSource(config.sources), api: null, verifier: byKeys };
+  if (config.source === 'folders') {
+    return { source: new FolderSource(config.sources), api: null, secret: null, verifier: byKeys };
+  }
   const { kubeconfig, context } = config.kubernetes;
   const { ApiClient } = await import('../kube/api/api-client.ts');
   const { KubeSource } = await import('../kube/kube-source.ts');
@@ -34,7 +39,19 @@ export async function openSource(config: ControllerConfig): Promise<OpenedSource
     return (token: string) => reviewer.verify(token);
   };
   const verifier = config.auth.jwksFile === '' ? byReview : byKeys;
-  return { source: new KubeSource({ client: api, random: Math.random }), api, verifier };
+  return {
+    source: new KubeSource({ client: api, random: Math.random }),
+    api,
+    secret: await secretOf(config, api),
+    verifier,
+  };
+}
+
+async function secretOf(config: ControllerConfig, api: ApiClient): Promise<RootSecret | null> {
+  const { caSecret: name, caDir: dir, systemNamespace: namespace, trustDomain } = config;
+  if (name === '') return null;
+  const { RootSecret } = await import('./root-secret.ts');
+  return new RootSecret({ api, namespace, name, dir, trustDomain });
 }
 
 async function accessOf(kubeconfig: string, context: string) {

@@ -71,6 +71,7 @@ export async function setUp(
     clusterDomain: 'cluster.local',
     systemNamespace: 'ambient-system',
     caDir: file('ca'),
+    caSecret: '',
     serverNames: ['127.0.0.1'],
     rootsFile: file('roots.pem'),
     auth: {

@@ -7,14 +7,17 @@ import { MeshError } from '../base/errors.ts';
 import { ipToBytes } from '../base/ip.ts';
 import type { SpiffeId } from '../model/types.ts';
 import { type IssuerMaterial, loadOrCreateIssuer } from './issuer-files.ts';
+import { endOf, IssuerRotation } from './issuer-rotation.ts';
 import { parseSpiffeId } from './spiffe.ts';
-import { createServerLeaf, createWorkloadLeaf, type Validity, validityOf } from './x509.ts';
+import { createServerLeaf, createWorkloadLeaf, type Validity } from './x509.ts';
 
 export interface AuthorityOptions {
   /** Holds `ca.key` and `ca.crt` (created when absent), or the operator's `tls.crt`, `tls.key` and `ca.crt`. */
   readonly dir: string;
   readonly trustDomain: string;
   readonly clock: Clock;
+  /** The longest life of a certificate: how long the roots of two issuers overlap. Default: 24 h. */
+  readonly overlapMs?: number;
 }
 
 export interface IssuedChain {
@@ -25,13 +28,12 @@ export interface IssuedChain {
 
 /** Clocks of nodes differ: a certificate begins a little before it was asked for, by at most a tenth of its life. */
 const backDateMaxMs = 60_000;
+const overlapMsDefault = 86_400_000;
 
 /** Issues certificates from the issuer in one folder. */
 export class CertificateAuthority {
   readonly #options: AuthorityOptions;
-  readonly #material: IssuerMaterial;
-  /** The earliest end of the issuer and of the intermediates above it: nothing issued may outlive it. */
-  readonly notAfterMs: number;
+  readonly #rotation: IssuerRotation;
 
   /**
    * Loads the issuer of `options.dir`, or makes a root there. Throws CONFIG_INVALID, naming the file, when a key does
@@ -39,15 +41,37 @@ export class CertificateAuthority {
    */
   constructor(options: AuthorityOptions) {
     this.#options = options;
-    this.#material = loadOrCreateIssuer(options.dir, options.trustDomain, options.clock.now());
-    const { issuer, intermediates } = this.#material;
-    const ends = [issuer.certificate, ...intermediates].map((certificate) => validityOf(certificate).notAfterMs);
-    this.notAfterMs = Math.min(...ends);
+    const { dir, trustDomain, clock, overlapMs = overlapMsDefault } = options;
+    const material = loadOrCreateIssuer(dir, trustDomain, clock.now());
+    this.#rotation = new IssuerRotation(material, { clock, overlapMs });
+  }
+
+  /** The earliest end of the issuer and of the intermediates above it: nothing issued may outlive it. */
+  get notAfterMs(): number {
+    return endOf(this.#material);
+  }
+
+  /** When the issuer that waits for its roots to be known begins to sign; null when none waits. */
+  get nextIssuerFromMs(): number | null {
+    return this.#rotation.nextFromMs;
+  }
+
+  /**
+   * Reads the folder again. Other roots count at once, another issuer signs when its roots are known everywhere.
+   * Throws as the constructor does; what was there goes on.
+   */
+  reload(): void {
+    const { dir, trustDomain, clock } = this.#options;
+    this.#rotation.offer(loadOrCreateIssuer(dir, trustDomain, clock.now()));
+  }
+
+  get #material(): IssuerMaterial {
+    return this.#rotation.current;
   }
 
   /** The roots that verify what this authority issued, and those of a rotation that is under way, one PEM each. */
   rootsPem(): readonly string[] {
-    return this.#material.roots.map((root) => root.toString());
+    return this.#rotation.rootsPem();
   }
 
   /** Who signs, for people: subject and end of the issuer. */

@@ -128,8 +128,8 @@ export class HttpClient {
     return answerOf(stdout);
   }
 
-  async shell(command: string): Promise<{ exit: number; stdout: string; stderr: string }> {
-    return (await this.agent.call({ op: 'shell', command }, 60_000)) as never;
+  async shell(command: string, timeoutMs = 60_000): Promise<{ exit: number; stdout: string; stderr: string }> {
+    return (await this.agent.call({ op: 'shell', command }, timeoutMs)) as never;
   }
 
   async burst(what: Burst): Promise<Outcome> {

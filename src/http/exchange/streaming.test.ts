@@ -185,10 +185,10 @@ test('a stream that is quiet for too long is cut; one that speaks is not', async
           if (--left > 0) return;
           clearInterval(timer);
           response.end();
-        }, 20);
+        }, 50);
       },
     ],
-    rule: { timeouts: { ...noTimeouts, idleMs: 120 } },
+    rule: { timeouts: { ...noTimeouts, idleMs: 500 } },
   });
   await assert.rejects(scene.ask('/quiet'));
   assert.equal((await scene.ask('/busy')).body.length, 13);
@@ -205,7 +205,12 @@ test('a stream may not last longer than its route says', async (t) => {
     ],
     rule: { timeouts: { ...noTimeouts, maxStreamMs: 60 } },
   });
-  await assert.rejects(scene.ask('/'));
+  // A machine that stands still may have its time up before the answer begins: then there is one, and it says so.
+  const status = await scene.ask('/').then(
+    (answer) => answer.status,
+    () => null,
+  );
+  assert.ok(status === null || status === 504, String(status));
   assert.equal(scene.records[0]?.flag, 'MAX_STREAM_TIME');
 });
 

@@ -74,6 +74,7 @@ export class MeshFixture {
       clusterDomain: 'cluster.local',
       systemNamespace: 'ambient-system',
       caDir: file('ca'),
+      caSecret: '',
       serverNames: [nodeAddress.v4],
       rootsFile: file('roots.pem'),
       auth: {
