@@ -1,10 +1,10 @@
 // `ambientctl lab up | down | list | status`: the life of a lab.
-import { existsSync } from 'node:fs';
-import { isMeshError, MeshError } from '../base/errors.ts';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { isMeshError, MeshError, messageOf } from '../base/errors.ts';
 import { findLab, type LabClient, listLabs } from '../lab/control-client.ts';
 import type { LabPod, LabProgress, LabStatus } from '../lab/control-types.ts';
 import { launchLab } from '../lab/launch.ts';
-import { type Command, type CommandResult, durationOption, listOption, textOption } from './command.ts';
+import { type Command, type CommandResult, durationOption, flagOption, listOption, textOption } from './command.ts';
 import { exitCodes } from './exit-codes.ts';
 import { type CliIo, coloured, plain } from './io.ts';
 import { ageText, type TableView, table } from './table.ts';
@@ -16,6 +16,7 @@ export const labUp: Command = async ({ io, ...context }) => {
   const { paths, lastName } = manifestsOf(listOption(full, 'file'));
   const name = context.args[0] ?? lastName ?? textOption(full, 'lab') ?? (io.env.AMBIENT_LAB || 'lab');
   const nodes = textOption(full, 'nodes');
+  const wantsApi = flagOption(full, 'apiServer') || textOption(full, 'writeKubeconfig') !== undefined;
   const abort = (): void => void endLab(name);
   const interruption = io.interruption();
   interruption.addEventListener('abort', abort);
@@ -26,14 +27,16 @@ export const labUp: Command = async ({ io, ...context }) => {
       ...(nodes === undefined ? {} : { nodes: Number(nodes) }),
       images: imageOptions(listOption(full, 'image')),
       timeoutMs: durationOption(full, 'timeout', 60_000),
+      apiServer: wantsApi,
       onProgress: (progress) => sayProgress(io, progress),
     });
     const status = await lab.status();
+    const kubeconfig = wantsApi ? keptKubeconfig(lab, textOption(full, 'writeKubeconfig')) : null;
     io.stderr.write(`next: ambientctl lab status, ambientctl edges -w, ambientctl lab down ${name}\n`);
-    return {
-      data: status,
-      text: () => `lab ${name} is ready: ${status.nodes.length} nodes, ${podCount(status)} pods, every proxy in step\n`,
-    };
+    const api = kubeconfig === null ? {} : { kubeconfig };
+    const way = kubeconfig === null ? '' : `kubectl --kubeconfig ${kubeconfig} get pods -A\n`;
+    const ready = `lab ${name} is ready: ${status.nodes.length} nodes, ${podCount(status)} pods, every proxy in step\n`;
+    return { data: { ...status, ...api }, text: () => ready + way };
   } catch (error) {
     // Not ready in time is this command's answer, and no failure to get one.
     if (!isMeshError(error) || error.code !== 'TIMED_OUT') throw error;
@@ -42,6 +45,26 @@ export const labUp: Command = async ({ io, ...context }) => {
   } finally {
     interruption.removeEventListener('abort', abort);
   }
+};
+
+/** The path of the lab's kubeconfig: its own, or a copy for the owner alone at the place that was asked for. */
+function keptKubeconfig(lab: LabClient, file: string | undefined): string {
+  const own = lab.kubeconfig();
+  if (file === undefined) return own;
+  try {
+    // Made anew, so that nobody who could read an old file reads this one.
+    rmSync(file, { force: true });
+    writeFileSync(file, readFileSync(own), { mode: 0o600, flag: 'wx' });
+    return file;
+  } catch (error) {
+    throw new MeshError('INPUT_UNREADABLE', { place: file, reason: messageOf(error) }, { cause: error });
+  }
+}
+
+/** The path of a running lab's kubeconfig, and nothing else. */
+export const labKubeconfig: Command = async (context) => {
+  const kubeconfig = keptKubeconfig(labOf(context, context.args[0]), textOption(context, 'write'));
+  return { data: { kubeconfig }, text: () => `${kubeconfig}\n` };
 };
 
 /** `-f` takes every word after it, also a name that was meant for the lab: the last word, if there is no such file. */

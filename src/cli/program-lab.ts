@@ -46,10 +46,13 @@ function addLife(lab: Commander, act: Act): void {
       collect,
     )
     .option('--timeout <duration>', 'how long readiness may take', '60s')
+    .option('--api-server', 'serve the cluster through the Kubernetes API too, for kubectl on this machine')
+    .option('--write-kubeconfig <file>', 'put the kubeconfig there, readable by you alone (implies --api-server)')
     .addHelpText(
       'after',
       examples([
         ['ambientctl lab up -f deploy/samples/shop', ''],
+        ['ambientctl lab up -f deploy/samples/shop --api-server', 'prints how kubectl reaches it'],
         [
           "ambientctl lab up ci -f manifests/ --image 'registry/app:1=node app.js'",
           'run your own program for an image',
@@ -57,6 +60,11 @@ function addLife(lab: Commander, act: Act): void {
       ]),
     )
     .action(act(async () => (await import('./lab-up.ts')).labUp));
+  addEnds(lab, act);
+  addWaysIn(lab, act);
+}
+
+function addEnds(lab: Commander, act: Act): void {
   withMesh(lab.command('down'))
     .argument('[name]')
     .summary('end a lab and everything in it')
@@ -66,11 +74,21 @@ function addLife(lab: Commander, act: Act): void {
     .summary('running labs')
     .description('Lists running labs.')
     .action(act(async () => (await import('./lab-up.ts')).labList));
+  withMesh(lab.command('kubeconfig'))
+    .argument('[name]')
+    .summary('path of the kubeconfig of a lab with an API server')
+    .description('Prints the path of a kubeconfig, good while the lab runs, and nothing else.')
+    .option('--write <file>', 'put a copy there, readable by you alone')
+    .addHelpText('after', examples([['export KUBECONFIG=$(ambientctl lab kubeconfig)', 'then kubectl get pods -A']]))
+    .action(act(async () => (await import('./lab-up.ts')).labKubeconfig));
   withMesh(lab.command('status'))
     .argument('[name]')
     .summary('nodes and pods of a lab')
     .description('Shows nodes and pods of a lab; exit 1 while something is not ready.')
     .action(act(async () => (await import('./lab-up.ts')).labStatus));
+}
+
+function addWaysIn(lab: Commander, act: Act): void {
   withLab(lab.command('exec'))
     .argument('<pod>', 'NS/POD, POD or deploy/NAME (with -n)')
     .argument('[command...]', 'after --')

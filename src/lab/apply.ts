@@ -3,7 +3,7 @@ import { placedError } from '../config/yaml.ts';
 import type { ResourceIssue } from '../model/types.ts';
 import type { ApplyResult } from './control-types.ts';
 import type { PlacedObject } from './manifests.ts';
-import type { KubeObject, Pod, ServiceObject } from './objects.ts';
+import { groupOf, type KubeObject, type Pod, type ServiceObject } from './objects.ts';
 import { podFromManifest, terminated } from './pods.ts';
 import type { ServiceAllocator } from './services.ts';
 import type { ChangeAction, ObjectStore } from './store.ts';
@@ -69,7 +69,9 @@ export class Applier {
         } as KubeObject),
       );
     }
-    return applied(manifest, this.#store.put(object));
+    // The status is not the author's to take away.
+    const { status } = this.#store.get(manifest.kind, namespace, manifest.metadata.name, groupOf(manifest)) ?? {};
+    return applied(manifest, this.#store.put(status === undefined ? object : { ...object, status }));
   }
 
   /** A namespace that something lives in is there, with its default account. */
@@ -119,7 +121,7 @@ export class Applier {
 
   #deleteOne(manifest: KubeObject): Applied[] {
     const { kind, metadata } = manifest;
-    const present = this.#store.get(kind, metadata.namespace ?? '', metadata.name, groupOfManifest(manifest));
+    const present = this.#store.get(kind, metadata.namespace ?? '', metadata.name, groupOf(manifest));
     if (present === undefined) return [];
     if (kind === 'Pod') {
       this.#replacements.delete(podKey(manifest));
@@ -151,16 +153,11 @@ export function refusals(objects: readonly PlacedObject[], store: ObjectStore): 
 export function refuseDuplicates(objects: readonly PlacedObject[]): void {
   const seen = new Set<string>();
   for (const { object, place } of objects) {
-    const key = `${groupOfManifest(object)}/${object.kind}/${object.metadata.namespace ?? ''}/${object.metadata.name}`;
+    const key = `${groupOf(object)}/${object.kind}/${object.metadata.namespace ?? ''}/${object.metadata.name}`;
     if (seen.has(key) && place !== null)
       throw placedError('CONFIG_INVALID', place, `${object.kind} ${object.metadata.name} stands here a second time`);
     seen.add(key);
   }
-}
-
-function groupOfManifest(object: KubeObject): string {
-  const slash = object.apiVersion.indexOf('/');
-  return slash < 0 ? '' : object.apiVersion.slice(0, slash);
 }
 
 function applied(object: KubeObject, action: ChangeAction): Applied {

@@ -1,5 +1,5 @@
 // The way into a running lab from outside: HTTP over its control socket, which only the lab's owner and root can reach.
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { type IncomingMessage, request } from 'node:http';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -16,7 +16,7 @@ import type {
   LogOptions,
   RestartResult,
 } from './control-types.ts';
-import { controlSocket, findRunningLab, hostPidOf, processIds } from './running.ts';
+import { controlSocket, findRunningLab, hostPidOf, kubeconfigFile, processIds } from './running.ts';
 
 export { listLabs } from './running.ts';
 
@@ -74,6 +74,14 @@ export class LabClient {
     if (name !== undefined) query.set('name', name);
     if (namespace !== undefined) query.set('namespace', namespace);
     return (await this.#json('GET', `/objects?${query}`)) as Record<string, unknown>[];
+  }
+
+  /** Path of a kubeconfig, good while the lab runs. Throws `NOT_FOUND` when the lab has no API server. */
+  kubeconfig(): string {
+    const file = `/proc/${this.lab.hostPid}/root${kubeconfigFile}`;
+    if (existsSync(file)) return file;
+    const hint = `start it with one: ambientctl lab up ${this.lab.name} --api-server -f PATH`;
+    throw new MeshError('NOT_FOUND', { what: `the API server of lab ${this.lab.name}`, hint });
   }
 
   /** Lines of a part's log, oldest first. */

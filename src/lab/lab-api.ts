@@ -1,5 +1,6 @@
 // The lab's cluster through a Kubernetes API: who uses kubectl on it gets what `lab apply` and `lab delete` would do.
 
+import { writeFileSync } from 'node:fs';
 import type { Resource } from '../model/resources.ts';
 import type { ResourceIssue } from '../model/types.ts';
 import { fabricAddresses } from './addresses.ts';
@@ -10,6 +11,7 @@ import { type ClusterRules, defaultRules } from './api-server/rules.ts';
 import type { TokenIssuer } from './issuer.ts';
 import { issueOf, readLabManifests } from './manifests.ts';
 import type { KubeObject, Pod } from './objects.ts';
+import { kubeconfigFile } from './running.ts';
 import type { ServiceAllocator } from './services.ts';
 import type { ObjectStore } from './store.ts';
 
@@ -26,15 +28,26 @@ export interface LabApiParts {
   readonly statusOf: (kind: string, namespace: string, name: string) => object | null;
 }
 
-/** Where the API is, from inside the lab. */
-export const labApiPort = 6443;
+/** Where the API is, from inside the lab: on every address of the fabric that the machine has. */
+const fabricPort = 6443;
+/** The descriptor of the socket that `launch.ts` opens on the host's loopback for whoever calls from there. */
+const apiSocketFd = 3;
 
-/** The API server of a lab; `fd` is a listening socket of the host, or null to be reached in the fabric alone. */
-export function labApiServer(parts: LabApiParts, fd: number | null): ApiServer {
+/** The API server of a lab. */
+export function labApiServer(parts: LabApiParts): ApiServer {
   const { store, issuer } = parts;
-  const listen = fd === null ? { host: fabricAddresses[0], port: labApiPort } : { fd };
+  const listen = [
+    { host: '127.0.0.1', fd: apiSocketFd },
+    { host: fabricAddresses[0], port: fabricPort },
+  ];
   const names = [...fabricAddresses];
   return new ApiServer({ store, issuer, listen, names, extraTypes: meshTypes, rules: labRules(parts) });
+}
+
+/** Starts the API server and writes the kubeconfig. */
+export async function startLabApi(server: ApiServer, name: string): Promise<void> {
+  await server.start();
+  writeFileSync(kubeconfigFile, server.kubeconfig(`lab-${name}`), { mode: 0o600 });
 }
 
 function labRules(parts: LabApiParts): ClusterRules {
@@ -61,13 +74,20 @@ function check({ check: find }: LabApiParts, object: KubeObject, previous: KubeO
   const [first] = errors;
   if (first === undefined) return;
   const { kind, metadata } = object;
-  const causes = errors.map(({ message, fix }) => ({ message: fix === '' ? message : `${message}; ${fix}` }));
-  const words = causes.map(({ message }) => message).join('; ');
+  const causes = errors.map(causeOf);
+  const words = causes.map(({ field, message }) => (field === '' ? message : `${field}: ${message}`)).join('; ');
   throw new ApiFailure(422, 'Invalid', `${kind} "${metadata.name}" is invalid: ${words}`, {
     name: metadata.name,
     kind,
     causes,
   });
+}
+
+/** kubectl shows field and words of each cause. */
+function causeOf({ message, fix }: ResourceIssue): { field: string; message: string } {
+  const whole = fix === '' ? message : `${message}; ${fix}`;
+  const [, field = '', rest = whole] = /^((?:spec|metadata)[\w.[\]]*) (.*)$/s.exec(whole) ?? [];
+  return { field, message: rest };
 }
 
 function findings(object: KubeObject, find: LabApiParts['check']): readonly ResourceIssue[] {

@@ -17,7 +17,7 @@ import { DnsServer } from './dns.ts';
 import { DnsZone } from './dns-zone.ts';
 import { TokenIssuer } from './issuer.ts';
 import { isUnmanaged, Kubelet } from './kubelet.ts';
-import { labApiServer } from './lab-api.ts';
+import { labApiServer, startLabApi } from './lab-api.ts';
 import type { LabOptions } from './launch.ts';
 import { LiveSources, objectOf, type ResourceName } from './live-sources.ts';
 import { LogKeeper, lastLines } from './log-files.ts';
@@ -32,6 +32,7 @@ import { ObjectStore } from './store.ts';
 import { MeshSystem } from './system.ts';
 import { clusterDomain, systemFiles } from './system-config.ts';
 import { WaypointDeployer } from './waypoints.ts';
+import { tellWorkloads } from './workload-status.ts';
 
 const dnsNamespace = 'kube-system';
 /** Kinds that the mesh has no use for and pods do. */
@@ -83,7 +84,10 @@ export class Lab {
       kubelet: () => this.kubelet,
       overrides: options.waypointConfig,
     });
-    const first = options.mesh ? () => this.waypoints.reconcile() : () => {};
+    const first = () => {
+      if (options.mesh) this.waypoints.reconcile();
+      if (options.apiServer) tellWorkloads(this.store);
+    };
     this.#cluster = new Cluster(this.store, systemClock, Math.random, log, first);
     const zone = new DnsZone(this.store, clusterDomain);
     this.#dns = new DnsServer((question, type) => zone.answer(question, type));
@@ -143,7 +147,7 @@ export class Lab {
     this.#applier.apply(objects);
     this.system.start();
     await this.#sources.start();
-    await this.api?.start();
+    if (this.api !== null) await startLabApi(this.api, this.name);
   }
 
   /** Applies manifests as a whole. Nothing is applied when anything is refused. */
@@ -338,7 +342,7 @@ export class Lab {
     const statusOf = (kind: string, namespace: string, name: string) => system.statusOf(kind, namespace, name);
     const isRun = (pod: Pod) => kubelet.runnerOf(pod) !== null;
     const check = (resources: readonly Resource[]) => system.check(resources);
-    return labApiServer({ store, issuer, services, check, isRun, statusOf }, null);
+    return labApiServer({ store, issuer, services, check, isRun, statusOf });
   }
 
   #putNode(node: NodePlan): void {

@@ -4,7 +4,7 @@
 // Nothing of the host is touched, and nothing outlives the lab: its files live on a tmpfs of its own mount namespace,
 // and the kernel ends every process and namespace of it when its first process ends, however that happens.
 import { spawn } from 'node:child_process';
-import type { Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { MeshError, messageOf } from '../base/errors.ts';
@@ -80,7 +80,7 @@ export async function launchLab(options: LaunchOptions): Promise<LabClient> {
     controllerConfig: options.controllerConfig ?? {},
     waypointConfig: options.waypointConfig ?? {},
   };
-  const started = await startAndWatch(name, labOptions, options);
+  const started = await startWithSocket(name, labOptions, options);
   if (started.type === 'failed') {
     if (options.keepOnFailure !== true) await endQuietly(name);
     throw failureOf(started);
@@ -103,8 +103,30 @@ function checkOptions(name: string, options: LaunchOptions): void {
 
 type Outcome = Extract<LabProgress, { type: 'ready' | 'failed' }>;
 
+/**
+ * A socket stays in the network namespace that it was made in: the one for the API listens on the host's loopback, and
+ * the lab, which inherits it, answers there.
+ */
+async function startWithSocket(name: string, labOptions: LabOptions, options: LaunchOptions): Promise<Outcome> {
+  if (!labOptions.apiServer) return await startAndWatch(name, labOptions, options, []);
+  const socket = createServer();
+  await new Promise<void>((resolve, reject) => {
+    socket.once('error', reject);
+    socket.listen({ host: '127.0.0.1', port: 0 }, resolve);
+  });
+  const { fd } = (socket as unknown as { _handle: { fd: number } })._handle;
+  const started = startAndWatch(name, labOptions, options, [fd]);
+  socket.close();
+  return await started;
+}
+
 /** Starts the processes and resolves with the lab's last word about its start. */
-function startAndWatch(name: string, labOptions: LabOptions, options: LaunchOptions): Promise<Outcome> {
+function startAndWatch(
+  name: string,
+  labOptions: LabOptions,
+  options: LaunchOptions,
+  inherited: readonly number[],
+): Promise<Outcome> {
   const root = process.getuid?.() === 0;
   const namespaces = ['--net', '--mount', '--uts', '--ipc', '--pid', '--fork', '--kill-child', '--mount-proc'];
   const main = path.join(import.meta.dirname, '..', '..', labMainSuffix);
@@ -120,7 +142,13 @@ function startAndWatch(name: string, labOptions: LabOptions, options: LaunchOpti
   ];
   const env = { ...process.env, PATH: systemPath() };
   // The lab reads its standard input until it ends: that is how a foreground lab learns that its starter has gone.
-  const child = spawn('unshare', args, { detached: true, stdio: ['pipe', 'pipe', 'pipe'], cwd: '/', env });
+  const stdio = ['pipe', 'pipe', 'pipe', ...inherited] as readonly unknown[] as ['pipe', 'pipe', 'pipe'];
+  const child = spawn('unshare', args, {
+    detached: true,
+    stdio,
+    cwd: '/',
+    env,
+  });
   const errors: string[] = [];
   const linesMax = 40;
   child.stdin.on('error', () => {});

@@ -8,6 +8,8 @@ import type { LabSummary } from './control-types.ts';
 /** Where the lab's private file system has everything, seen from inside the lab. */
 export const labDir = '/run/ambient';
 export const controlSocket = `${labDir}/control.sock`;
+/** For people, with an administrator's token; the lab's owner and root alone can read it. */
+export const kubeconfigFile = `${labDir}/kubeconfig`;
 export const labMainSuffix = '/src/lab/main.ts';
 export const defaultLabName = 'lab';
 

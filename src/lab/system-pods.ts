@@ -42,5 +42,10 @@ export function nodeProxyPod(node: NodePlan, nowMs: number): Pod {
 
 /** The pod with its condition `Ready`. */
 export function withReadiness(pod: Pod, ready: boolean, nowMs: number): Pod {
-  return withCondition(withCondition(pod, 'ContainersReady', ready, nowMs), 'Ready', ready, nowMs);
+  const told = withCondition(withCondition(pod, 'ContainersReady', ready, nowMs), 'Ready', ready, nowMs);
+  const state = { running: { startedAt: pod.status.startTime ?? rfc3339(nowMs) } };
+  const containerStatuses = pod.spec.containers.map(({ name, image = '' }) => {
+    return { name, image, ready, started: true, restartCount: 0, state };
+  });
+  return { ...told, status: { ...told.status, containerStatuses } };
 }

@@ -239,5 +239,6 @@ function replicaSetOf(
       selector: { ...selector, matchLabels: { ...selector?.matchLabels, ...label } },
       template: { ...template, metadata: { ...template.metadata, labels: { ...template.metadata?.labels, ...label } } },
     },
+    ...(current?.status === undefined ? {} : { status: current.status }),
   };
 }

@@ -148,6 +148,27 @@ const updates: readonly ApiCase[] = [
     },
   },
   {
+    name: 'the scale of a deployment',
+    run: async ({ api, path }) => {
+      const deployments = path('deployments', 'apps/v1');
+      const template = { metadata: { labels: { app: 'd' } }, spec: pod('x').spec };
+      const spec = { selector: { matchLabels: { app: 'd' } }, template };
+      ok(
+        await api.post(deployments, { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'd' }, spec }),
+        201,
+      );
+      const scale = ok(await api.get(`${deployments}/d/scale`));
+      assert.deepEqual([scale.kind, scale.apiVersion, scale.spec.replicas], ['Scale', 'autoscaling/v1', 1]);
+      assert.equal(scale.status.selector, 'app=d');
+      const changed = ok(await api.patch('merge', `${deployments}/d/scale`, { spec: { replicas: 3 } }));
+      assert.equal(changed.spec.replicas, 3);
+      const whole = ok(await api.get(`${deployments}/d`));
+      assert.deepEqual([whole.spec.replicas, whole.metadata.generation], [3, 2]);
+      const stale = { ...scale, spec: { replicas: 4 } };
+      refused(await api.put(`${deployments}/d/scale`, stale), 409, 'Conflict');
+    },
+  },
+  {
     name: 'a pod: what cannot change does not, and its status is for others to say',
     run: async ({ api, path }) => {
       const pods = path('pods');

@@ -1,7 +1,7 @@
 // What can be done to a running lab: apply, restart, faults, tokens, and the ways in which it ends.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { findLab, type LabClient, listLabs } from '../../src/lab/control-client.ts';
@@ -9,6 +9,9 @@ import type { LabSummary } from '../../src/lab/control-types.ts';
 import { enterCommand } from '../../src/lab/enter.ts';
 import { launchLab } from '../../src/lab/launch.ts';
 import type { NodeDump, StatusView } from '../../src/model/views.ts';
+import { ok, refused } from '../kube/api-case.ts';
+import { ApiClient, type Json } from '../kube/api-client.ts';
+import { targetOfKubeconfig } from '../kube/kubeconfig.ts';
 
 const timeout = 90_000;
 const fixture = path.join(import.meta.dirname, 'fixtures/enrolled.yaml');
@@ -48,10 +51,16 @@ const isGone = (pid: number) => {
 
 describe('operations on a lab', () => {
   let lab: LabClient;
+  let api: ApiClient;
   before(async () => {
-    lab = await launchLab({ name: `ops-${process.pid}`, paths: [fixture], foreground: true, timeoutMs: 60_000 });
+    const options = { paths: [fixture], foreground: true, timeoutMs: 60_000, apiServer: true };
+    lab = await launchLab({ name: `ops-${process.pid}`, ...options });
+    api = new ApiClient(targetOfKubeconfig(lab.kubeconfig()));
   });
-  after(() => lab?.down());
+  after(async () => {
+    api?.close();
+    await lab?.down();
+  });
 
   async function inClient(script: string): Promise<string> {
     const target = await lab.target('pod', 'ops', 'client');
@@ -86,6 +95,63 @@ describe('operations on a lab', () => {
       ['deleted'],
     );
     assert.deepEqual(await has(), [false, false]);
+  });
+
+  test('the cluster through the Kubernetes API: what is written there holds as if it were applied', {
+    timeout,
+  }, async () => {
+    assert.equal(statSync(lab.kubeconfig()).mode & 0o777, 0o600);
+    const pods = '/api/v1/namespaces/ops/pods';
+    const names = async () =>
+      ok(await api.get(pods)).items.map((each: Json) => `${each.metadata.name} ${each.status.phase}`);
+    assert.deepEqual((await names()).sort(), ['client Running', 'server Running']);
+    const isEnrolled = async (name: string) => (await lab.status()).pods.find((each) => each.name === name)?.enrolled;
+    const label = (mode: string | null) =>
+      api.patch('strategic', '/api/v1/namespaces/ops', {
+        metadata: { labels: { 'ambient.mesh/dataplane-mode': mode } },
+      });
+    ok(await label(null));
+    await until('outside the mesh', async () => (await isEnrolled('client')) === false);
+    ok(await label('ambient'));
+    await until('enrolled', async () => (await isEnrolled('client')) === true);
+    await lab.waitInStep(30_000);
+
+    const policies = '/apis/security.istio.io/v1/namespaces/ops/authorizationpolicies';
+    const policy = (spec: object): Json => ({
+      apiVersion: 'security.istio.io/v1',
+      kind: 'AuthorizationPolicy',
+      metadata: { name: 'nobody' },
+      spec,
+    });
+    const wrong = await api.post(policies, policy({ action: 'REFUSE' }));
+    refused(wrong, 422, 'Invalid', /spec\.action: must be one of .*REFUSE/);
+    ok(await api.patch('apply', `${policies}/nobody?fieldManager=test`, policy({ action: 'DENY', rules: [{}] })), 201);
+    await until('denied', async () => (await ask()) === '000');
+    ok(await api.delete(`${policies}/nobody`));
+    await until('allowed', async () => (await ask()) === '200');
+    assert.equal((await api.get(pods, { token: null })).status, 403);
+  });
+
+  test('a pod that is deleted through the API ends, and is seen to', { timeout }, async () => {
+    const pods = '/api/v1/namespaces/ops/pods';
+    const body = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'passing' },
+      spec: { terminationGracePeriodSeconds: 1, containers: [{ name: 'main', image: 'x', command: ['sleep', '60'] }] },
+    };
+    const made = ok(await api.post(pods, body), 201);
+    const query = `watch=1&fieldSelector=metadata.name%3Dpassing&resourceVersion=${made.metadata.resourceVersion}`;
+    const watch = await api.watch(`${pods}?${query}`);
+    let event = await watch.next();
+    while (event !== null && event.object.status.phase !== 'Running') event = await watch.next();
+    // Nobody's grace is so short that the kubelet is not asked.
+    const ending = ok(await api.delete(`${pods}/passing?gracePeriodSeconds=0`));
+    assert.notEqual(ending.metadata.deletionTimestamp, undefined);
+    while (event !== null && event.type !== 'DELETED') event = await watch.next();
+    watch.close();
+    assert.equal(event?.type, 'DELETED');
+    await lab.waitInStep(30_000);
   });
 
   test('status of the controller names the manifests that a person wrote', { timeout }, async () => {

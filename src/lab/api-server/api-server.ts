@@ -32,13 +32,20 @@ import { Watch } from './watch.ts';
 import { endpointAddress, type ServiceAddress, Webhooks } from './webhooks.ts';
 import { type Admission, Writer } from './writer.ts';
 
+/** A port (0: any free one), or a socket that listens already. */
+export interface ListenAt {
+  readonly host: string;
+  readonly port?: number;
+  readonly fd?: number;
+}
+
 export interface ApiServerOptions {
   /** Default: an own one, in memory. */
   readonly store?: ObjectStore;
   readonly clock?: Clock;
   readonly random?: () => number;
-  /** Default: a free port of 127.0.0.1. */
-  readonly listen?: { readonly host?: string; readonly port?: number; readonly fd?: number };
+  /** Where to be reached; the first is the one of `address()`. Default: a free port of 127.0.0.1. */
+  readonly listen?: readonly ListenAt[];
   /** Names and addresses of the certificate, beside those of loopback. */
   readonly names?: readonly string[];
   /** Kinds beside the built-in ones, without definitions. */
@@ -62,6 +69,7 @@ export interface ApiAddress {
 const historyMaxDefault = 20_000;
 const bookmarkMsDefault = 60_000;
 const keepAliveMs = 65_000;
+const loopbackNames = ['localhost', '127.0.0.1', '::1', 'kubernetes', 'kubernetes.default', 'kubernetes.default.svc'];
 const systemNamespaces = ['default', 'kube-system', 'kube-public', 'kube-node-lease'] as const;
 
 /** Something that works on the store in the background. */
@@ -82,11 +90,13 @@ export class ApiServer {
   readonly #token = randomToken();
   readonly #tokens: Map<string, UserInfo>;
   readonly #keepers: readonly Keeper[];
-  #server: HttpsServer | null = null;
-  #port = 0;
+  readonly #listen: readonly ListenAt[];
+  #servers: readonly HttpsServer[] = [];
+  #ports: readonly number[] = [];
 
   constructor(options: ApiServerOptions = {}) {
     this.#options = options;
+    this.#listen = options.listen ?? [{ host: '127.0.0.1' }];
     this.#clock = options.clock ?? systemClock;
     const now = () => this.#clock.now();
     this.store = options.store ?? new ObjectStore({ dir: null, now });
@@ -103,14 +113,14 @@ export class ApiServer {
   /** Serves, and resolves with where. Begins with the namespaces that every cluster has. */
   async start(): Promise<ApiAddress> {
     for (const name of systemNamespaces) this.#ensureNamespace(name);
-    await this.#listen(this.#options.listen?.port ?? 0);
+    await this.#open();
     return this.address();
   }
 
   address(): ApiAddress {
-    const { host = '127.0.0.1' } = this.#options.listen ?? {};
+    const host = this.#listen[0]?.host ?? '';
     const shown = host.includes(':') ? `[${host}]` : host;
-    return { url: `https://${shown}:${this.#port}`, caPem: this.credentials.caPem, token: this.#token };
+    return { url: `https://${shown}:${this.#ports[0] ?? 0}`, caPem: this.credentials.caPem, token: this.#token };
   }
 
   /** Text of a kubeconfig for the administrator. */
@@ -154,15 +164,15 @@ export class ApiServer {
 
   /** Cuts every connection and serves again at the same port; what happened before is forgotten. */
   async restart(downMs = 0): Promise<void> {
-    await this.#stop();
+    await this.#shut();
     if (downMs > 0) await new Promise<void>((resolve) => this.#clock.after(downMs, resolve));
     this.#history.forget();
-    await this.#listen(this.#port);
+    await this.#open();
   }
 
   async close(): Promise<void> {
     this.faults.clear();
-    await this.#stop();
+    await this.#shut();
     for (const keeper of this.#keepers) keeper.close();
     this.#history.close();
   }
@@ -216,35 +226,40 @@ export class ApiServer {
     }
   }
 
-  async #listen(port: number): Promise<void> {
-    const { host = '127.0.0.1', fd } = this.#options.listen ?? {};
-    const names = ['localhost', '127.0.0.1', '::1', 'kubernetes', 'kubernetes.default', 'kubernetes.default.svc'];
-    const { certPem, keyPem } = this.credentials.server([...names, ...(this.#options.names ?? [])]);
-    const server = nodeHttps.createServer(
-      { cert: certPem, key: keyPem, ca: this.credentials.caPem, requestCert: true, rejectUnauthorized: false },
-      (incoming, response) => void this.#handler.handle(incoming, response),
-    );
-    server.keepAliveTimeout = keepAliveMs;
-    // A watch lasts as long as it likes.
-    server.requestTimeout = 0;
-    server.on('tlsClientError', (_error, socket) => socket.destroy());
-    server.on('clientError', (_error, socket) => socket.destroy());
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(fd === undefined ? { host, port } : { fd }, resolve);
-    });
-    this.#server = server;
-    this.#port = (server.address() as AddressInfo).port;
+  async #open(): Promise<void> {
+    const { certPem, keyPem } = this.credentials.server([...loopbackNames, ...(this.#options.names ?? [])]);
+    const ca = this.credentials.caPem;
+    const tls = { cert: certPem, key: keyPem, ca, requestCert: true, rejectUnauthorized: false };
+    const servers: HttpsServer[] = [];
+    this.#servers = servers;
+    for (const [at, { host, port, fd }] of this.#listen.entries()) {
+      const server = nodeHttps.createServer(tls, (incoming, response) => void this.#handler.handle(incoming, response));
+      server.keepAliveTimeout = keepAliveMs;
+      // A watch lasts as long as it likes.
+      server.requestTimeout = 0;
+      server.on('tlsClientError', (_error, socket) => socket.destroy());
+      server.on('clientError', (_error, socket) => socket.destroy());
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', reject);
+        server.listen(fd === undefined ? { host, port: this.#ports[at] ?? port ?? 0 } : { fd }, resolve);
+      });
+      servers.push(server);
+    }
+    this.#ports = servers.map((server) => (server.address() as AddressInfo).port);
   }
 
-  async #stop(): Promise<void> {
-    const server = this.#server;
-    this.#server = null;
+  async #shut(): Promise<void> {
+    const servers = this.#servers;
+    this.#servers = [];
     this.dropWatches();
-    if (server === null) return;
-    await new Promise<void>((resolve) => {
-      server.close(() => resolve());
-      server.closeAllConnections();
-    });
+    await Promise.all(
+      servers.map(
+        (server) =>
+          new Promise<void>((resolve) => {
+            server.close(() => resolve());
+            server.closeAllConnections();
+          }),
+      ),
+    );
   }
 }

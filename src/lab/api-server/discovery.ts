@@ -2,9 +2,16 @@
 // OpenAPI that `kubectl apply` looks into: which kinds take `fieldValidation`. There are no schemas in it.
 import { apiVersionOf, type ResourceType } from './resources.ts';
 import { reviewTypes } from './reviews.ts';
+import { hasScale } from './scale.ts';
 
 const verbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
 const statusVerbs = ['get', 'patch', 'update'];
+
+/** Kinds of subresources that are of another group than what they belong to. */
+const foreignKinds: Readonly<Record<string, { readonly group: string; readonly version: string }>> = {
+  Scale: { group: 'autoscaling', version: 'v1' },
+  TokenRequest: { group: 'authentication.k8s.io', version: 'v1' },
+};
 
 interface Served {
   readonly apiVersion: string;
@@ -24,7 +31,8 @@ function servedOf(types: readonly ResourceType[]): Served[] {
     const status = type.hasStatus ? [{ name: 'status', kind, verbs: statusVerbs }] : [];
     const isAccount = kind === 'ServiceAccount' && type.group === '';
     const token = isAccount ? [{ name: 'token', kind: 'TokenRequest', verbs: ['create'] }] : [];
-    const subresources = [...status, ...token];
+    const scale = hasScale(type) ? [{ name: 'scale', kind: 'Scale', verbs: statusVerbs }] : [];
+    const subresources = [...status, ...scale, ...token];
     return {
       apiVersion: apiVersionOf(type),
       plural,
@@ -106,7 +114,9 @@ function resourceList(groupVersion: string, served: readonly Served[]): object {
     const groups = categories.length === 0 ? {} : { categories };
     const main = { name: plural, singularName: singular, namespaced, kind, verbs: rest.verbs, ...names, ...groups };
     const below = rest.subresources.map((each) => {
-      return { name: `${plural}/${each.name}`, singularName: '', namespaced, kind: each.kind, verbs: each.verbs };
+      const name = `${plural}/${each.name}`;
+      const from = foreignKinds[each.kind] ?? {};
+      return { name, singularName: '', namespaced, ...from, kind: each.kind, verbs: each.verbs };
     });
     return [main, ...below];
   });
@@ -141,7 +151,7 @@ function aggregatedResource(each: Served, group: string, version: string): objec
       : {
           subresources: each.subresources.map(({ name, kind, verbs: own }) => ({
             subresource: name,
-            responseKind: { group, version, kind },
+            responseKind: { group, version, ...foreignKinds[kind], kind },
             verbs: own,
           })),
         }),

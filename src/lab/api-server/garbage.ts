@@ -1,5 +1,5 @@
-// What a cluster's controllers do after a deletion: dependents go after their owner, with it, or are let go of, and a
-// namespace ends with what is in it. A moment later, as there.
+// What a cluster's controllers do: a new namespace gets its default account; after a deletion dependents go after their
+// owner, with it, or are let go of; a namespace ends with what is in it. A moment later, as there.
 import type { KubeObject } from '../objects.ts';
 import { groupOf } from '../objects.ts';
 import type { Change, ObjectStore } from '../store.ts';
@@ -21,6 +21,7 @@ export class GarbageCollector {
   readonly #stop: () => void;
   /** Deleted, and their dependents not yet looked at. */
   #gone: KubeObject[] = [];
+  #fresh: string[] = [];
   /** Asked to end, and waiting for others. */
   readonly #ending = new Map<string, KubeObject>();
   /** By the uid of an owner, since clusters are large and deletions many. */
@@ -44,12 +45,13 @@ export class GarbageCollector {
   #note({ action, object, previous }: Change): void {
     if (previous !== null) this.#unindex(previous);
     if (action !== 'deleted') this.#index(object);
+    if (action === 'created' && isNamespace(object)) this.#fresh.push(object.metadata.name);
     const { uid = '', deletionTimestamp } = object.metadata;
     if (action === 'deleted') {
       this.#gone.push(object);
       this.#ending.delete(uid);
     } else if (deletionTimestamp !== undefined && isOurs(object)) this.#ending.set(uid, object);
-    else if (this.#ending.size === 0) return;
+    else if (this.#ending.size === 0 && this.#fresh.length === 0) return;
     this.#arm();
   }
 
@@ -63,6 +65,12 @@ export class GarbageCollector {
   }
 
   #pass(): void {
+    const { store } = this.#parts;
+    for (const namespace of this.#fresh.splice(0)) {
+      if (store.get('Namespace', '', namespace, '') === undefined) continue;
+      if (store.get('ServiceAccount', namespace, 'default', '') !== undefined) continue;
+      store.put({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace } });
+    }
     const gone = this.#gone;
     this.#gone = [];
     if (gone.length > 0) {
@@ -183,7 +191,11 @@ function withOwners(object: KubeObject, owners: readonly Owner[]): KubeObject {
 }
 
 function isOurs(object: KubeObject): boolean {
-  if (object.kind === 'Namespace' && object.apiVersion === 'v1') return true;
+  if (isNamespace(object)) return true;
   const { finalizers = [] } = metaOf(object);
   return finalizers.includes(collectorFinalizers.Foreground) || finalizers.includes(collectorFinalizers.Orphan);
+}
+
+function isNamespace(object: KubeObject): boolean {
+  return object.kind === 'Namespace' && object.apiVersion === 'v1';
 }

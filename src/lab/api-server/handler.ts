@@ -17,6 +17,7 @@ import { predicateOf, type Reader } from './reader.ts';
 import { bodyValue, isTrue, type ResourcePath, readBody, resourcePath, type Verb, verbOf } from './request.ts';
 import { apiVersionOf, type ResourceRegistry, type ResourceType } from './resources.ts';
 import { type Reviews, reviewTypes } from './reviews.ts';
+import { hasScale, scaledTo, scaleOf } from './scale.ts';
 import type { Authenticator, UserInfo } from './users.ts';
 import type { WatchRequest } from './watch.ts';
 import type { DeleteOptions, WriteRequest, Writer } from './writer.ts';
@@ -172,6 +173,7 @@ export class Handler {
     }
     if (!type.namespaced && resource.namespace !== null) throw noSuchResource();
     checkSubresource(call);
+    if (resource.subresource === 'scale') return await this.#scale(call);
     switch (verb) {
       case 'get': {
         this.#parts.reader.checkNotNewer(query);
@@ -233,6 +235,22 @@ export class Handler {
       return changed;
     });
     this.#send(call, 200, object, write.warnings);
+  }
+
+  async #scale(call: ResourceCall): Promise<void> {
+    const { type, resource, verb, incoming, response } = call;
+    const [namespace, name] = [resource.namespace ?? '', resource.name ?? ''];
+    if (verb === 'get') {
+      return sendJson(response, 200, JSON.stringify(scaleOf(this.#parts.reader.get(type, namespace, name))));
+    }
+    const body = bodyValue(await readBody(incoming), 'application/json');
+    const kind = (incoming.headers['content-type'] ?? '').split(';')[0]?.trim() ?? '';
+    const change = verb === 'update' ? () => body : patchOf(kind, body, type);
+    const write = { ...this.#write(call), subresource: null };
+    const object = await this.#parts.writer.update(write, name, (current) =>
+      scaledTo(current, change(scaleOf(current))),
+    );
+    sendJson(response, 200, JSON.stringify(scaleOf(object)));
   }
 
   async #apply(call: ResourceCall, write: WriteRequest, body: unknown): Promise<void> {
@@ -323,6 +341,10 @@ function checkSubresource({ type, resource, verb }: ResourceCall): void {
   const { subresource } = resource;
   if (subresource === null) return;
   if (subresource === 'status' && type.hasStatus) {
+    if (verb === 'get' || verb === 'update' || verb === 'patch') return;
+    throw methodNotAllowed();
+  }
+  if (subresource === 'scale' && hasScale(type)) {
     if (verb === 'get' || verb === 'update' || verb === 'patch') return;
     throw methodNotAllowed();
   }

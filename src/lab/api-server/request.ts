@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { messageOf } from '../../base/errors.ts';
 import { readYaml } from '../../config/yaml.ts';
 import { ApiFailure, badRequest, unsupportedMediaType } from './failure.ts';
+import { protobufObject, protobufType } from './protobuf.ts';
 
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete' | 'deletecollection';
 
@@ -74,7 +75,7 @@ export function isTrue(value: string | null): boolean {
 }
 
 /** The whole body. Throws 413 beyond 3 MiB, as the API server does. */
-export async function readBody(incoming: IncomingMessage): Promise<string> {
+export async function readBody(incoming: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of incoming) {
@@ -85,13 +86,15 @@ export async function readBody(incoming: IncomingMessage): Promise<string> {
     }
     chunks.push(chunk as Buffer);
   }
-  return Buffer.concat(chunks).toString('utf8');
+  return Buffer.concat(chunks);
 }
 
-/** The value of a JSON or YAML body; undefined for an empty one. Throws 400 or 415. */
-export function bodyValue(text: string, contentType: string | undefined): unknown {
-  if (text === '') return undefined;
+/** The value of a JSON, YAML or protobuf body; undefined for an empty one. Throws 400 or 415. */
+export function bodyValue(body: Buffer, contentType: string | undefined): unknown {
+  if (body.length === 0) return undefined;
   const type = (contentType ?? 'application/json').split(';')[0]?.trim().toLowerCase() ?? '';
+  if (type === protobufType) return protobufObject(body);
+  const text = body.toString('utf8');
   if (type.endsWith('yaml')) return yamlValue(text);
   if (!type.endsWith('json') && type !== '*/*') throw unsupportedMediaType('application/json, application/yaml');
   try {

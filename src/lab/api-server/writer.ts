@@ -155,7 +155,9 @@ export class Writer {
     const added = propagationPolicy === 'Background' ? [] : [collectorFinalizers[propagationPolicy]];
     const finalizers = [...new Set([...(meta.finalizers ?? []), ...added])];
     const graceS = this.#graceOf(current, options);
-    if (finalizers.length === 0 && graceS === 0 && !isHeldNamespace(current)) {
+    const isNamespace = type.kind === 'Namespace' && type.group === '';
+    const isHeld = isNamespace && (meta.deletionTimestamp === undefined || isHeldNamespace(current));
+    if (finalizers.length === 0 && graceS === 0 && !isHeld) {
       this.#remove(current);
       return null;
     }
@@ -169,8 +171,8 @@ export class Writer {
         : { deletionTimestamp: rfc3339(nowMs + graceS * 1000), deletionGracePeriodSeconds: graceS }),
     };
     const ending = withMeta(current, stamped);
-    const isNamespace = type.kind === 'Namespace' && type.group === '';
-    this.#store.put(isNamespace ? { ...ending, status: { phase: 'Terminating' } } : ending);
+    const held = { spec: { finalizers: ['kubernetes'] }, status: { phase: 'Terminating' } };
+    this.#store.put(isNamespace ? { ...ending, ...held } : ending);
     return this.#options.reader.find(type, object.metadata.namespace ?? '', object.metadata.name) ?? null;
   }
 
