@@ -27,7 +27,8 @@ export interface Fault {
   readonly times?: number;
 }
 
-export interface FaultyRequest {
+/** What a request asks for. */
+export interface SeenRequest {
   readonly method: string;
   readonly path: string;
   readonly verb: string | null;
@@ -60,7 +61,7 @@ export class Faults {
   }
 
   /** Waits, cuts or throws as the faults want that meet this request. True when the connection was cut. */
-  async meet(request: FaultyRequest, response: ServerResponse): Promise<boolean> {
+  async meet(request: SeenRequest, response: ServerResponse): Promise<boolean> {
     for (const fault of [...this.#active]) {
       if (!isMet(fault.match ?? {}, request)) continue;
       fault.left--;
@@ -94,7 +95,7 @@ function faultFailure(status: number, retryAfterS: number | undefined): ApiFailu
   return new ApiFailure(status, reasons[status] ?? 'Unknown', 'a fault that was asked for', details);
 }
 
-function isMet(match: RequestMatch, request: FaultyRequest): boolean {
+function isMet(match: RequestMatch, request: SeenRequest): boolean {
   return (
     (match.verb === undefined || match.verb === request.verb) &&
     (match.resource === undefined || match.resource === request.resource) &&
