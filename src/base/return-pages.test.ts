@@ -6,10 +6,14 @@ import { cleanRanges, returnPages } from './return-pages.ts';
 const smaps = `00400000-00500000 r--p 00000000 08:01 42                         /usr/bin/node
 Rss:                 100 kB
 Anonymous:             0 kB
+Swap:                  0 kB
 00500000-00600000 r-xp 00100000 08:01 42                         /usr/bin/node
 Anonymous:             0 kB
-00600000-00700000 r--p 00200000 08:01 42                         /usr/bin/node
+00600000-00680000 r--p 00200000 08:01 42                         /usr/bin/node
 Anonymous:             4 kB
+00680000-00700000 r--p 00280000 08:01 42                         /usr/bin/node
+Anonymous:             0 kB
+Swap:                 12 kB
 00700000-00800000 rw-p 00300000 08:01 42                         /usr/bin/node
 Anonymous:             0 kB
 00800000-00900000 rw-p 00000000 00:00 0

@@ -47,6 +47,8 @@ export function cleanRanges(smaps: string, file: string): Range[] {
       const isFixed = name === file && rights[1] === '-';
       current = isFixed ? { start, bytes: BigInt(`0x${to}`) - start } : null;
     } else if (current !== null && /^Anonymous: +0 kB$/.test(line)) found.push(current);
+    // Written once and swapped out: dropped, it would be read from the file as it was before.
+    else if (current !== null && found.at(-1) === current && /^Swap: +[1-9]/.test(line)) found.pop();
   }
   return found;
 }

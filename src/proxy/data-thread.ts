@@ -1,6 +1,7 @@
 // A data thread: one worker with its own tables, certificates, tunnels and listeners. A connection lives and dies on
 // one of them. The main thread feeds it over a MessagePort and asks it for snapshots; see `messages.ts`.
 import { flushCompileCache } from 'node:module';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { MessagePort } from 'node:worker_threads';
 import { MeshError } from '../base/errors.ts';
 import { tcpBackendName } from '../io/tcp-backend.ts';
@@ -57,12 +58,25 @@ export async function serveThread({ start, port }: DataThreadTask, assemble: Ass
   setTimeout(flushCompileCache, compileCacheAfterMs).unref();
   try {
     await thread.done;
+    await atRest();
   } finally {
     process.off('exit', flush);
     process.off('uncaughtException', crash);
   }
 }
 
+/**
+ * What was closed is let go of in the next turns of the event loop. Resolves when no socket is left in this thread, or
+ * after some turns.
+ */
+async function atRest(): Promise<void> {
+  for (let turn = 0; turn < restTurnsMax; turn++) {
+    await nextTurn();
+    if (!process.getActiveResourcesInfo().some((name) => /^(TCP|TLS)/.test(name))) return;
+  }
+}
+
+const restTurnsMax = 100;
 /** Time for resets to leave before the thread is gone. */
 const crashDelayMs = 20;
 /** Each thread has a compile cache of its own, which Node writes at its exit only, and one that is killed has none. */

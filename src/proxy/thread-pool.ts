@@ -1,6 +1,7 @@
 // The data threads of a proxy: a piscina pool with one never-ending serve task per thread. A thread that dies
 // takes only its own connections with it; it is replaced, with the next descriptors of its row, and told everything
 // anew.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { Backoff } from '../base/backoff.ts';
@@ -64,6 +65,8 @@ const restartCapMs = 2_000;
 const restartJitter = 0.2;
 /** V8 would let it grow to 48 MB under load, and it does not pay: what a connection allocates lives long or briefly. */
 const youngGenerationMb = 12;
+/** How long a thread may take to close what it holds before it is terminated. */
+const closeMaxMs = 2_000;
 /** A thread that served this long before it died is restarted at once. */
 const healthyAfterMs = 60_000;
 
@@ -77,6 +80,8 @@ export class ThreadPool {
   readonly #threads: Thread[];
   readonly #snapshots = new Map<number, PendingSnapshot>();
   readonly #draining = new Map<number, (closedByDeadline: number) => void>();
+  /** Settles with each task, however it ended. */
+  readonly #tasks = new Set<Promise<void>>();
   #nextSnapshot = 1;
   #isClosing = false;
 
@@ -160,11 +165,15 @@ export class ThreadPool {
     return (await Promise.all(done)).reduce((sum, closed) => sum + closed, 0);
   }
 
-  /** Ends every thread at once. Idempotent. */
+  /** Ends every thread; resolves when the last one has let go of what it held. Idempotent. */
   async close(): Promise<void> {
     this.#isClosing = true;
     for (const id of [...this.#snapshots.keys()]) this.#settleSnapshot(id);
     for (const thread of this.#threads) thread.port?.close();
+    // A worker that is terminated while it closes its sockets has brought the whole process down.
+    const deadline = new AbortController();
+    await Promise.race([Promise.all(this.#tasks), sleep(closeMaxMs, undefined, { signal: deadline.signal })]);
+    deadline.abort();
     await this.#pool.destroy();
   }
 
@@ -186,10 +195,12 @@ export class ThreadPool {
     const reason = 'it ended by itself';
     // piscina's types know the list by the signature of an older Node.
     const transferList = [port2] as unknown as NonNullable<RunOptions>['transferList'];
-    this.#pool.run(task, { transferList }).then(
+    const ended = this.#pool.run(task, { transferList }).then(
       () => this.#onDeath(thread, new MeshError('INTERNAL', { reason })),
       (error: unknown) => this.#onDeath(thread, error),
     );
+    this.#tasks.add(ended);
+    void ended.then(() => this.#tasks.delete(ended));
     log.debug({ thread: thread.id, life: thread.life }, 'data thread starts');
     onChange();
   }
