@@ -5,7 +5,6 @@ import fc from 'fast-check';
 import { isReady, type Pod, type WorkloadObject } from './objects.ts';
 import { isTerminating, templateHash, withCondition } from './pods.ts';
 import { ObjectStore } from './store.ts';
-import { tellWorkloads } from './workload-status.ts';
 import { WorkloadControllers } from './workloads.ts';
 
 function workload(kind: string, spec: Partial<WorkloadObject['spec']>, image = 'one'): WorkloadObject {
@@ -66,24 +65,6 @@ describe('workloads', () => {
       assert.match(pod.metadata.name, new RegExp(`^web-${hash}-[a-z0-9]{5}$`));
       assert.equal(pod.metadata.labels?.['pod-template-hash'], hash);
       assert.equal(pod.metadata.ownerReferences?.[0]?.kind, 'ReplicaSet');
-    }
-  });
-
-  test('statuses say how many there are, and what is at rest stays at rest', () => {
-    for (const kind of ['Deployment', 'StatefulSet'] as const) {
-      const bench = new Bench();
-      bench.store.put(workload(kind, {}));
-      bench.settle();
-      tellWorkloads(bench.store);
-      const status = bench.store.get(kind, 'shop', 'web')?.status;
-      const counts = { replicas: 2, updatedReplicas: 2, readyReplicas: 2, availableReplicas: 2 };
-      assert.deepEqual(status, { observedGeneration: 1, ...counts });
-      const { version } = bench.store;
-      for (let pass = 0; pass < 3; pass++) {
-        bench.controllers.reconcile();
-        tellWorkloads(bench.store);
-      }
-      assert.equal(bench.store.version, version, kind);
     }
   });
 
