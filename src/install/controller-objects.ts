@@ -5,6 +5,7 @@ import {
   configDir,
   configMapOf,
   containerOf,
+  digestOf,
   discoveryPort,
   type Manifest,
   metaOf,
@@ -208,7 +209,7 @@ function deployment(values: InstallValues): Manifest {
       selector: { matchLabels: selectorOf(name) },
       // The next one is there before the last one goes.
       strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
-      template: { metadata: { labels }, spec: pod },
+      template: { metadata: { labels, annotations: digestOf(controllerConfig(values)) }, spec: pod },
     },
   };
 }

@@ -4,6 +4,7 @@ import {
   configDir,
   configMapOf,
   containerOf,
+  digestOf,
   discoveryPort,
   type Manifest,
   metaOf,
@@ -96,6 +97,8 @@ function daemonSet(values: InstallValues): Manifest {
       { name: 'tmp', emptyDir: { medium: 'Memory', sizeLimit: '16Mi' } },
     ],
   };
+  // These are taken over by proxies that run.
+  const { limits: _limits, timeouts: _timeouts, log: _log, ...fixed } = nodeConfig(values);
   return {
     apiVersion: 'apps/v1',
     kind: 'DaemonSet',
@@ -104,7 +107,7 @@ function daemonSet(values: InstallValues): Manifest {
       selector: { matchLabels: selectorOf(name) },
       // The new proxy takes over while the old one drains.
       updateStrategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
-      template: { metadata: { labels: metaOf(name, name).labels }, spec: pod },
+      template: { metadata: { labels: metaOf(name, name).labels, annotations: digestOf(fixed) }, spec: pod },
     },
   };
 }

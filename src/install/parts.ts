@@ -1,4 +1,5 @@
 // What the objects of an installation have in common: names, labels, and how a program of ours stands in a pod.
+import { createHash } from 'node:crypto';
 import { MeshError } from '../base/errors.ts';
 import type { InstallValues } from './values.ts';
 
@@ -39,6 +40,12 @@ export function metaOf(name: string, part: string, namespace?: string): Manifest
 export function configMapOf(name: string, { namespace }: InstallValues, config: unknown): Manifest {
   const data = { 'config.yaml': `${JSON.stringify(config, null, 2)}\n` };
   return { apiVersion: 'v1', kind: 'ConfigMap', metadata: metaOf(name, name, namespace), data };
+}
+
+/** An annotation of pods that changes with their configuration, so that they are replaced by others that have read it. */
+export function digestOf(config: unknown): Readonly<Record<string, string>> {
+  const digest = createHash('sha256').update(JSON.stringify(config)).digest('hex');
+  return { 'ambient.mesh/config-digest': digest.slice(0, 16) };
 }
 
 /** Image, probes and resources of a program's container; alive is who answers, ready who serves. */
