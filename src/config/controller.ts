@@ -1,7 +1,7 @@
 // The configuration of the controller: one frozen object, read once at start.
 import { readFileSync } from 'node:fs';
 import { MeshError, messageOf } from '../base/errors.ts';
-import { durationMs, list, object, oneOf, port, readConfig, string } from './schema.ts';
+import { boolean, durationMs, list, object, oneOf, port, readConfig, string } from './schema.ts';
 
 export interface ControllerConfig {
   readonly listenHost: string;
@@ -20,6 +20,8 @@ export interface ControllerConfig {
     readonly kubeconfig: string;
     /** Of the kubeconfig; '' for its current one. */
     readonly context: string;
+    /** False: nothing is written into the cluster but the Secret of `caSecret`. */
+    readonly writes: boolean;
   };
   readonly trustDomain: string;
   readonly clusterId: string;
@@ -67,7 +69,7 @@ const shape = {
   ports: object({ discovery: port(15_012), admin: port(15_000), metrics: port(15_020), readiness: port(15_021) }),
   source: oneOf(['folders', 'kubernetes'], 'folders'),
   sources: list(string(undefined, notEmpty), []),
-  kubernetes: object({ kubeconfig: string(''), context: string('') }),
+  kubernetes: object({ kubeconfig: string(''), context: string(''), writes: boolean(true) }),
   trustDomain: string('cluster.local', trustDomain),
   clusterId: string('Kubernetes', notEmpty),
   clusterDomain: string('cluster.local', notEmpty),

@@ -17,6 +17,7 @@ import { createLogger, type Logger } from '../telemetry/logger.ts';
 import { SimpleServer } from '../telemetry/metrics-server.ts';
 import { adminRoutes, metricsRoutes, readinessRoutes } from './admin.ts';
 import { CertificateService } from './certificate-service.ts';
+import type { ClusterWrites } from './cluster-writes.ts';
 import { Gate } from './gate.ts';
 import { IssuerKeeper } from './issuer-keeper.ts';
 import { MeshFeed } from './mesh-feed.ts';
@@ -91,6 +92,7 @@ class Controller {
   readonly #metrics: ControllerMetrics;
   readonly #opened: OpenedSource;
   readonly #servers: SimpleServer[] = [];
+  #writes: ClusterWrites | null = null;
   #rpc: RpcServer | null = null;
   #isListening = false;
   #closing: Promise<void> | null = null;
@@ -154,7 +156,13 @@ class Controller {
       },
     });
     const publish: DiscoveryServer['update'] = (update) => this.#discovery.update(update);
-    this.#feed = new MeshFeed({ source: opened.source, compiler, publish, log });
+    this.#feed = new MeshFeed({
+      source: opened.source,
+      compiler,
+      publish,
+      log,
+      compiled: () => this.#writes?.changed(),
+    });
   }
 
   async start(): Promise<RunningController> {
@@ -164,6 +172,9 @@ class Controller {
       this.#log.warn(this.#authority.describe(), 'the issuer ends soon; renew it, since nothing it issues outlives it');
     }
     this.#issuerKeeper.start();
+    const statuses = () => this.#compiler.statuses();
+    this.#writes = await this.#opened.writesOf({ statuses, clock: this.#clock, log: this.#log });
+    this.#writes?.start();
     // Read before anyone may ask: a controller that knows nothing yet would tell proxies that all is gone.
     await this.#feed.start();
     const metrics = await this.#serve('', ports.metrics, metricsRoutes(this.#metrics));
@@ -207,6 +218,7 @@ class Controller {
     this.#issuerKeeper.close();
     this.#discovery.close();
     await this.#rpc?.close(drainMs);
+    await this.#writes?.close();
     await Promise.all(this.#servers.map((server) => server.close()));
     await this.#opened.api?.close();
   }

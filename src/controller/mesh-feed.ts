@@ -16,6 +16,8 @@ export interface MeshFeedOptions {
   /** Takes each change of the mesh. */
   readonly publish: (update: MeshUpdate) => void;
   readonly log: Logger;
+  /** Called after each compile. */
+  readonly compiled?: () => void;
 }
 
 const kept = 'what it said before stays in force';
@@ -69,6 +71,7 @@ export class MeshFeed {
       for (const resource of change.upserts) compiler.upsert(resource);
       const { update, issues } = compiler.flush();
       publish(update);
+      this.#options.compiled?.();
       for (const issue of issues) this.#tell(issue);
       const { workloads, services, policies, removedAddresses, removedPolicies } = update;
       const removed = removedAddresses.length + removedPolicies.length;

@@ -5,7 +5,10 @@ import { JwtVerifier, type TokenClaims } from '../identity/jwt.ts';
 import type { ApiClient } from '../kube/api/api-client.ts';
 import { FolderSource } from '../kube/folder-source.ts';
 import type { MeshSource } from '../kube/mesh-source.ts';
+import type { ClusterWrites, ClusterWritesOptions } from './cluster-writes.ts';
 import type { RootSecret } from './root-secret.ts';
+
+type WriteParts = Pick<ClusterWritesOptions, 'statuses' | 'clock' | 'log'>;
 
 export interface OpenedSource {
   readonly source: MeshSource;
@@ -13,6 +16,8 @@ export interface OpenedSource {
   readonly api: ApiClient | null;
   /** Where the issuer is kept; null for files alone. */
   readonly secret: RootSecret | null;
+  /** What is written into the cluster; null for nothing. */
+  readonly writesOf: (parts: WriteParts) => Promise<ClusterWrites | null>;
   /** What judges tokens: the keys in the configuration, or else the API server. */
   readonly verifier: (clock: Clock) => (token: string) => TokenClaims | Promise<TokenClaims>;
 }
@@ -27,7 +32,13 @@ export async function openSource(config: ControllerConfig): Promise<OpenedSource
     return (token: string) => verifier.verify(token);
   };
   if (config.source === 'folders') {
-    return { source: new FolderSource(config.sources), api: null, secret: null, verifier: byKeys };
+    return {
+      source: new FolderSource(config.sources),
+      api: null,
+      secret: null,
+      verifier: byKeys,
+      writesOf: async () => null,
+    };
   }
   const { kubeconfig, context } = config.kubernetes;
   const { ApiClient } = await import('../kube/api/api-client.ts');
@@ -38,13 +49,15 @@ export async function openSource(config: ControllerConfig): Promise<OpenedSource
     const reviewer = new TokenReviewer({ client: api, audiences: config.auth.audiences, clock });
     return (token: string) => reviewer.verify(token);
   };
+  const source = new KubeSource({ client: api, random: Math.random });
   const verifier = config.auth.jwksFile === '' ? byReview : byKeys;
-  return {
-    source: new KubeSource({ client: api, random: Math.random }),
-    api,
-    secret: await secretOf(config, api),
-    verifier,
+  const writesOf = async (parts: WriteParts): Promise<ClusterWrites | null> => {
+    if (!config.kubernetes.writes) return null;
+    const { ClusterWrites } = await import('./cluster-writes.ts');
+    const place = source.objectPlace.bind(source);
+    return new ClusterWrites({ ...parts, api, place, namespace: config.systemNamespace });
   };
+  return { source, api, secret: await secretOf(config, api), verifier, writesOf };
 }
 
 async function secretOf(config: ControllerConfig, api: ApiClient): Promise<RootSecret | null> {

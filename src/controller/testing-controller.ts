@@ -65,7 +65,7 @@ export async function setUp(
     ports: { discovery: 0, admin: 0, metrics: 0, readiness: 0 },
     source: 'folders',
     sources: [manifests],
-    kubernetes: { kubeconfig: file('kubeconfig'), context: '' },
+    kubernetes: { kubeconfig: file('kubeconfig'), context: '', writes: true },
     trustDomain: 'cluster.local',
     clusterId: 'Kubernetes',
     clusterDomain: 'cluster.local',

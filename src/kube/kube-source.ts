@@ -6,7 +6,7 @@ import { placeOf } from '../config/yaml.ts';
 import { type Resource, type ResourceKind, resourceKey } from '../model/resources.ts';
 import type { SourceView } from '../model/views.ts';
 import type { ApiClient } from './api/api-client.ts';
-import { fullName, type WatchedKind, watchedKinds } from './api/kinds.ts';
+import { fullName, rootPath, type WatchedKind, watchedKinds } from './api/kinds.ts';
 import type { KubeObject } from './api/prune.ts';
 import { type ObjectChange, Reflector, type ReflectorPhase, type ReflectorTimes } from './api/reflector.ts';
 import { readKubeObject, standInFor } from './kube-object.ts';
@@ -102,6 +102,19 @@ export class KubeSource extends EventEmitter<SourceEvents> implements MeshSource
       const note = error === null ? notes[reflector.state.phase] : undefined;
       return { path, ok: error === null, error, ignored: [], ...(note === undefined ? {} : { note }) };
     });
+  }
+
+  /** Where the API server has an object of a kind that could be listed; null for any other. */
+  objectPlace(
+    kind: string,
+    namespace: string,
+    name: string,
+  ): { readonly path: string; readonly apiVersion: string } | null {
+    const reflector = this.#followed.find((one) => one.reflector.kind.kind === kind)?.reflector;
+    if (reflector?.state.phase !== 'synced') return null;
+    const { kind: entry, version } = reflector;
+    const apiVersion = entry.group === '' ? version : `${entry.group}/${version}`;
+    return { path: `${rootPath(entry, version)}/namespaces/${namespace}/${entry.plural}/${name}`, apiVersion };
   }
 
   /** Ends all lists and watches; the client stays open. Idempotent. */

@@ -1,9 +1,8 @@
-// Our own API server alone: who its callers are, and what is done to them on purpose: history that is forgotten,
-// watches that end, restarts, answers that are refused or late.
+// What is done to clients of the API server on purpose: history that is forgotten, watches that end, restarts, answers
+// that are refused or late.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ApiServer, type ApiServerOptions } from '../../src/lab/api-server/api-server.ts';
-import { ApiCredentials, type KeyPairPem } from '../../src/lab/api-server/credentials.ts';
 import { configMap, ok, refused } from './api-case.ts';
 import { ApiClient } from './api-client.ts';
 
@@ -22,38 +21,6 @@ async function withServer(
     await server.close();
   }
 }
-
-describe('callers of the API server', () => {
-  test('a client certificate names user and groups; one of another CA is refused', () =>
-    withServer(async (server) => {
-      const { url, caPem } = server.address();
-      const whoami = async (certificate: KeyPairPem) => {
-        const api = new ApiClient({ url, caPem, ...certificate });
-        const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' };
-        const answer = await api.post('/apis/authentication.k8s.io/v1/selfsubjectreviews', body);
-        api.close();
-        return answer;
-      };
-      const { userInfo } = ok(await whoami(server.clientCertificate('node-1', ['nodes', 'others'])), 201).status;
-      assert.equal(userInfo.username, 'node-1');
-      assert.deepEqual(userInfo.groups, ['nodes', 'others', 'system:authenticated']);
-      refused(await whoami(new ApiCredentials(Date.now()).client('node-1', [])), 401, 'Unauthorized');
-    }));
-
-  test('a user of a token may what its groups may', () =>
-    withServer(async (server, api) => {
-      const token = server.addUser({ username: 'bob', groups: ['readers', 'system:authenticated'] });
-      refused(await api.get(maps, { token }), 403, 'Forbidden', /User "bob" cannot list resource "configmaps"/);
-      const rbac = '/apis/rbac.authorization.k8s.io/v1';
-      const rules = [{ apiGroups: [''], resources: ['configmaps'], verbs: ['list'] }];
-      ok(await api.post(`${rbac}/clusterroles`, { metadata: { name: 'system:reader' }, rules }), 201);
-      const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'system:reader' };
-      const subjects = [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: 'readers' }];
-      ok(await api.post(`${rbac}/clusterrolebindings`, { metadata: { name: 'readers' }, roleRef, subjects }), 201);
-      ok(await api.get(maps, { token }));
-      ok(await api.get('/api/v1/configmaps', { token }));
-    }));
-});
 
 describe('faults of the API server', () => {
   test('forgotten history: 410 as an event in a watch, and for a page, with a token that goes on', () =>
@@ -125,21 +92,6 @@ describe('faults of the API server', () => {
       const again = await api.watch(`${maps}?watch=1&resourceVersion=${metadata.resourceVersion}`);
       assert.equal((await again.next())?.object.code, 410);
     }));
-
-  test('requests can be counted', async () => {
-    const seen: string[] = [];
-    const onRequest = ({ verb, resource }: { verb: string | null; resource: string | null }) =>
-      void seen.push(`${verb} ${resource}`);
-    await withServer(
-      async (_server, api) => {
-        await api.get(maps);
-        (await api.watch(`${maps}?watch=1&timeoutSeconds=1`)).close();
-        await api.get('/version');
-      },
-      { onRequest },
-    );
-    assert.deepEqual(seen, ['list configmaps', 'watch configmaps', 'null null']);
-  });
 
   test('answers of failure, as often as was asked for, and late ones', () =>
     withServer(async (server, api) => {

@@ -52,8 +52,13 @@ export const watchedKinds: readonly WatchedKind[] = Object.entries(watched).map(
 }));
 
 /** The path of a kind's list over all namespaces. */
-export function listPath({ group, plural }: WatchedKind, version: string): string {
-  return group === '' ? `/api/${version}/${plural}` : `/apis/${group}/${version}/${plural}`;
+export function listPath(kind: WatchedKind, version: string): string {
+  return `${rootPath(kind, version)}/${kind.plural}`;
+}
+
+/** The path of everything of a kind's group in a version. */
+export function rootPath({ group }: WatchedKind, version: string): string {
+  return group === '' ? `/api/${version}` : `/apis/${group}/${version}`;
 }
 
 /** As `kubectl` names a kind in full: `httproutes.gateway.networking.k8s.io`. */

@@ -103,9 +103,9 @@ export class Reflector extends EventEmitter<ReflectorEvents> {
     return this.#options.kind;
   }
 
-  /** How many objects are known. */
-  get size(): number {
-    return this.#known.size;
+  /** Which version of the kind is used. */
+  get version(): string {
+    return this.#version;
   }
 
   start(): void {

@@ -17,7 +17,7 @@ import { issuerName, TokenIssuer } from '../issuer.ts';
 import { ObjectStore } from '../store.ts';
 import { DefinitionKeeper } from './crds.ts';
 import { ApiCredentials, type KeyPairPem, kubeconfig, randomToken } from './credentials.ts';
-import { Faults, type SeenRequest } from './faults.ts';
+import { Faults } from './faults.ts';
 import { GarbageCollector } from './garbage.ts';
 import { Handler } from './handler.ts';
 import { History } from './history.ts';
@@ -57,8 +57,6 @@ export interface ApiServerOptions {
   /** How many changes are remembered for watches and paged lists. */
   readonly historyMax?: number;
   readonly bookmarkMs?: number;
-  /** Called with every request, before any fault: for tests that count lists and watches. */
-  readonly onRequest?: (request: SeenRequest) => void;
 }
 
 export interface ApiAddress {
@@ -208,7 +206,6 @@ export class ApiServer {
       reviews: new Reviews({ store, issuer, rbac, authenticator, audience: issuerName, now }),
       presenter,
       faults: this.faults,
-      onRequest: options.onRequest ?? (() => {}),
       now,
       watch: (request, response) => {
         const watch = new Watch(watchParts, request, response, () => this.#watches.delete(watch));

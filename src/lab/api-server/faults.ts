@@ -27,8 +27,7 @@ export interface Fault {
   readonly times?: number;
 }
 
-/** What a request asks for. */
-export interface SeenRequest {
+export interface FaultyRequest {
   readonly method: string;
   readonly path: string;
   readonly verb: string | null;
@@ -61,7 +60,7 @@ export class Faults {
   }
 
   /** Waits, cuts or throws as the faults want that meet this request. True when the connection was cut. */
-  async meet(request: SeenRequest, response: ServerResponse): Promise<boolean> {
+  async meet(request: FaultyRequest, response: ServerResponse): Promise<boolean> {
     for (const fault of [...this.#active]) {
       if (!isMet(fault.match ?? {}, request)) continue;
       fault.left--;
@@ -95,7 +94,7 @@ function faultFailure(status: number, retryAfterS: number | undefined): ApiFailu
   return new ApiFailure(status, reasons[status] ?? 'Unknown', 'a fault that was asked for', details);
 }
 
-function isMet(match: RequestMatch, request: SeenRequest): boolean {
+function isMet(match: RequestMatch, request: FaultyRequest): boolean {
   return (
     (match.verb === undefined || match.verb === request.verb) &&
     (match.resource === undefined || match.resource === request.resource) &&

@@ -6,7 +6,7 @@ import type { KubeObject } from '../objects.ts';
 import { rfc3339 } from '../store.ts';
 import { discoveryAnswer, kubernetesVersion, openApiAnswer } from './discovery.ts';
 import { ApiFailure, badRequest, methodNotAllowed, noSuchResource, type StatusObject } from './failure.ts';
-import type { Faults, SeenRequest } from './faults.ts';
+import type { Faults } from './faults.ts';
 import { rootPlace } from './list-types.ts';
 import { applied } from './managed-fields.ts';
 import { objectOfBody } from './metadata.ts';
@@ -31,7 +31,6 @@ export interface HandlerParts {
   readonly reviews: Reviews;
   readonly presenter: Presenter;
   readonly faults: Faults;
-  readonly onRequest: (request: SeenRequest) => void;
   readonly now: () => number;
   readonly watch: (request: WatchRequest, response: ServerResponse) => void;
   readonly jwks: () => object;
@@ -79,7 +78,6 @@ export class Handler {
       const verb = resource === null ? null : verbOf(method, resource, url.searchParams);
       const call: Call = { method, path, query: url.searchParams, incoming, response, resource, verb };
       const seen = { method, path, verb, resource: resource?.plural ?? null };
-      this.#parts.onRequest(seen);
       if (await this.#parts.faults.meet(seen, response)) return;
       await this.#answer(call);
     } catch (error) {

@@ -70,24 +70,26 @@ export class Reader {
       throw badRequest('specifying resource version is not allowed when using continue');
     const version = place === null ? this.#versionFor(query) : this.#versionOfToken(place);
     const matches = predicateOf(type, namespace, query);
-    const sorted = this.#at(type, version);
-    const all = namespace === null ? sorted : sorted.filter(({ metadata }) => metadata.namespace === namespace);
-    let at = place === null ? 0 : firstFrom(all, place.start);
+    const all = this.#at(type, version);
+    const start = place === null ? 0 : all.findIndex((object) => sortKey(object) >= place.start);
+    const from = start < 0 ? all.length : start;
     // A list of version 0 comes out of the cache, which knows no pages.
     const pageSize = isFromCache(query) || limit === 0 ? Number.POSITIVE_INFINITY : limit;
     const items: KubeObject[] = [];
+    let at = from;
     for (; at < all.length && items.length < pageSize; at++) {
       const object = all[at] as KubeObject;
       if (matches(object)) items.push(object);
     }
-    const next = all[at];
-    if (next === undefined) return { version, items, continueToken: null, remaining: null };
+    const next = at;
+    const isMore = all.slice(next).some((object) => namespace === null || object.metadata.namespace === namespace);
     const hasSelector = (query.get('labelSelector') ?? '') !== '' || (query.get('fieldSelector') ?? '') !== '';
+    if (!isMore) return { version, items, continueToken: null, remaining: null };
     return {
       version,
       items,
-      continueToken: tokenFor(version, next),
-      remaining: hasSelector ? null : all.length - at,
+      continueToken: tokenFor(version, all[next] as KubeObject),
+      remaining: hasSelector ? null : all.slice(next).filter(matches).length,
     };
   }
 
@@ -142,18 +144,6 @@ export function predicateOf(type: ResourceType, namespace: string | null, query:
 
 function isFromCache(query: URLSearchParams): boolean {
   return query.get('resourceVersion') === '0';
-}
-
-/** Index of the first object at `start` or after it. */
-function firstFrom(sorted: readonly KubeObject[], start: string): number {
-  let low = 0;
-  let high = sorted.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (sortKey(sorted[middle] as KubeObject) < start) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
 
 function sortKey({ metadata }: KubeObject): string {

@@ -46,10 +46,8 @@ export class Authenticator {
     }
     if (authorization !== undefined && authorization !== '') throw unauthorized();
     // Node checks the certificate against the CA of the server; `authorized` says what came of it.
-    const certificate = socket.getPeerX509Certificate();
-    if (certificate === undefined) return anonymous;
-    if (!socket.authorized) throw unauthorized();
-    return userOfCertificate(certificate);
+    const certificate = socket.authorized ? socket.getPeerX509Certificate?.() : undefined;
+    return certificate === undefined ? anonymous : userOfCertificate(certificate);
   }
 
   /** The service account of a token for one of `audiences`; null when it is not good, or not any more. */

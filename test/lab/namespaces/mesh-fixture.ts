@@ -68,7 +68,7 @@ export class MeshFixture {
       ports: { discovery: discoveryPort, admin: 0, metrics: 0, readiness: 0 },
       source: 'folders',
       sources: [file('manifests')],
-      kubernetes: { kubeconfig: '', context: '' },
+      kubernetes: { kubeconfig: '', context: '', writes: true },
       trustDomain: 'cluster.local',
       clusterId: 'Kubernetes',
       clusterDomain: 'cluster.local',

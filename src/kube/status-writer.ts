@@ -1,0 +1,205 @@
+// Puts conditions into the `status` of objects, by server-side apply under a field manager of our own: only what is not
+// there yet, a few at a time, and without touching what other controllers say in the same lists.
+import type { Clock } from '../base/clock.ts';
+import { messageOf } from '../base/errors.ts';
+import { type Condition, controllerName, type ObjectStatus, type ParentStatus } from '../model/conditions.ts';
+import { resourceKey } from '../model/resources.ts';
+import type { ApiClient } from './api/api-client.ts';
+import { failureOf } from './api/api-error.ts';
+import { isMapping } from './object-reader.ts';
+
+/** Where an object is, and as what it is written. */
+export interface StatusPlace {
+  readonly path: string;
+  readonly apiVersion: string;
+}
+
+export interface StatusWriterOptions {
+  readonly client: ApiClient;
+  /** Null for an object of a kind that cannot be written now. */
+  readonly place: (status: Pick<ObjectStatus, 'kind' | 'namespace' | 'name'>) => StatusPlace | null;
+  readonly clock: Clock;
+  /** Called for what cannot be written; it is tried again. */
+  readonly trouble: (title: string, reason: string) => void;
+}
+
+export const fieldManager = 'ambient-controller';
+const atOnceMax = 4;
+const retryMs = 5_000;
+/** Lists of conditions that the API server merges by type; in all others, those of others are written along. */
+const mergedGroups: readonly string[] = ['gateway.networking.k8s.io', 'ambient.mesh'];
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Writes while it is on; what it wrote is looked at again when it is switched on again. */
+export class StatusWriter {
+  readonly #options: StatusWriterOptions;
+  readonly #wanted = new Map<string, ObjectStatus>();
+  /** What was last written, or found to stand there, by key. */
+  readonly #written = new Map<string, string>();
+  readonly #queue = new Set<string>();
+  readonly #running = new Set<Promise<void>>();
+  #isOn = false;
+  #cancelRetry: (() => void) | null = null;
+
+  constructor(options: StatusWriterOptions) {
+    this.#options = options;
+  }
+
+  /** The statuses of all objects that have one. */
+  update(statuses: Iterable<ObjectStatus>): void {
+    const before = new Map(this.#wanted);
+    this.#wanted.clear();
+    for (const status of statuses) {
+      const key = resourceKey(status);
+      this.#wanted.set(key, status);
+      before.delete(key);
+      if (this.#written.get(key) !== textOf(status)) this.#queue.add(key);
+    }
+    for (const [key, { kind, namespace, name }] of before) {
+      // Nobody speaks of it any more: what we said goes.
+      this.#wanted.set(key, { kind, namespace, name, conditions: [], parents: [] });
+      if (this.#written.get(key) === textOf(this.#wanted.get(key)!)) this.#wanted.delete(key);
+      else this.#queue.add(key);
+    }
+    this.#work();
+  }
+
+  /** Begins to write everything that differs, or stops. */
+  switch(isOn: boolean): void {
+    if (isOn === this.#isOn) return;
+    this.#isOn = isOn;
+    if (!isOn) return;
+    this.#written.clear();
+    for (const key of this.#wanted.keys()) this.#queue.add(key);
+    this.#work();
+  }
+
+  /** Resolves when nothing is under way any more. */
+  async close(): Promise<void> {
+    this.#isOn = false;
+    this.#cancelRetry?.();
+    await Promise.all(this.#running);
+  }
+
+  #work(): void {
+    for (const key of this.#queue) {
+      if (!this.#isOn || this.#running.size >= atOnceMax) return;
+      this.#queue.delete(key);
+      const job = this.#write(key).finally(() => {
+        this.#running.delete(job);
+        this.#work();
+      });
+      this.#running.add(job);
+    }
+  }
+
+  async #write(key: string): Promise<void> {
+    const status = this.#wanted.get(key);
+    const place = status === undefined ? null : this.#options.place(status);
+    if (status === undefined || place === null) return;
+    try {
+      await this.#apply(status, place);
+      this.#written.set(key, textOf(status));
+    } catch (error) {
+      const code = failureOf(error)?.status;
+      // It has gone meanwhile, or has no status to write.
+      if (code === 404) this.#written.set(key, textOf(status));
+      else {
+        if (code !== 409) this.#options.trouble(`${status.kind} ${status.namespace}/${status.name}`, messageOf(error));
+        this.#later(key, code === 409 ? 0 : retryMs);
+      }
+    }
+  }
+
+  async #apply(status: ObjectStatus, { path, apiVersion }: StatusPlace): Promise<void> {
+    const { client, clock } = this.#options;
+    const { kind, namespace, name } = status;
+    const object = fieldsOf(await client.json({ path }));
+    const metadata = fieldsOf(object['metadata']);
+    const there = fieldsOf(object['status']);
+    const isMerged = mergedGroups.includes(apiVersion.split('/', 1)[0]!);
+    const wanted = statusOf(status, there, isMerged, rfc3339(clock.now()));
+    if (isThere(wanted, there)) return;
+    const body = {
+      apiVersion,
+      kind,
+      // Whoever writes in between makes this one fail, since the lists hold what others said.
+      metadata: { name, namespace, resourceVersion: metadata['resourceVersion'] },
+      status: wanted,
+    };
+    const query = { fieldManager, force: 'true' };
+    const contentType = 'application/apply-patch+yaml';
+    await client.json({ method: 'PATCH', path: `${path}/status`, query, contentType, body });
+  }
+
+  #later(key: string, delayMs: number): void {
+    this.#queue.add(key);
+    this.#cancelRetry?.();
+    this.#cancelRetry = this.#options.clock.after(delayMs, () => this.#work());
+  }
+}
+
+/** What the status shall say, with the times at which conditions became what they are. */
+function statusOf(status: ObjectStatus, there: Fields, isMerged: boolean, now: string): Fields {
+  const known = listOf(there['conditions']);
+  const own = status.conditions.map((one) => timed(one, known, now));
+  const others = isMerged ? [] : known.filter((one) => !own.some(({ type }) => type === one['type']));
+  const parentsThere = listOf(there['parents']);
+  const parents = status.parents.map((parent) => {
+    const before = parentsThere.find((one) => isSameParent(one, parent));
+    const conditions = parent.conditions.map((one) => timed(one, listOf(before?.['conditions']), now));
+    return { ...parent, conditions };
+  });
+  const otherParents = parentsThere.filter((one) => one['controllerName'] !== controllerName);
+  const { addresses = [] } = status;
+  return {
+    ...(own.length + others.length > 0 ? { conditions: [...others, ...own] } : {}),
+    ...(parents.length > 0 || parentsThere.length > 0 ? { parents: [...otherParents, ...parents] } : {}),
+    ...(addresses.length > 0 ? { addresses } : {}),
+  };
+}
+
+function timed({ observedGeneration, ...condition }: Condition, there: readonly Fields[], now: string) {
+  const before = there.find((one) => one['type'] === condition.type && one['status'] === condition.status);
+  const time = before?.['lastTransitionTime'];
+  const generation = observedGeneration === null ? {} : { observedGeneration };
+  return { ...condition, ...generation, lastTransitionTime: typeof time === 'string' ? time : now };
+}
+
+function isSameParent(there: Fields, { controllerName: ours, parentRef }: ParentStatus): boolean {
+  return there['controllerName'] === ours && sorted(there['parentRef']) === sorted(parentRef);
+}
+
+/** True when everything that is wanted stands there already, in lists whatever their order. */
+function isThere(wanted: Fields, there: Fields): boolean {
+  return Object.entries(wanted).every(([field, value]) => {
+    const found = listOf(there[field]).map(sorted);
+    const texts = listOf(value).map(sorted);
+    const isWhole = field === 'conditions' || texts.length === found.length;
+    return isWhole && texts.every((text) => found.includes(text));
+  });
+}
+
+/** JSON with the fields of every mapping in order. */
+function sorted(value: unknown): string {
+  return JSON.stringify(value, (_key, inner: unknown) =>
+    isMapping(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1))) : inner,
+  );
+}
+
+function textOf({ conditions, parents, addresses }: ObjectStatus): string {
+  return JSON.stringify([conditions, parents, addresses]);
+}
+
+/** In whole seconds, as Kubernetes writes times. */
+function rfc3339(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
+}
+
+function fieldsOf(value: unknown): Fields {
+  return isMapping(value) ? value : {};
+}
+
+function listOf(value: unknown): readonly Fields[] {
+  return Array.isArray(value) ? value.filter(isMapping) : [];
+}
