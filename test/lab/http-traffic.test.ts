@@ -6,6 +6,7 @@ import path from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ensureTools } from '../../native-free/tools.ts';
+import type { RequestRecord } from '../../src/telemetry/access-record.ts';
 import { document, node1, node2, pod, startLab, type TestLab } from './harness.ts';
 import type { Outcome } from './http-agent.ts';
 import {
@@ -166,7 +167,9 @@ describe('HTTP through a waypoint under load', () => {
         return old.length === 0 && now.filter(({ ready }) => ready).length === 2;
       });
       const whole = await load.stop();
-      assert.deepEqual(failures(whole), none);
+      const log = await lab.accessLog({ waypoint: waypoint.name, namespace: space });
+      const failed = (log as unknown as RequestRecord[]).filter(({ status }) => status !== null && status >= 500);
+      assert.deepEqual(failures(whole), none, failed.map((each) => JSON.stringify(each)).join('\n'));
       assert.ok(Object.keys(whole.pods).length >= 4, JSON.stringify(whole.pods));
       assert.equal(await ejections(), ejectedBefore);
     },

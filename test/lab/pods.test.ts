@@ -232,7 +232,7 @@ describe('pods of a lab without a mesh', () => {
     const both = [pod('crash', { command: ['sh', '-c', 'exit 3'] }), pod('strange', { image: 'registry/strange:1' })];
     const documents = both.map((each) => ({ file: `${each.metadata.name}.json`, text: JSON.stringify(each) }));
     await assert.rejects(
-      lab.apply(documents, 1_500),
+      lab.apply(documents, 5_000),
       /crash is not ready: exit code 3.*--image registry\/strange:1=COMMAND/s,
     );
     const state = async (name: string) => (await lab.status()).pods.find((each) => each.name === name);

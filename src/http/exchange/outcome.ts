@@ -95,7 +95,8 @@ export function tryEndOf(error: MeshError, stage: 'connect' | 'exchange', unproc
   if (error.code === 'UPSTREAM_OVERFLOW') return 'overflow';
   if (error.code === 'TRY_TIMEOUT') return 'per-try-timeout';
   if (stage === 'connect') return 'connect-failure';
-  return unprocessed ? 'refused-stream' : 'reset';
+  if (unprocessed) return 'refused-stream';
+  return error.code === 'CONNECTION_LOST' || error.code === 'PEER_RESET' ? 'connection-lost' : 'reset';
 }
 
 /** How a try that got no answer counts at its endpoint. */

@@ -5,7 +5,7 @@ import { connect as connectSocket, createServer, type Server } from 'node:net';
 import { test } from 'node:test';
 import { MeshError } from '../../base/errors.ts';
 import type { RouteRule } from '../../model/route-types.ts';
-import { defaultConnectionPool } from '../../model/routes/route-defaults.ts';
+import { defaultConnectionPool, defaultRetry } from '../../model/routes/route-defaults.ts';
 import { type AskOptions, listen, noTimeouts, retryOf, sceneOf } from './testing-service.ts';
 
 /** Takes the whole request and then cuts the connection. */
@@ -57,6 +57,23 @@ const rows: readonly Row[] = [
     status: 200,
     requests: 2,
     flag: '-',
+  },
+  {
+    title: 'a pod that ends while it is asked costs no GET, whatever the route says',
+    does: ['cut', 200],
+    retry: defaultRetry,
+    status: 200,
+    requests: 2,
+    flag: '-',
+  },
+  {
+    title: 'and a POST is not sent twice by that',
+    does: ['cut', 200],
+    retry: defaultRetry,
+    ask: post,
+    status: 503,
+    requests: 1,
+    flag: 'RESET_BY_DESTINATION',
   },
   {
     title: 'a code of the list',

@@ -273,8 +273,9 @@ export class H1ClientConnection extends H1Connection implements ClientConnection
       this.#complete(null);
       return;
     }
-    const where = this.#phase === Phase.body ? 'inside the body' : this.#lines === null ? 'before' : 'inside the head';
-    this.#fail(lost(`the endpoint ended ${where} of an answer`));
+    const where =
+      this.#phase === Phase.body ? 'inside the body of' : this.#lines === null ? 'before' : 'inside the head of';
+    this.#fail(lost(`the endpoint ended ${where} an answer`));
   }
 
   #readHead(chunk: Buffer, at: number): number {

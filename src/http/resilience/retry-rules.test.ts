@@ -51,6 +51,7 @@ const grpc = (grpcStatus: number) => failedOf('answer', { status: 200, grpcStatu
 const unsent = { bytesLeft: false };
 const timeout = failedOf('per-try-timeout');
 const reset = failedOf('reset');
+const lost = failedOf('connection-lost');
 
 // [condition, failure, whether a GET is tried again]
 const conditionRows: readonly (readonly [condition: string, what: string, failed: FailedTry, isRetried: boolean])[] = [
@@ -73,6 +74,12 @@ const conditionRows: readonly (readonly [condition: string, what: string, failed
   ['gateway-error', 'per-try time-out', timeout, true],
   ['reset', 'reset', reset, true],
   ['reset', 'per-try time-out', timeout, true],
+  ['reset', 'lost connection', lost, true],
+  ['connection-lost', 'lost connection', lost, true],
+  ['connection-lost', 'reset', reset, false],
+  ['connection-lost', 'per-try time-out', timeout, false],
+  ['connection-lost', '503', answer(503), false],
+  ['connect-failure', 'lost connection', lost, false],
   ['reset', '503', answer(503), false],
   ['reset-before-request', 'reset with nothing sent', failedOf('reset', unsent), true],
   ['reset-before-request', 'reset', reset, false],
@@ -126,6 +133,7 @@ const safetyRows: readonly (readonly [what: string, failed: FailedTry, isRetried
   ['500 that a proxy of ours made', answer(500, { madeByProxy: true }), false],
   ['503 of the application', answer(503), false],
   ['reset after a byte was sent', reset, false],
+  ['connection lost after a byte was sent', lost, false],
   ['reset before a byte was sent', failedOf('reset', unsent), true],
   ['reset of what the endpoint has not looked at', failedOf('reset', { unprocessed: true }), true],
   ['time-out after a byte was sent', timeout, false],
@@ -214,6 +222,7 @@ test('whatever fails, a POST that may have been processed is never sent again', 
     'connect-failure',
     'refused-stream',
     'reset',
+    'connection-lost',
     'per-try-timeout',
     'overflow',
   );

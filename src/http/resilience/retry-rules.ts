@@ -15,6 +15,8 @@ export type TryEnd =
   /** REFUSED_STREAM, or GOAWAY with the stream beyond its last one: not looked at. */
   | 'refused-stream'
   | 'reset'
+  /** The connection, or the request's part of it, ended before an answer. */
+  | 'connection-lost'
   | 'per-try-timeout'
   /** A breaker of ours was open: nothing was sent. */
   | 'overflow';
@@ -68,6 +70,7 @@ export const retryConditions: readonly string[] = [
   'reset',
   'reset-before-request',
   'connect-failure',
+  'connection-lost',
   'refused-stream',
   'envoy-ratelimited',
   'retriable-4xx',
@@ -83,6 +86,7 @@ export class RetryRules {
   readonly #onReset: boolean;
   readonly #onResetBefore: boolean;
   readonly #onConnect: boolean;
+  readonly #onLost: boolean;
   readonly #onRefused: boolean;
   readonly #onRateLimited: boolean;
   readonly #on409: boolean;
@@ -97,6 +101,7 @@ export class RetryRules {
     this.#onReset = on.has('reset');
     this.#onResetBefore = on.has('reset-before-request');
     this.#onConnect = on.has('connect-failure');
+    this.#onLost = on.has('connection-lost');
     this.#onRefused = on.has('refused-stream');
     this.#onRateLimited = on.has('envoy-ratelimited');
     this.#on409 = on.has('retriable-4xx');
@@ -126,7 +131,9 @@ export class RetryRules {
         return this.#onConnect || this.#on5xx || this.#onGateway || this.#onReset;
       case 'refused-stream':
         return this.#onRefused || this.#on5xx || this.#onGateway || this.#onReset;
+      case 'connection-lost':
       case 'reset':
+        if (this.#onLost && failed.end === 'connection-lost') return true;
         if (this.#on5xx || this.#onGateway || this.#onReset) return true;
         if (failed.unprocessed && this.#onRefused) return true;
         return !failed.bytesLeft && (this.#onResetBefore || this.#onConnect);

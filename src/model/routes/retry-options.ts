@@ -26,9 +26,11 @@ export function mayRepeatPost(methods: readonly string[] | null): boolean {
   return methods === null || methods.some((method) => !idempotent.includes(method));
 }
 
-/** Words of `retryOn` (l7.md §4.1). */
+/**
+ * Words of `retryOn` (l7.md §4.1); `connection-lost` is ours: `reset` without protocol errors and time-outs of a try.
+ */
 export const retryConditions: readonly string[] = [
-  ...['5xx', 'gateway-error', 'reset', 'reset-before-request', 'connect-failure', 'refused-stream'],
+  ...['5xx', 'gateway-error', 'reset', 'reset-before-request', 'connect-failure', 'refused-stream', 'connection-lost'],
   ...['envoy-ratelimited', 'retriable-4xx', 'retriable-status-codes'],
   ...['cancelled', 'deadline-exceeded', 'internal', 'resource-exhausted', 'unavailable'],
 ];

@@ -17,6 +17,7 @@ import type { LoadBalancing, NamespacedKey, Service } from '../types.ts';
 
 /** Istio's list without status codes: nothing that a server may have worked on. */
 export const safeRetryOn: readonly string[] = ['connect-failure', 'refused-stream', 'unavailable', 'cancelled'];
+/** Of a VirtualService that says how often and not when. */
 export const defaultRetryOn: readonly string[] = [...safeRetryOn, 'retriable-status-codes'];
 export const defaultAttempts = 2;
 export const defaultBackoffBaseMs = 25;
@@ -25,7 +26,8 @@ export const backoffMaxFactor = 10;
 export const defaultRetry: RetryPolicy = {
   attempts: defaultAttempts,
   perTryTimeoutMs: 0,
-  retryOn: defaultRetryOn,
+  // Beyond Istio's: pods that end while they are asked are daily business, and what may do harm is never sent twice.
+  retryOn: [...defaultRetryOn, 'connection-lost'],
   statuses: [],
   backoffBaseMs: defaultBackoffBaseMs,
   backoffMaxMs: defaultBackoffBaseMs * backoffMaxFactor,
