@@ -42,7 +42,7 @@ export function configMapOf(name: string, { namespace }: InstallValues, config: 
   return { apiVersion: 'v1', kind: 'ConfigMap', metadata: metaOf(name, name, namespace), data };
 }
 
-/** An annotation of pods that changes with their configuration, so that they are replaced by others that have read it. */
+/** An annotation of pods that changes with their configuration, so that others which have read it replace them. */
 export function digestOf(config: unknown): Readonly<Record<string, string>> {
   const digest = createHash('sha256').update(JSON.stringify(config)).digest('hex');
   return { 'ambient.mesh/config-digest': digest.slice(0, 16) };

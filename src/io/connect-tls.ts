@@ -3,7 +3,7 @@ import { type ConnectionOptions, connect, type SecureContext, type TLSSocket } f
 import { MeshError, messageOf } from '../base/errors.ts';
 import { hostPort } from './connect-tcp.ts';
 import { type OnRead, ReadMemory, tlsReadBytes } from './read-memory.ts';
-import { keepQueueShort } from './socket-options.ts';
+import { tuneTunnel } from './socket-options.ts';
 import { type PeerCertificate, peerCertificate, sessionFault } from './tls-peer.ts';
 import { TlsStream } from './tls-stream.ts';
 
@@ -12,6 +12,8 @@ export interface ConnectTlsOptions {
   readonly host: string;
   readonly port: number;
   readonly localAddress?: string;
+  /** The peer is on this machine. */
+  readonly isLocal?: boolean;
   readonly secureContext: SecureContext;
   /** Until TCP is connected, and from then until TLS is. */
   readonly connectTimeoutMs: number;
@@ -65,7 +67,7 @@ export function connectTls(
   socket.setNoDelay(true);
   socket.on('connect', () => {
     connected = true;
-    keepQueueShort(socket);
+    tuneTunnel(socket, options.isLocal ?? false);
     options.onTcpConnected?.();
     clearTimeout(timer);
     timer = setTimeout(

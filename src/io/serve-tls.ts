@@ -6,7 +6,7 @@ import { MeshError, messageOf } from '../base/errors.ts';
 import { adoptTlsReads } from './adopt.ts';
 import type { TlsConnected } from './connect-tls.ts';
 import { ReadMemory, tlsReadBytes } from './read-memory.ts';
-import { keepQueueShort } from './socket-options.ts';
+import { tuneTunnel } from './socket-options.ts';
 import { clientVerifyFault, peerCertificate } from './tls-peer.ts';
 import { TlsStream } from './tls-stream.ts';
 
@@ -15,6 +15,8 @@ export interface ServeTlsOptions {
   readonly handshakeTimeoutMs: number;
   /** The peer's address, for error words. */
   readonly address: string;
+  /** The peer is on this machine. */
+  readonly isLocal?: boolean;
 }
 
 /**
@@ -27,7 +29,7 @@ export function serveTls(
   callback: (error: MeshError | null, connected: TlsConnected | null) => void,
 ): () => void {
   raw.setNoDelay(true);
-  keepQueueShort(raw);
+  tuneTunnel(raw, options.isLocal ?? false);
   // The kernel finds out about peers that have vanished; PING does where HTTP/2 has begun.
   raw.setKeepAlive(true, keepAliveMs);
   raw.on('error', () => undefined);

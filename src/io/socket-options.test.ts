@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { after, test } from 'node:test';
 import { bindLibc } from '../base/libc.ts';
-import { keepQueueShort, socketOptions, unpace } from './socket-options.ts';
+import { socketOptions, tuneTunnel, unpace } from './socket-options.ts';
 
 const tcpLevel = 6;
 const congestionControl = 13;
@@ -61,11 +61,15 @@ test('a name that no kernel has is refused, and nothing changes', async () => {
   assert.equal(nameOf(client), before);
 });
 
-test("a tunnel's queue in the kernel is kept short", async () => {
+test("a tunnel's queue in the kernel is kept short, and one on the machine is not paced", async () => {
   const [client] = await pair();
+  const before = nameOf(client);
   assert.notEqual(read(client, notSentLowWater).readInt32LE(0), 128 * 1024);
-  keepQueueShort(client);
+  tuneTunnel(client, false);
   assert.equal(read(client, notSentLowWater).readUInt32LE(0), 128 * 1024);
+  assert.equal(nameOf(client), before);
+  tuneTunnel(client, true);
+  assert.equal(nameOf(client), before.startsWith('bbr') ? 'reno' : before);
   client.destroy();
-  assert.doesNotThrow(() => keepQueueShort(client));
+  assert.doesNotThrow(() => tuneTunnel(client, true));
 });

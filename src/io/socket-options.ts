@@ -55,7 +55,7 @@ export function socketOptions(): SocketOptions | null {
 let isPaced: boolean | undefined;
 
 /**
- * For a connection that never leaves the machine, proxy and pod of one node; before it begins, or on a listening socket
+ * For a connection that never leaves the machine, proxy and pod of one node; at any time, or on a listening socket
  * for all that it accepts. Where the system paces what TCP sends (BBR), a timer of the kernel for every few segments
  * costs a third of such a connection's CPU time and finds out nothing: `reno`, which every kernel has, does not. No
  * effect elsewhere, or where the kernel refuses.
@@ -81,10 +81,15 @@ function defaultCongestionControl(): string {
  */
 const unsentBytes = 128 * 1024;
 
-/** Keeps the kernel's part of the queue of a tunnel's connection short. No effect where that cannot be done. */
-export function keepQueueShort(socket: Socket): void {
+/**
+ * Keeps the kernel's part of the queue of a tunnel's connection short, and the connection unpaced where it `isLocal`.
+ * No effect where that cannot be done.
+ */
+export function tuneTunnel(socket: Socket, isLocal: boolean): void {
   const fd = descriptorOf(socket);
-  if (fd >= 0) socketOptions()?.setNumber(fd, tcpLevel, notSentLowWater, unsentBytes);
+  if (fd < 0) return;
+  socketOptions()?.setNumber(fd, tcpLevel, notSentLowWater, unsentBytes);
+  if (isLocal) unpace(fd);
 }
 
 /** Undocumented; negative where it is not as expected, or where the socket has none yet. */

@@ -101,6 +101,9 @@ export class DataPath {
     this.credentials = new CredentialStore(credentialOptions(config, ask));
     const sockets = start.awaitsClientAddresses ? TransparentSockets.load() : null;
     this.clientAddresses = new ClientAddresses(connect, sockets, Math.random);
+    const { nodeName } = config;
+    const isLocal = (address: string): boolean =>
+      nodeName !== '' && index.workloadByAddress(plain(address))?.node === nodeName;
     let ids = 0;
     this.context = {
       config,
@@ -109,7 +112,7 @@ export class DataPath {
       index,
       tracker: this.tracker,
       credentials: this.credentials,
-      pool: createTunnelPool(poolOptions(config, this.#revocations)),
+      pool: createTunnelPool(poolOptions(config, this.#revocations, isLocal)),
       holds: new HoldQueue(holdLimits(config)),
       sweep: new Sweep({ tickMs: tickFor(timeouts.idleMs, timeouts.halfCloseMs) }),
       connect: this.clientAddresses.connect,
@@ -118,7 +121,7 @@ export class DataPath {
     };
     threadBudget.limits = config.limits;
     this.tunnelServer = createTunnelServer(
-      serverOptions(config, this.#revocations, (error, remote, local) =>
+      serverOptions(config, this.#revocations, isLocal, (error, remote, local) =>
         recordRefused(this.context, error, plain(remote), plain(local)),
       ),
     );

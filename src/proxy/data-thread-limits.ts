@@ -37,9 +37,14 @@ export function holdLimits({ limits, timeouts }: ForwardConfig): HoldLimits {
 }
 
 /** Options of the tunnels that are opened. */
-export function poolOptions({ limits }: ForwardConfig, revocations: Revocations): TunnelPoolOptions {
+export function poolOptions(
+  { limits }: ForwardConfig,
+  revocations: Revocations,
+  isLocal: (address: string) => boolean,
+): TunnelPoolOptions {
   return {
     revocations,
+    isLocal,
     get streamsPerSession() {
       return limits.streamsPerSession;
     },
@@ -56,10 +61,12 @@ export function poolOptions({ limits }: ForwardConfig, revocations: Revocations)
 export function serverOptions(
   { limits, timeouts }: ForwardConfig,
   revocations: Revocations,
+  isLocal: (address: string) => boolean,
   onHandshakeError: NonNullable<TunnelServerOptions['onHandshakeError']>,
 ): TunnelServerOptions {
   return {
     revocations,
+    isLocal,
     onHandshakeError,
     get handshakeTimeoutMs() {
       return timeouts.handshakeMs;

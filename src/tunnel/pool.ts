@@ -25,6 +25,8 @@ export interface TunnelPoolOptions {
   readonly streamWindowBytes?: number;
   /** Certificates of peers that count no more. */
   readonly revocations?: Revocations;
+  /** Whether the address is on this machine. Default: none is. */
+  readonly isLocal?: (address: string) => boolean;
 }
 
 /** Returns a pool; one per data thread. It opens nothing before the first `open`. */
@@ -222,7 +224,7 @@ class HbonePool implements TunnelPool, PooledSessionOwner, AttemptOwner {
     const { streamWindowBytes: streamWindowMaxBytes } = this.#options;
     const windows = streamWindowMaxBytes === undefined ? {} : { streamWindowMaxBytes };
     const options = { ...this.#sessionOptions, ...windows, streamsLimit: this.#streamsPerSession };
-    entry.connect(request, request.timeoutMs, options);
+    entry.connect(request, this.#options.isLocal?.(request.host) ?? false, options);
   }
 
   #begin(attempt: Attempt, entry: PooledSession): void {

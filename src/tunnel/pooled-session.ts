@@ -71,14 +71,23 @@ export class PooledSession extends DeadlineEntry {
     return this.#cancel !== null || (this.cautious && !this.ready && this.session?.over === false);
   }
 
-  connect(request: TunnelRequest, connectTimeoutMs: number, options: Partial<SessionOptions>): void {
-    const { credentials, host, port } = request;
+  /** `isLocal`: the peer is on this machine. */
+  connect(request: TunnelRequest, isLocal: boolean, options: Partial<SessionOptions>): void {
+    const { credentials, host, port, timeoutMs } = request;
     const onTcpConnected = (): void => {
       this.tcpConnected = true;
     };
     const { secureContext } = credentials;
     this.#cancel = connectTls(
-      { host, port, secureContext, connectTimeoutMs, handshakeTimeoutMs: connectTimeoutMs, onTcpConnected },
+      {
+        host,
+        port,
+        isLocal,
+        secureContext,
+        connectTimeoutMs: timeoutMs,
+        handshakeTimeoutMs: timeoutMs,
+        onTcpConnected,
+      },
       (error, connected) => {
         this.#cancel = null;
         const fault = error === null ? this.#faultOf(connected!, request) : tunnelError(error, this.address);

@@ -33,6 +33,8 @@ export interface TunnelServerOptions {
   readonly pingTimeoutMs?: number;
   /** Certificates of peers that count no more. */
   readonly revocations?: Revocations;
+  /** Whether the address, as the kernel says it, is on this machine. Default: none is. */
+  readonly isLocal?: (address: string) => boolean;
   /**
    * A connection failed before it could carry a stream, for one access-log line: `TLS_FAILED`, `PEER_IDENTITY`,
    * `CERTIFICATE_REVOKED`,
@@ -118,9 +120,10 @@ class HboneServer implements TunnelServer {
     }
     const handshakeTimeoutMs = this.#options.handshakeTimeoutMs ?? defaults.handshakeTimeoutMs;
     const { secureContext } = credentials;
+    const isLocal = this.#options.isLocal?.(remoteAddress) ?? false;
     const cancel = serveTls(
       rawSocket,
-      { secureContext, handshakeTimeoutMs, address: remoteAddress },
+      { secureContext, handshakeTimeoutMs, address: remoteAddress, isLocal },
       (error, connected) => {
         this.#handshakes.delete(cancel);
         this.#countHandshake(remoteAddress, -1);

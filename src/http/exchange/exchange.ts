@@ -211,7 +211,8 @@ export class Exchange extends ExchangeState implements RequestHandler, AttemptOw
     const next = destination!.pick(this.hash, this.#tried, nowMs);
     if (next === null) return 'impossible';
     this.#quietUntilMs = Math.max(this.#quietUntilMs, nowMs + failed.retryAfterMs);
-    const quietMs = this.#tried.includes(next) ? this.#quietUntilMs - nowMs : 0;
+    // Rounded: a sum less one of its parts is not always the other, and a second is just what is waited for at most.
+    const quietMs = this.#tried.includes(next) ? Math.round(this.#quietUntilMs - nowMs) : 0;
     if (quietMs > retryAfterMaxMs) return 'impossible';
     // The place of the retry before is given back first: one request holds one.
     this.#endTry();
