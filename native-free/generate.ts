@@ -1,7 +1,8 @@
-// `npm run generate`: turns src/discovery/proto/*.proto into src/discovery/generated. Offline: the compiler is the
-// binary in buf's npm package (no install script needed), the plug-in is protobuf-es, run by this very Node.
+// `npm run generate`: turns src/discovery/proto/*.proto into src/discovery/generated, and values under deploy/profiles
+// into manifests under deploy/kustomize. Offline: the compiler is the binary in buf's npm package (no install script
+// needed), the plug-in is protobuf-es, run by this very Node.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,6 +10,7 @@ import { MeshError } from '../src/base/errors.ts';
 
 const projectRoot = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const protoDir = path.join(projectRoot, 'src/discovery/proto');
+const kustomizeDir = path.join(projectRoot, 'deploy/kustomize');
 export const generatedDir = path.join(projectRoot, 'src/discovery/generated');
 
 const compileTimeoutMs = 60_000;
@@ -53,8 +55,24 @@ function packageFile(name: string, file: string): string {
   return path.join(path.dirname(require.resolve(`${name}/package.json`)), file);
 }
 
+/** Writes what `ambientctl install` prints with the profile of each folder of deploy/kustomize, if there is one. */
+async function generateManifests(): Promise<void> {
+  const { installManifests, manifestsText } = await import('../src/install/manifests.ts');
+  const { readValues } = await import('../src/install/values.ts');
+  for (const name of readdirSync(kustomizeDir)) {
+    const file = path.join(projectRoot, 'deploy/profiles', `${name}.yaml`);
+    const files = existsSync(file) ? [{ text: readFileSync(file, 'utf8'), file }] : [];
+    const outDir = path.join(kustomizeDir, name, 'generated');
+    mkdirSync(outDir, { recursive: true });
+    const head = '# Made by `npm run generate`; change src/install or deploy/profiles instead.\n';
+    const text = await manifestsText(installManifests(await readValues({ files })));
+    writeFileSync(path.join(outDir, 'ambient.yaml'), head + text);
+  }
+}
+
 // Also when `run.mjs` imports it, which says so by the arguments.
 if (import.meta.main || process.argv[1] === import.meta.filename) {
   generate(generatedDir);
-  process.stderr.write(`ambient: wrote ${path.relative(projectRoot, generatedDir)}\n`);
+  await generateManifests();
+  process.stderr.write(`ambient: wrote ${path.relative(projectRoot, generatedDir)} and deploy/kustomize\n`);
 }

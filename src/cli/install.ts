@@ -6,7 +6,7 @@ import { MeshError, messageOf } from '../base/errors.ts';
 import { readStandardInput } from '../base/standard-input.ts';
 import { applyManifests } from '../install/apply.ts';
 import { cleanupName, cleanupObjects } from '../install/cleanup-objects.ts';
-import { installManifests } from '../install/manifests.ts';
+import { installManifests, manifestsText } from '../install/manifests.ts';
 import { caSecretName, type Manifest, nodeName, rootsName } from '../install/parts.ts';
 import { type InstallValues, readValues } from '../install/values.ts';
 import { ApiClient } from '../kube/api/api-client.ts';
@@ -48,7 +48,7 @@ export const uninstall: Command = async (context) => {
 async function print(context: CommandContext, manifests: readonly Manifest[]): Promise<void> {
   const list = { apiVersion: 'v1', kind: 'List', items: manifests };
   const isJson = textOption(context, 'output') === 'json';
-  context.io.stdout.write(isJson ? `${JSON.stringify(list, null, 2)}\n` : await yamlOf(manifests));
+  context.io.stdout.write(isJson ? `${JSON.stringify(list, null, 2)}\n` : await manifestsText(manifests));
 }
 
 async function applied(
@@ -68,12 +68,6 @@ async function applied(
   } finally {
     await client.close();
   }
-}
-
-/** One document per object. */
-async function yamlOf(manifests: readonly Manifest[]): Promise<string> {
-  const { stringify } = await import('yaml');
-  return manifests.map((one) => `---\n${stringify(one, { lineWidth: 0, aliasDuplicateObjects: false })}`).join('');
 }
 
 function filesOf(context: CommandContext): { text: string; file: string }[] {

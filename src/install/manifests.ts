@@ -30,6 +30,12 @@ export function installManifests(values: InstallValues): Manifest[] {
   ];
 }
 
+/** YAML with one document per object. */
+export async function manifestsText(manifests: readonly Manifest[]): Promise<string> {
+  const { stringify } = await import('yaml');
+  return manifests.map((one) => `---\n${stringify(one, { lineWidth: 0, aliasDuplicateObjects: false })}`).join('');
+}
+
 /** The definitions of our own kinds, as they stand under deploy/crds. */
 function definitions(): Manifest[] {
   return readdirSync(definitionsDir)
