@@ -6,6 +6,7 @@ import { version } from '../base/version.ts';
 import { printResult } from './command.ts';
 import { configViews } from './config-views.ts';
 import { type CliIo, coloured, plain } from './io.ts';
+import { addInstallCommands } from './program-install.ts';
 import { addLabCommands } from './program-lab.ts';
 import { type Act, collect, examples, withMesh } from './program-options.ts';
 
@@ -40,6 +41,7 @@ export function buildProgram(io: CliIo, outcome: Outcome): Commander {
       outcome.exitCode = typeof result === 'number' ? result : await printResult(io, result, format);
     };
   addLookCommands(program, act);
+  addInstallCommands(program, act);
   addLabCommands(program, act);
   addCompletion(program, io, act);
   addLater(program);

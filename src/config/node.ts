@@ -45,6 +45,7 @@ export interface NodeLimits {
 }
 
 export interface NodeConfig {
+  /** Default: the variable NODE_NAME. */
   readonly nodeName: string;
   readonly trustDomain: string;
   readonly clusterId: string;
@@ -120,7 +121,7 @@ const count = (fallback: number): Field<number> => integer({ min: 1, max: many }
 
 /** The fields of the file; those that waypoints have too are theirs from here. */
 export const nodeShape = {
-  nodeName: string(undefined, name),
+  nodeName: string('', { ...name, pattern: /^([A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?)?$/ }),
   trustDomain: string('cluster.local', name),
   clusterId: string('Kubernetes', name),
   clusterDomain: string('cluster.local', name),
@@ -187,16 +188,18 @@ export function readNodeConfig(file: string): NodeConfig {
   } catch (error) {
     throw new MeshError('INPUT_UNREADABLE', { place: file, reason: messageOf(error) }, { cause: error });
   }
-  return parseNodeConfig(text, file);
+  return parseNodeConfig(text, file, process.env);
 }
 
 /** As `readNodeConfig`, from a text; `file` is for the error. */
-export function parseNodeConfig(text: string, file: string): NodeConfig {
-  const config: NodeConfig = readConfig(text, file, nodeShape);
+export function parseNodeConfig(text: string, file: string, env: NodeJS.ProcessEnv = {}): NodeConfig {
+  const read = readConfig(text, file, nodeShape);
+  const config: NodeConfig = Object.freeze({ ...read, nodeName: read.nodeName || (env.NODE_NAME ?? '') });
   const complain = (path: readonly string[], reason: string): never => {
     const [document] = readYaml(text, file);
     throw placedError('CONFIG_INVALID', document?.place(path) ?? { file, line: 1, column: 1 }, reason);
   };
+  if (config.nodeName === '') complain([], 'nodeName must be given, here or in the variable NODE_NAME');
   if (config.capture.backend === 'host' && config.podCidrs.length === 0) {
     complain(['podCidrs'], 'podCidrs must name the pod networks of this node when capture.backend is host');
   }

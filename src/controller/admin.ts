@@ -38,6 +38,7 @@ export function metricsRoutes(metrics: ControllerMetrics): Routes {
 /** `pending` says what is still waited for; nothing means ready. */
 export function readinessRoutes(pending: () => readonly string[]): Routes {
   return {
+    'GET /healthz/live': () => text(200, 'live\n'),
     'GET /healthz/ready': () => {
       const waiting = pending();
       return waiting.length === 0 ? text(200, 'ready\n') : text(503, `${waiting.join('\n')}\n`);

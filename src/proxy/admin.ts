@@ -62,7 +62,8 @@ export class AdminServers {
     const metrics = { 'GET /metrics': scrape, 'GET /stats/prometheus': scrape };
     this.#metrics = new SimpleServer({ host: '', port: ports.metrics, routes: metrics });
     const ready = () => readinessText(sources);
-    this.#readiness = new SimpleServer({ host: '', port: ports.readiness, routes: { 'GET /healthz/ready': ready } });
+    const routes = { 'GET /healthz/live': () => text(200, 'live\n'), 'GET /healthz/ready': ready };
+    this.#readiness = new SimpleServer({ host: '', port: ports.readiness, routes });
   }
 
   /** Opens all three; returns the ports that were bound. Throws NOT_REACHABLE when one cannot be had. */

@@ -6,6 +6,7 @@ import { stringValue } from './tokens.ts';
 export const layers: readonly (readonly string[])[] = [
   ['bin'],
   ['cli'],
+  ['install'],
   ['lab'],
   ['node', 'waypoint', 'controller'],
   ['proxy'],

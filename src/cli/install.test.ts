@@ -1,0 +1,172 @@
+// What is put into a cluster: as text, through an API server, and by the programs that read their part of it.
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { Readable } from 'node:stream';
+import { after, test } from 'node:test';
+import { parseAllDocuments } from 'yaml';
+import { readControllerConfig } from '../config/controller.ts';
+import { parseNodeConfig } from '../config/node.ts';
+import { controllerConfig } from '../install/controller-objects.ts';
+import { nodeConfig } from '../install/node-objects.ts';
+import type { Manifest } from '../install/parts.ts';
+import { readValues } from '../install/values.ts';
+import { ApiClient } from '../kube/api/api-client.ts';
+import { failureOf } from '../kube/api/api-error.ts';
+import { listPath, watchedKinds } from '../kube/api/kinds.ts';
+import { ApiServer } from '../lab/api-server/api-server.ts';
+import type { CliIo } from './io.ts';
+import { runCli } from './main.ts';
+import { assertGolden } from './testing-golden.ts';
+
+const folder = mkdtempSync(path.join(tmpdir(), 'ambient-install-'));
+after(() => rmSync(folder, { recursive: true }));
+const everything = [
+  'controller.replicas=2',
+  'networkPolicies=true',
+  'podMonitors=true',
+  'image.pullSecrets=[registry]',
+  'node.config.podCidrs=[10.244.0.0/24]',
+];
+
+async function run(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  let [out, err] = ['', ''];
+  const io: CliIo = {
+    stdin: Readable.from([]),
+    stdout: { write: (text) => (out += text) },
+    stderr: { write: (text) => (err += text) },
+    env: {},
+    isTerminal: false,
+    columns: 100,
+    stdoutColour: false,
+    stderrColour: false,
+    interruption: () => new AbortController().signal,
+  };
+  const code = await runCli(args, io);
+  return { code, out, err };
+}
+
+const sets = (values: readonly string[]): string[] => values.flatMap((value) => ['--set', value]);
+
+function fileOf(name: string, text: string): string {
+  const file = path.join(folder, name);
+  writeFileSync(file, text);
+  return file;
+}
+
+test('what is printed, by default and with everything switched on', async () => {
+  for (const [name, args] of [
+    ['install', []],
+    ['install-all', sets(everything)],
+  ] as const) {
+    const { code, out, err } = await run('install', ...args);
+    assert.equal(code, 0);
+    const documents = out.split(/^---\n/m);
+    const others = documents.filter((one) => !one.includes('kind: CustomResourceDefinition'));
+    assert.equal(documents.length - others.length, 3);
+    assertGolden(`${name}.yaml.txt`, others.join('---\n'));
+    assertGolden(`${name}.next.txt`, err);
+  }
+});
+
+test('YAML, JSON, values in files and upgrade say the same', async () => {
+  const { out } = await run('install', ...sets(everything));
+  const items = parseAllDocuments(out).map((one) => one.toJS() as unknown);
+  const json = await run('install', '-o', 'json', ...sets(everything));
+  assert.deepEqual((JSON.parse(json.out) as { items: unknown }).items, items);
+  const values = 'controller: {replicas: 3}\nnetworkPolicies: true\nimage: {pullSecrets: [registry]}\n';
+  const rest = 'podMonitors: true\nnode: {config: {podCidrs: [10.244.0.0/24]}}\n';
+  const files = ['-f', fileOf('values.yaml', values + rest), '-f', fileOf('more.yaml', 'controller: {replicas: 2}\n')];
+  assert.equal((await run('upgrade', ...files)).out, out);
+});
+
+const refused: readonly (readonly [args: string[], says: RegExp])[] = [
+  [['--set', 'controller'], /--set 'controller' is not PATH=VALUE/],
+  [['--set', 'controler.replicas=2'], /controler is no known field; did you mean controller\?/],
+  [['--set', 'controller.replicas=0'], /controller\.replicas must be a whole number from 1 to 16/],
+  [['--set', 'node.config.stateDir=/x'], /node\.config\.stateDir is chosen by the installation/],
+  [['--set', 'controller.config.caDir=/x'], /controller\.config\.caDir is chosen by the installation/],
+  [['-f', fileOf('bad.yaml', 'node:\n  resorces: {}\n')], /bad\.yaml:2:3: .*did you mean resources\?/],
+  [['-f', path.join(folder, 'none.yaml')], /none\.yaml/],
+];
+for (const [args, says] of refused) {
+  test(`refused: ${says.source}`, async () => {
+    const { code, out, err } = await run('install', ...args);
+    assert.deepEqual([code, out], [2, '']);
+    assert.match(err, says);
+  });
+}
+
+test('the programs take the files that they are given', async () => {
+  const values = await readValues({ sets: everything });
+  const controller = readControllerConfig(fileOf('controller.yaml', JSON.stringify(controllerConfig(values))));
+  assert.equal(controller.source, 'kubernetes');
+  const node = parseNodeConfig(JSON.stringify(nodeConfig(values)), 'node.yaml', { NODE_NAME: 'n1' });
+  assert.equal(node.nodeName, 'n1');
+  const host = new URL(node.controllerUrl).hostname;
+  assert(controller.serverNames.includes(host), host);
+  assert.deepEqual(controller.auth.nodeAccounts, ['ambient-system/ambient-node']);
+});
+
+test('an API server takes it all, twice; the controller may do its work and nothing else', {
+  timeout: 60_000,
+}, async (context) => {
+  const server = new ApiServer();
+  const { url, caPem, token } = await server.start();
+  context.after(() => server.close());
+  const clientOf = (bearer: string): ApiClient => {
+    const tls = (): { ca: string } => ({ ca: caPem });
+    const client = new ApiClient({ server: url, namespace: 'default', tls, authorization: () => `Bearer ${bearer}` });
+    context.after(() => client.close());
+    return client;
+  };
+  const kubeconfig = fileOf(
+    'kubeconfig',
+    JSON.stringify({
+      clusters: [
+        { name: 'c', cluster: { server: url, 'certificate-authority-data': Buffer.from(caPem).toString('base64') } },
+      ],
+      users: [{ name: 'u', user: { token } }],
+      contexts: [{ name: 'x', context: { cluster: 'c', user: 'u' } }],
+      'current-context': 'x',
+    }),
+  );
+  const apply = ['--apply', '--kubeconfig', kubeconfig, '-o', 'json', '--set', 'controller.replicas=2'];
+  for (const action of ['created', 'unchanged']) {
+    const { code, out, err } = await run('install', ...apply);
+    assert.equal(code, 0, err);
+    const objects = JSON.parse(out) as { kind: string; name: string; action: string }[];
+    // The API server says in the definitions that they are served.
+    const others = objects.filter(({ kind }) => kind !== 'CustomResourceDefinition');
+    assert.deepEqual(
+      others.filter((one) => one.action !== action),
+      [],
+    );
+    assert.equal(others.length, 13);
+  }
+  const admin = clientOf(token);
+  const accounts = '/api/v1/namespaces/ambient-system/serviceaccounts';
+  const tokenOf = async (name: string): Promise<string> => {
+    const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: {} };
+    const made = await admin.json({ method: 'POST', path: `${accounts}/${name}/token`, body });
+    return (made as Manifest & { status: { token: string } }).status.token;
+  };
+  const controller = clientOf(await tokenOf('ambient-controller'));
+  const node = clientOf(await tokenOf('ambient-node'));
+  const isForbidden = (client: ApiClient, request: Parameters<ApiClient['json']>[0]): Promise<boolean> =>
+    client.json(request).then(
+      () => false,
+      (error: unknown) => failureOf(error)?.status === 403,
+    );
+  for (const kind of watchedKinds) {
+    const all = listPath(kind, kind.versions[0]!);
+    assert.equal(await isForbidden(controller, { path: all }), false, `list ${all}`);
+    assert.equal(await isForbidden(node, { path: all }), true, `list ${all}, as a node`);
+    assert.equal(await isForbidden(controller, { method: 'DELETE', path: `${all}/x` }), true, `delete ${all}`);
+  }
+  const system = '/api/v1/namespaces/ambient-system';
+  assert.equal(await isForbidden(controller, { path: `${system}/secrets/ambient-ca` }), false);
+  assert.equal(await isForbidden(controller, { path: `${system}/secrets/other` }), true);
+  assert.equal(await isForbidden(controller, { path: '/api/v1/secrets' }), true);
+});

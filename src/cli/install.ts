@@ -1,0 +1,86 @@
+// `ambientctl install` and `upgrade`: prints what is applied to a cluster, or applies it, and says what comes next.
+import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import path from 'node:path';
+import { MeshError, messageOf } from '../base/errors.ts';
+import { readStandardInput } from '../base/standard-input.ts';
+import { applyManifests } from '../install/apply.ts';
+import { installManifests } from '../install/manifests.ts';
+import { caSecretName, type Manifest, nodeName, rootsName } from '../install/parts.ts';
+import { type InstallValues, readValues } from '../install/values.ts';
+import { ApiClient } from '../kube/api/api-client.ts';
+import { kubeconfigAccess } from '../kube/api/kubeconfig.ts';
+import {
+  type Command,
+  type CommandContext,
+  type CommandResult,
+  flagOption,
+  listOption,
+  textOption,
+} from './command.ts';
+
+/** Everything that a cluster needs, as manifests; with `--apply` each object and what was done to it. */
+export const install: Command = async (context) => {
+  const values = await readValues({ files: filesOf(context), sets: listOption(context, 'set') });
+  const manifests = installManifests(values);
+  if (flagOption(context, 'apply')) return applied(context, values, manifests);
+  if (textOption(context, 'output') === 'json') {
+    const list = { apiVersion: 'v1', kind: 'List', items: manifests };
+    context.io.stdout.write(`${JSON.stringify(list, null, 2)}\n`);
+  } else context.io.stdout.write(await yamlOf(manifests));
+  context.io.stderr.write(`next: pipe this into kubectl apply --server-side -f -, then\n${nextSteps(values)}`);
+  return 0;
+};
+
+async function applied(
+  { options, io }: CommandContext,
+  values: InstallValues,
+  manifests: readonly Manifest[],
+): Promise<CommandResult> {
+  const file = String(options.kubeconfig ?? (io.env.KUBECONFIG || path.join(homedir(), '.kube', 'config')));
+  const client = new ApiClient(kubeconfigAccess(file, String(options.context ?? '')));
+  try {
+    const objects = await applyManifests(client, manifests);
+    return {
+      data: objects,
+      text: () => objects.map(({ kind, name, action }) => `${kind} ${name} ${action}\n`).join(''),
+      talk: () => `next:\n${nextSteps(values)}`,
+    };
+  } finally {
+    await client.close();
+  }
+}
+
+/** One document per object. */
+async function yamlOf(manifests: readonly Manifest[]): Promise<string> {
+  const { stringify } = await import('yaml');
+  return manifests.map((one) => `---\n${stringify(one, { lineWidth: 0, aliasDuplicateObjects: false })}`).join('');
+}
+
+function filesOf(context: CommandContext): { text: string; file: string }[] {
+  return listOption(context, 'file').map((file) => {
+    if (file === '-') return { text: readStandardInput(), file: 'standard input' };
+    try {
+      return { text: readFileSync(file, 'utf8'), file };
+    } catch (error) {
+      throw new MeshError('INPUT_UNREADABLE', { place: file, reason: messageOf(error) }, { cause: error });
+    }
+  });
+}
+
+function nextSteps({ namespace, node }: InstallValues): string {
+  const networks = node.config.podCidrs === undefined && capturesOnHost(node.config);
+  const steps = [
+    `kubectl -n ${namespace} get secret ${caSecretName} -o jsonpath='{.data.ca\\.crt}' | base64 -d | ` +
+      `kubectl -n ${namespace} create configmap ${rootsName} --from-file=roots.pem=/dev/stdin`,
+    `kubectl -n ${namespace} rollout status daemonset/${nodeName}`,
+    'kubectl label namespace NAME ambient.mesh/dataplane-mode=ambient',
+  ];
+  const missing =
+    'note: node.config.podCidrs is not set, and node proxies do not start without the pod networks of their node\n';
+  return steps.map((step) => `  ${step}\n`).join('') + (networks ? missing : '');
+}
+
+function capturesOnHost({ capture }: Readonly<Record<string, unknown>>): boolean {
+  return (capture as { backend?: unknown } | undefined)?.backend !== 'none';
+}

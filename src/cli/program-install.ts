@@ -1,0 +1,28 @@
+// The branch of the command tree that puts Ambient into a cluster.
+import { type Command as Commander, Option } from 'commander';
+import { type Act, collect, examples } from './program-options.ts';
+
+/** Adds `install` and `upgrade`, which print the same. */
+export function addInstallCommands(program: Commander, act: Act): void {
+  const load = act(async () => (await import('./install.ts')).install);
+  for (const verb of ['install', 'upgrade'] as const) {
+    program
+      .command(verb)
+      .summary(verb === 'install' ? 'prints what puts Ambient into a cluster' : 'the same, for a cluster that has it')
+      .description('Prints definitions, accounts, roles, the controller and the node proxies, or applies them.')
+      .option('-f, --file <values>', 'a file of values (repeatable; - is standard input)', collect)
+      .option('--set <path=value>', 'one value, such as controller.replicas=2 (repeatable)', collect)
+      .option('--apply', 'apply it, instead of printing it')
+      .option('--kubeconfig <file>', 'the cluster for --apply; default KUBECONFIG, or ~/.kube/config')
+      .option('--context <name>', 'a context of the kubeconfig')
+      .addOption(new Option('-o, --output <format>', 'yaml (default) or json').choices(['yaml', 'json']))
+      .addHelpText(
+        'after',
+        examples([
+          [`ambientctl ${verb} | kubectl apply --server-side -f -`, 'the next step is said on stderr'],
+          [`ambientctl ${verb} --set controller.replicas=2 --apply`, 'with the current kubeconfig'],
+        ]),
+      )
+      .action(load);
+  }
+}

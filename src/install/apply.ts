@@ -1,0 +1,50 @@
+// Applies manifests through the API server, by server-side apply, in the order in which they are given.
+import type { ApiClient } from '../kube/api/api-client.ts';
+import { failureOf } from '../kube/api/api-error.ts';
+import { isMapping } from '../kube/object-reader.ts';
+import type { Manifest } from './parts.ts';
+
+export interface AppliedObject {
+  readonly kind: string;
+  /** `NAMESPACE/NAME`, or the name of what is in no namespace. */
+  readonly name: string;
+  readonly action: 'created' | 'configured' | 'unchanged';
+}
+
+const fieldManager = 'ambientctl';
+/** Kinds whose plural is not their name with an s. */
+const plurals: Readonly<Record<string, string>> = { NetworkPolicy: 'networkpolicies' };
+
+/**
+ * Applies every object; what others have set in the same fields is taken over.
+ * @throws MeshError KUBE_API for the first that is refused, NOT_REACHABLE when there is no answer. What was applied
+ * before stays, and a second run goes on.
+ */
+export async function applyManifests(client: ApiClient, manifests: readonly Manifest[]): Promise<AppliedObject[]> {
+  const done: AppliedObject[] = [];
+  for (const manifest of manifests) {
+    const { kind, metadata } = manifest;
+    const path = pathOf(manifest);
+    const before = await client.json({ path }).then(versionOf, (error: unknown) => {
+      if (failureOf(error)?.status === 404) return null;
+      throw error;
+    });
+    const query = { fieldManager, force: 'true' };
+    const contentType = 'application/apply-patch+yaml';
+    const after = versionOf(await client.json({ method: 'PATCH', path, query, contentType, body: manifest }));
+    const name = metadata.namespace === undefined ? metadata.name : `${metadata.namespace}/${metadata.name}`;
+    done.push({ kind, name, action: before === null ? 'created' : before === after ? 'unchanged' : 'configured' });
+  }
+  return done;
+}
+
+function pathOf({ apiVersion, kind, metadata }: Manifest): string {
+  const root = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
+  const plural = plurals[kind] ?? `${kind.toLowerCase()}s`;
+  const within = metadata.namespace === undefined ? '' : `/namespaces/${metadata.namespace}`;
+  return `${root}${within}/${plural}/${metadata.name}`;
+}
+
+function versionOf(object: unknown): unknown {
+  return isMapping(object) && isMapping(object['metadata']) ? object['metadata']['resourceVersion'] : undefined;
+}

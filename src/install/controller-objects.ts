@@ -1,0 +1,215 @@
+// The controller in a cluster: who it is, what it may do, its Deployment and how it is reached.
+import { watchedKinds } from '../kube/api/kinds.ts';
+import {
+  caSecretName,
+  configDir,
+  configMapOf,
+  containerOf,
+  digestOf,
+  discoveryPort,
+  type Manifest,
+  metaOf,
+  metricsPort,
+  controllerName as name,
+  nodeName,
+  readinessPort,
+  refuseOwn,
+  selectorOf,
+  tokenAudience,
+} from './parts.ts';
+import { type InstallValues, mergedFields } from './values.ts';
+
+/** Kinds that conditions are written to; all others that are watched are read alone. */
+const withConditions: readonly string[] = [
+  'Gateway',
+  'HTTPRoute',
+  'GRPCRoute',
+  'AuthorizationPolicy',
+  'RequestAuthentication',
+  'VirtualService',
+  'DestinationRule',
+  'TrafficPolicy',
+  'RateLimitPolicy',
+];
+/** Nobody: every image has it, and it owns nothing. */
+const userId = 65_532;
+const caDir = '/run/ambient/ca';
+const api = 'rbac.authorization.k8s.io';
+const own = [
+  'source',
+  'sources',
+  'trustDomain',
+  'clusterId',
+  'clusterDomain',
+  'systemNamespace',
+  'caDir',
+  'serverNames',
+];
+
+/** The address at which every proxy finds the controller. */
+export const controllerHost = ({ namespace }: InstallValues) => `${name}.${namespace}.svc`;
+
+/** Everything of the controller, in the order in which it is applied. Throws CONFIG_INVALID. */
+export function controllerObjects(values: InstallValues): Manifest[] {
+  const { namespace, controller } = values;
+  const meta = metaOf(name, name, namespace);
+  refuseOwn(controller.config, own, 'controller.config');
+  const replicated: Manifest[] =
+    controller.replicas < 2
+      ? []
+      : [
+          {
+            apiVersion: 'policy/v1',
+            kind: 'PodDisruptionBudget',
+            metadata: meta,
+            spec: { maxUnavailable: 1, selector: { matchLabels: selectorOf(name) } },
+          },
+        ];
+  return [
+    { apiVersion: 'v1', kind: 'ServiceAccount', metadata: meta },
+    ...clusterRole(namespace),
+    ...systemRole(namespace),
+    configMapOf(name, values, controllerConfig(values)),
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: meta,
+      spec: {
+        selector: selectorOf(name),
+        ports: [{ name: 'discovery', port: discoveryPort, targetPort: 'discovery', appProtocol: 'grpcs' }],
+      },
+    },
+    ...replicated,
+    deployment(values),
+  ];
+}
+
+/** What the file of the controller says. */
+export function controllerConfig(values: InstallValues): Readonly<Record<string, unknown>> {
+  const { namespace, trustDomain, clusterId, clusterDomain, controller } = values;
+  const chosen = {
+    source: 'kubernetes',
+    trustDomain,
+    clusterId,
+    clusterDomain,
+    systemNamespace: namespace,
+    caDir,
+    caSecret: caSecretName,
+    serverNames: [
+      controllerHost(values),
+      `${controllerHost(values)}.${clusterDomain}`,
+      'localhost',
+      '127.0.0.1',
+      '::1',
+    ],
+    auth: { audiences: [tokenAudience], nodeAccounts: [`${namespace}/${nodeName}`] },
+  };
+  return mergedFields(chosen, controller.config);
+}
+
+function clusterRole(namespace: string): Manifest[] {
+  const groups = new Map<string, string[]>();
+  for (const { group, plural } of watchedKinds) groups.set(group, [...(groups.get(group) ?? []), plural]);
+  const watched = [...groups].map(([group, kinds]) => rule(group, kinds, ['list', 'watch']));
+  const conditions = [...groups.keys()].flatMap((group) => {
+    const kinds = watchedKinds.filter((one) => one.group === group && withConditions.includes(one.kind));
+    const plurals = kinds.map(({ plural }) => plural);
+    if (plurals.length === 0) return [];
+    const statuses = plurals.map((plural) => `${plural}/status`);
+    return [rule(group, plurals, ['get']), rule(group, statuses, ['patch'])];
+  });
+  const rules = [
+    ...watched,
+    ...conditions,
+    rule('apiextensions.k8s.io', ['customresourcedefinitions'], ['get']),
+    rule('authentication.k8s.io', ['tokenreviews'], ['create']),
+  ];
+  return [
+    { apiVersion: `${api}/v1`, kind: 'ClusterRole', metadata: metaOf(name, name), rules },
+    binding('ClusterRole', namespace, metaOf(name, name)),
+  ];
+}
+
+/** A Lease and a Secret cannot be created by name, since they have none before. */
+function systemRole(namespace: string): Manifest[] {
+  const meta = metaOf(name, name, namespace);
+  const rules = [
+    rule('coordination.k8s.io', ['leases'], ['create']),
+    { ...rule('coordination.k8s.io', ['leases'], ['get', 'update']), resourceNames: [name] },
+    rule('', ['secrets'], ['create']),
+    { ...rule('', ['secrets'], ['get']), resourceNames: [caSecretName] },
+  ];
+  return [{ apiVersion: `${api}/v1`, kind: 'Role', metadata: meta, rules }, binding('Role', namespace, meta)];
+}
+
+function rule(group: string, resources: readonly string[], verbs: readonly string[]) {
+  return { apiGroups: [group], resources, verbs };
+}
+
+function binding(kind: 'Role' | 'ClusterRole', namespace: string, metadata: Manifest['metadata']): Manifest {
+  const roleRef = { apiGroup: api, kind, name };
+  return { apiVersion: `${api}/v1`, kind: `${kind}Binding`, metadata, roleRef, subjects: [account(namespace)] };
+}
+
+const account = (namespace: string) => ({ kind: 'ServiceAccount', name, namespace });
+
+function deployment(values: InstallValues): Manifest {
+  const { namespace, controller, image } = values;
+  const labels = {
+    ...metaOf(name, name).labels,
+    'ambient.mesh/dataplane-mode': 'none',
+    'istio.io/dataplane-mode': 'none',
+  };
+  const container = {
+    ...containerOf(name, values, controller.resources),
+    ports: [
+      { name: 'discovery', containerPort: discoveryPort },
+      { name: 'metrics', containerPort: metricsPort },
+      { name: 'readiness', containerPort: readinessPort },
+    ],
+    securityContext: { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } },
+    volumeMounts: [
+      { name: 'config', mountPath: configDir, readOnly: true },
+      { name: 'ca', mountPath: '/run/ambient' },
+      { name: 'tmp', mountPath: '/tmp' },
+    ],
+  };
+  const spread = {
+    maxSkew: 1,
+    topologyKey: 'kubernetes.io/hostname',
+    whenUnsatisfiable: 'ScheduleAnyway',
+    labelSelector: { matchLabels: selectorOf(name) },
+  };
+  const pod = {
+    serviceAccountName: name,
+    priorityClassName: 'system-cluster-critical',
+    ...(image.pullSecrets.length === 0 ? {} : { imagePullSecrets: image.pullSecrets.map((each) => ({ name: each })) }),
+    securityContext: {
+      runAsNonRoot: true,
+      runAsUser: userId,
+      runAsGroup: userId,
+      fsGroup: userId,
+      seccompProfile: { type: 'RuntimeDefault' },
+    },
+    topologySpreadConstraints: [spread],
+    containers: [container],
+    volumes: [
+      { name: 'config', configMap: { name } },
+      // The copy of the root's key never gets to a disk.
+      { name: 'ca', emptyDir: { medium: 'Memory', sizeLimit: '16Mi' } },
+      { name: 'tmp', emptyDir: {} },
+    ],
+  };
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: metaOf(name, name, namespace),
+    spec: {
+      replicas: controller.replicas,
+      selector: { matchLabels: selectorOf(name) },
+      // The next one is there before the last one goes.
+      strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+      template: { metadata: { labels, annotations: digestOf(controllerConfig(values)) }, spec: pod },
+    },
+  };
+}

@@ -1,0 +1,69 @@
+// Everything that is applied to a cluster, from one set of values: whoever prints or applies it takes it from here.
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { readYaml } from '../config/yaml.ts';
+import { controllerObjects } from './controller-objects.ts';
+import { nodeObjects } from './node-objects.ts';
+import {
+  controllerName,
+  discoveryPort,
+  type Manifest,
+  metaOf,
+  metricsPort,
+  nodeName,
+  readinessPort,
+  selectorOf,
+} from './parts.ts';
+import type { InstallValues } from './values.ts';
+
+const definitionsDir = path.join(import.meta.dirname, '../../deploy/crds');
+
+/** All objects, in the order in which they are applied. Throws CONFIG_INVALID for values that do not fit. */
+export function installManifests(values: InstallValues): Manifest[] {
+  return [
+    ...definitions(),
+    systemNamespace(values),
+    ...controllerObjects(values),
+    ...nodeObjects(values),
+    ...(values.networkPolicies ? [networkPolicy(values)] : []),
+    ...(values.podMonitors ? podMonitors(values) : []),
+  ];
+}
+
+/** The definitions of our own kinds, as they stand under deploy/crds. */
+function definitions(): Manifest[] {
+  return readdirSync(definitionsDir)
+    .sort()
+    .map((file) => readYaml(readFileSync(path.join(definitionsDir, file), 'utf8'), file)[0]!.value as Manifest);
+}
+
+/** The node proxies are on their node's network, which the strictest profile of a namespace would refuse. */
+function systemNamespace({ namespace }: InstallValues): Manifest {
+  const { name, labels } = metaOf(namespace, 'ambient');
+  const modes = { 'ambient.mesh/dataplane-mode': 'none', 'pod-security.kubernetes.io/enforce': 'privileged' };
+  return { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels: { ...labels, ...modes } } };
+}
+
+/** Proxies come from every node and namespace, so only ports are judged: not the admin port, and nothing new. */
+function networkPolicy({ namespace }: InstallValues): Manifest {
+  const ports = [discoveryPort, metricsPort, readinessPort].map((port) => ({ protocol: 'TCP', port }));
+  return {
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'NetworkPolicy',
+    metadata: metaOf(controllerName, controllerName, namespace),
+    spec: { podSelector: { matchLabels: selectorOf(controllerName) }, policyTypes: ['Ingress'], ingress: [{ ports }] },
+  };
+}
+
+/** By the port's number: node proxies name none. */
+function podMonitors({ namespace }: InstallValues): Manifest[] {
+  return [controllerName, nodeName].map((name) => ({
+    apiVersion: 'monitoring.coreos.com/v1',
+    kind: 'PodMonitor',
+    metadata: metaOf(name, name, namespace),
+    spec: {
+      selector: { matchLabels: selectorOf(name) },
+      podMetricsEndpoints: [{ portNumber: metricsPort, path: '/metrics' }],
+    },
+  }));
+}

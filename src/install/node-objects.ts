@@ -1,0 +1,113 @@
+// The node proxy in a cluster: one pod per node, on the node's network, with no more rights than capture takes.
+import { controllerHost } from './controller-objects.ts';
+import {
+  configDir,
+  configMapOf,
+  containerOf,
+  digestOf,
+  discoveryPort,
+  type Manifest,
+  metaOf,
+  nodeName as name,
+  refuseOwn,
+  rootsName,
+  selectorOf,
+  tokenVolume,
+} from './parts.ts';
+import { type InstallValues, mergedFields } from './values.ts';
+
+const rootsDir = '/var/run/secrets/ambient';
+const tokenDir = '/var/run/secrets/tokens';
+/** In memory on every common distribution, so that keys may be kept across a restart (docs/node-proxy.md). */
+const stateDir = '/run/ambient/node';
+/** Beyond `timeouts.drain`. */
+const graceSeconds = 35;
+const own = ['nodeName', 'trustDomain', 'clusterId', 'clusterDomain', 'systemNamespace', 'controllerUrl', 'stateDir'];
+
+/** Everything of the node proxies, in the order in which it is applied. Throws CONFIG_INVALID. */
+export function nodeObjects(values: InstallValues): Manifest[] {
+  refuseOwn(values.node.config, own, 'node.config');
+  const account = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: metaOf(name, name, values.namespace) };
+  return [
+    // It asks the controller alone, never the API server.
+    { ...account, automountServiceAccountToken: false },
+    configMapOf(name, values, nodeConfig(values)),
+    daemonSet(values),
+  ];
+}
+
+/** What the file of every node proxy says; its node's name is in the variable NODE_NAME. */
+export function nodeConfig(values: InstallValues): Readonly<Record<string, unknown>> {
+  const { namespace, trustDomain, clusterId, clusterDomain, node } = values;
+  const chosen = {
+    trustDomain,
+    clusterId,
+    clusterDomain,
+    systemNamespace: namespace,
+    controllerUrl: `https://${controllerHost(values)}:${discoveryPort}`,
+    controllerRootsFile: `${rootsDir}/roots.pem`,
+    tokenFile: `${tokenDir}/ambient-token`,
+    stateDir,
+    // One per CPU would be many on a large node, each with a heap of its own.
+    threads: 2,
+  };
+  return mergedFields(chosen, node.config);
+}
+
+function daemonSet(values: InstallValues): Manifest {
+  const { namespace, node, image } = values;
+  const container = {
+    ...containerOf(name, values, node.resources),
+    args: ['run', '--config', `${configDir}/config.yaml`],
+    env: [{ name: 'NODE_NAME', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } }],
+    // No ports are named: on the node's network they would count as taken, and an upgrade could not overlap.
+    securityContext: {
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      runAsUser: 0,
+      // NET_ADMIN: nftables and the policy route of capture, transparent sockets, marks on packets.
+      capabilities: { drop: ['ALL'], add: ['NET_ADMIN'] },
+    },
+    volumeMounts: [
+      { name: 'config', mountPath: configDir, readOnly: true },
+      { name: 'roots', mountPath: rootsDir, readOnly: true },
+      { name: 'token', mountPath: tokenDir, readOnly: true },
+      { name: 'state', mountPath: stateDir },
+      { name: 'tmp', mountPath: '/tmp' },
+    ],
+  };
+  const pod = {
+    serviceAccountName: name,
+    automountServiceAccountToken: false,
+    hostNetwork: true,
+    dnsPolicy: 'ClusterFirstWithHostNet',
+    priorityClassName: 'system-node-critical',
+    ...(image.pullSecrets.length === 0 ? {} : { imagePullSecrets: image.pullSecrets.map((each) => ({ name: each })) }),
+    terminationGracePeriodSeconds: graceSeconds,
+    nodeSelector: { 'kubernetes.io/os': 'linux' },
+    // Every node, whatever its taints.
+    tolerations: [{ operator: 'Exists' }],
+    securityContext: { seccompProfile: { type: 'RuntimeDefault' } },
+    containers: [container],
+    volumes: [
+      { name: 'config', configMap: { name } },
+      { name: 'roots', configMap: { name: rootsName } },
+      tokenVolume,
+      { name: 'state', hostPath: { path: stateDir, type: 'DirectoryOrCreate' } },
+      { name: 'tmp', emptyDir: { medium: 'Memory', sizeLimit: '16Mi' } },
+    ],
+  };
+  // These are taken over by proxies that run.
+  const { limits: _limits, timeouts: _timeouts, log: _log, ...fixed } = nodeConfig(values);
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'DaemonSet',
+    metadata: metaOf(name, name, namespace),
+    spec: {
+      selector: { matchLabels: selectorOf(name) },
+      // The new proxy takes over while the old one drains.
+      updateStrategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+      template: { metadata: { labels: metaOf(name, name).labels, annotations: digestOf(fixed) }, spec: pod },
+    },
+  };
+}

@@ -1,0 +1,95 @@
+// What the objects of an installation have in common: names, labels, and how a program of ours stands in a pod.
+import { createHash } from 'node:crypto';
+import { MeshError } from '../base/errors.ts';
+import type { InstallValues } from './values.ts';
+
+/** An object as it is applied. */
+export interface Manifest {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly labels: Readonly<Record<string, string>>;
+  };
+  readonly [field: string]: unknown;
+}
+
+export const controllerName = 'ambient-controller';
+export const nodeName = 'ambient-node';
+export const caSecretName = 'ambient-ca';
+/** A ConfigMap with what verifies the controller, as `roots.pem`. */
+export const rootsName = 'ambient-roots';
+export const tokenAudience = 'ambient-controller';
+export const discoveryPort = 15_012;
+export const metricsPort = 15_020;
+export const readinessPort = 15_021;
+export const configDir = '/etc/ambient';
+const tokenSeconds = 3_600;
+
+/** By which the pods of a part are found. */
+export const selectorOf = (name: string) => ({ 'app.kubernetes.io/name': name });
+
+/** Metadata of an object of the system; of the whole cluster without a namespace. */
+export function metaOf(name: string, part: string, namespace?: string): Manifest['metadata'] {
+  const labels = { ...selectorOf(part), 'app.kubernetes.io/part-of': 'ambient' };
+  return { name, ...(namespace === undefined ? {} : { namespace }), labels };
+}
+
+/** The ConfigMap of a program, whose file is JSON, and so YAML. */
+export function configMapOf(name: string, { namespace }: InstallValues, config: unknown): Manifest {
+  const data = { 'config.yaml': `${JSON.stringify(config, null, 2)}\n` };
+  return { apiVersion: 'v1', kind: 'ConfigMap', metadata: metaOf(name, name, namespace), data };
+}
+
+/** An annotation of pods that changes with their configuration, so that others which have read it replace them. */
+export function digestOf(config: unknown): Readonly<Record<string, string>> {
+  const digest = createHash('sha256').update(JSON.stringify(config)).digest('hex');
+  return { 'ambient.mesh/config-digest': digest.slice(0, 16) };
+}
+
+/** Image, probes and resources of a program's container; alive is who answers, ready who serves. */
+export function containerOf(name: string, { image }: InstallValues, { cpu, memory, memoryLimit }: Resources) {
+  const probe = (path: string) => ({ httpGet: { path: `/healthz/${path}`, port: readinessPort } });
+  const requests = { ...(cpu === '' ? {} : { cpu }), ...(memory === '' ? {} : { memory }) };
+  return {
+    name,
+    image: `${image.repository}:${image.tag}`,
+    imagePullPolicy: image.pullPolicy,
+    command: [name],
+    args: ['--config', `${configDir}/config.yaml`],
+    readinessProbe: { ...probe('ready'), periodSeconds: 5 },
+    livenessProbe: {
+      ...probe('live'),
+      initialDelaySeconds: 10,
+      periodSeconds: 10,
+      timeoutSeconds: 5,
+      failureThreshold: 6,
+    },
+    // No limit of CPU: it would hold up every connection of a node for the rest of each period.
+    resources: { requests, ...(memoryLimit === '' ? {} : { limits: { memory: memoryLimit } }) },
+  };
+}
+
+export interface Resources {
+  readonly cpu: string;
+  readonly memory: string;
+  readonly memoryLimit: string;
+}
+
+/** A token that is good for our controller alone. */
+export const tokenVolume = {
+  name: 'token',
+  projected: {
+    sources: [
+      { serviceAccountToken: { audience: tokenAudience, expirationSeconds: tokenSeconds, path: 'ambient-token' } },
+    ],
+  },
+};
+
+/** Throws CONFIG_INVALID for a field that the installation itself has to choose. */
+export function refuseOwn(config: Readonly<Record<string, unknown>>, own: readonly string[], at: string): void {
+  const found = own.find((field) => field in config);
+  if (found === undefined) return;
+  throw new MeshError('CONFIG_INVALID', { place: 'values', reason: `${at}.${found} is chosen by the installation` });
+}
