@@ -70,6 +70,13 @@ test('what is printed, by default and with everything switched on', async () => 
   }
 });
 
+test('what restores the nodes', async () => {
+  const { code, out, err } = await run('uninstall');
+  assert.equal(code, 0);
+  assertGolden('uninstall.yaml.txt', out);
+  assertGolden('uninstall.next.txt', err);
+});
+
 test('YAML, JSON, values in files and upgrade say the same', async () => {
   const { out } = await run('install', ...sets(everything));
   const items = parseAllDocuments(out).map((one) => one.toJS() as unknown);

@@ -1,10 +1,11 @@
-// `ambientctl install` and `upgrade`: prints what is applied to a cluster, or applies it, and says what comes next.
+// `ambientctl install`, `upgrade`, `uninstall`: what is applied to a cluster, printed or applied, and what comes next.
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { MeshError, messageOf } from '../base/errors.ts';
 import { readStandardInput } from '../base/standard-input.ts';
 import { applyManifests } from '../install/apply.ts';
+import { cleanupName, cleanupObjects } from '../install/cleanup-objects.ts';
 import { installManifests } from '../install/manifests.ts';
 import { caSecretName, type Manifest, nodeName, rootsName } from '../install/parts.ts';
 import { type InstallValues, readValues } from '../install/values.ts';
@@ -24,13 +25,31 @@ export const install: Command = async (context) => {
   const values = await readValues({ files: filesOf(context), sets: listOption(context, 'set') });
   const manifests = installManifests(values);
   if (flagOption(context, 'apply')) return applied(context, values, manifests);
-  if (textOption(context, 'output') === 'json') {
-    const list = { apiVersion: 'v1', kind: 'List', items: manifests };
-    context.io.stdout.write(`${JSON.stringify(list, null, 2)}\n`);
-  } else context.io.stdout.write(await yamlOf(manifests));
+  await print(context, manifests);
   context.io.stderr.write(`next: pipe this into kubectl apply --server-side -f -, then\n${nextSteps(values)}`);
   return 0;
 };
+
+/** What takes the rules of capture away from every node; the rest goes by `kubectl delete`. */
+export const uninstall: Command = async (context) => {
+  const values = await readValues({ files: filesOf(context), sets: listOption(context, 'set') });
+  await print(context, cleanupObjects(values));
+  const { namespace } = values;
+  const steps = [
+    `kubectl -n ${namespace} delete daemonset ${nodeName} --cascade=foreground`,
+    'pipe this into kubectl apply --server-side -f -',
+    `kubectl -n ${namespace} rollout status daemonset/${cleanupName}`,
+    'ambientctl install | kubectl delete --ignore-not-found -f -   # policies of ambient.mesh go too',
+  ];
+  context.io.stderr.write(`next, in this order:\n${steps.map((step) => `  ${step}\n`).join('')}`);
+  return 0;
+};
+
+async function print(context: CommandContext, manifests: readonly Manifest[]): Promise<void> {
+  const list = { apiVersion: 'v1', kind: 'List', items: manifests };
+  const isJson = textOption(context, 'output') === 'json';
+  context.io.stdout.write(isJson ? `${JSON.stringify(list, null, 2)}\n` : await yamlOf(manifests));
+}
 
 async function applied(
   { options, io }: CommandContext,

@@ -2,20 +2,15 @@
 import { type Command as Commander, Option } from 'commander';
 import { type Act, collect, examples } from './program-options.ts';
 
-/** Adds `install` and `upgrade`, which print the same. */
+/** Adds `install`, `upgrade`, which prints the same, and `uninstall`. */
 export function addInstallCommands(program: Commander, act: Act): void {
-  const load = act(async () => (await import('./install.ts')).install);
   for (const verb of ['install', 'upgrade'] as const) {
-    program
-      .command(verb)
+    withValues(program.command(verb))
       .summary(verb === 'install' ? 'prints what puts Ambient into a cluster' : 'the same, for a cluster that has it')
       .description('Prints definitions, accounts, roles, the controller and the node proxies, or applies them.')
-      .option('-f, --file <values>', 'a file of values (repeatable; - is standard input)', collect)
-      .option('--set <path=value>', 'one value, such as controller.replicas=2 (repeatable)', collect)
       .option('--apply', 'apply it, instead of printing it')
       .option('--kubeconfig <file>', 'the cluster for --apply; default KUBECONFIG, or ~/.kube/config')
       .option('--context <name>', 'a context of the kubeconfig')
-      .addOption(new Option('-o, --output <format>', 'yaml (default) or json').choices(['yaml', 'json']))
       .addHelpText(
         'after',
         examples([
@@ -23,6 +18,18 @@ export function addInstallCommands(program: Commander, act: Act): void {
           [`ambientctl ${verb} --set controller.replicas=2 --apply`, 'with the current kubeconfig'],
         ]),
       )
-      .action(load);
+      .action(act(async () => (await import('./install.ts')).install));
   }
+  withValues(program.command('uninstall'))
+    .summary('prints what restores the nodes of a cluster')
+    .description('Prints a DaemonSet that takes the rules of capture away, and says in which order the rest goes.')
+    .addHelpText('after', examples([['ambientctl uninstall > cleanup.yaml', 'the steps are said on stderr']]))
+    .action(act(async () => (await import('./install.ts')).uninstall));
+}
+
+function withValues(command: Commander): Commander {
+  return command
+    .option('-f, --file <values>', 'a file of values (repeatable; - is standard input)', collect)
+    .option('--set <path=value>', 'one value, such as controller.replicas=2 (repeatable)', collect)
+    .addOption(new Option('-o, --output <format>', 'yaml (default) or json').choices(['yaml', 'json']));
 }

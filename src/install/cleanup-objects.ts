@@ -1,0 +1,37 @@
+// What restores the nodes of a cluster: the rules of capture stay when a proxy ends, so somebody has to take them away.
+import { containerOf, type Manifest, metaOf, selectorOf } from './parts.ts';
+import type { InstallValues } from './values.ts';
+
+export const cleanupName = 'ambient-cleanup';
+/** Waits without a program of ours, and ends when it is told to; Perl is what the node proxy is started by. */
+const wait = ['perl', '-e', '$SIG{TERM} = sub { exit 0 }; sleep'];
+
+/** A DaemonSet whose pods are ready when their node is as it was. The node proxies have to be gone before. */
+export function cleanupObjects(values: InstallValues): Manifest[] {
+  const { namespace, image } = values;
+  const name = cleanupName;
+  const { image: ref, imagePullPolicy } = containerOf(name, values, { cpu: '', memory: '', memoryLimit: '' });
+  const container = (title: string, command: readonly string[], capabilities: object) => ({
+    name: title,
+    image: ref,
+    imagePullPolicy,
+    command,
+    securityContext: { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, runAsUser: 0, capabilities },
+  });
+  const pod = {
+    automountServiceAccountToken: false,
+    hostNetwork: true,
+    priorityClassName: 'system-node-critical',
+    ...(image.pullSecrets.length === 0 ? {} : { imagePullSecrets: image.pullSecrets.map((each) => ({ name: each })) }),
+    terminationGracePeriodSeconds: 1,
+    nodeSelector: { 'kubernetes.io/os': 'linux' },
+    tolerations: [{ operator: 'Exists' }],
+    securityContext: { seccompProfile: { type: 'RuntimeDefault' } },
+    // NET_ADMIN: nftables and the policy route are taken away.
+    initContainers: [container(name, ['ambient-node', 'uninstall'], { drop: ['ALL'], add: ['NET_ADMIN'] })],
+    containers: [container('done', wait, { drop: ['ALL'] })],
+  };
+  const { labels } = metaOf(name, name);
+  const spec = { selector: { matchLabels: selectorOf(name) }, template: { metadata: { labels }, spec: pod } };
+  return [{ apiVersion: 'apps/v1', kind: 'DaemonSet', metadata: metaOf(name, name, namespace), spec }];
+}
