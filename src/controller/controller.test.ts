@@ -116,6 +116,8 @@ test(
     const { readiness } = fixture.controller.addresses;
     const ready = () => fetch(`http://127.0.0.1:${readiness}/healthz/ready`);
     assert.equal((await ready()).status, 503);
+    // Nothing that a restart would help.
+    assert.equal((await fetch(`http://127.0.0.1:${readiness}/healthz/live`)).status, 200);
     assert.match(fixture.lines.join(''), /cart\.json:\d+:\d+: .*proxies are served once it can be read/);
     const { client, synced } = discoveryClient(context, fixture);
     client.start();

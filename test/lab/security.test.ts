@@ -382,6 +382,7 @@ describe('security', { timeout: 170_000 }, () => {
     assert(metrics.includes(identityOf('client')), 'pods of this node are named');
     assert.equal(metrics.includes(identityOf('hermit')), false, 'a pod of another node that nobody talked to is not');
     assert.equal(await page(node1, 15021, '/healthz/ready'), 'ready\n');
+    assert.equal(await page(node1, 15021, '/healthz/live'), 'live\n');
     assert.match(await page(node1, 15021, '/'), /^(?!.*spiffe)/);
     assert.match(await page(node1, 15020, '/config_dump'), /^(?!.*spiffe)/);
   });
