@@ -6,6 +6,7 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { Backoff } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
+import { letWorkersCompact } from '../base/compact-heap.ts';
 import { MeshError } from '../base/errors.ts';
 import { SharedUse } from '../forward/shared-use.ts';
 import type { ConnectionView, LoopDelayView, NodeDump, ResourcesView } from '../model/views.ts';
@@ -87,6 +88,7 @@ export class ThreadPool {
 
   constructor(options: ThreadPoolOptions) {
     this.#options = options;
+    letWorkersCompact();
     const { threads, random, entry } = options;
     this.use = new SharedUse(threads);
     // One endless task per thread: nothing may ever wait for a signal between tasks.
