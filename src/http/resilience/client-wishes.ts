@@ -1,8 +1,8 @@
 // What a client may ask for by headers of the request, under Envoy's names (l7.md §4.3): retries and time-outs other
 // than its route's. They are for the first proxy that sees them. What may not be sent twice is not sent twice for that.
 import type { RouteRule } from '../../model/route-types.ts';
+import { retryConditions } from '../../model/routes/retry-options.ts';
 import type { Headers, RequestHead } from '../message.ts';
-import { retryConditions } from './retry-rules.ts';
 
 const prefix = 'x-envoy-';
 /** The headers, which go no further. */

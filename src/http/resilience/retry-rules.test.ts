@@ -2,16 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { RetryPolicy } from '../../model/route-types.ts';
+import { retryConditions } from '../../model/routes/retry-options.ts';
 import { requestOf, seededRandom } from '../testing-requests.ts';
-import {
-  attemptOf,
-  backoffMs,
-  type FailedTry,
-  isUntouched,
-  retryConditions,
-  retryRulesOf,
-  type TryEnd,
-} from './retry-rules.ts';
+import { attemptOf, backoffMs, type FailedTry, isUntouched, retryRulesOf, type TryEnd } from './retry-rules.ts';
 
 const istioDefault = ['connect-failure', 'refused-stream', 'unavailable', 'cancelled', 'retriable-status-codes'];
 

@@ -3,6 +3,7 @@
 // it carries an idempotency key, or if the route's author said so in as many words. Pure; one object per rule of a
 // route, none per request.
 import type { RetryPolicy } from '../../model/route-types.ts';
+import { idempotentMethods } from '../../model/routes/retry-options.ts';
 import type { RequestHead } from '../message.ts';
 import { retriableGrpcCodes } from './grpc-status.ts';
 
@@ -58,25 +59,9 @@ export type RetryVerdict =
   /** The destination's retry budget or `maxRetries`, asked last: access-log flag RETRY_REFUSED. */
   | 'refused';
 
-const idempotentMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 const idempotencyHeaders = ['idempotency-key', 'x-idempotency-key'] as const;
 /** Counts the tries of a request; Envoy's name. What a waypoint receives above 1 is being retried by who sent it. */
 export const attemptHeader = 'x-envoy-attempt-count';
-
-/** Conditions that can be named in `retryOn`; others are ignored (and reported where routes are compiled). */
-export const retryConditions: readonly string[] = [
-  '5xx',
-  'gateway-error',
-  'reset',
-  'reset-before-request',
-  'connect-failure',
-  'connection-lost',
-  'refused-stream',
-  'envoy-ratelimited',
-  'retriable-4xx',
-  'retriable-status-codes',
-  ...Object.keys(retriableGrpcCodes),
-];
 
 /** The retry policy of a rule, made ready. Get it from `retryRulesOf`. */
 export class RetryRules {

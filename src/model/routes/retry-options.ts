@@ -19,11 +19,12 @@ export function retryOptions(annotations: Labels, traffic: TrafficPolicyResource
   };
 }
 
-const idempotent: readonly string[] = ['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'TRACE'];
+/** Methods whose requests may be sent twice (RFC 9110 §9.2.2). */
+export const idempotentMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'TRACE']);
 
 /** True when requests of a match can be of a method that is not idempotent; null matches every method. */
 export function mayRepeatPost(methods: readonly string[] | null): boolean {
-  return methods === null || methods.some((method) => !idempotent.includes(method));
+  return methods === null || methods.some((method) => !idempotentMethods.has(method));
 }
 
 /**
