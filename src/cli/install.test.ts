@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { Readable } from 'node:stream';
 import { after, test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
 import { readControllerConfig } from '../config/controller.ts';
@@ -16,9 +15,8 @@ import { ApiClient } from '../kube/api/api-client.ts';
 import { failureOf } from '../kube/api/api-error.ts';
 import { listPath, watchedKinds } from '../kube/api/kinds.ts';
 import { ApiServer } from '../lab/api-server/api-server.ts';
-import type { CliIo } from './io.ts';
-import { runCli } from './main.ts';
 import { assertGolden } from './testing-golden.ts';
+import { runInProcess } from './testing-run.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'ambient-install-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -30,22 +28,7 @@ const everything = [
   'node.config.podCidrs=[10.244.0.0/24]',
 ];
 
-async function run(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  let [out, err] = ['', ''];
-  const io: CliIo = {
-    stdin: Readable.from([]),
-    stdout: { write: (text) => (out += text) },
-    stderr: { write: (text) => (err += text) },
-    env: {},
-    isTerminal: false,
-    columns: 100,
-    stdoutColour: false,
-    stderrColour: false,
-    interruption: () => new AbortController().signal,
-  };
-  const code = await runCli(args, io);
-  return { code, out, err };
-}
+const run = (...args: string[]) => runInProcess(args);
 
 const sets = (values: readonly string[]): string[] => values.flatMap((value) => ['--set', value]);
 

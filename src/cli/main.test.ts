@@ -5,40 +5,23 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { Readable } from 'node:stream';
 import { after, test } from 'node:test';
 import { errorTable, MeshError } from '../base/errors.ts';
 import { configViews } from './config-views.ts';
 import { exitCodeOf } from './exit-codes.ts';
 import { type CliIo, coloured, wantsColour } from './io.ts';
-import { runCli } from './main.ts';
 import { pause, Redraw } from './redraw.ts';
 import { ageText, bytesText, table } from './table.ts';
 import { dump } from './testing-fixtures.ts';
 import { assertGolden } from './testing-golden.ts';
+import { runInProcess } from './testing-run.ts';
 import { parsePart } from './which-mesh.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'ambient-cli-'));
 after(() => rmSync(folder, { recursive: true }));
 
-async function run(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  let out = '';
-  let err = '';
-  const io: CliIo = {
-    stdin: Readable.from([]),
-    stdout: { write: (text) => (out += text) },
-    stderr: { write: (text) => (err += text) },
-    // A name that no lab has, so that a lab of somebody else on this machine changes nothing.
-    env: { AMBIENT_LAB: 'no-such-lab' },
-    isTerminal: false,
-    columns: 100,
-    stdoutColour: false,
-    stderrColour: false,
-    interruption: () => new AbortController().signal,
-  };
-  const code = await runCli(args, io);
-  return { code, out, err };
-}
+// A name that no lab has, so that a lab of somebody else on this machine changes nothing.
+const run = (...args: string[]) => runInProcess(args, { AMBIENT_LAB: 'no-such-lab' });
 
 const shop = path.join(import.meta.dirname, '../../deploy/samples/shop');
 const whyOffline = ['why', '-f', shop, '-n', 'shop'];
