@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { definitionsPath, foreignDefinition } from '../../test/kube/foreign-definitions.ts';
 import { systemClock } from '../base/clock.ts';
 import { ApiServer } from '../lab/api-server/api-server.ts';
 import { controllerName, type ObjectStatus } from '../model/conditions.ts';
 import { ApiClient } from './api/api-client.ts';
 import { rootPath, watchedKinds } from './api/kinds.ts';
 import { StatusWriter } from './status-writer.ts';
-import { definitionsPath, foreignDefinition } from './testing-definitions.ts';
 
 const timeout = { timeout: 30_000 };
 const group = 'gateway.networking.k8s.io';

@@ -1,8 +1,8 @@
-// For tests: definitions (CustomResourceDefinitions) of the foreign kinds that the controller follows and writes to, with
-// what Gateway API and Istio say of a status: what is required, how much of it, and of which shape. Their specs take
-// anything.
-import type { Schema } from '../lab/api-server/structural-schema.ts';
-import { fullName, watchedKinds } from './api/kinds.ts';
+// Definitions (CustomResourceDefinitions) of the foreign kinds that the controller follows and writes to, with what
+// Gateway API and Istio say of a status: what is required, how much of it, and of which shape. Specs take anything.
+
+import { fullName, watchedKinds } from '../../src/kube/api/kinds.ts';
+import type { Schema } from '../../src/lab/api-server/structural-schema.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
