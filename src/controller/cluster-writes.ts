@@ -8,6 +8,14 @@ import { type StatusPlace, StatusWriter } from '../kube/status-writer.ts';
 import type { ObjectStatus } from '../model/conditions.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
+/** Something that one replica does at a time. */
+export interface LeaderJob {
+  /** Begins, or stops. */
+  switch(isOn: boolean): void;
+  /** Resolves when nothing is under way any more. */
+  close(): Promise<void>;
+}
+
 export interface ClusterWritesOptions {
   readonly api: ApiClient;
   /** Of the system: that is where the Lease is. */
@@ -15,6 +23,8 @@ export interface ClusterWritesOptions {
   readonly place: (kind: string, namespace: string, name: string) => StatusPlace | null;
   /** The statuses of all objects, as of now. */
   readonly statuses: () => Iterable<ObjectStatus>;
+  /** What else the leader does. */
+  readonly jobs: readonly ((api: ApiClient) => LeaderJob)[];
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -28,6 +38,7 @@ export class ClusterWrites {
   readonly #options: ClusterWritesOptions;
   readonly #leader: LeaderElection;
   readonly #writer: StatusWriter;
+  readonly #jobs: readonly LeaderJob[];
   #cancel: (() => void) | null = null;
   #isClosed = false;
 
@@ -40,6 +51,7 @@ export class ClusterWrites {
       place: (object) => place(object.kind, object.namespace, object.name),
       trouble: (resource, reason) => log.warn({ resource, reason }, 'cannot write a status; it is tried again'),
     });
+    this.#jobs = [this.#writer, ...options.jobs.map((make) => make(client))];
     const identity = `${hostname()}_${randomUUID()}`;
     this.#leader = new LeaderElection({ client, namespace, name: leaseName, identity, clock, random: Math.random });
     this.#leader.on('leading', (isLeading) => {
@@ -47,7 +59,7 @@ export class ClusterWrites {
         { lease: leaseName, isLeading },
         isLeading ? 'this replica leads' : 'this replica does not lead any more',
       );
-      this.#writer.switch(isLeading);
+      for (const job of this.#jobs) job.switch(isLeading);
     });
     this.#leader.on('trouble', (reason) => log.warn({ lease: leaseName, reason }, 'the lease cannot be had'));
   }
@@ -69,7 +81,7 @@ export class ClusterWrites {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#cancel?.();
-    await this.#writer.close();
+    await Promise.all(this.#jobs.map((job) => job.close()));
     await this.#leader.close();
   }
 }

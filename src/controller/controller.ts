@@ -10,6 +10,8 @@ import type { ControllerConfig } from '../config/controller.ts';
 import { DiscoveryServer } from '../discovery/delta-server.ts';
 import { RpcServer, type RpcServerOptions, type ServerCredentials } from '../discovery/rpc-server.ts';
 import { CertificateAuthority } from '../identity/certificate-authority.ts';
+import type { ApiClient } from '../kube/api/api-client.ts';
+import { admittedKinds } from '../kube/api/kinds.ts';
 import { MeshCompiler } from '../model/compiler.ts';
 import type { StatusView } from '../model/views.ts';
 import { ControllerMetrics } from '../telemetry/controller-metrics.ts';
@@ -18,13 +20,15 @@ import { SimpleServer } from '../telemetry/metrics-server.ts';
 import { adminRoutes, metricsRoutes } from './admin.ts';
 import { awaitIssuer } from './await-issuer.ts';
 import { CertificateService } from './certificate-service.ts';
-import type { ClusterWrites } from './cluster-writes.ts';
+import type { ClusterWrites, LeaderJob } from './cluster-writes.ts';
 import { Gate } from './gate.ts';
 import { IssuerKeeper } from './issuer-keeper.ts';
 import { MeshFeed } from './mesh-feed.ts';
 import { type OpenedSource, openSource } from './open-source.ts';
 import { Probes } from './probes.ts';
 import { ServerCertificate } from './server-certificate.ts';
+import { Webhook } from './webhook.ts';
+import { WebhookBundle } from './webhook-bundle.ts';
 
 export interface RunningController {
   readonly addresses: {
@@ -32,6 +36,8 @@ export interface RunningController {
     readonly admin: number;
     readonly metrics: number;
     readonly readiness: number;
+    /** Null where it is not asked for. */
+    readonly webhook: number | null;
   };
   readonly compiler: MeshCompiler;
   /** What `GET /status` answers. */
@@ -50,6 +56,7 @@ const adminHost = '127.0.0.1';
 /** Istio's root namespace is one here too, so that policies written for it keep their meaning. */
 const istioRootNamespace = 'istio-system';
 const drainMs = 5_000;
+const admittedNames = new Set(admittedKinds.map(({ kind }) => kind));
 /** How long before its end the issuer is warned about. */
 const issuerWarningMs = 30 * 24 * 3_600_000;
 
@@ -100,6 +107,7 @@ class Controller {
   readonly #opened: OpenedSource;
   readonly #servers: SimpleServer[] = [];
   #probes: Probes | null = null;
+  #webhook: Webhook | null = null;
   #writes: ClusterWrites | null = null;
   #rpc: RpcServer | null = null;
   #isListening = false;
@@ -152,7 +160,14 @@ class Controller {
       log,
       issued: () => this.#metrics.certificatesIssued.inc(),
     });
-    this.#serverCertificate = new ServerCertificate(this.#authority, config.serverNames, clock, log);
+    this.#serverCertificate = new ServerCertificate({
+      authority: this.#authority,
+      names: config.serverNames,
+      server: 'discovery',
+      ttlMs: config.certificateTtlMs,
+      clock,
+      log,
+    });
     this.#issuerKeeper = new IssuerKeeper({
       authority: this.#authority,
       dir: config.caDir,
@@ -184,16 +199,18 @@ class Controller {
     }
     this.#issuerKeeper.start();
     const statuses = () => this.#compiler.statuses();
-    this.#writes = await this.#opened.writesOf({ statuses, clock: this.#clock, log: this.#log });
+    const jobs = this.#jobs();
+    this.#writes = await this.#opened.writesOf({ statuses, jobs, clock: this.#clock, log: this.#log });
     this.#writes?.start();
     // Read before anyone may ask: a controller that knows nothing yet would tell proxies that all is gone.
     await this.#feed.start();
     const metrics = await this.#serve('', ports.metrics, metricsRoutes(this.#metrics));
     const admin = await this.#serve(adminHost, ports.admin, adminRoutes(this, this.#log));
     const discovery = await this.#listen();
+    const webhook = await this.#startWebhook();
     this.#isListening = true;
-    const addresses = { discovery, admin, metrics, readiness };
-    const bound = { discovery: `${discovery.host}:${discovery.port}`, admin, metrics, readiness };
+    const addresses = { discovery, admin, metrics, readiness, webhook };
+    const bound = { ...addresses, discovery: `${discovery.host}:${discovery.port}` };
     this.#log.info(bound, this.#feed.isRead ? 'the controller is ready' : 'the controller waits for its sources');
     return { addresses, compiler: this.#compiler, status: () => this.status(), close: () => this.close() };
   }
@@ -221,6 +238,7 @@ class Controller {
     this.#isListening = false;
     this.#feed.close();
     this.#serverCertificate.close();
+    await this.#webhook?.close();
     this.#issuerKeeper.close();
     this.#discovery.close();
     await this.#rpc?.close(drainMs);
@@ -261,6 +279,28 @@ class Controller {
     };
     this.#rpc = new RpcServer({ host: listenHost, port: ports.discovery, credentials: first, routes });
     return this.#rpc.start();
+  }
+
+  /** What the leader does beside conditions. */
+  #jobs(): readonly ((api: ApiClient) => LeaderJob)[] {
+    const { configuration: name } = this.#config.webhook;
+    if (name === '') return [];
+    const rootsPem = () => this.#authority.rootsPem();
+    return [(api) => new WebhookBundle({ api, name, rootsPem, clock: this.#clock, log: this.#log })];
+  }
+
+  async #startWebhook(): Promise<number | null> {
+    if (this.#config.webhook.configuration === '') return null;
+    this.#webhook = new Webhook({
+      config: this.#config,
+      authority: this.#authority,
+      mesh: this.#compiler,
+      isKnown: () => this.#feed.isRead,
+      judged: (kind, verdict) => this.#metrics.reviews.inc({ kind: admittedNames.has(kind) ? kind : 'other', verdict }),
+      clock: this.#clock,
+      log: this.#log,
+    });
+    return this.#webhook.start();
   }
 
   async #serve(

@@ -15,8 +15,10 @@ import {
   readinessPort,
   selectorOf,
   tokenAudience,
+  webhookPort,
 } from './parts.ts';
 import { type InstallValues, mergedFields } from './values.ts';
+import { hasWebhook, webhookServicePort } from './webhook-objects.ts';
 
 /** Kinds that conditions are written to; all others that are watched are read alone. */
 const withConditions: readonly string[] = [
@@ -54,7 +56,7 @@ export function controllerObjects(values: InstallValues): Manifest[] {
         ];
   return [
     { apiVersion: 'v1', kind: 'ServiceAccount', metadata: meta },
-    ...clusterRole(namespace),
+    ...clusterRole(values),
     ...systemRole(namespace),
     configMapOf(name, values, controllerConfig(values)),
     {
@@ -63,7 +65,12 @@ export function controllerObjects(values: InstallValues): Manifest[] {
       metadata: meta,
       spec: {
         selector: selectorOf(name),
-        ports: [{ name: 'discovery', port: discoveryPort, targetPort: 'discovery', appProtocol: 'grpcs' }],
+        ports: [
+          { name: 'discovery', port: discoveryPort, targetPort: 'discovery', appProtocol: 'grpcs' },
+          ...(hasWebhook(values)
+            ? [{ name: 'webhook', port: webhookServicePort, targetPort: 'webhook', appProtocol: 'https' }]
+            : []),
+        ],
       },
     },
     ...replicated,
@@ -90,11 +97,13 @@ export function controllerConfig(values: InstallValues): Readonly<Record<string,
       '::1',
     ],
     auth: { audiences: [tokenAudience], nodeAccounts: [`${namespace}/${nodeName}`] },
+    webhook: { configuration: hasWebhook(values) ? name : '' },
   };
   return mergedFields(chosen, controller.config);
 }
 
-function clusterRole(namespace: string): Manifest[] {
+function clusterRole(values: InstallValues): Manifest[] {
+  const { namespace } = values;
   const groups = new Map<string, string[]>();
   for (const { group, plural } of watchedKinds) groups.set(group, [...(groups.get(group) ?? []), plural]);
   const watched = [...groups].map(([group, kinds]) => rule(group, kinds, ['list', 'watch']));
@@ -110,12 +119,19 @@ function clusterRole(namespace: string): Manifest[] {
     ...conditions,
     rule('apiextensions.k8s.io', ['customresourcedefinitions'], ['get']),
     rule('authentication.k8s.io', ['tokenreviews'], ['create']),
+    ...(hasWebhook(values) ? [webhookRule] : []),
   ];
   return [
     { apiVersion: `${api}/v1`, kind: 'ClusterRole', metadata: metaOf(name, name), rules },
     binding('ClusterRole', namespace, metaOf(name, name)),
   ];
 }
+
+/** Whom the API server verifies the webhook by is kept by the leader. */
+const webhookRule = {
+  ...rule('admissionregistration.k8s.io', ['validatingwebhookconfigurations'], ['get', 'patch']),
+  resourceNames: [name],
+};
 
 /** A Lease and a Secret cannot be created by name, since they have none before. */
 function systemRole(namespace: string): Manifest[] {
@@ -151,6 +167,7 @@ function deployment(values: InstallValues): Manifest {
     ...containerOf(name, values, controller.resources),
     ports: [
       { name: 'discovery', containerPort: discoveryPort },
+      ...(hasWebhook(values) ? [{ name: 'webhook', containerPort: webhookPort }] : []),
       { name: 'metrics', containerPort: metricsPort },
       { name: 'readiness', containerPort: readinessPort },
     ],

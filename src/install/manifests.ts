@@ -13,8 +13,10 @@ import {
   nodeName,
   readinessPort,
   selectorOf,
+  webhookPort,
 } from './parts.ts';
 import type { InstallValues } from './values.ts';
+import { hasWebhook, webhookObjects } from './webhook-objects.ts';
 
 /** More than a cluster can have. */
 const criticalPodsMax = '1G';
@@ -28,6 +30,7 @@ export function installManifests(values: InstallValues): Manifest[] {
     ...(values.criticalPodsQuota.enabled ? [criticalPodsQuota(values)] : []),
     ...controllerObjects(values),
     ...nodeObjects(values),
+    ...webhookObjects(values),
     ...(values.networkPolicies.enabled ? [networkPolicy(values)] : []),
     ...(values.podMonitors.enabled ? podMonitors(values) : []),
   ];
@@ -66,8 +69,10 @@ function criticalPodsQuota({ namespace }: InstallValues): Manifest {
 }
 
 /** Proxies come from every node and namespace, so only ports are judged: not the admin port, and nothing new. */
-function networkPolicy({ namespace }: InstallValues): Manifest {
-  const ports = [discoveryPort, metricsPort, readinessPort].map((port) => ({ protocol: 'TCP', port }));
+function networkPolicy(values: InstallValues): Manifest {
+  const { namespace } = values;
+  const webhook = hasWebhook(values) ? [webhookPort] : [];
+  const ports = [discoveryPort, metricsPort, readinessPort, ...webhook].map((port) => ({ protocol: 'TCP', port }));
   return {
     apiVersion: 'networking.k8s.io/v1',
     kind: 'NetworkPolicy',
