@@ -164,14 +164,8 @@ class Controller {
       log,
       issued: () => this.#metrics.certificatesIssued.inc(),
     });
-    this.#serverCertificate = new ServerCertificate({
-      authority: this.#authority,
-      names: config.serverNames,
-      server: 'discovery',
-      ttlMs: config.certificateTtlMs,
-      clock,
-      log,
-    });
+    const server = { authority: this.#authority, names: config.serverNames, server: 'discovery' } as const;
+    this.#serverCertificate = new ServerCertificate({ ...server, ttlMs: overlapMs, clock, log });
     this.#issuerKeeper = new IssuerKeeper({
       authority: this.#authority,
       dir: config.caDir,

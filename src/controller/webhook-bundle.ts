@@ -19,7 +19,7 @@ export interface WebhookBundleOptions {
   readonly log: Logger;
 }
 
-const lookMs = 10_000;
+const lookMs = 5_000;
 const requestTimeoutMs = 5_000;
 type Fields = Readonly<Record<string, unknown>>;
 
