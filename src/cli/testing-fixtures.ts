@@ -54,7 +54,7 @@ export const dump: NodeDump = {
     lastError: null,
     fromDisk: false,
   },
-  capture: { state: 'applied', verifiedAt: '2026-11-21T12:00:01.000Z', reason: null },
+  capture: { backend: 'host', state: 'applied', verifiedAt: '2026-11-21T12:00:01.000Z', reason: null, pods: [] },
   revocations: [
     {
       namespace: 'ambient-system',

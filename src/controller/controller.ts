@@ -7,7 +7,8 @@ import { type Clock, systemClock } from '../base/clock.ts';
 import { MeshError, messageOf } from '../base/errors.ts';
 import { version } from '../base/version.ts';
 import type { ControllerConfig } from '../config/controller.ts';
-import { DiscoveryServer } from '../discovery/delta-server.ts';
+import { DiscoveryServer, type DiscoveryServerOptions } from '../discovery/delta-server.ts';
+import { ObserveServer } from '../discovery/observe-server.ts';
 import { RpcServer, type RpcServerOptions, type ServerCredentials } from '../discovery/rpc-server.ts';
 import { CertificateAuthority } from '../identity/certificate-authority.ts';
 import { MeshCompiler } from '../model/compiler.ts';
@@ -93,6 +94,7 @@ class Controller {
   readonly #compiler: MeshCompiler;
   readonly #feed: MeshFeed;
   readonly #discovery: DiscoveryServer;
+  readonly #observe: ObserveServer;
   readonly #certificates: CertificateService;
   readonly #serverCertificate: ServerCertificate;
   readonly #issuerKeeper: IssuerKeeper;
@@ -124,13 +126,15 @@ class Controller {
     this.#compiler = compiler;
     this.#metrics = new ControllerMetrics(() => this.#reading(), version);
     const gate = this.#gate(clock);
+    const authenticate: DiscoveryServerOptions['authenticate'] = async (headers) => {
+      if (!this.#feed.isRead) throw new ConnectError('the sources have not been read', Code.Unavailable);
+      const caller = await gate.caller(headers, 'discovery');
+      return (claimed) => gate.proxy(caller, claimed);
+    };
+    this.#observe = new ObserveServer({ authenticate });
     this.#discovery = new DiscoveryServer({
       clock,
-      authenticate: async (headers) => {
-        if (!this.#feed.isRead) throw new ConnectError('the sources have not been read', Code.Unavailable);
-        const caller = await gate.caller(headers, 'discovery');
-        return (claimed) => gate.proxy(caller, claimed);
-      },
+      authenticate,
       observer: {
         pushed: (type) => this.#metrics.pushes.inc({ type }),
         answered: (type, durationMs, refused) => {
@@ -189,7 +193,7 @@ class Controller {
     // Read before anyone may ask: a controller that knows nothing yet would tell proxies that all is gone.
     await this.#feed.start();
     const metrics = await this.#serve('', ports.metrics, metricsRoutes(this.#metrics));
-    const admin = await this.#serve(adminHost, ports.admin, adminRoutes(this, this.#log));
+    const admin = await this.#serve(adminHost, ports.admin, adminRoutes(this, this.#observe, this.#log));
     const discovery = await this.#listen();
     this.#isListening = true;
     const addresses = { discovery, admin, metrics, readiness };
@@ -223,6 +227,7 @@ class Controller {
     this.#serverCertificate.close();
     this.#issuerKeeper.close();
     this.#discovery.close();
+    this.#observe.close();
     await this.#rpc?.close(drainMs);
     await this.#writes?.close();
     await Promise.all([this.#probes, ...this.#servers].map((server) => server?.close()));
@@ -257,6 +262,7 @@ class Controller {
     if (first === null) throw new MeshError('INTERNAL', { reason: 'no server certificate' });
     const routes: RpcServerOptions['routes'] = (router) => {
       this.#discovery.routes(router);
+      this.#observe.routes(router);
       this.#certificates.routes(router);
     };
     this.#rpc = new RpcServer({ host: listenHost, port: ports.discovery, credentials: first, routes });

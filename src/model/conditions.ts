@@ -2,13 +2,15 @@
 // `ambientctl status`.
 import type { ResourceMeta } from './resources.ts';
 
-export type ConditionType =
-  | 'Accepted'
-  | 'ResolvedRefs'
-  | 'Programmed'
-  | 'WaypointAccepted'
-  | 'ZtunnelAccepted'
-  | 'PartiallyInvalid';
+export const conditionTypes = [
+  'Accepted',
+  'ResolvedRefs',
+  'Programmed',
+  'WaypointAccepted',
+  'ZtunnelAccepted',
+  'PartiallyInvalid',
+] as const;
+export type ConditionType = (typeof conditionTypes)[number];
 
 export interface Condition {
   readonly type: ConditionType;
