@@ -10,7 +10,7 @@ import { onceBooleans } from '../../src/install/older-values.ts';
 import { configText, digestLength, digestOf, type Manifest } from '../../src/install/parts.ts';
 import { type InstallValues, readValues, valuesShape } from '../../src/install/values.ts';
 import { comments } from './comments.ts';
-import { hole, type Holes, holesOf } from './holes.ts';
+import { type Holes, hole, holesOf } from './holes.ts';
 import { templateLines, type Writing } from './template-text.ts';
 import { valuesSchema, valuesTable, valuesYaml } from './values-text.ts';
 import { type Guarded, joined, type Variant } from './variants.ts';
@@ -107,7 +107,8 @@ function configsText(holes: Holes): string {
 }
 
 function templates(holes: Holes): Map<string, string> {
-  const manifestsOf = (values: InstallValues) => new Map(installManifests(values).flatMap((one) => entryOf(one, values)));
+  const manifestsOf = (values: InstallValues) =>
+    new Map(installManifests(values).flatMap((one) => entryOf(one, values)));
   const whole = Object.fromEntries(manifestsOf(holes.values));
   const variants: Variant[] = holes.switches.map(({ when, off }) => {
     return { off: when, tree: Object.fromEntries(manifestsOf(off)) };
@@ -138,7 +139,9 @@ function entryOf(manifest: Manifest, values: InstallValues): [string, unknown][]
   const includes = new Map<string, string>();
   for (const { name, config, live } of programs) {
     const all = config(values);
-    const fixed = Object.fromEntries(Object.entries(all).filter(([field]) => !(live as readonly string[]).includes(field)));
+    const fixed = Object.fromEntries(
+      Object.entries(all).filter(([field]) => !(live as readonly string[]).includes(field)),
+    );
     includes.set(configText(all), hole('include', `include "ambient.${name}.config" . as text`));
     for (const digest of Object.values(digestOf(fixed))) {
       includes.set(digest, hole('include', `include "ambient.${name}.digest" .`));

@@ -1,7 +1,7 @@
 // The text of a template: YAML, with the holes and conditions of a tree in helm's language.
 import { stringify } from 'yaml';
 import { MeshError } from '../../src/base/errors.ts';
-import { expressionOf, hole, holePattern } from './holes.ts';
+import { expressionOf, type hole, holePattern } from './holes.ts';
 import type { Guarded, Node } from './variants.ts';
 
 /** How a template is written out. */
@@ -95,8 +95,8 @@ function refuseEmpty(parts: readonly Guarded[], at: string): void {
 
 function scalarText(node: Node, writing: Writing, indent: number): string {
   if (node.is === 'either') {
-    if (isScalar(node.then, true) && isScalar(node.otherwise, false)) return `{{ ${node.when} }}`;
-    const [then, otherwise] = [node.then, node.otherwise].map((one) => scalarText(one, writing, indent));
+    if (isScalar(node.ifOn, true) && isScalar(node.ifOff, false)) return `{{ ${node.when} }}`;
+    const [then, otherwise] = [node.ifOn, node.ifOff].map((one) => scalarText(one, writing, indent));
     return then === otherwise ? then! : `{{ if ${node.when} }}${then}{{ else }}${otherwise}{{ end }}`;
   }
   if (node.is !== 'scalar') throw new MeshError('USAGE', { reason: 'a mapping or list in place of a scalar' });
@@ -116,11 +116,16 @@ function filledText(text: string): string {
     values.push(kind === 'value' ? expressionOf(what) : kind === 'each' ? '.' : `(${what})`);
     return '%s';
   });
-  return format === '%s' ? `{{ ${unbracketed(values[0]!)} | quote }}` : `{{ printf ${JSON.stringify(format)} ${values.join(' ')} | quote }}`;
+  return format === '%s'
+    ? `{{ ${unbracketed(values[0]!)} | quote }}`
+    : `{{ printf ${JSON.stringify(format)} ${values.join(' ')} | quote }}`;
 }
 
 function plainText(text: string, indent: number): string {
-  const lines = stringify({ k: text }, { lineWidth: 0 }).replace(/^k:\s?/, '').trimEnd().split('\n');
+  const lines = stringify({ k: text }, { lineWidth: 0 })
+    .replace(/^k:\s?/, '')
+    .trimEnd()
+    .split('\n');
   return lines.map((line, index) => (index === 0 ? literal(line) : ' '.repeat(indent) + literal(line))).join('\n');
 }
 

@@ -6,7 +6,9 @@ type Properties = Readonly<Record<string, JsonSchema>>;
 
 /** values.yaml, with the description of every value above it. */
 export function valuesYaml(schema: JsonSchema, defaults: unknown): string {
-  const lines = ['# Every value and its default; docs/install.md says more. Made by `npm run generate` from src/install.'];
+  const lines = [
+    '# Every value and its default; docs/install.md says more. Made by `npm run generate` from src/install.',
+  ];
   const write = (at: JsonSchema, value: unknown, indent: string): void => {
     for (const [name, field] of Object.entries(propertiesOf(at)!)) {
       const inner = (value as Record<string, unknown>)[name];
@@ -26,7 +28,12 @@ export function valuesYaml(schema: JsonSchema, defaults: unknown): string {
 /** values.schema.json. Helm itself adds `global` where the chart is a part of another. */
 export function valuesSchema(schema: JsonSchema): string {
   const properties = { ...propertiesOf(schema), global: { type: 'object' } };
-  const whole = { $schema: 'http://json-schema.org/draft-07/schema#', title: 'Values of Ambient', ...schema, properties };
+  const whole = {
+    $schema: 'http://json-schema.org/draft-07/schema#',
+    title: 'Values of Ambient',
+    ...schema,
+    properties,
+  };
   return `${JSON.stringify(whole, null, 2)}\n`;
 }
 

@@ -14,7 +14,7 @@ export interface Guarded {
 export type Node =
   | { readonly is: 'scalar'; readonly value: unknown }
   | { readonly is: 'mapping' | 'list'; readonly parts: readonly Guarded[] }
-  | { readonly is: 'either'; readonly when: string; readonly then: Node; readonly otherwise: Node };
+  | { readonly is: 'either'; readonly when: string; readonly ifOn: Node; readonly ifOff: Node };
 
 export interface Variant {
   /** The condition that does not hold in this variant, and does in the whole. */
@@ -31,12 +31,19 @@ export function joined(whole: Tree, variants: readonly Variant[], at: string): N
   for (const [is, partsOf] of [['mapping', entriesOf] as const, ['list', itemsOf] as const]) {
     const parts = partsOf(whole);
     if (parts === null || others.some(({ tree }) => partsOf(tree) === null)) continue;
-    return { is, parts: joinedParts(parts, others.map(({ off, tree }) => ({ off, parts: partsOf(tree)! })), at) };
+    return {
+      is,
+      parts: joinedParts(
+        parts,
+        others.map(({ off, tree }) => ({ off, parts: partsOf(tree)! })),
+        at,
+      ),
+    };
   }
   if (others.length === 0) return { is: 'scalar', value: whole };
   const [{ off, tree }] = others as [Variant];
   if (others.length > 1) throw new MeshError('USAGE', { reason: `${at} depends on ${others.map((one) => one.off)}` });
-  return { is: 'either', when: off, then: joined(whole, [], at), otherwise: joined(tree, [], at) };
+  return { is: 'either', when: off, ifOn: joined(whole, [], at), ifOff: joined(tree, [], at) };
 }
 
 function joinedParts(
