@@ -22,7 +22,7 @@ import {
 
 /** Everything that a cluster needs, as manifests; with `--apply` each object and what was done to it. */
 export const install: Command = async (context) => {
-  const values = await readValues({ files: filesOf(context), sets: listOption(context, 'set') });
+  const values = await valuesOf(context);
   const manifests = installManifests(values);
   if (flagOption(context, 'apply')) return applied(context, values, manifests);
   await print(context, manifests);
@@ -32,7 +32,7 @@ export const install: Command = async (context) => {
 
 /** What takes the rules of capture away from every node; the rest goes by `kubectl delete`. */
 export const uninstall: Command = async (context) => {
-  const values = await readValues({ files: filesOf(context), sets: listOption(context, 'set') });
+  const values = await valuesOf(context);
   await print(context, cleanupObjects(values));
   const { namespace } = values;
   const steps = [
@@ -68,6 +68,12 @@ async function applied(
   } finally {
     await client.close();
   }
+}
+
+/** What was given; a value of an older release is said on stderr. */
+function valuesOf(context: CommandContext): Promise<InstallValues> {
+  const note = (text: string): void => void context.io.stderr.write(`note: ${text}\n`);
+  return readValues({ files: filesOf(context), sets: listOption(context, 'set'), note });
 }
 
 function filesOf(context: CommandContext): { text: string; file: string }[] {

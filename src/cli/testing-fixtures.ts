@@ -54,7 +54,7 @@ export const dump: NodeDump = {
     lastError: null,
     fromDisk: false,
   },
-  capture: { state: 'applied', verifiedAt: '2026-11-21T12:00:01.000Z', reason: null },
+  capture: { backend: 'host', state: 'applied', verifiedAt: '2026-11-21T12:00:01.000Z', reason: null, pods: [] },
   revocations: [
     {
       namespace: 'ambient-system',
@@ -258,6 +258,7 @@ export const statusView: StatusView = {
         'rule 0 has the HTTP condition methods, which L4 cannot enforce; it denies everything it would have allowed',
       fix: 'remove methods, or attach the policy to a waypoint',
       place: { file: '/etc/mesh/get-only.yaml', line: 12, column: 11 },
+      field: 'spec.rules[0].to[0].operation.methods',
     },
   ],
 };

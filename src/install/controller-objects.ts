@@ -15,7 +15,6 @@ import {
   controllerName as name,
   nodeName,
   readinessPort,
-  refuseOwn,
   selectorOf,
   tokenAudience,
 } from './parts.ts';
@@ -25,17 +24,6 @@ import { type InstallValues, mergedFields } from './values.ts';
 const userId = 65_532;
 const caDir = '/run/ambient/ca';
 const api = 'rbac.authorization.k8s.io';
-const own = [
-  'source',
-  'sources',
-  'trustDomain',
-  'clusterId',
-  'clusterDomain',
-  'systemNamespace',
-  'caDir',
-  'serverNames',
-];
-
 /** The address at which every proxy finds the controller. */
 export const controllerHost = ({ namespace }: InstallValues) => `${name}.${namespace}.svc`;
 
@@ -43,7 +31,6 @@ export const controllerHost = ({ namespace }: InstallValues) => `${name}.${names
 export function controllerObjects(values: InstallValues): Manifest[] {
   const { namespace, controller } = values;
   const meta = metaOf(name, name, namespace);
-  refuseOwn(controller.config, own, 'controller.config');
   const replicated: Manifest[] =
     controller.replicas < 2
       ? []

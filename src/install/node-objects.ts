@@ -9,7 +9,6 @@ import {
   type Manifest,
   metaOf,
   nodeName as name,
-  refuseOwn,
   rootsKey,
   rootsName,
   selectorOf,
@@ -23,11 +22,11 @@ const tokenDir = '/var/run/secrets/tokens';
 const stateDir = '/run/ambient/node';
 /** Beyond `timeouts.drain`. */
 const graceSeconds = 35;
-const own = ['nodeName', 'trustDomain', 'clusterId', 'clusterDomain', 'systemNamespace', 'controllerUrl', 'stateDir'];
+/** Fields that proxies take over as they run, and that nobody restarts for. */
+export const liveFields: readonly string[] = ['limits', 'timeouts', 'log'];
 
 /** Everything of the node proxies, in the order in which it is applied. Throws CONFIG_INVALID. */
 export function nodeObjects(values: InstallValues): Manifest[] {
-  refuseOwn(values.node.config, own, 'node.config');
   const account = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: metaOf(name, name, values.namespace) };
   return [
     // It asks the controller alone, never the API server.
@@ -99,8 +98,7 @@ function daemonSet(values: InstallValues): Manifest {
       { name: 'tmp', emptyDir: { medium: 'Memory', sizeLimit: '16Mi' } },
     ],
   };
-  // These are taken over by proxies that run.
-  const { limits: _limits, timeouts: _timeouts, log: _log, ...fixed } = nodeConfig(values);
+  const fixed = Object.entries(nodeConfig(values)).filter(([field]) => !liveFields.includes(field));
   return {
     apiVersion: 'apps/v1',
     kind: 'DaemonSet',
@@ -109,7 +107,10 @@ function daemonSet(values: InstallValues): Manifest {
       selector: { matchLabels: selectorOf(name) },
       // The new proxy takes over while the old one drains.
       updateStrategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
-      template: { metadata: { labels: metaOf(name, name).labels, annotations: digestOf(fixed) }, spec: pod },
+      template: {
+        metadata: { labels: metaOf(name, name).labels, annotations: digestOf(Object.fromEntries(fixed)) },
+        spec: pod,
+      },
     },
   };
 }

@@ -7,7 +7,7 @@ import type { Resource } from '../model/resources.ts';
 import type { ResourceIssue } from '../model/types.ts';
 import type { MeshView, NodeDump, StatusView } from '../model/views.ts';
 import type { NodePlan } from './addresses.ts';
-import { askHttp, type HttpAnswer } from './ask-http.ts';
+import { askHttp, type HttpAnswer, streamHttp } from './ask-http.ts';
 import type { AdminPart, LabPart, RestartResult } from './control-types.ts';
 import type { Lab } from './lab.ts';
 import { lastLines } from './log-files.ts';
@@ -209,6 +209,11 @@ export class MeshSystem {
       const pid = (answer as Partial<NodeDump> | null)?.pid;
       if (typeof pid !== 'number' || pid === proxy.process.pid || tries > adminTriesMax) return answer;
     }
+  }
+
+  /** See `streamHttp`. */
+  streamController(requestPath: string, signal: AbortSignal): AsyncIterable<Buffer> {
+    return streamHttp('127.0.0.1', ports.admin, requestPath, signal);
   }
 
   logFiles(node: string | null, access: boolean): readonly string[] {

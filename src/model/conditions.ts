@@ -17,14 +17,15 @@ export const kindsWithConditions = [
 ] as const;
 export type ConditionKind = (typeof kindsWithConditions)[number];
 
-export type ConditionType =
-  | 'Accepted'
-  | 'ResolvedRefs'
-  | 'Programmed'
-  | 'WaypointAccepted'
-  | 'ZtunnelAccepted'
-  | 'PartiallyInvalid'
-  | 'Conflicted';
+export const conditionTypes = [
+  'Accepted',
+  'ResolvedRefs',
+  'Programmed',
+  'WaypointAccepted',
+  'ZtunnelAccepted',
+  'PartiallyInvalid',
+] as const;
+export type ConditionType = (typeof conditionTypes)[number];
 
 export interface Condition {
   readonly type: ConditionType;

@@ -89,7 +89,8 @@ class NodeProxy implements RunningNode {
     const isOn = config.capture.backend === 'host' || capture !== undefined;
     const backend = capture ?? (isOn ? new HostCapture(clock.now()) : new NoCapture());
     const onChange = () => this.#onCapture();
-    this.#capture = new CaptureKeeper({ clock, random, log: core.log, backend, isOn, onChange });
+    const kind = isOn ? 'host' : 'none';
+    this.#capture = new CaptureKeeper({ clock, random, log: core.log, backend, kind, isOn, onChange });
   }
 
   get ports(): AdminPorts {
