@@ -1,6 +1,6 @@
-// `npm run generate`: turns src/discovery/proto/*.proto into src/discovery/generated, and values under
-// deploy/helm into manifests under deploy/kustomize, and src/install into the helm chart. Offline: the compiler is the binary in buf's
-// npm package (no install script needed), the plug-in is protobuf-es, run by this very Node.
+// `npm run generate`: turns src/discovery/proto/*.proto into src/discovery/generated, src/install into the helm chart, and
+// values under deploy/helm into manifests under deploy/kustomize. Offline: the compiler is the binary in buf's npm
+// package (no install script needed), the plug-in is protobuf-es, run by this very Node.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';

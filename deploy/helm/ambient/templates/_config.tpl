@@ -37,7 +37,7 @@ clusterId: {{ .Values.clusterId | quote }}
 clusterDomain: {{ .Values.clusterDomain | quote }}
 systemNamespace: {{ .Release.Namespace | quote }}
 controllerUrl: {{ printf "https://ambient-controller.%s.svc:15012" .Release.Namespace | quote }}
-controllerRootsFile: /var/run/secrets/ambient/roots.pem
+controllerRootsFile: /var/run/secrets/ambient/ca.crt
 tokenFile: /var/run/secrets/tokens/ambient-token
 stateDir: /run/ambient/node
 threads: 2
