@@ -1,4 +1,4 @@
-// `npm run generate`: turns src/discovery/proto/*.proto into src/discovery/generated, src/install into the helm chart, and
+// `npm run generate`: turns src/discovery/proto/*.proto into src/discovery/generated, src/install into a chart, and
 // values under deploy/helm into manifests under deploy/kustomize. Offline: the compiler is the binary in buf's npm
 // package (no install script needed), the plug-in is protobuf-es, run by this very Node.
 import { spawnSync } from 'node:child_process';
