@@ -11,7 +11,6 @@ import { DiscoveryServer, type DiscoveryServerOptions } from '../discovery/delta
 import { ObserveServer } from '../discovery/observe-server.ts';
 import { RpcServer, type RpcServerOptions, type ServerCredentials } from '../discovery/rpc-server.ts';
 import { CertificateAuthority } from '../identity/certificate-authority.ts';
-import type { ApiClient } from '../kube/api/api-client.ts';
 import { admittedKinds } from '../kube/api/kinds.ts';
 import { MeshCompiler } from '../model/compiler.ts';
 import type { StatusView } from '../model/views.ts';
@@ -21,7 +20,7 @@ import { SimpleServer } from '../telemetry/metrics-server.ts';
 import { adminRoutes, metricsRoutes } from './admin.ts';
 import { awaitIssuer } from './await-issuer.ts';
 import { CertificateService } from './certificate-service.ts';
-import type { ClusterWrites, LeaderJob } from './cluster-writes.ts';
+import type { ClusterWrites } from './cluster-writes.ts';
 import { Gate } from './gate.ts';
 import { IssuerKeeper } from './issuer-keeper.ts';
 import { MeshFeed } from './mesh-feed.ts';
@@ -29,7 +28,6 @@ import { type OpenedSource, openSource } from './open-source.ts';
 import { Probes } from './probes.ts';
 import { ServerCertificate } from './server-certificate.ts';
 import { Webhook } from './webhook.ts';
-import { WebhookBundle } from './webhook-bundle.ts';
 
 export interface RunningController {
   readonly addresses: {
@@ -174,6 +172,7 @@ class Controller {
       log,
       rootsChanged: (rootsPem) => {
         if (config.rootsFile !== '') writeAtomically(config.rootsFile, rootsPem.join(''));
+        this.#writes?.changed();
       },
     });
     const publish: DiscoveryServer['update'] = (update) => this.#discovery.update(update);
@@ -182,7 +181,7 @@ class Controller {
       compiler,
       publish,
       log,
-      compiled: () => this.#writes?.changed(),
+      compiled: () => this.#writes?.compiled(),
     });
   }
 
@@ -197,8 +196,9 @@ class Controller {
     }
     this.#issuerKeeper.start();
     const statuses = () => this.#compiler.statuses();
-    const jobs = this.#jobs();
-    this.#writes = await this.#opened.writesOf({ statuses, jobs, clock: this.#clock, log: this.#log });
+    const rootsPem = () => this.#authority.rootsPem();
+    const parts = { statuses, rootsPem, webhook: this.#config.webhook.configuration };
+    this.#writes = await this.#opened.writesOf({ ...parts, clock: this.#clock, log: this.#log });
     this.#writes?.start();
     // Read before anyone may ask: a controller that knows nothing yet would tell proxies that all is gone.
     await this.#feed.start();
@@ -279,14 +279,6 @@ class Controller {
     };
     this.#rpc = new RpcServer({ host: listenHost, port: ports.discovery, credentials: first, routes });
     return this.#rpc.start();
-  }
-
-  /** What the leader does beside conditions. */
-  #jobs(): readonly ((api: ApiClient) => LeaderJob)[] {
-    const { configuration: name } = this.#config.webhook;
-    if (name === '') return [];
-    const rootsPem = () => this.#authority.rootsPem();
-    return [(api) => new WebhookBundle({ api, name, rootsPem, clock: this.#clock, log: this.#log })];
   }
 
   async #startWebhook(): Promise<number | null> {

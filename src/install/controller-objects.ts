@@ -1,5 +1,5 @@
 // The controller in a cluster: who it is, what it may do, its Deployment and how it is reached.
-import { watchedKinds } from '../kube/api/kinds.ts';
+import { clusterPermissions, systemPermissions } from '../kube/api/permissions.ts';
 import {
   caSecretName,
   configDir,
@@ -7,6 +7,8 @@ import {
   containerOf,
   digestOf,
   discoveryPort,
+  gatewayClassName,
+  leaseName,
   type Manifest,
   metaOf,
   metricsPort,
@@ -18,20 +20,8 @@ import {
   webhookPort,
 } from './parts.ts';
 import { type InstallValues, mergedFields } from './values.ts';
-import { hasWebhook, webhookServicePort } from './webhook-objects.ts';
+import { webhookServicePort } from './webhook-objects.ts';
 
-/** Kinds that conditions are written to; all others that are watched are read alone. */
-const withConditions: readonly string[] = [
-  'Gateway',
-  'HTTPRoute',
-  'GRPCRoute',
-  'AuthorizationPolicy',
-  'RequestAuthentication',
-  'VirtualService',
-  'DestinationRule',
-  'TrafficPolicy',
-  'RateLimitPolicy',
-];
 /** Nobody: every image has it, and it owns nothing. */
 const userId = 65_532;
 const caDir = '/run/ambient/ca';
@@ -67,7 +57,7 @@ export function controllerObjects(values: InstallValues): Manifest[] {
         selector: selectorOf(name),
         ports: [
           { name: 'discovery', port: discoveryPort, targetPort: 'discovery', appProtocol: 'grpcs' },
-          ...(hasWebhook(values)
+          ...(values.webhook.enabled
             ? [{ name: 'webhook', port: webhookServicePort, targetPort: 'webhook', appProtocol: 'https' }]
             : []),
         ],
@@ -97,56 +87,27 @@ export function controllerConfig(values: InstallValues): Readonly<Record<string,
       '::1',
     ],
     auth: { audiences: [tokenAudience], nodeAccounts: [`${namespace}/${nodeName}`] },
-    webhook: { configuration: hasWebhook(values) ? name : '' },
+    webhook: { configuration: values.webhook.enabled ? name : '' },
   };
   return mergedFields(chosen, controller.config);
 }
 
+const names = { caSecret: caSecretName, lease: leaseName, gatewayClass: gatewayClassName };
+
 function clusterRole(values: InstallValues): Manifest[] {
   const { namespace } = values;
-  const groups = new Map<string, string[]>();
-  for (const { group, plural } of watchedKinds) groups.set(group, [...(groups.get(group) ?? []), plural]);
-  const watched = [...groups].map(([group, kinds]) => rule(group, kinds, ['list', 'watch']));
-  const conditions = [...groups.keys()].flatMap((group) => {
-    const kinds = watchedKinds.filter((one) => one.group === group && withConditions.includes(one.kind));
-    const plurals = kinds.map(({ plural }) => plural);
-    if (plurals.length === 0) return [];
-    const statuses = plurals.map((plural) => `${plural}/status`);
-    return [rule(group, plurals, ['get']), rule(group, statuses, ['patch'])];
-  });
-  const rules = [
-    ...watched,
-    ...conditions,
-    rule('apiextensions.k8s.io', ['customresourcedefinitions'], ['get']),
-    rule('authentication.k8s.io', ['tokenreviews'], ['create']),
-    ...(hasWebhook(values) ? [webhookRule] : []),
-  ];
+  const metadata = metaOf(name, name);
+  const rules = clusterPermissions({ ...names, webhook: values.webhook.enabled ? name : '' });
   return [
-    { apiVersion: `${api}/v1`, kind: 'ClusterRole', metadata: metaOf(name, name), rules },
-    binding('ClusterRole', namespace, metaOf(name, name)),
+    { apiVersion: `${api}/v1`, kind: 'ClusterRole', metadata, rules },
+    binding('ClusterRole', namespace, metadata),
   ];
 }
 
-/** Whom the API server verifies the webhook by is kept by the leader. */
-const webhookRule = {
-  ...rule('admissionregistration.k8s.io', ['validatingwebhookconfigurations'], ['get', 'patch']),
-  resourceNames: [name],
-};
-
-/** A Lease and a Secret cannot be created by name, since they have none before. */
 function systemRole(namespace: string): Manifest[] {
-  const meta = metaOf(name, name, namespace);
-  const rules = [
-    rule('coordination.k8s.io', ['leases'], ['create']),
-    { ...rule('coordination.k8s.io', ['leases'], ['get', 'update']), resourceNames: [name] },
-    rule('', ['secrets'], ['create']),
-    { ...rule('', ['secrets'], ['get']), resourceNames: [caSecretName] },
-  ];
-  return [{ apiVersion: `${api}/v1`, kind: 'Role', metadata: meta, rules }, binding('Role', namespace, meta)];
-}
-
-function rule(group: string, resources: readonly string[], verbs: readonly string[]) {
-  return { apiGroups: [group], resources, verbs };
+  const metadata = metaOf(name, name, namespace);
+  const rules = systemPermissions(names);
+  return [{ apiVersion: `${api}/v1`, kind: 'Role', metadata, rules }, binding('Role', namespace, metadata)];
 }
 
 function binding(kind: 'Role' | 'ClusterRole', namespace: string, metadata: Manifest['metadata']): Manifest {
@@ -167,7 +128,7 @@ function deployment(values: InstallValues): Manifest {
     ...containerOf(name, values, controller.resources),
     ports: [
       { name: 'discovery', containerPort: discoveryPort },
-      ...(hasWebhook(values) ? [{ name: 'webhook', containerPort: webhookPort }] : []),
+      ...(values.webhook.enabled ? [{ name: 'webhook', containerPort: webhookPort }] : []),
       { name: 'metrics', containerPort: metricsPort },
       { name: 'readiness', containerPort: readinessPort },
     ],

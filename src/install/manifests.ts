@@ -1,6 +1,7 @@
 // Everything that is applied to a cluster, from one set of values: whoever prints or applies it takes it from here.
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { projectFile } from '../base/project-files.ts';
 import { readYaml } from '../config/yaml.ts';
 import { controllerObjects } from './controller-objects.ts';
 import { nodeObjects } from './node-objects.ts';
@@ -16,11 +17,11 @@ import {
   webhookPort,
 } from './parts.ts';
 import type { InstallValues } from './values.ts';
-import { hasWebhook, webhookObjects } from './webhook-objects.ts';
+import { webhookObjects } from './webhook-objects.ts';
 
 /** More than a cluster can have. */
 const criticalPodsMax = '1G';
-const definitionsDir = path.join(import.meta.dirname, '../../deploy/crds');
+const definitionsDir = projectFile('deploy/crds');
 
 /** All objects, in the order in which they are applied. Throws CONFIG_INVALID for values that do not fit. */
 export function installManifests(values: InstallValues): Manifest[] {
@@ -71,13 +72,16 @@ function criticalPodsQuota({ namespace }: InstallValues): Manifest {
 /** Proxies come from every node and namespace, so only ports are judged: not the admin port, and nothing new. */
 function networkPolicy(values: InstallValues): Manifest {
   const { namespace } = values;
-  const webhook = hasWebhook(values) ? [webhookPort] : [];
-  const ports = [discoveryPort, metricsPort, readinessPort, ...webhook].map((port) => ({ protocol: 'TCP', port }));
+  const from = (ports: readonly number[]) => ({ ports: ports.map((port) => ({ protocol: 'TCP', port })) });
+  const ingress = [
+    from([discoveryPort, metricsPort, readinessPort]),
+    ...(values.webhook.enabled ? [from([webhookPort])] : []),
+  ];
   return {
     apiVersion: 'networking.k8s.io/v1',
     kind: 'NetworkPolicy',
     metadata: metaOf(controllerName, controllerName, namespace),
-    spec: { podSelector: { matchLabels: selectorOf(controllerName) }, policyTypes: ['Ingress'], ingress: [{ ports }] },
+    spec: { podSelector: { matchLabels: selectorOf(controllerName) }, policyTypes: ['Ingress'], ingress },
   };
 }
 

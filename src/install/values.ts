@@ -91,10 +91,10 @@ export const valuesShape = {
     config: described('further fields of its file, see docs/node-proxy.md', settings(nodeShape, ofNode)),
   }),
   webhook: object({
+    enabled: described('the API server asks the controller before it takes an object of the mesh', boolean(true)),
     failurePolicy: described(
-      'of objects that the mesh calls an error: `Ignore` takes them while no controller answers, `Fail` then takes ' +
-        "nothing, `'off'` asks nobody",
-      oneOf(['Ignore', 'Fail', 'off'], 'Ignore'),
+      'while no controller answers: `Ignore` takes the object, `Fail` refuses it',
+      oneOf(['Ignore', 'Fail'], 'Ignore'),
     ),
     timeoutSeconds: described('how long the API server waits for an answer', integer({ min: 1, max: 30 }, 5)),
   }),

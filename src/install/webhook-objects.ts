@@ -9,15 +9,10 @@ export const webhookServicePort = 443;
 const webhookName = 'validate.ambient.mesh';
 const path = '/validate';
 
-/** True unless it is switched off. */
-export function hasWebhook({ webhook }: InstallValues): boolean {
-  return webhook.failurePolicy !== 'off';
-}
-
 /** The ValidatingWebhookConfiguration; nothing where it is switched off. The system's own namespace is left out. */
 export function webhookObjects(values: InstallValues): Manifest[] {
-  if (!hasWebhook(values)) return [];
   const { namespace, webhook } = values;
+  if (!webhook.enabled) return [];
   const rules = [...Map.groupBy(admittedKinds, ({ group }) => group)].map(([group, kinds]) => ({
     apiGroups: [group],
     apiVersions: [...new Set(kinds.flatMap(({ versions }) => versions))],
