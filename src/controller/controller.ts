@@ -162,8 +162,7 @@ class Controller {
       log,
       issued: () => this.#metrics.certificatesIssued.inc(),
     });
-    const server = { authority: this.#authority, names: config.serverNames, server: 'discovery' } as const;
-    this.#serverCertificate = new ServerCertificate({ ...server, ttlMs: overlapMs, clock, log });
+    this.#serverCertificate = this.#makeServerCertificate();
     this.#issuerKeeper = new IssuerKeeper({
       authority: this.#authority,
       dir: config.caDir,
@@ -279,6 +278,12 @@ class Controller {
     };
     this.#rpc = new RpcServer({ host: listenHost, port: ports.discovery, credentials: first, routes });
     return this.#rpc.start();
+  }
+
+  #makeServerCertificate(): ServerCertificate {
+    const { serverNames: names, certificateTtlMs: ttlMs } = this.#config;
+    const [authority, clock, log] = [this.#authority, this.#clock, this.#log];
+    return new ServerCertificate({ authority, names, server: 'discovery', ttlMs, clock, log });
   }
 
   async #startWebhook(): Promise<number | null> {
