@@ -165,6 +165,7 @@ class Controller {
       log,
       rootsChanged: (rootsPem) => {
         if (config.rootsFile !== '') writeAtomically(config.rootsFile, rootsPem.join(''));
+        this.#writes?.changed();
       },
     });
     const publish: DiscoveryServer['update'] = (update) => this.#discovery.update(update);
@@ -173,7 +174,7 @@ class Controller {
       compiler,
       publish,
       log,
-      compiled: () => this.#writes?.changed(),
+      compiled: () => this.#writes?.compiled(),
     });
   }
 
@@ -188,7 +189,8 @@ class Controller {
     }
     this.#issuerKeeper.start();
     const statuses = () => this.#compiler.statuses();
-    this.#writes = await this.#opened.writesOf({ statuses, clock: this.#clock, log: this.#log });
+    const rootsPem = () => this.#authority.rootsPem();
+    this.#writes = await this.#opened.writesOf({ statuses, rootsPem, clock: this.#clock, log: this.#log });
     this.#writes?.start();
     // Read before anyone may ask: a controller that knows nothing yet would tell proxies that all is gone.
     await this.#feed.start();

@@ -1,6 +1,7 @@
 // Everything that is applied to a cluster, from one set of values: whoever prints or applies it takes it from here.
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { projectFile } from '../base/project-files.ts';
 import { readYaml } from '../config/yaml.ts';
 import { controllerObjects } from './controller-objects.ts';
 import { nodeObjects } from './node-objects.ts';
@@ -18,7 +19,7 @@ import type { InstallValues } from './values.ts';
 
 /** More than a cluster can have. */
 const criticalPodsMax = '1G';
-const definitionsDir = path.join(import.meta.dirname, '../../deploy/crds');
+const definitionsDir = projectFile('deploy/crds');
 
 /** All objects, in the order in which they are applied. Throws CONFIG_INVALID for values that do not fit. */
 export function installManifests(values: InstallValues): Manifest[] {

@@ -3,6 +3,7 @@
 import path from 'node:path';
 import { systemClock } from '../base/clock.ts';
 import { MeshError, messageOf } from '../base/errors.ts';
+import { modulePath } from '../base/project-files.ts';
 import type { Resource } from '../model/resources.ts';
 import type { ResourceIssue } from '../model/types.ts';
 import type { MeshView, NodeDump, StatusView } from '../model/views.ts';
@@ -99,7 +100,7 @@ export class MeshSystem {
     const controller = ['--config', systemFiles.controllerConfig];
     this.#controller = this.#supervised(
       'controller',
-      'ambient-controller.ts',
+      'src/bin/ambient-controller.ts',
       controller,
       null,
       systemFiles.controllerLog,
@@ -109,7 +110,7 @@ export class MeshSystem {
       const { config, log } = nodeFiles(plan.name);
       const process = this.#supervised(
         `node proxy ${plan.name}`,
-        'ambient-node.ts',
+        'src/bin/ambient-node.ts',
         ['--config', config],
         nodeNetns(plan.name),
         log,
@@ -309,7 +310,7 @@ export class MeshSystem {
     netns: string | null,
     logFile: string,
   ): Supervised {
-    const entry = path.join(import.meta.dirname, '..', 'bin', program);
+    const entry = modulePath(program);
     const argv = [process.execPath, '--disable-warning=ExperimentalWarning', entry, ...args];
     const kept = process.env.HOME === undefined ? {} : { HOME: process.env.HOME };
     // What Node has compiled of the sources is kept, so that a program that is started again is there sooner.

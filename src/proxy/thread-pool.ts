@@ -36,8 +36,8 @@ export interface ThreadPoolOptions {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Logger;
-  /** The module that exports `serve`: what each worker runs. */
-  readonly entry: URL;
+  /** Path of the module that exports `serve`: what each worker runs. */
+  readonly entry: string;
 }
 
 interface Thread {
@@ -114,7 +114,7 @@ export class ThreadPool {
       atomics: 'disabled',
     } as const;
     this.#pool = new Piscina({
-      filename: entry.href,
+      filename: entry,
       name: 'serve',
       idleTimeout: Number.POSITIVE_INFINITY,
       resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },

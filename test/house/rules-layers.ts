@@ -6,9 +6,9 @@ import { stringValue } from './tokens.ts';
 export const layers: readonly (readonly string[])[] = [
   ['bin'],
   ['cli'],
-  ['install'],
   ['lab'],
   ['node', 'waypoint', 'controller'],
+  ['install'],
   ['proxy'],
   ['http'],
   ['forward'],
