@@ -101,11 +101,13 @@ export class LabClient {
   async *#lines(url: string, timeoutMs: number, signal?: AbortSignal): AsyncIterable<string> {
     const response = await this.#open('GET', url, undefined, timeoutMs);
     await refuseIfError(response);
-    signal?.addEventListener('abort', () => response.destroy(), { once: true });
     const lines = createInterface({ input: response, crlfDelay: Number.POSITIVE_INFINITY });
+    const stop = (): void => lines.close();
+    signal?.addEventListener('abort', stop, { once: true });
     try {
       for await (const line of lines) yield line;
     } finally {
+      signal?.removeEventListener('abort', stop);
       response.destroy();
     }
   }
