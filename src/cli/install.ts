@@ -7,7 +7,7 @@ import { readStandardInput } from '../base/standard-input.ts';
 import { applyManifests } from '../install/apply.ts';
 import { cleanupName, cleanupObjects } from '../install/cleanup-objects.ts';
 import { installManifests, manifestsText } from '../install/manifests.ts';
-import { caSecretName, type Manifest, nodeName, rootsName } from '../install/parts.ts';
+import { type Manifest, nodeName } from '../install/parts.ts';
 import { type InstallValues, readValues } from '../install/values.ts';
 import { ApiClient } from '../kube/api/api-client.ts';
 import { kubeconfigAccess } from '../kube/api/kubeconfig.ts';
@@ -90,8 +90,6 @@ function filesOf(context: CommandContext): { text: string; file: string }[] {
 function nextSteps({ namespace, node }: InstallValues): string {
   const networks = node.config.podCidrs === undefined && capturesOnHost(node.config);
   const steps = [
-    `kubectl -n ${namespace} get secret ${caSecretName} -o jsonpath='{.data.ca\\.crt}' | base64 -d | ` +
-      `kubectl -n ${namespace} create configmap ${rootsName} --from-file=roots.pem=/dev/stdin`,
     `kubectl -n ${namespace} rollout status daemonset/${nodeName}`,
     'kubectl label namespace NAME ambient.mesh/dataplane-mode=ambient',
   ];

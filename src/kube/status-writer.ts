@@ -12,6 +12,7 @@ import {
 import { resourceKey } from '../model/resources.ts';
 import type { ApiClient } from './api/api-client.ts';
 import { failureOf } from './api/api-error.ts';
+import { sorted } from './in-order.ts';
 import { isMapping } from './object-reader.ts';
 
 /** Where an object is, and as what it is written. */
@@ -229,13 +230,6 @@ function isThere(wanted: Fields, there: Fields): boolean {
     const isWhole = field === 'conditions' || texts.length === found.length;
     return isWhole && texts.every((text) => found.includes(text));
   });
-}
-
-/** JSON with the fields of every mapping in order. */
-function sorted(value: unknown): string {
-  return JSON.stringify(value, (_key, inner: unknown) =>
-    isMapping(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1))) : inner,
-  );
 }
 
 function textOf({ conditions, parents, addresses }: ObjectStatus): string {
