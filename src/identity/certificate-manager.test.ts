@@ -81,7 +81,7 @@ test('renewal comes at half-life, with a new key, and the old certificate serves
 });
 
 for (const aheadMs of [240_000, -240_000, 3_600_000]) {
-  test(`an authority whose clock is ${aheadMs / 1000} s ahead: renewed by our own clock, and never late`, async (context) => {
+  test(`an authority whose clock is ${aheadMs / 1000} s ahead: renewed by our own clock`, async (context) => {
     const { manager, clock, authority } = setUp(context, {}, aheadMs);
     manager.want(web, 'connection');
     const [first] = await once(manager, 'certificate');
