@@ -9,7 +9,7 @@ import { object } from '../../src/config/schema.ts';
 import { installManifests } from '../../src/install/manifests.ts';
 import type { Manifest } from '../../src/install/parts.ts';
 import { readValues, valuesShape } from '../../src/install/values.ts';
-import { anyValues } from './any-values.ts';
+import { anyValues, everything } from './any-values.ts';
 import { Chart, chartDir, objectsOf, withoutHelm } from './chart.ts';
 
 const namespace = 'ambient-system';
@@ -38,7 +38,7 @@ describe('the chart', () => {
   const rows: readonly (readonly [name: string, values: unknown])[] = [
     ['nothing', {}],
     ['high availability', profile('ha')],
-    ['everything switched on', everything()],
+    ['everything switched on', everything],
     ['nothing asked for', { node: { resources: { cpu: '', memory: '', memoryLimit: '' } } }],
     ['a tag like a number', { image: { tag: '1.10', repository: 'registry.local:5000/a' } }],
     ['values of an older release', { networkPolicies: true, podMonitors: true }],
@@ -52,18 +52,6 @@ describe('the chart', () => {
     await fc.assert(fc.asyncProperty(values, assertSame), { numRuns: runs });
   });
 });
-
-/** Every switch of the shape, and a value for what has none by itself. */
-function everything(): unknown {
-  return {
-    image: { pullSecrets: ['registry', 'other'] },
-    controller: { replicas: 3 },
-    node: { config: { podCidrs: ['10.244.0.0/24'] } },
-    networkPolicies: { enabled: true },
-    podMonitors: { enabled: true, labels: { release: 'prometheus' } },
-    criticalPodsQuota: { enabled: true },
-  };
-}
 
 function byKey(objects: readonly Manifest[]): Record<string, Manifest> {
   return Object.fromEntries(objects.map((one) => [`${one.kind} ${one.metadata.name}`, one]));
