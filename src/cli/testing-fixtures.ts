@@ -1,6 +1,6 @@
 // A small mesh as the parts would describe it, for the tests of tables and JSON.
 import type { LabStatus } from '../lab/control-types.ts';
-import type { Condition, ConditionType, ObjectStatus } from '../model/conditions.ts';
+import type { Condition, ConditionKind, ConditionType, ObjectStatus } from '../model/conditions.ts';
 import type { Workload } from '../model/types.ts';
 import type { EdgeView, NodeDump, StatusView } from '../model/views.ts';
 
@@ -176,7 +176,7 @@ const condition = (type: ConditionType, reason: string, message = 'all is well')
   return { type, status: isTrue ? 'True' : 'False', reason, message, observedGeneration: 4 };
 };
 
-const objectStatus = (kind: string, title: string, types: readonly ConditionType[]): ObjectStatus => {
+const objectStatus = (kind: ConditionKind, title: string, types: readonly ConditionType[]): ObjectStatus => {
   const [namespace = '', name = ''] = title.split('/');
   return { kind, namespace, name, conditions: types.map((type) => condition(type, type)), parents: [] };
 };

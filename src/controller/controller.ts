@@ -7,9 +7,11 @@ import { type Clock, systemClock } from '../base/clock.ts';
 import { MeshError, messageOf } from '../base/errors.ts';
 import { version } from '../base/version.ts';
 import type { ControllerConfig } from '../config/controller.ts';
-import { DiscoveryServer } from '../discovery/delta-server.ts';
+import { DiscoveryServer, type DiscoveryServerOptions } from '../discovery/delta-server.ts';
+import { ObserveServer } from '../discovery/observe-server.ts';
 import { RpcServer, type RpcServerOptions, type ServerCredentials } from '../discovery/rpc-server.ts';
 import { CertificateAuthority } from '../identity/certificate-authority.ts';
+import { admittedKinds } from '../kube/api/kinds.ts';
 import { MeshCompiler } from '../model/compiler.ts';
 import type { StatusView } from '../model/views.ts';
 import { ControllerMetrics } from '../telemetry/controller-metrics.ts';
@@ -25,6 +27,7 @@ import { MeshFeed } from './mesh-feed.ts';
 import { type OpenedSource, openSource } from './open-source.ts';
 import { Probes } from './probes.ts';
 import { ServerCertificate } from './server-certificate.ts';
+import { Webhook } from './webhook.ts';
 
 export interface RunningController {
   readonly addresses: {
@@ -32,6 +35,8 @@ export interface RunningController {
     readonly admin: number;
     readonly metrics: number;
     readonly readiness: number;
+    /** Null where it is not asked for. */
+    readonly webhook: number | null;
   };
   readonly compiler: MeshCompiler;
   /** What `GET /status` answers. */
@@ -50,6 +55,7 @@ const adminHost = '127.0.0.1';
 /** Istio's root namespace is one here too, so that policies written for it keep their meaning. */
 const istioRootNamespace = 'istio-system';
 const drainMs = 5_000;
+const admittedNames = new Set(admittedKinds.map(({ kind }) => kind));
 /** How long before its end the issuer is warned about. */
 const issuerWarningMs = 30 * 24 * 3_600_000;
 
@@ -93,6 +99,7 @@ class Controller {
   readonly #compiler: MeshCompiler;
   readonly #feed: MeshFeed;
   readonly #discovery: DiscoveryServer;
+  readonly #observe: ObserveServer;
   readonly #certificates: CertificateService;
   readonly #serverCertificate: ServerCertificate;
   readonly #issuerKeeper: IssuerKeeper;
@@ -100,6 +107,7 @@ class Controller {
   readonly #opened: OpenedSource;
   readonly #servers: SimpleServer[] = [];
   #probes: Probes | null = null;
+  #webhook: Webhook | null = null;
   #writes: ClusterWrites | null = null;
   #rpc: RpcServer | null = null;
   #isListening = false;
@@ -124,13 +132,15 @@ class Controller {
     this.#compiler = compiler;
     this.#metrics = new ControllerMetrics(() => this.#reading(), version);
     const gate = this.#gate(clock);
+    const authenticate: DiscoveryServerOptions['authenticate'] = async (headers) => {
+      if (!this.#feed.isRead) throw new ConnectError('the sources have not been read', Code.Unavailable);
+      const caller = await gate.caller(headers, 'discovery');
+      return (claimed) => gate.proxy(caller, claimed);
+    };
+    this.#observe = new ObserveServer({ authenticate });
     this.#discovery = new DiscoveryServer({
       clock,
-      authenticate: async (headers) => {
-        if (!this.#feed.isRead) throw new ConnectError('the sources have not been read', Code.Unavailable);
-        const caller = await gate.caller(headers, 'discovery');
-        return (claimed) => gate.proxy(caller, claimed);
-      },
+      authenticate,
       observer: {
         pushed: (type) => this.#metrics.pushes.inc({ type }),
         answered: (type, durationMs, refused) => {
@@ -152,7 +162,7 @@ class Controller {
       log,
       issued: () => this.#metrics.certificatesIssued.inc(),
     });
-    this.#serverCertificate = new ServerCertificate(this.#authority, config.serverNames, clock, log);
+    this.#serverCertificate = this.#makeServerCertificate();
     this.#issuerKeeper = new IssuerKeeper({
       authority: this.#authority,
       dir: config.caDir,
@@ -161,6 +171,7 @@ class Controller {
       log,
       rootsChanged: (rootsPem) => {
         if (config.rootsFile !== '') writeAtomically(config.rootsFile, rootsPem.join(''));
+        this.#writes?.changed();
       },
     });
     const publish: DiscoveryServer['update'] = (update) => this.#discovery.update(update);
@@ -169,7 +180,7 @@ class Controller {
       compiler,
       publish,
       log,
-      compiled: () => this.#writes?.changed(),
+      compiled: () => this.#writes?.compiled(),
     });
   }
 
@@ -184,16 +195,19 @@ class Controller {
     }
     this.#issuerKeeper.start();
     const statuses = () => this.#compiler.statuses();
-    this.#writes = await this.#opened.writesOf({ statuses, clock: this.#clock, log: this.#log });
+    const rootsPem = () => this.#authority.rootsPem();
+    const parts = { statuses, rootsPem, webhook: this.#config.webhook.configuration };
+    this.#writes = await this.#opened.writesOf({ ...parts, clock: this.#clock, log: this.#log });
     this.#writes?.start();
     // Read before anyone may ask: a controller that knows nothing yet would tell proxies that all is gone.
     await this.#feed.start();
     const metrics = await this.#serve('', ports.metrics, metricsRoutes(this.#metrics));
-    const admin = await this.#serve(adminHost, ports.admin, adminRoutes(this, this.#log));
+    const admin = await this.#serve(adminHost, ports.admin, adminRoutes(this, this.#observe, this.#log));
     const discovery = await this.#listen();
+    const webhook = await this.#startWebhook();
     this.#isListening = true;
-    const addresses = { discovery, admin, metrics, readiness };
-    const bound = { discovery: `${discovery.host}:${discovery.port}`, admin, metrics, readiness };
+    const addresses = { discovery, admin, metrics, readiness, webhook };
+    const bound = { ...addresses, discovery: `${discovery.host}:${discovery.port}` };
     this.#log.info(bound, this.#feed.isRead ? 'the controller is ready' : 'the controller waits for its sources');
     return { addresses, compiler: this.#compiler, status: () => this.status(), close: () => this.close() };
   }
@@ -221,8 +235,10 @@ class Controller {
     this.#isListening = false;
     this.#feed.close();
     this.#serverCertificate.close();
+    await this.#webhook?.close();
     this.#issuerKeeper.close();
     this.#discovery.close();
+    this.#observe.close();
     await this.#rpc?.close(drainMs);
     await this.#writes?.close();
     await Promise.all([this.#probes, ...this.#servers].map((server) => server?.close()));
@@ -257,10 +273,31 @@ class Controller {
     if (first === null) throw new MeshError('INTERNAL', { reason: 'no server certificate' });
     const routes: RpcServerOptions['routes'] = (router) => {
       this.#discovery.routes(router);
+      this.#observe.routes(router);
       this.#certificates.routes(router);
     };
     this.#rpc = new RpcServer({ host: listenHost, port: ports.discovery, credentials: first, routes });
     return this.#rpc.start();
+  }
+
+  #makeServerCertificate(): ServerCertificate {
+    const { serverNames: names, certificateTtlMs: ttlMs } = this.#config;
+    const [authority, clock, log] = [this.#authority, this.#clock, this.#log];
+    return new ServerCertificate({ authority, names, server: 'discovery', ttlMs, clock, log });
+  }
+
+  async #startWebhook(): Promise<number | null> {
+    if (this.#config.webhook.configuration === '') return null;
+    this.#webhook = new Webhook({
+      config: this.#config,
+      authority: this.#authority,
+      mesh: this.#compiler,
+      isKnown: () => this.#feed.isRead,
+      judged: (kind, verdict) => this.#metrics.reviews.inc({ kind: admittedNames.has(kind) ? kind : 'other', verdict }),
+      clock: this.#clock,
+      log: this.#log,
+    });
+    return this.#webhook.start();
   }
 
   async #serve(

@@ -1,5 +1,5 @@
 // The controller in a cluster: who it is, what it may do, its Deployment and how it is reached.
-import { watchedKinds } from '../kube/api/kinds.ts';
+import { clusterPermissions, systemPermissions } from '../kube/api/permissions.ts';
 import {
   caSecretName,
   configDir,
@@ -7,6 +7,8 @@ import {
   containerOf,
   digestOf,
   discoveryPort,
+  gatewayClassName,
+  leaseName,
   type Manifest,
   metaOf,
   metricsPort,
@@ -15,21 +17,11 @@ import {
   readinessPort,
   selectorOf,
   tokenAudience,
+  webhookPort,
 } from './parts.ts';
 import { type InstallValues, mergedFields } from './values.ts';
+import { webhookServicePort } from './webhook-objects.ts';
 
-/** Kinds that conditions are written to; all others that are watched are read alone. */
-const withConditions: readonly string[] = [
-  'Gateway',
-  'HTTPRoute',
-  'GRPCRoute',
-  'AuthorizationPolicy',
-  'RequestAuthentication',
-  'VirtualService',
-  'DestinationRule',
-  'TrafficPolicy',
-  'RateLimitPolicy',
-];
 /** Nobody: every image has it, and it owns nothing. */
 const userId = 65_532;
 const caDir = '/run/ambient/ca';
@@ -54,7 +46,7 @@ export function controllerObjects(values: InstallValues): Manifest[] {
         ];
   return [
     { apiVersion: 'v1', kind: 'ServiceAccount', metadata: meta },
-    ...clusterRole(namespace),
+    ...clusterRole(values),
     ...systemRole(namespace),
     configMapOf(name, values, controllerConfig(values)),
     {
@@ -63,7 +55,12 @@ export function controllerObjects(values: InstallValues): Manifest[] {
       metadata: meta,
       spec: {
         selector: selectorOf(name),
-        ports: [{ name: 'discovery', port: discoveryPort, targetPort: 'discovery', appProtocol: 'grpcs' }],
+        ports: [
+          { name: 'discovery', port: discoveryPort, targetPort: 'discovery', appProtocol: 'grpcs' },
+          ...(values.webhook.enabled
+            ? [{ name: 'webhook', port: webhookServicePort, targetPort: 'webhook', appProtocol: 'https' }]
+            : []),
+        ],
       },
     },
     ...replicated,
@@ -90,47 +87,27 @@ export function controllerConfig(values: InstallValues): Readonly<Record<string,
       '::1',
     ],
     auth: { audiences: [tokenAudience], nodeAccounts: [`${namespace}/${nodeName}`] },
+    webhook: { configuration: values.webhook.enabled ? name : '' },
   };
   return mergedFields(chosen, controller.config);
 }
 
-function clusterRole(namespace: string): Manifest[] {
-  const groups = new Map<string, string[]>();
-  for (const { group, plural } of watchedKinds) groups.set(group, [...(groups.get(group) ?? []), plural]);
-  const watched = [...groups].map(([group, kinds]) => rule(group, kinds, ['list', 'watch']));
-  const conditions = [...groups.keys()].flatMap((group) => {
-    const kinds = watchedKinds.filter((one) => one.group === group && withConditions.includes(one.kind));
-    const plurals = kinds.map(({ plural }) => plural);
-    if (plurals.length === 0) return [];
-    const statuses = plurals.map((plural) => `${plural}/status`);
-    return [rule(group, plurals, ['get']), rule(group, statuses, ['patch'])];
-  });
-  const rules = [
-    ...watched,
-    ...conditions,
-    rule('apiextensions.k8s.io', ['customresourcedefinitions'], ['get']),
-    rule('authentication.k8s.io', ['tokenreviews'], ['create']),
-  ];
+const names = { caSecret: caSecretName, lease: leaseName, gatewayClass: gatewayClassName };
+
+function clusterRole(values: InstallValues): Manifest[] {
+  const { namespace } = values;
+  const metadata = metaOf(name, name);
+  const rules = clusterPermissions({ ...names, webhook: values.webhook.enabled ? name : '' });
   return [
-    { apiVersion: `${api}/v1`, kind: 'ClusterRole', metadata: metaOf(name, name), rules },
-    binding('ClusterRole', namespace, metaOf(name, name)),
+    { apiVersion: `${api}/v1`, kind: 'ClusterRole', metadata, rules },
+    binding('ClusterRole', namespace, metadata),
   ];
 }
 
-/** A Lease and a Secret cannot be created by name, since they have none before. */
 function systemRole(namespace: string): Manifest[] {
-  const meta = metaOf(name, name, namespace);
-  const rules = [
-    rule('coordination.k8s.io', ['leases'], ['create']),
-    { ...rule('coordination.k8s.io', ['leases'], ['get', 'update']), resourceNames: [name] },
-    rule('', ['secrets'], ['create']),
-    { ...rule('', ['secrets'], ['get']), resourceNames: [caSecretName] },
-  ];
-  return [{ apiVersion: `${api}/v1`, kind: 'Role', metadata: meta, rules }, binding('Role', namespace, meta)];
-}
-
-function rule(group: string, resources: readonly string[], verbs: readonly string[]) {
-  return { apiGroups: [group], resources, verbs };
+  const metadata = metaOf(name, name, namespace);
+  const rules = systemPermissions(names);
+  return [{ apiVersion: `${api}/v1`, kind: 'Role', metadata, rules }, binding('Role', namespace, metadata)];
 }
 
 function binding(kind: 'Role' | 'ClusterRole', namespace: string, metadata: Manifest['metadata']): Manifest {
@@ -151,6 +128,7 @@ function deployment(values: InstallValues): Manifest {
     ...containerOf(name, values, controller.resources),
     ports: [
       { name: 'discovery', containerPort: discoveryPort },
+      ...(values.webhook.enabled ? [{ name: 'webhook', containerPort: webhookPort }] : []),
       { name: 'metrics', containerPort: metricsPort },
       { name: 'readiness', containerPort: readinessPort },
     ],

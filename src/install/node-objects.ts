@@ -9,6 +9,7 @@ import {
   type Manifest,
   metaOf,
   nodeName as name,
+  rootsKey,
   rootsName,
   selectorOf,
   tokenVolume,
@@ -44,7 +45,7 @@ export function nodeConfig(values: InstallValues): Readonly<Record<string, unkno
     clusterDomain,
     systemNamespace: namespace,
     controllerUrl: `https://${controllerHost(values)}:${discoveryPort}`,
-    controllerRootsFile: `${rootsDir}/roots.pem`,
+    controllerRootsFile: `${rootsDir}/${rootsKey}`,
     tokenFile: `${tokenDir}/ambient-token`,
     stateDir,
     // One per CPU would be many on a large node, each with a heap of its own.
@@ -90,6 +91,7 @@ function daemonSet(values: InstallValues): Manifest {
     containers: [container],
     volumes: [
       { name: 'config', configMap: { name } },
+      // The pod waits until the controller has made it.
       { name: 'roots', configMap: { name: rootsName } },
       tokenVolume,
       { name: 'state', hostPath: { path: stateDir, type: 'DirectoryOrCreate' } },

@@ -18,10 +18,16 @@ export interface Manifest {
 export const controllerName = 'ambient-controller';
 export const nodeName = 'ambient-node';
 export const caSecretName = 'ambient-ca';
-/** A ConfigMap with what verifies the controller, as `roots.pem`. */
+/** A ConfigMap with what verifies the controller and everybody in the mesh, which the leading controller keeps. */
 export const rootsName = 'ambient-roots';
+export const rootsKey = 'ca.crt';
+export const leaseName = controllerName;
+/** Of the GatewayClass that waypoints are asked for by. */
+export const gatewayClassName = 'ambient-waypoint';
 export const tokenAudience = 'ambient-controller';
 export const discoveryPort = 15_012;
+/** Which the API server calls; API servers of managed clusters need it open towards the nodes. */
+export const webhookPort = 15_017;
 export const metricsPort = 15_020;
 export const readinessPort = 15_021;
 export const configDir = '/etc/ambient';

@@ -98,6 +98,14 @@ export interface RequestView {
   readonly status: number | null;
 }
 
+/** The program that saw something: a node proxy by its node, a waypoint by `NAMESPACE/NAME` of its Gateway. */
+export interface ReporterView {
+  readonly kind: 'node' | 'waypoint';
+  readonly name: string;
+  /** Its pod. */
+  readonly pod: string;
+}
+
 export interface PeerView {
   readonly workload: string | null;
   readonly namespace: string | null;

@@ -2,6 +2,7 @@
 // capture, the client addresses, and the identities of the node's pods.
 
 import { systemClock } from '../base/clock.ts';
+import { modulePath } from '../base/project-files.ts';
 import { version } from '../base/version.ts';
 import { type CaptureBackend, NoCapture } from '../capture/backend.ts';
 import { HostCapture } from '../capture/host-backend.ts';
@@ -77,7 +78,7 @@ class NodeProxy implements RunningNode {
       stateOwner: config.nodeName,
       threads: {
         threads: listeners.threads,
-        entry: new URL('./data-thread.ts', import.meta.url),
+        entry: modulePath('src/node/data-thread.ts'),
         startOf: (threadId, life) => this.#startOf(threadId, life),
       },
       role: this.#role(),
