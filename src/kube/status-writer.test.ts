@@ -68,6 +68,7 @@ async function open(context: TestContext, clock: Clock = systemClock) {
     client,
     place: ({ kind, name }) => placeOf(kind, name),
     clock,
+    turned: () => {},
     trouble: (title, reason) => troubles.push(`${title}: ${reason}`),
   });
   context.after(() => writer.close());
