@@ -84,7 +84,7 @@ export class LabOperations {
       const node = this.#lab.nodes.find((each) => each.name === name);
       if (node === undefined) throw notFound(`node ${name}`);
       const nsenterArgs = ['--mount', '--uts', '--pid', `--net=${netnsPath(nodeNetns(name))}`];
-      return { labPid: 1, nsenterArgs, env: baseEnvironment(), cwd: '/' };
+      return { labPid: 1, nsenterArgs, env: baseEnvironment(), cwd: '/', image: '' };
     }
     const pod = this.pod(namespace, name);
     const container = this.#lab.kubelet.runnerOf(pod)?.container(containerName);
@@ -96,6 +96,7 @@ export class LabOperations {
         nsenterArgs: containerNamespaces,
         env: { ...baseEnvironment(), ...plan.env },
         cwd: plan.cwd,
+        image: container?.image ?? '',
       };
     }
     throw new MeshError('NOT_FOUND', {
