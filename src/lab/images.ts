@@ -1,21 +1,22 @@
 // What a container runs. There are no images in a lab: a container runs its command on the host's file system, and an
 // image is a name for a command, built in or given with `--image`.
-import path from 'node:path';
+import { modulePath } from '../base/project-files.ts';
 import type { Container } from './objects.ts';
 import { shellQuote } from './run.ts';
 
 interface BuiltIn {
+  /** From the project's root. */
   readonly entry: string;
   readonly args?: readonly string[];
   /** Programs that the image brings along, for `lab exec` and `kubectl exec`, by name. */
   readonly programs?: Readonly<Record<string, string>>;
 }
 
-const echo = { entry: 'echo/main.ts', programs: { client: 'echo/client-main.ts' } } as const;
+const echo = { entry: 'src/lab/echo/main.ts', programs: { client: 'src/lab/echo/client-main.ts' } } as const;
 const builtIn: Readonly<Record<string, BuiltIn>> = {
   'ambient/echo': echo,
-  'ambient/load': { entry: 'load/main.ts' },
-  'ambient/waypoint': { entry: '../bin/ambient-waypoint.ts' },
+  'ambient/load': { entry: 'src/lab/load/main.ts' },
+  'ambient/waypoint': { entry: 'src/bin/ambient-waypoint.ts' },
   // The manifests of Gateway API's conformance suite run as they are.
   'registry.k8s.io/gateway-api/conformance/echo-advanced': { ...echo, args: ['--answer=lines'] },
 };
@@ -54,7 +55,7 @@ export function resolveInside(image: string, argv: readonly string[]): readonly 
 }
 
 function programOf(entry: string): readonly string[] {
-  return [process.execPath, '--disable-warning=ExperimentalWarning', path.join(import.meta.dirname, entry)];
+  return [process.execPath, '--disable-warning=ExperimentalWarning', modulePath(entry)];
 }
 
 /** `registry:5000/name:tag@digest` → `registry:5000/name`; the usual registry's prefix is dropped. */
