@@ -1,4 +1,4 @@
-// What conditions of routes must say, and what requests meet meanwhile: for meshes the suite has no such tests, so these
+// What conditions of routes must say, and what requests meet meanwhile. The suite has no such tests for meshes: these
 // are its tests for gateways, with a Service as the parent.
 import { http, prefix, route, to, under, v1, v2 } from './builders.ts';
 import { type Ask, consumerSpace, meshSpace } from './scene.ts';
