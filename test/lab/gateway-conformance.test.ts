@@ -11,7 +11,7 @@ import { Askers, gatewayScene, meshSpace } from './gateway/scene.ts';
 import { statusCases, unsupportedCases } from './gateway/status-cases.ts';
 import { document, startLab, type TestLab } from './harness.ts';
 
-describe('Gateway API, for meshes', { timeout: 150_000 }, () => {
+describe('Gateway API, for meshes', { timeout: 175_000 }, () => {
   let lab: TestLab;
   let askers: Askers;
 

@@ -33,7 +33,8 @@ export async function runEchoClient(options: EchoClientOptions): Promise<EchoCli
       const startedAt = performance.now();
       const lines = await ask().catch((error: unknown) => {
         failures++;
-        return [`error] ${messageOf(error)}`];
+        // Of several addresses that refuse, Node tells the code alone.
+        return [`error] ${messageOf(error) || (error as NodeJS.ErrnoException).code}`];
       });
       sent.push(`Latency=${(performance.now() - startedAt).toFixed(3)}ms`);
       const marked = [...sent, ...lines].map((line) => `[${at}${isMarked(line) ? ' ' : '] '}${line}`);
