@@ -37,10 +37,14 @@ export function serveExecWebSocket(
   if (protocol === undefined || key === undefined) {
     throw badRequest(`unable to upgrade: the server speaks ${protocols.join(', ')}`);
   }
-  const lines = ['HTTP/1.1 101 Switching Protocols', 'Upgrade: websocket', 'Connection: Upgrade'];
-  socket.write(
-    `${lines.join('\r\n')}\r\nSec-WebSocket-Accept: ${webSocketAccept(key)}\r\nSec-WebSocket-Protocol: ${protocol}\r\n\r\n`,
-  );
+  const lines = [
+    'HTTP/1.1 101 Switching Protocols',
+    'Upgrade: websocket',
+    'Connection: Upgrade',
+    `Sec-WebSocket-Accept: ${webSocketAccept(key)}`,
+    `Sec-WebSocket-Protocol: ${protocol}`,
+  ];
+  socket.write(`${lines.join('\r\n')}\r\n\r\n`);
   const input = join({
     write: (channel, bytes) =>
       socket.write(webSocketFrame(binary, Buffer.concat([Buffer.from([numbers[channel]]), bytes]))),
