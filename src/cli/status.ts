@@ -103,7 +103,8 @@ export function issueText(issue: ResourceIssue, paint: Paint): string {
   const where = place === null ? '' : formatPlace(place);
   const subject = object === '' || where === '' ? `${object}${where}` : `${object} (${where})`;
   const fix = issue.fix === '' ? '' : `; ${issue.fix}`;
-  return `${paint(severity, tone[severity])} ${subject === '' ? '' : `${subject}: `}${message}${fix} ${paint(`[${issue.code}]`, 'dim')}\n`;
+  const about = subject === '' ? '' : `${subject}: `;
+  return `${paint(severity, tone[severity])} ${about}${message}${fix} ${paint(`[${issue.code}]`, 'dim')}\n`;
 }
 
 /** `istio.workload.Address` of a type URL. */
