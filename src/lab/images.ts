@@ -3,22 +3,28 @@
 import { modulePath } from '../base/project-files.ts';
 import type { Container } from './objects.ts';
 import { shellQuote } from './run.ts';
+import { waypointImage } from './waypoint-objects.ts';
 
 const builtIn = {
   'ambient/echo': 'src/lab/echo/main.ts',
   'ambient/load': 'src/lab/load/main.ts',
-  'ambient/waypoint': 'src/bin/ambient-waypoint.ts',
+  [waypointImage]: 'src/bin/ambient-waypoint.ts',
 } as const satisfies Record<string, string>;
 
 export type Resolved =
-  | { readonly ok: true; readonly argv: readonly string[] }
+  | { readonly ok: true; readonly argv: readonly string[]; readonly isOfMesh?: true }
   | { readonly ok: false; readonly reason: string };
 
 /**
  * The command line of a container: its own `command`, or that of its image, and its `args`.
  * `images` are the commands of `--image`, by image name with or without tag; they win over those built in.
+ * `isOfMesh`: with `hasRootfs`, what is to run in the image of the mesh's own programs.
  */
-export function resolveCommand(container: Container, images: Readonly<Record<string, string>>): Resolved {
+export function resolveCommand(
+  container: Container,
+  images: Readonly<Record<string, string>>,
+  hasRootfs = false,
+): Resolved {
   const args = container.args ?? [];
   if (container.command !== undefined && container.command.length > 0)
     return { ok: true, argv: [...container.command, ...args] };
@@ -29,6 +35,7 @@ export function resolveCommand(container: Container, images: Readonly<Record<str
     // The command is a line as a person types it: the shell takes it apart.
     return { ok: true, argv: ['sh', '-c', `exec ${mapped} "$@"`, bare, ...args] };
   }
+  if (bare === waypointImage && hasRootfs) return { ok: true, argv: ['ambient-waypoint', ...args], isOfMesh: true };
   if (bare in builtIn) {
     const entry = modulePath(builtIn[bare as keyof typeof builtIn]);
     return { ok: true, argv: [process.execPath, '--disable-warning=ExperimentalWarning', entry, ...args] };
