@@ -281,6 +281,7 @@ export class Lab {
       if (usedByLab.has(kind)) return [];
       return [
         {
+          code: 'AMB0002',
           severity: 'info',
           kind,
           namespace,
