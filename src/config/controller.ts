@@ -1,7 +1,8 @@
 // The configuration of the controller: one frozen object, read once at start.
 import { readFileSync } from 'node:fs';
 import { MeshError, messageOf } from '../base/errors.ts';
-import { boolean, durationMs, list, object, oneOf, port, readConfig, string } from './schema.ts';
+import { boolean, durationMs, list, object, oneOf, port, readConfig, someOf, string } from './schema.ts';
+import { ownWaypointFields, waypointShape } from './waypoint.ts';
 
 export interface ControllerConfig {
   readonly listenHost: string;
@@ -52,11 +53,24 @@ export interface ControllerConfig {
     /** `NAMESPACE/SERVICEACCOUNT`s that are node proxies. */
     readonly nodeAccounts: readonly string[];
   };
+  /** What waypoints are deployed with, for Gateways that ask for one; in a cluster that is written to. */
+  readonly waypoints: {
+    /** '' deploys none. */
+    readonly image: string;
+    readonly pullPolicy: (typeof pullPolicies)[number];
+    /** Names of Secrets in the Gateway's namespace. */
+    readonly pullSecrets: readonly string[];
+    /** Quantities; '' leaves one out. */
+    readonly resources: { readonly cpu: string; readonly memory: string; readonly memoryLimit: string };
+    /** Further fields of the waypoint's own file. */
+    readonly config: Readonly<Record<string, unknown>>;
+  };
   readonly certificateTtlMs: number;
   readonly certificateTtlMaxMs: number;
   readonly log: { readonly level: string; readonly format: 'json' | 'text' };
 }
 
+const pullPolicies = ['IfNotPresent', 'Always', 'Never'] as const;
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 
@@ -84,6 +98,13 @@ export const controllerShape = {
     jwksFile: string(''),
     audiences: list(string(undefined, notEmpty), ['ambient-controller', 'istio-ca']),
     nodeAccounts: list(string(undefined, account), ['ambient-system/ambient-node']),
+  }),
+  waypoints: object({
+    image: string(''),
+    pullPolicy: oneOf(pullPolicies, 'IfNotPresent'),
+    pullSecrets: list(string(undefined, notEmpty), []),
+    resources: object({ cpu: string(''), memory: string(''), memoryLimit: string('') }),
+    config: someOf(waypointShape, ownWaypointFields, 'is chosen by the controller'),
   }),
   certificateTtlMs: durationMs(dayMs),
   certificateTtlMaxMs: durationMs(90 * dayMs),

@@ -4,14 +4,18 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Clock } from '../base/clock.ts';
 import { leaseName } from '../install/parts.ts';
-import { rootsSet } from '../install/roots-object.ts';
+import type { WaypointSettings } from '../install/waypoint-objects.ts';
 import type { ApiClient } from '../kube/api/api-client.ts';
 import { LeaderElection } from '../kube/api/leader.ts';
+import { apiVersionOf, pathOfWritten } from '../kube/api/written-kinds.ts';
 import { ObjectKeeper } from '../kube/object-keeper.ts';
+import { ParameterMaps } from '../kube/parameter-maps.ts';
 import { type StatusPlace, StatusWriter } from '../kube/status-writer.ts';
 import { WrittenObjects } from '../kube/written-objects.ts';
 import type { ObjectStatus } from '../model/conditions.ts';
+import type { GatewayResource } from '../model/resources.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { WaypointDeployer } from './waypoint-deployer.ts';
 
 export interface ClusterWritesOptions {
   readonly api: ApiClient;
@@ -20,6 +24,10 @@ export interface ClusterWritesOptions {
   readonly place: (kind: string, namespace: string, name: string) => StatusPlace | null;
   /** The statuses of all objects, as of now. */
   readonly statuses: () => Iterable<ObjectStatus>;
+  /** Every Gateway that asks for a waypoint, or might have. */
+  readonly gateways: () => readonly GatewayResource[];
+  /** What waypoints are deployed with; null deploys none. */
+  readonly waypoints: WaypointSettings | null;
   /** What verifies the mesh, one PEM each, as of now. */
   readonly rootsPem: () => readonly string[];
   readonly clock: Clock;
@@ -36,18 +44,23 @@ export class ClusterWrites {
   readonly #writer: StatusWriter;
   readonly #there: WrittenObjects;
   readonly #keeper: ObjectKeeper;
+  readonly #parameters: ParameterMaps;
+  readonly #deployer: WaypointDeployer;
   #cancel: (() => void) | null = null;
   /** The mesh is known. */
   #isCompiled = false;
   #isClosed = false;
 
   constructor(options: ClusterWritesOptions) {
-    const { api: client, namespace, place, clock, log } = options;
+    const { api: client, namespace, waypoints: settings, place, clock, log } = options;
     this.#options = options;
     this.#writer = new StatusWriter({
       client,
       clock,
-      place: (object) => place(object.kind, object.namespace, object.name),
+      place: ({ kind, namespace: within, name }) =>
+        kind === 'GatewayClass'
+          ? { path: pathOfWritten(kind, '', name), apiVersion: apiVersionOf(kind) }
+          : place(kind, within, name),
       trouble: (resource, reason) => log.warn({ resource, reason }, 'cannot write a status; it is tried again'),
     });
     this.#there = new WrittenObjects({ client, random: Math.random });
@@ -58,8 +71,14 @@ export class ClusterWrites {
       there: this.#there,
       problem: (set, problem) => {
         if (problem !== null) log.warn({ set, reason: problem.message }, 'cannot make an object; it is tried again');
+        this.changed();
       },
     });
+    this.#parameters = new ParameterMaps({ client, random: Math.random });
+    const parts = { there: this.#there, keeper: this.#keeper, parameters: this.#parameters };
+    this.#deployer = new WaypointDeployer({ namespace, settings, ...parts });
+    this.#there.on('changed', () => this.changed());
+    this.#parameters.on('changed', () => this.changed());
     const identity = `${hostname()}_${randomUUID()}`;
     this.#leader = new LeaderElection({ client, namespace, name: leaseName, identity, clock, random: Math.random });
     this.#leader.on('leading', (isLeading) => {
@@ -76,6 +95,12 @@ export class ClusterWrites {
   start(): void {
     this.#there.start();
     this.#leader.start();
+  }
+
+  /** The statuses with what is known of deployments, as of now. */
+  statuses(): ObjectStatus[] {
+    const { gateways, statuses } = this.#options;
+    return [...this.#deployer.statuses(statuses(), gateways())];
   }
 
   /** Something was compiled: statuses may be others. */
@@ -97,13 +122,13 @@ export class ClusterWrites {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#cancel?.();
-    await Promise.all([this.#writer.close(), this.#keeper.close(), this.#there.close()]);
+    await Promise.all([this.#writer.close(), this.#keeper.close(), this.#there.close(), this.#parameters.close()]);
     await this.#leader.close();
   }
 
   #update(): void {
-    const { namespace, rootsPem, statuses } = this.#options;
-    this.#keeper.want([rootsSet([namespace], rootsPem())]);
-    this.#writer.update(statuses());
+    const { gateways, rootsPem } = this.#options;
+    this.#deployer.update(gateways(), rootsPem());
+    this.#writer.update(this.statuses());
   }
 }

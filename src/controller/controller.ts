@@ -189,8 +189,10 @@ class Controller {
     }
     this.#issuerKeeper.start();
     const statuses = () => this.#compiler.statuses();
+    const gateways = () => this.#compiler.gateways();
     const rootsPem = () => this.#authority.rootsPem();
-    this.#writes = await this.#opened.writesOf({ statuses, rootsPem, clock: this.#clock, log: this.#log });
+    const about = { statuses, gateways, rootsPem };
+    this.#writes = await this.#opened.writesOf({ ...about, clock: this.#clock, log: this.#log });
     this.#writes?.start();
     // Read before anyone may ask: a controller that knows nothing yet would tell proxies that all is gone.
     await this.#feed.start();
@@ -210,7 +212,7 @@ class Controller {
       proxies: this.#discovery.proxies(),
       sources: this.#feed.sources(),
       issues: this.#compiler.issues(),
-      objects: this.#compiler.statuses(),
+      objects: this.#writes?.statuses() ?? this.#compiler.statuses(),
     };
   }
 

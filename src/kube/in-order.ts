@@ -30,10 +30,11 @@ export function isSealedAs(wanted: Applicable, there: KubeObject): boolean {
  */
 export function isCovered(wanted: unknown, there: unknown): boolean {
   if (isMapping(wanted)) {
+    // What is empty is left out when it is stored.
+    if (there === undefined) return Object.keys(wanted).length === 0;
     return isMapping(there) && Object.entries(wanted).every(([field, value]) => isCovered(value, there[field]));
   }
   if (!Array.isArray(wanted)) return wanted === there;
-  // What is empty is left out when it is stored.
   if (!Array.isArray(there)) return wanted.length === 0 && there === undefined;
   if (!wanted.every(isMapping)) return JSON.stringify(wanted) === JSON.stringify(there);
   return wanted.every((each) => there.some((one) => isCovered(each, one)));

@@ -2,7 +2,7 @@
 // compiles that and nothing else, and says how the mesh differs from before.
 import { compileAuthorization, statusAtNodes } from './compile-authorization.ts';
 import { compileRevocation } from './compile-revocation.ts';
-import { compileService, hostnameOf, portsOfSlice, portsOnPod } from './compile-service.ts';
+import { compileService, hostnameOf, idOfService, portsOfSlice, portsOnPod } from './compile-service.ts';
 import { WaypointBindings } from './compile-waypoints.ts';
 import { compileWorkload, localityOf, type PodView, templateId } from './compile-workload.ts';
 import type { ObjectStatus } from './conditions.ts';
@@ -12,7 +12,15 @@ import { serviceKey } from './mesh-index.ts';
 import { OutputTable } from './output-table.ts';
 import { policyKey } from './policy-table.ts';
 import { ResourceStore } from './resource-store.ts';
-import type { EndpointSliceResource, Labels, PodPhase, Resource, ResourceKind, ServiceResource } from './resources.ts';
+import type {
+  EndpointSliceResource,
+  GatewayResource,
+  Labels,
+  PodPhase,
+  Resource,
+  ResourceKind,
+  ServiceResource,
+} from './resources.ts';
 import { resourceKey } from './resources.ts';
 import { RevocationList } from './revocation.ts';
 import { isRouteKind, isRouteResource } from './route-resources.ts';
@@ -201,6 +209,11 @@ export class MeshCompiler {
       ...this.#waypointPolicies.statuses(),
       ...this.#policyStatuses.values(),
     ];
+  }
+
+  /** Every Gateway, of whatever class. */
+  gateways(): readonly GatewayResource[] {
+    return [...this.#store.gateways.values()];
   }
 
   /** Every finding about the present resources. */
@@ -489,10 +502,4 @@ export class MeshCompiler {
       this.#touchedIssues.delete(key);
     }
   }
-}
-
-/** `NAMESPACE/NAME` of `NAMESPACE/NAME.NAMESPACE.svc.DOMAIN`. */
-function idOfService(key: NamespacedKey): string {
-  const dot = key.indexOf('.');
-  return dot < 0 ? key : key.slice(0, dot);
 }
