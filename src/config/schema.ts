@@ -194,7 +194,7 @@ export function oneOf<const T extends string>(words: readonly T[], fallback?: No
 
 /** `ADDRESS/LENGTH`, returned in canonical form. */
 export function cidr(fallback?: string): Field<string> {
-  return make({ type: 'string' }, fallback, (value, at: Position) => {
+  return make({ type: 'string', format: 'cidr' }, fallback, (value, at: Position) => {
     const parsed = typeof value === 'string' ? parseCidr(value) : null;
     return parsed?.text ?? at.fail(`must be a network such as 10.0.0.0/8 or fd00::/8, not ${describe(value)}`);
   });
@@ -202,7 +202,7 @@ export function cidr(fallback?: string): Field<string> {
 
 /** An IP address, returned in canonical form. */
 export function ip(fallback?: string): Field<string> {
-  return make({ type: 'string' }, fallback, (value, at: Position) => {
+  return make({ type: 'string', format: 'ip' }, fallback, (value, at: Position) => {
     const canonical = typeof value === 'string' ? canonicalIp(value) : null;
     return canonical ?? at.fail(`must be an IP address, not ${describe(value)}`);
   });

@@ -93,17 +93,21 @@ export class LabClient {
   }
 
   /** Lines of what a path of the controller's admin port answers, as they come. Throws what the controller says. */
-  async *stream(adminPath: string): AsyncIterable<string> {
-    yield* this.#lines(`/stream?${new URLSearchParams({ path: adminPath })}`, 0);
+  async *stream(adminPath: string, signal?: AbortSignal): AsyncIterable<string> {
+    yield* this.#lines(`/stream?${new URLSearchParams({ path: adminPath })}`, 0, signal);
   }
 
-  async *#lines(url: string, timeoutMs: number): AsyncIterable<string> {
+  /** A reader that goes, or `signal`, ends it. */
+  async *#lines(url: string, timeoutMs: number, signal?: AbortSignal): AsyncIterable<string> {
     const response = await this.#open('GET', url, undefined, timeoutMs);
     await refuseIfError(response);
     const lines = createInterface({ input: response, crlfDelay: Number.POSITIVE_INFINITY });
+    const stop = (): void => lines.close();
+    signal?.addEventListener('abort', stop, { once: true });
     try {
       for await (const line of lines) yield line;
     } finally {
+      signal?.removeEventListener('abort', stop);
       response.destroy();
     }
   }
