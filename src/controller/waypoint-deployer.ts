@@ -6,13 +6,14 @@ import { rootsSet } from '../install/roots-object.ts';
 import { type WaypointSettings, waypointObjects } from '../install/waypoint-objects.ts';
 import { readWaypointParameters, type WaypointParameters } from '../install/waypoint-parameters.ts';
 import type { KubeObject } from '../kube/api/prune.ts';
-import type { ObjectKeeper, ObjectSet } from '../kube/object-keeper.ts';
+import { isSealed } from '../kube/in-order.ts';
+import type { ObjectKeeper, ObjectSet, SetOwner } from '../kube/object-keeper.ts';
 import { isMapping } from '../kube/object-reader.ts';
 import type { ParameterMaps } from '../kube/parameter-maps.ts';
-import { controllerOf, controllerUidOf, managedLabels, type WrittenObjects } from '../kube/written-objects.ts';
+import { controllerOf, controllerUidOf, type WrittenObjects } from '../kube/written-objects.ts';
 import { conditionOf, controllerName, type ObjectStatus } from '../model/conditions.ts';
 import { type GatewayResource, resourceKey } from '../model/resources.ts';
-import { gatewayNameLabel, isWaypoint } from '../model/waypoints.ts';
+import { isWaypoint } from '../model/waypoints.ts';
 import { type Deployed, deployedStatus } from './waypoint-status.ts';
 
 export interface WaypointDeployerOptions {
@@ -63,7 +64,7 @@ export class WaypointDeployer {
     // own collector, since it may just not be readable.
     for (const gateway of gateways) {
       if (!ours.includes(gateway) && there.ofOwner(gateway.uid).length > 0 && this.#isClassKnown()) {
-        sets.set(gateway.uid, { id: idOf(gateway), objects: [], isOurs: () => true, ownerUid: gateway.uid });
+        sets.set(gateway.uid, { id: idOf(gateway), objects: [], isOurs: () => true, owner: ownerOf(gateway) });
       }
     }
     const deployed = [...there.ofKind('Deployment')].filter((one) => controllerOf(one)?.['kind'] === 'Gateway');
@@ -119,7 +120,7 @@ export class WaypointDeployer {
       id: idOf(gateway),
       objects: waypointObjects(gateway, settings, choice.parameters),
       isOurs: (object) => isOf(object, gateway),
-      ownerUid: gateway.uid,
+      owner: ownerOf(gateway),
     };
     this.#last.set(gateway.uid, { gateway, parameters: text, set });
     return set;
@@ -168,7 +169,7 @@ export class WaypointDeployer {
     const metadata = { name: gatewayClassName, labels: { 'app.kubernetes.io/part-of': 'ambient' } };
     const spec = { controllerName, description: 'Waypoints of Ambient' };
     const objects = [{ kind: 'GatewayClass' as const, metadata, spec }];
-    return [{ id: `GatewayClass ${gatewayClassName}`, objects, isOurs: isClassOurs, ownerUid: null }];
+    return [{ id: `GatewayClass ${gatewayClassName}`, objects, isOurs: isClassOurs, owner: null }];
   }
 
   /** ConfigMaps of roots where no waypoint is any more. */
@@ -177,8 +178,12 @@ export class WaypointDeployer {
       (one) => one.metadata.name === rootsName && !namespaces.has(namespaceOf(one)),
     );
     const extra = stale.map((one) => resourceKey({ kind: 'ConfigMap', namespace: namespaceOf(one), name: rootsName }));
-    return { id: `ConfigMap ${rootsName}, left over`, objects: [], isOurs: () => true, ownerUid: null, extra };
+    return { id: `ConfigMap ${rootsName}, left over`, objects: [], isOurs: () => true, owner: null, extra };
   }
+}
+
+function ownerOf({ apiVersion, namespace, name, uid }: GatewayResource): SetOwner {
+  return { uid, path: `/apis/${apiVersion}/namespaces/${namespace}/gateways/${name}` };
 }
 
 function idOf({ namespace, name }: GatewayResource): string {
@@ -198,11 +203,8 @@ function isClassOurs(object: KubeObject): boolean {
   return isMapping(object['spec']) && object['spec']['controllerName'] === controllerName;
 }
 
-/** Its own by its owner; or nobody's any more, and marked as made for it. */
-function isOf(object: KubeObject, { uid, name }: GatewayResource): boolean {
+/** Its own by its owner; or nobody's any more, and made by us at some time. */
+function isOf(object: KubeObject, { uid }: GatewayResource): boolean {
   const owner = controllerUidOf(object);
-  if (owner !== null) return owner === uid;
-  const labels = isMapping(object.metadata['labels']) ? object.metadata['labels'] : {};
-  const isMarked = Object.entries(managedLabels).every(([label, value]) => labels[label] === value);
-  return isMarked && labels[gatewayNameLabel] === name;
+  return owner === null ? isSealed(object) : owner === uid;
 }

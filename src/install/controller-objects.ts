@@ -82,7 +82,13 @@ export function controllerConfig(values: InstallValues): Readonly<Record<string,
       '127.0.0.1',
       '::1',
     ],
-    waypoints: { image: imageOf(values), pullPolicy, pullSecrets, ...waypoint },
+    waypoints: {
+      image: imageOf(values),
+      pullPolicy,
+      ...(pullSecrets.length === 0 ? {} : { pullSecrets }),
+      resources: waypoint.resources,
+      ...(Object.keys(waypoint.config).length === 0 ? {} : { config: waypoint.config }),
+    },
     auth: { audiences: [tokenAudience], nodeAccounts: [`${namespace}/${nodeName}`] },
   };
   return mergedFields(chosen, controller.config);

@@ -18,6 +18,11 @@ export function sealed<T extends Applicable>(object: T): T {
   return { ...object, metadata: { ...object.metadata, annotations } };
 }
 
+/** True for what was applied by us at some time. */
+export function isSealed({ metadata: { annotations } }: KubeObject): boolean {
+  return isMapping(annotations) && annotations[digestAnnotation] !== undefined;
+}
+
 /** True when what was last applied to `there` is `wanted`. */
 export function isSealedAs(wanted: Applicable, there: KubeObject): boolean {
   const annotations = there.metadata['annotations'];

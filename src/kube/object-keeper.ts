@@ -25,6 +25,12 @@ export interface WantedObject {
   readonly [field: string]: unknown;
 }
 
+/** The object that a set is made for, and where it is. */
+export interface SetOwner {
+  readonly uid: string;
+  readonly path: string;
+}
+
 /** Objects that are made together, or not at all. */
 export interface ObjectSet {
   readonly id: string;
@@ -33,7 +39,7 @@ export interface ObjectSet {
   /** May an object that stands there already be written? */
   readonly isOurs: (there: KubeObject) => boolean;
   /** What this owner controls and is not in `objects` is deleted; null for none. */
-  readonly ownerUid: string | null;
+  readonly owner: SetOwner | null;
   /** Keys of further objects that are deleted. */
   readonly extra?: readonly string[];
 }
@@ -89,7 +95,7 @@ export class ObjectKeeper {
       const prepared = known?.set === set ? known : preparedSet(set);
       this.#sets.set(set.id, prepared);
       for (const object of prepared.objects) this.#setOfKey.set(keyOf(object), set.id);
-      if (set.ownerUid !== null) this.#setOfOwner.set(set.ownerUid, set.id);
+      if (set.owner !== null) this.#setOfOwner.set(set.owner.uid, set.id);
       before.delete(set.id);
       if (this.#settled.get(set.id) !== prepared.text) this.#queue.add(set.id);
     }
@@ -179,6 +185,8 @@ export class ObjectKeeper {
 
   /** Null when everything stands there; throws what the client throws for what cannot be looked at. */
   async #make({ set, objects }: PreparedSet): Promise<SetProblem | null> {
+    // What goes with its owner must not be made again before we hear of that.
+    if (set.owner !== null && !(await this.#isThere(set.owner))) return null;
     const found: (readonly [wanted: WantedObject, there: KubeObject | null])[] = [];
     for (const object of objects) found.push([object, await this.#find(object)]);
     const foreign = found.find(([, there]) => there !== null && !set.isOurs(there));
@@ -200,21 +208,29 @@ export class ObjectKeeper {
       if (there === null || !this.#isInOrder(wanted, there)) await attempt(() => this.#apply(wanted, there));
     }
     const keys = new Set(objects.map(keyOf));
-    const owned = set.ownerUid === null ? [] : this.#options.there.ofOwner(set.ownerUid);
+    const owned = set.owner === null ? [] : this.#options.there.ofOwner(set.owner.uid);
     for (const key of [...owned, ...(set.extra ?? [])]) {
       if (!keys.has(key)) await attempt(() => this.#delete(key));
     }
     return problem;
   }
 
+  async #isThere({ uid, path }: SetOwner): Promise<boolean> {
+    const object = (await this.#ask(path)) ?? { metadata: { name: '' } };
+    return object.metadata.uid === uid && object.metadata['deletionTimestamp'] === undefined;
+  }
+
   /** As it stands in the cluster; null when it does not. */
   async #find({ kind, metadata }: WantedObject): Promise<KubeObject | null> {
-    const { client, there } = this.#options;
     const { namespace = '', name } = metadata;
-    const known = there.get(resourceKey({ kind, namespace, name }));
+    const known = this.#options.there.get(resourceKey({ kind, namespace, name }));
     if (known !== undefined) return known;
     // One without our label is not known, and there all the same.
-    return (await client.json({ path: pathOfWritten(kind, namespace, name) }).catch((error: unknown) => {
+    return this.#ask(pathOfWritten(kind, namespace, name));
+  }
+
+  async #ask(path: string): Promise<KubeObject | null> {
+    return (await this.#options.client.json({ path }).catch((error: unknown) => {
       if (failureOf(error)?.status === 404) return null;
       throw error;
     })) as KubeObject | null;
@@ -276,7 +292,7 @@ interface PreparedSet {
 
 function preparedSet(set: ObjectSet): PreparedSet {
   const objects = set.objects.map(prepared);
-  return { set, objects, text: JSON.stringify([objects, set.ownerUid, set.extra ?? []]) };
+  return { set, objects, text: JSON.stringify([objects, set.owner, set.extra ?? []]) };
 }
 
 /** With our label, by which it is found again, and the digest of all that is said. */

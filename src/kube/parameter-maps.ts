@@ -1,5 +1,5 @@
-// The ConfigMaps that Gateways refer to for parameters. Of all ConfigMaps only names and versions are followed, and only
-// once a Gateway refers to one; what it says is asked for when it is another one.
+// The ConfigMaps that Gateways refer to for parameters. Of all ConfigMaps only names and versions are followed, and
+// only once a Gateway refers to one; what it says is asked for when it is another one.
 import { EventEmitter } from 'node:events';
 import { messageOf } from '../base/errors.ts';
 import type { ApiClient } from './api/api-client.ts';
@@ -73,12 +73,7 @@ export class ParameterMaps extends EventEmitter<ParameterMapsEvents> {
   }
 
   #follow(): void {
-    const accept = [
-      'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1',
-      'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1',
-      'application/json',
-    ].join(',');
-    const reflector = new Reflector({ ...this.#options, kind, keep, accept });
+    const reflector = new Reflector({ ...this.#options, kind, keep, metadataOnly: true });
     reflector.on('changed', (change) => this.#take(change));
     reflector.start();
     this.#reflector = reflector;
