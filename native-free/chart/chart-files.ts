@@ -5,13 +5,14 @@ import { version } from '../../src/base/version.ts';
 import { object } from '../../src/config/schema.ts';
 import { controllerConfig } from '../../src/install/controller-objects.ts';
 import { installManifests } from '../../src/install/manifests.ts';
+import { missingNetworks, nextSteps } from '../../src/install/next-steps.ts';
 import { liveFields, nodeConfig } from '../../src/install/node-objects.ts';
 import { onceBooleans } from '../../src/install/older-values.ts';
 import { configText, digestLength, digestOf, type Manifest } from '../../src/install/parts.ts';
 import { type InstallValues, readValues, valuesShape } from '../../src/install/values.ts';
 import { comments } from './comments.ts';
 import { type Holes, hole, holesOf } from './holes.ts';
-import { templateLines, type Writing } from './template-text.ts';
+import { lineText, templateLines, type Writing } from './template-text.ts';
 import { valuesSchema, valuesTable, valuesYaml } from './values-text.ts';
 import { type Guarded, joined, type Variant } from './variants.ts';
 
@@ -35,6 +36,7 @@ export async function chartFiles(): Promise<ReadonlyMap<string, string>> {
     ['values.yaml', valuesYaml(schema, defaults)],
     ['values.schema.json', valuesSchema(schema)],
     ['templates/_defaults.tpl', defaultsText(defaults)],
+    ['templates/_next.tpl', nextText(holes.values)],
     ['templates/_config.tpl', configsText(holes)],
     ...templates(holes),
   ]);
@@ -78,12 +80,28 @@ function defaultsText(defaults: object): string {
   ].join('\n');
 }
 
+/** What comes next, for NOTES.txt. */
+function nextText(values: InstallValues): string {
+  return [
+    `{{- /* ${made}. */ -}}`,
+    '{{- define "ambient.nextSteps" }}',
+    ...nextSteps(values).map((step) => `  ${lineText(step)}`),
+    '{{- end }}',
+    '',
+    '{{- define "ambient.missingNetworks" -}}',
+    missingNetworks,
+    '{{- end }}',
+    '',
+  ].join('\n');
+}
+
 /** What each program's file says by the installation, and with what the values add to it. */
 function configsText(holes: Holes): string {
   const lines = [`{{- /* ${made}. */ -}}`];
   for (const { name, config, live } of programs) {
-    const variants = holes.switches.map(({ when, off }) => ({ off: when, tree: config(off) }));
-    const chosen = joined(config(holes.values), variants, name);
+    const chosenBy = (values: InstallValues) => config({ ...values, [name]: { ...values[name], config: {} } });
+    const variants = holes.switches.map(({ when, off }) => ({ off: when, tree: chosenBy(off) }));
+    const chosen = joined(chosenBy(holes.values), variants, name);
     const fixed = live.length === 0 ? '$config' : `omit $config ${live.map((one) => `"${one}"`).join(' ')}`;
     lines.push(
       `{{- define "ambient.${name}.chosen" -}}`,

@@ -48,9 +48,8 @@ export function holesOf(schema: JsonSchema): Holes {
   const make = (at: JsonSchema, path: string): unknown => {
     const properties = at['properties'] as Readonly<Record<string, JsonSchema>> | undefined;
     if (Array.isArray(at['anyOf'])) return make(at['anyOf'][0] as JsonSchema, path);
-    if (merged.includes(path)) return {};
     if (path.endsWith('.config')) {
-      off.push([path, expressionOf(path), {}]);
+      if (!merged.includes(path)) off.push([path, expressionOf(path), {}]);
       return { [hole('fields', path)]: '' };
     }
     if (properties !== undefined) {

@@ -19,6 +19,7 @@ interface Applied {
 export class HostCapture implements CaptureBackend {
   readonly #run: CommandRunner;
   readonly #ownerMs: number;
+  readonly #rules: typeof rulesetText;
   #applied: Applied | null = null;
   #superseded = false;
   /** What the last `verify` found wrong; the next `apply` mends it. */
@@ -27,9 +28,10 @@ export class HostCapture implements CaptureBackend {
   #last: Promise<unknown> = Promise.resolve();
 
   /** `ownerMs` is when this proxy started; of two proxies on a node the later one owns the rules. */
-  constructor(ownerMs: number, run: CommandRunner = runCommand) {
+  constructor(ownerMs: number, run: CommandRunner = runCommand, rules = rulesetText) {
     this.#ownerMs = ownerMs;
     this.#run = run;
+    this.#rules = rules;
   }
 
   apply(desired: DesiredCapture): Promise<void> {
@@ -85,7 +87,7 @@ export class HostCapture implements CaptureBackend {
   async #applyWhole(desired: DesiredCapture): Promise<void> {
     await ensureRoutes(this.#run); // first: a mark without its route would drop the packet
     await migrateAcceptQueues();
-    const { exitCode, stderr } = await this.#run('nft', ['-f', '-'], rulesetText(desired, this.#ownerMs));
+    const { exitCode, stderr } = await this.#run('nft', ['-f', '-'], this.#rules(desired, this.#ownerMs));
     if (exitCode !== 0) throw failed('nft', stderr);
     const reading = await this.#read();
     if (reading === null) {

@@ -1,17 +1,17 @@
 // The policy route that goes with the rules: a packet that carries our mark is delivered to this machine whatever its
 // destination.
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { type CommandRunner, failed } from './command.ts';
 import { fwmark, routeTable } from './ruleset.ts';
 
 /** Before the rules that network plugins place at 512 and above, after the local table at 0. */
-const rulePreference = 90;
+export const rulePreference = 90;
 const markText = `0x${fwmark.toString(16)}`;
 const rule = ['pref', `${rulePreference}`, 'fwmark', markText, 'lookup', `${routeTable}`];
 const duplicateRulesMax = 32;
 
-type Family = '-4' | '-6';
+export type Family = '-4' | '-6';
 
 /** The address families this machine has: IPv6 may be switched off. */
 export function families(): readonly Family[] {
@@ -74,14 +74,25 @@ async function hasRule(run: CommandRunner, family: Family): Promise<boolean> {
   return stdout.split('\n').some((line) => line.includes(`fwmark ${markText} lookup ${routeTable}`));
 }
 
+const migrateFile = '/proc/sys/net/ipv4/tcp_migrate_req';
+
 /**
  * Lets connections that wait in the accept queue of a closed listener move to another one of the port, so that
  * replacing the proxy loses none. Returns false where the kernel does not allow it; nothing depends on it but that.
  */
 export async function migrateAcceptQueues(): Promise<boolean> {
-  const file = '/proc/sys/net/ipv4/tcp_migrate_req';
   try {
-    if ((await readFile(file, 'utf8')).trim() !== '1') await writeFile(file, '1');
+    if ((await readFile(migrateFile, 'utf8')).trim() !== '1') await writeFile(migrateFile, '1');
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The same at once, for the namespace that the thread is in. */
+export function migrateAcceptQueuesNow(): boolean {
+  try {
+    if (readFileSync(migrateFile, 'utf8').trim() !== '1') writeFileSync(migrateFile, '1');
     return true;
   } catch {
     return false;

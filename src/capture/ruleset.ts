@@ -18,7 +18,7 @@ export const routeTable = 539;
 export const clientAddressMark = 0x53a;
 
 /** Destinations that are left alone: they answer for the link or the machine, and some trust whoever can reach them. */
-const neverCaptured = {
+export const neverCaptured = {
   4: [
     // Link-local: gateways, node-local DNS, instance metadata, which would answer the proxy with the node's own rights.
     '169.254.0.0/16',

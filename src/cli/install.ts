@@ -7,6 +7,7 @@ import { readStandardInput } from '../base/standard-input.ts';
 import { applyManifests } from '../install/apply.ts';
 import { cleanupName, cleanupObjects } from '../install/cleanup-objects.ts';
 import { installManifests, manifestsText } from '../install/manifests.ts';
+import { missingValue, nextSteps } from '../install/next-steps.ts';
 import { type Manifest, nodeName } from '../install/parts.ts';
 import { type InstallValues, readValues } from '../install/values.ts';
 import { ApiClient } from '../kube/api/api-client.ts';
@@ -26,7 +27,7 @@ export const install: Command = async (context) => {
   const manifests = installManifests(values);
   if (flagOption(context, 'apply')) return applied(context, values, manifests);
   await print(context, manifests);
-  context.io.stderr.write(`next: pipe this into kubectl apply --server-side -f -, then\n${nextSteps(values)}`);
+  context.io.stderr.write(`next: pipe this into kubectl apply --server-side -f -, then\n${whatNext(values)}`);
   return 0;
 };
 
@@ -63,7 +64,7 @@ async function applied(
     return {
       data: objects,
       text: () => objects.map(({ kind, name, action }) => `${kind} ${name} ${action}\n`).join(''),
-      talk: () => `next:\n${nextSteps(values)}`,
+      talk: () => `next:\n${whatNext(values)}`,
     };
   } finally {
     await client.close();
@@ -87,17 +88,8 @@ function filesOf(context: CommandContext): { text: string; file: string }[] {
   });
 }
 
-function nextSteps({ namespace, node }: InstallValues): string {
-  const networks = node.config.podCidrs === undefined && capturesOnHost(node.config);
-  const steps = [
-    `kubectl -n ${namespace} rollout status daemonset/${nodeName}`,
-    'kubectl label namespace NAME ambient.mesh/dataplane-mode=ambient',
-  ];
-  const missing =
-    'note: node.config.podCidrs is not set, and node proxies do not start without the pod networks of their node\n';
-  return steps.map((step) => `  ${step}\n`).join('') + (networks ? missing : '');
-}
-
-function capturesOnHost({ capture }: Readonly<Record<string, unknown>>): boolean {
-  return (capture as { backend?: unknown } | undefined)?.backend !== 'none';
+function whatNext(values: InstallValues): string {
+  const missing = missingValue(values);
+  const steps = nextSteps(values).map((step) => `  ${step}\n`);
+  return steps.join('') + (missing === '' ? '' : `note: ${missing}\n`);
 }

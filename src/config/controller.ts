@@ -11,6 +11,8 @@ export interface ControllerConfig {
     readonly admin: number;
     readonly metrics: number;
     readonly readiness: number;
+    /** Opened where `webhook.configuration` is set. */
+    readonly webhook: number;
   };
   /** Where the mesh is read from: the folders in `sources`, or a cluster. */
   readonly source: 'folders' | 'kubernetes';
@@ -65,6 +67,13 @@ export interface ControllerConfig {
     /** Further fields of the waypoint's own file. */
     readonly config: Readonly<Record<string, unknown>>;
   };
+  readonly webhook: {
+    /**
+     * Name of the ValidatingWebhookConfiguration that is kept by this controller, which then is the webhook; '' for
+     * none.
+     */
+    readonly configuration: string;
+  };
   readonly certificateTtlMs: number;
   readonly certificateTtlMaxMs: number;
   readonly log: { readonly level: string; readonly format: 'json' | 'text' };
@@ -81,7 +90,13 @@ const account = { pattern: /^[^/\s]+\/[^/\s]+$/, what: 'NAMESPACE/SERVICEACCOUNT
 /** The fields of the file. */
 export const controllerShape = {
   listenHost: string('0.0.0.0'),
-  ports: object({ discovery: port(15_012), admin: port(15_000), metrics: port(15_020), readiness: port(15_021) }),
+  ports: object({
+    discovery: port(15_012),
+    admin: port(15_000),
+    metrics: port(15_020),
+    readiness: port(15_021),
+    webhook: port(15_017),
+  }),
   source: oneOf(['folders', 'kubernetes'], 'folders'),
   sources: list(string(undefined, notEmpty), []),
   kubernetes: object({ kubeconfig: string(''), context: string(''), writes: boolean(true) }),
@@ -106,6 +121,7 @@ export const controllerShape = {
     resources: object({ cpu: string(''), memory: string(''), memoryLimit: string('') }),
     config: someOf(waypointShape, ownWaypointFields, 'is chosen by the controller'),
   }),
+  webhook: object({ configuration: string('') }),
   certificateTtlMs: durationMs(dayMs),
   certificateTtlMaxMs: durationMs(90 * dayMs),
   log: object({
@@ -133,6 +149,10 @@ export function readControllerConfig(file: string): ControllerConfig {
   }
   if (config.caSecret !== '' && config.source === 'folders') {
     throw new MeshError('CONFIG_INVALID', { place: `${file}:1:1`, reason: 'caSecret needs source: kubernetes' });
+  }
+  if (config.webhook.configuration !== '' && config.source === 'folders') {
+    const reason = 'webhook.configuration needs source: kubernetes';
+    throw new MeshError('CONFIG_INVALID', { place: `${file}:1:1`, reason });
   }
   const { issuer, jwksFile } = config.auth;
   if ((issuer === '') !== (jwksFile === '') || (issuer === '' && config.source === 'folders')) {

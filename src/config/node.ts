@@ -73,8 +73,11 @@ export interface NodeConfig {
    */
   readonly meshCidrs: readonly string[];
   readonly capture: {
-    readonly backend: 'host' | 'none';
+    /** Where pods are captured: in the node's network, or in each pod's own; `none` captures nothing. */
+    readonly backend: 'host' | 'pod' | 'none';
     readonly failOpen: boolean;
+    /** With `pod`: the folder where the container runtime keeps the network namespaces of pods. */
+    readonly namespaces: string;
   };
   readonly ports: {
     readonly outbound: number;
@@ -137,7 +140,11 @@ export const nodeShape = {
   threads: integer({ min: 0, max: threadsMax }, 0),
   podCidrs: list(cidr(), []),
   meshCidrs: list(cidr(), []),
-  capture: object({ backend: oneOf(['host', 'none'], 'host'), failOpen: boolean(false) }),
+  capture: object({
+    backend: oneOf(['host', 'pod', 'none'], 'host'),
+    failOpen: boolean(false),
+    namespaces: string('/run/netns'),
+  }),
   ports: object({
     outbound: port(15001),
     inbound: port(15006),
@@ -206,8 +213,11 @@ export function parseNodeConfig(text: string, file: string, env: NodeJS.ProcessE
     throw placedError('CONFIG_INVALID', document?.place(path) ?? { file, line: 1, column: 1 }, reason);
   };
   if (config.nodeName === '') complain([], 'nodeName must be given, here or in the variable NODE_NAME');
-  if (config.capture.backend === 'host' && config.podCidrs.length === 0) {
-    complain(['podCidrs'], 'podCidrs must name the pod networks of this node when capture.backend is host');
+  if (config.capture.backend !== 'none' && config.podCidrs.length === 0) {
+    complain(
+      ['podCidrs'],
+      `podCidrs must name the pod networks of this node when capture.backend is ${config.capture.backend}`,
+    );
   }
   if (config.controllerUrl === '' && config.stateDir === '') {
     complain(

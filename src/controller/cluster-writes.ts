@@ -8,6 +8,7 @@ import type { WaypointSettings } from '../install/waypoint-objects.ts';
 import type { ApiClient } from '../kube/api/api-client.ts';
 import { LeaderElection } from '../kube/api/leader.ts';
 import { apiVersionOf, pathOfWritten } from '../kube/api/written-kinds.ts';
+import { type ClusterEvent, EventWriter } from '../kube/event-writer.ts';
 import { ObjectKeeper } from '../kube/object-keeper.ts';
 import { ParameterMaps } from '../kube/parameter-maps.ts';
 import { type StatusPlace, StatusWriter } from '../kube/status-writer.ts';
@@ -16,6 +17,15 @@ import type { ObjectStatus } from '../model/conditions.ts';
 import type { GatewayResource } from '../model/resources.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { WaypointDeployer } from './waypoint-deployer.ts';
+import { WebhookBundle } from './webhook-bundle.ts';
+
+/** Something that one replica does at a time. */
+export interface LeaderJob {
+  /** Begins, or stops. */
+  switch(isOn: boolean): void;
+  /** Resolves when nothing is under way any more. */
+  close(): Promise<void>;
+}
 
 export interface ClusterWritesOptions {
   readonly api: ApiClient;
@@ -30,6 +40,8 @@ export interface ClusterWritesOptions {
   readonly waypoints: WaypointSettings | null;
   /** What verifies the mesh, one PEM each, as of now. */
   readonly rootsPem: () => readonly string[];
+  /** Name of the ValidatingWebhookConfiguration that is kept; '' for none. */
+  readonly webhook: string;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -42,10 +54,12 @@ export class ClusterWrites {
   readonly #options: ClusterWritesOptions;
   readonly #leader: LeaderElection;
   readonly #writer: StatusWriter;
+  readonly #events: EventWriter;
   readonly #there: WrittenObjects;
   readonly #keeper: ObjectKeeper;
   readonly #parameters: ParameterMaps;
   readonly #deployer: WaypointDeployer;
+  readonly #jobs: LeaderJob[];
   #cancel: (() => void) | null = null;
   /** The mesh is known. */
   #isCompiled = false;
@@ -54,6 +68,11 @@ export class ClusterWrites {
   constructor(options: ClusterWritesOptions) {
     const { api: client, namespace, waypoints: settings, place, clock, log } = options;
     this.#options = options;
+    this.#events = new EventWriter({
+      client,
+      clock,
+      trouble: (reason) => log.warn({ reason }, 'cannot write Events'),
+    });
     this.#writer = new StatusWriter({
       client,
       clock,
@@ -61,6 +80,7 @@ export class ClusterWrites {
         kind === 'GatewayClass'
           ? { path: pathOfWritten(kind, '', name), apiVersion: apiVersionOf(kind) }
           : place(kind, within, name),
+      turned: (event) => this.tell(event),
       trouble: (resource, reason) => log.warn({ resource, reason }, 'cannot write a status; it is tried again'),
     });
     this.#there = new WrittenObjects({ client, random: Math.random });
@@ -79,6 +99,9 @@ export class ClusterWrites {
     this.#deployer = new WaypointDeployer({ namespace, settings, ...parts });
     this.#there.on('changed', () => this.changed());
     this.#parameters.on('changed', () => this.changed());
+    this.#jobs = [this.#writer, this.#events, this.#keeper];
+    const { webhook: name, rootsPem } = options;
+    if (name !== '') this.#jobs.push(new WebhookBundle({ api: client, name, rootsPem, clock, log }));
     const identity = `${hostname()}_${randomUUID()}`;
     this.#leader = new LeaderElection({ client, namespace, name: leaseName, identity, clock, random: Math.random });
     this.#leader.on('leading', (isLeading) => {
@@ -86,8 +109,7 @@ export class ClusterWrites {
         { lease: leaseName, isLeading },
         isLeading ? 'this replica leads' : 'this replica does not lead any more',
       );
-      this.#writer.switch(isLeading);
-      this.#keeper.switch(isLeading);
+      for (const job of this.#jobs) job.switch(isLeading);
     });
     this.#leader.on('trouble', (reason) => log.warn({ lease: leaseName, reason }, 'the lease cannot be had'));
   }
@@ -101,6 +123,11 @@ export class ClusterWrites {
   statuses(): ObjectStatus[] {
     const { gateways, statuses } = this.#options;
     return [...this.#deployer.statuses(statuses(), gateways())];
+  }
+
+  /** Something that a person should see beside the object that it is about. */
+  tell(event: ClusterEvent): void {
+    if (!this.#isClosed) this.#events.tell(event);
   }
 
   /** Something was compiled: statuses may be others. */
@@ -122,7 +149,8 @@ export class ClusterWrites {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#cancel?.();
-    await Promise.all([this.#writer.close(), this.#keeper.close(), this.#there.close(), this.#parameters.close()]);
+    const others = [this.#there, this.#parameters];
+    await Promise.all([...this.#jobs, ...others].map((each) => each.close()));
     await this.#leader.close();
   }
 

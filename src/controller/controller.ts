@@ -11,6 +11,7 @@ import { DiscoveryServer, type DiscoveryServerOptions } from '../discovery/delta
 import { ObserveServer } from '../discovery/observe-server.ts';
 import { RpcServer, type RpcServerOptions, type ServerCredentials } from '../discovery/rpc-server.ts';
 import { CertificateAuthority } from '../identity/certificate-authority.ts';
+import { admittedKinds } from '../kube/api/kinds.ts';
 import { MeshCompiler } from '../model/compiler.ts';
 import type { StatusView } from '../model/views.ts';
 import { ControllerMetrics } from '../telemetry/controller-metrics.ts';
@@ -23,9 +24,12 @@ import type { ClusterWrites } from './cluster-writes.ts';
 import { Gate } from './gate.ts';
 import { IssuerKeeper } from './issuer-keeper.ts';
 import { MeshFeed } from './mesh-feed.ts';
+import { NodeProxyWatch } from './node-proxy-watch.ts';
 import { type OpenedSource, openSource } from './open-source.ts';
 import { Probes } from './probes.ts';
 import { ServerCertificate } from './server-certificate.ts';
+import { eventOfIssuer } from './told-events.ts';
+import { Webhook } from './webhook.ts';
 
 export interface RunningController {
   readonly addresses: {
@@ -33,6 +37,8 @@ export interface RunningController {
     readonly admin: number;
     readonly metrics: number;
     readonly readiness: number;
+    /** Null where it is not asked for. */
+    readonly webhook: number | null;
   };
   readonly compiler: MeshCompiler;
   /** What `GET /status` answers. */
@@ -51,6 +57,7 @@ const adminHost = '127.0.0.1';
 /** Istio's root namespace is one here too, so that policies written for it keep their meaning. */
 const istioRootNamespace = 'istio-system';
 const drainMs = 5_000;
+const admittedNames = new Set(admittedKinds.map(({ kind }) => kind));
 /** How long before its end the issuer is warned about. */
 const issuerWarningMs = 30 * 24 * 3_600_000;
 
@@ -98,10 +105,12 @@ class Controller {
   readonly #certificates: CertificateService;
   readonly #serverCertificate: ServerCertificate;
   readonly #issuerKeeper: IssuerKeeper;
+  readonly #nodeProxies: NodeProxyWatch;
   readonly #metrics: ControllerMetrics;
   readonly #opened: OpenedSource;
   readonly #servers: SimpleServer[] = [];
   #probes: Probes | null = null;
+  #webhook: Webhook | null = null;
   #writes: ClusterWrites | null = null;
   #rpc: RpcServer | null = null;
   #isListening = false;
@@ -155,26 +164,25 @@ class Controller {
       issuedBeforeMs: (identity) => compiler.issuedBeforeMs(identity),
       log,
       issued: () => this.#metrics.certificatesIssued.inc(),
+      failed: (reason) => this.#tellIssuer('signing', reason),
     });
-    this.#serverCertificate = new ServerCertificate(this.#authority, config.serverNames, clock, log);
-    this.#issuerKeeper = new IssuerKeeper({
-      authority: this.#authority,
-      dir: config.caDir,
-      secret: opened.secret,
-      clock,
-      log,
-      rootsChanged: (rootsPem) => {
-        if (config.rootsFile !== '') writeAtomically(config.rootsFile, rootsPem.join(''));
-        this.#writes?.changed();
-      },
-    });
+    this.#serverCertificate = this.#makeServerCertificate();
+    this.#issuerKeeper = this.#makeIssuerKeeper();
+    const { nodeAccounts: accounts } = config.auth;
+    this.#nodeProxies = new NodeProxyWatch({ accounts, clock, tell: (event) => this.#writes?.tell(event) });
     const publish: DiscoveryServer['update'] = (update) => this.#discovery.update(update);
     this.#feed = new MeshFeed({
       source: opened.source,
       compiler,
       publish,
       log,
-      compiled: () => this.#writes?.compiled(),
+      compiled: (update, gone) => {
+        this.#nodeProxies.take(
+          update,
+          gone.flatMap(({ kind, name }) => (kind === 'Node' ? [name] : [])),
+        );
+        this.#writes?.compiled();
+      },
     });
   }
 
@@ -191,17 +199,18 @@ class Controller {
     const statuses = () => this.#compiler.statuses();
     const gateways = () => this.#compiler.gateways();
     const rootsPem = () => this.#authority.rootsPem();
-    const about = { statuses, gateways, rootsPem };
-    this.#writes = await this.#opened.writesOf({ ...about, clock: this.#clock, log: this.#log });
+    const parts = { statuses, gateways, rootsPem, webhook: this.#config.webhook.configuration };
+    this.#writes = await this.#opened.writesOf({ ...parts, clock: this.#clock, log: this.#log });
     this.#writes?.start();
     // Read before anyone may ask: a controller that knows nothing yet would tell proxies that all is gone.
     await this.#feed.start();
     const metrics = await this.#serve('', ports.metrics, metricsRoutes(this.#metrics));
     const admin = await this.#serve(adminHost, ports.admin, adminRoutes(this, this.#observe, this.#log));
     const discovery = await this.#listen();
+    const webhook = await this.#startWebhook();
     this.#isListening = true;
-    const addresses = { discovery, admin, metrics, readiness };
-    const bound = { discovery: `${discovery.host}:${discovery.port}`, admin, metrics, readiness };
+    const addresses = { discovery, admin, metrics, readiness, webhook };
+    const bound = { ...addresses, discovery: `${discovery.host}:${discovery.port}` };
     this.#log.info(bound, this.#feed.isRead ? 'the controller is ready' : 'the controller waits for its sources');
     return { addresses, compiler: this.#compiler, status: () => this.status(), close: () => this.close() };
   }
@@ -229,7 +238,9 @@ class Controller {
     this.#isListening = false;
     this.#feed.close();
     this.#serverCertificate.close();
+    await this.#webhook?.close();
     this.#issuerKeeper.close();
+    this.#nodeProxies.close();
     this.#discovery.close();
     this.#observe.close();
     await this.#rpc?.close(drainMs);
@@ -271,6 +282,47 @@ class Controller {
     };
     this.#rpc = new RpcServer({ host: listenHost, port: ports.discovery, credentials: first, routes });
     return this.#rpc.start();
+  }
+
+  #makeIssuerKeeper(): IssuerKeeper {
+    const { caDir: dir, rootsFile } = this.#config;
+    return new IssuerKeeper({
+      authority: this.#authority,
+      dir,
+      secret: this.#opened.secret,
+      clock: this.#clock,
+      log: this.#log,
+      rootsChanged: (rootsPem) => {
+        if (rootsFile !== '') writeAtomically(rootsFile, rootsPem.join(''));
+        this.#writes?.changed();
+      },
+      troubled: (what, problem) => this.#tellIssuer(what, problem),
+    });
+  }
+
+  #tellIssuer(what: 'files' | 'signing' | 'end', problem: string | null): void {
+    const { caSecret: name, systemNamespace: namespace } = this.#config;
+    if (name !== '') this.#writes?.tell(eventOfIssuer({ namespace, name }, what, problem));
+  }
+
+  #makeServerCertificate(): ServerCertificate {
+    const { serverNames: names, certificateTtlMs: ttlMs } = this.#config;
+    const [authority, clock, log] = [this.#authority, this.#clock, this.#log];
+    return new ServerCertificate({ authority, names, server: 'discovery', ttlMs, clock, log });
+  }
+
+  async #startWebhook(): Promise<number | null> {
+    if (this.#config.webhook.configuration === '') return null;
+    this.#webhook = new Webhook({
+      config: this.#config,
+      authority: this.#authority,
+      mesh: this.#compiler,
+      isKnown: () => this.#feed.isRead,
+      judged: (kind, verdict) => this.#metrics.reviews.inc({ kind: admittedNames.has(kind) ? kind : 'other', verdict }),
+      clock: this.#clock,
+      log: this.#log,
+    });
+    return this.#webhook.start();
   }
 
   async #serve(

@@ -11,7 +11,7 @@ import type { MeshSource } from '../kube/mesh-source.ts';
 import type { ClusterWrites, ClusterWritesOptions } from './cluster-writes.ts';
 import type { RootSecret } from './root-secret.ts';
 
-type WriteParts = Pick<ClusterWritesOptions, 'statuses' | 'gateways' | 'rootsPem' | 'clock' | 'log'>;
+type WriteParts = Pick<ClusterWritesOptions, 'statuses' | 'gateways' | 'rootsPem' | 'webhook' | 'clock' | 'log'>;
 
 export interface OpenedSource {
   readonly source: MeshSource;
@@ -57,9 +57,12 @@ export async function openSource(config: ControllerConfig): Promise<OpenedSource
   const writesOf = async (parts: WriteParts): Promise<ClusterWrites | null> => {
     if (!config.kubernetes.writes) return null;
     const { ClusterWrites } = await import('./cluster-writes.ts');
+    const { eventOfReading } = await import('./told-events.ts');
     const place = source.objectPlace.bind(source);
     const { systemNamespace: namespace } = config;
-    return new ClusterWrites({ ...parts, api, place, namespace, waypoints: waypointSettings(config) });
+    const writes = new ClusterWrites({ ...parts, api, place, namespace, waypoints: waypointSettings(config) });
+    source.on('reading', (reading) => writes.tell(eventOfReading(reading)));
+    return writes;
   };
   return { source, api, secret: await secretOf(config, api), verifier, writesOf };
 }

@@ -6,17 +6,20 @@ import { modulePath } from '../base/project-files.ts';
 import { version } from '../base/version.ts';
 import { type CaptureBackend, NoCapture } from '../capture/backend.ts';
 import { HostCapture } from '../capture/host-backend.ts';
+import { PodCapture } from '../capture/pod-backend.ts';
 import type { NodeConfig } from '../config/node.ts';
 import type { Workload } from '../model/types.ts';
 import type { NodeDump } from '../model/views.ts';
 import type { AdminPorts } from '../proxy/admin.ts';
 import type { DataThreadStart } from '../proxy/messages.ts';
+import { ownAddresses } from '../proxy/own-addresses.ts';
 import { ProxyCore, type ProxyOptions, type ProxyRole } from '../proxy/proxy-core.ts';
 import type { ProxyReading } from '../telemetry/registry.ts';
 import { CaptureKeeper } from './capture-keeper.ts';
-import { ClientAddressKeeper } from './client-address-keeper.ts';
+import { ClientAddressKeeper, clientAddressesInPods } from './client-address-keeper.ts';
 import type { Listeners } from './listeners.ts';
 import { captureFor, localIdentities } from './local-pods.ts';
+import { PodListeners } from './pod-listeners.ts';
 import { proxyNode } from './proxy-node.ts';
 
 export interface NodeOptions extends ProxyOptions {
@@ -60,6 +63,7 @@ class NodeProxy implements RunningNode {
   readonly #listeners: NodeOptions['listeners'];
   readonly #capture: CaptureKeeper;
   readonly #clientAddresses: ClientAddressKeeper;
+  readonly #pods: PodListeners;
 
   constructor(config: NodeConfig, options: NodeOptions) {
     const { listeners, capture, ...shared } = options;
@@ -81,17 +85,35 @@ class NodeProxy implements RunningNode {
       dump: () => this.dump(),
     });
     this.#core = core;
+    this.#pods = new PodListeners({
+      tell: (threadId, make) => core.threads.tell(threadId, make),
+      broadcast: (message) => core.threads.broadcast(message),
+    });
     this.#clientAddresses = new ClientAddressKeeper({
       log: core.log,
       setting: config.keepClientAddress,
-      isPossible: config.capture.backend === 'host' && capture === undefined,
+      isPossible: config.capture.backend !== 'none' && capture === undefined,
       broadcast: (message) => core.threads.broadcast(message),
+      ...(this.#isInPods ? clientAddressesInPods() : {}),
     });
-    const isOn = config.capture.backend === 'host' || capture !== undefined;
-    const backend = capture ?? (isOn ? new HostCapture(clock.now()) : new NoCapture());
+    const { backend: kind } = config.capture;
+    const isOn = kind !== 'none' || capture !== undefined;
+    const backend = capture ?? this.#backend(clock.now());
     const onChange = () => this.#onCapture();
-    const kind = isOn ? 'host' : 'none';
     this.#capture = new CaptureKeeper({ clock, random, log: core.log, backend, kind, isOn, onChange });
+  }
+
+  get #isInPods(): boolean {
+    return this.#core.config.capture.backend === 'pod';
+  }
+
+  #backend(ownerMs: number): CaptureBackend {
+    const { capture } = this.#core.config;
+    if (capture.backend === 'none') return new NoCapture();
+    if (capture.backend === 'host') return new HostCapture(ownerMs);
+    const { threads } = this.#listeners;
+    const { namespaces: folder } = capture;
+    return new PodCapture({ folder, ownerMs, threads, sink: this.#pods, nodeAddresses: ownAddresses });
   }
 
   get ports(): AdminPorts {
@@ -131,7 +153,7 @@ class NodeProxy implements RunningNode {
 
   #role(): ProxyRole {
     return {
-      messages: () => this.#clientAddresses.messages(),
+      messages: (threadId) => [...this.#clientAddresses.messages(), ...this.#pods.messages(threadId)],
       onLocalPods: (pods) => this.#onLocalPods(pods),
       pending: () => this.#waitsFor(),
       reading: () => this.#reading(),
@@ -162,7 +184,8 @@ class NodeProxy implements RunningNode {
     const { nodeName, trustDomain, clusterId } = inForce;
     const config = { ...inForce, log: { ...inForce.log, level: log.level } };
     const awaitsClientAddresses = this.#clientAddresses.isAwaited;
-    const start = { threadId, nodeName, trustDomain, clusterId, config, awaitsClientAddresses };
+    const hasPodNetworks = this.#isInPods;
+    const start = { threadId, nodeName, trustDomain, clusterId, config, awaitsClientAddresses, hasPodNetworks };
     const listeners = this.#listeners;
     if ('of' in listeners) return { ...start, listeners: listeners.of(threadId, life) };
     const none = { outbound: [], inbound: [], hbone: [] };

@@ -27,6 +27,8 @@ export interface DataThreadStart {
   readonly config: Readonly<Record<string, unknown>>;
   /** Nothing is accepted before the message `clientAddresses` has come. */
   readonly awaitsClientAddresses?: boolean;
+  /** Pods come with networks of their own: `podOpened`. */
+  readonly hasPodNetworks?: boolean;
   /** What all data threads count together; see `SharedUse`. Absent: this one counts alone. */
   readonly use?: SharedArrayBuffer;
 }
@@ -37,6 +39,17 @@ export type LiveConfig = Pick<ProxyConfig, 'log' | 'timeouts' | 'limits'>;
 export interface ListenAddress {
   readonly host: string;
   readonly port: number;
+}
+
+/** A pod of this node whose connections come by listeners in its own network namespace. */
+export interface PodOpened {
+  readonly id: number;
+  /** Nobody else may be called or call there. */
+  readonly addresses: readonly string[];
+  /** A descriptor of the main thread: to be opened anew, and only if it is still this namespace. */
+  readonly namespace: { readonly fd: number; readonly inode: number };
+  /** Descriptors that the thread owns from now on. */
+  readonly listeners: { readonly outbound: number; readonly inbound: number; readonly hbone: number };
 }
 
 export type ToDataThread =
@@ -66,6 +79,10 @@ export type ToDataThread =
   /** Which families of client addresses applications get to see. */
   | { readonly type: 'clientAddresses'; readonly ipv4: boolean; readonly ipv6: boolean }
   | { readonly type: 'config'; readonly config: LiveConfig }
+  /** Connections of a pod come; said again when its addresses have changed, with other descriptors. */
+  | { readonly type: 'podOpened'; readonly pod: PodOpened }
+  /** They come no more, and those that run end. */
+  | { readonly type: 'podClosed'; readonly id: number }
   /** Die of an exception that nobody caught: for tests of what follows. */
   | { readonly type: 'crash' };
 

@@ -10,6 +10,7 @@ import { failureOf } from '../../src/kube/api/api-error.ts';
 import { kubeconfigAccess } from '../../src/kube/api/kubeconfig.ts';
 import { ApiServer } from '../../src/lab/api-server/api-server.ts';
 import type { Json } from './api-client.ts';
+import { definitionsPath } from './foreign-definitions.ts';
 
 const deadlineMs = 30_000;
 const applyType = 'application/apply-patch+yaml';
@@ -86,6 +87,15 @@ export class Cluster {
     }
     this.takeAway(objectPath);
     return true;
+  }
+
+  /** A definition of a kind, unless there is one that stays. */
+  async define(definition: Json): Promise<void> {
+    await soon(async () => {
+      if (await this.create(definitionsPath, definition)) return;
+      const there = await this.get(`${definitionsPath}/${definition.metadata.name}`);
+      assert.ok(there !== null && there.metadata.deletionTimestamp === undefined, 'the one before has not gone');
+    });
   }
 
   /** What stands at a path goes at the end. */

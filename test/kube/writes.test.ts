@@ -9,7 +9,7 @@ import { mergedFields, readValues } from '../../src/install/values.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import type { Json } from './api-client.ts';
 import { Cluster, soon } from './cluster.ts';
-import { definitionsPath, foreignDefinition } from './foreign-definitions.ts';
+import { foreignDefinition } from './foreign-definitions.ts';
 
 const timeout = { timeout: 120_000 };
 const gatewayApi = '/apis/gateway.networking.k8s.io/v1';
@@ -118,7 +118,7 @@ before(async () => {
   cluster = await Cluster.open();
   system = `ambient-system-${cluster.unique}`;
   for (const kind of ['GatewayClass', 'Gateway', 'HTTPRoute']) {
-    await cluster.create(definitionsPath, foreignDefinition(kind));
+    await cluster.define(foreignDefinition(kind));
     const plural = kind === 'GatewayClass' ? 'gatewayclasses' : `${kind.toLowerCase()}s`;
     await soon(async () => cluster.admin.json({ path: `${gatewayApi}/${plural}` }));
   }

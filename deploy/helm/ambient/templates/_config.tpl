@@ -17,26 +17,22 @@ waypoints:
   image: {{ printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) | quote }}
   pullPolicy: {{ .Values.image.pullPolicy | quote }}
   {{- if .Values.image.pullSecrets }}
-  pullSecrets:
-    {{- range .Values.image.pullSecrets }}
-    - {{ . | quote }}
-    {{- end }}
+  pullSecrets: {{ toJson .Values.image.pullSecrets }}
   {{- end }}
   resources:
     cpu: {{ .Values.waypoint.resources.cpu | quote }}
     memory: {{ .Values.waypoint.resources.memory | quote }}
     memoryLimit: {{ .Values.waypoint.resources.memoryLimit | quote }}
   {{- if .Values.waypoint.config }}
-  config:
-    {{- with .Values.waypoint.config }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+  config: {{ toJson .Values.waypoint.config }}
   {{- end }}
 auth:
   audiences:
     - ambient-controller
   nodeAccounts:
     - {{ printf "%s/ambient-node" .Release.Namespace | quote }}
+webhook:
+  configuration: {{ if .Values.webhook.enabled }}ambient-controller{{ else }}""{{ end }}
 {{- end }}
 
 {{- define "ambient.controller.config" -}}

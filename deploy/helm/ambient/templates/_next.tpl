@@ -1,0 +1,9 @@
+{{- /* Made by `npm run generate` from src/install, which is to be changed instead. */ -}}
+{{- define "ambient.nextSteps" }}
+  kubectl -n {{ .Release.Namespace }} rollout status daemonset/ambient-node
+  kubectl label namespace NAME ambient.mesh/dataplane-mode=ambient
+{{- end }}
+
+{{- define "ambient.missingNetworks" -}}
+node.config.podCidrs is not set, and node proxies do not start without the pod networks of their node
+{{- end }}
