@@ -1,7 +1,6 @@
 // The policy route that goes with the rules: a packet that carries our mark is delivered to this machine whatever its
 // destination.
 import { readFileSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
 import { type CommandRunner, failed } from './command.ts';
 import { fwmark, routeTable } from './ruleset.ts';
 
@@ -72,18 +71,4 @@ async function hasRule(run: CommandRunner, family: Family): Promise<boolean> {
   const { exitCode, stdout, stderr } = await run('ip', [family, 'rule', 'show']);
   if (exitCode !== 0) throw failed('ip', stderr);
   return stdout.split('\n').some((line) => line.includes(`fwmark ${markText} lookup ${routeTable}`));
-}
-
-/**
- * Lets connections that wait in the accept queue of a closed listener move to another one of the port, so that
- * replacing the proxy loses none. Returns false where the kernel does not allow it; nothing depends on it but that.
- */
-export async function migrateAcceptQueues(): Promise<boolean> {
-  const file = '/proc/sys/net/ipv4/tcp_migrate_req';
-  try {
-    if ((await readFile(file, 'utf8')).trim() !== '1') await writeFile(file, '1');
-    return true;
-  } catch {
-    return false;
-  }
 }

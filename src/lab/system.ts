@@ -89,7 +89,7 @@ export class MeshSystem {
     issuer.writeJwks(systemFiles.jwks);
     for (const plan of nodes) {
       store.put(nodeProxyPod(plan, Date.now()));
-      writeNodeFiles(plan, nodes, options.nodeConfig);
+      writeNodeFiles(plan, options.nodeConfig);
     }
     this.#refreshTokens();
   }

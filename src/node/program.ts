@@ -10,12 +10,13 @@ import { becomeLauncher, type ReadConfig, takeConfig } from './launch.ts';
 import { listenersVariable, takeListeners } from './listeners.ts';
 
 const usage = `usage: ambient-node [run] --config FILE
-       ambient-node uninstall [--config FILE]
+       ambient-node uninstall [--config FILE] [--state DIR]
        ambient-node --version
 
 run        captures and carries the traffic of this node's pods until SIGTERM; a second signal ends it at once.
            The capture rules stay, so that nothing leaks while no proxy runs.
-uninstall  removes the capture rules and routes of this node
+uninstall  restores this node: removes the capture rules and routes, gives back the settings of the kernel that
+           were changed, and deletes the proxy's state, which is in DIR or where FILE says
 `;
 /** Node writes its compile cache at exit only, and a proxy that is killed has none. */
 const afterStartMs = 1_000;
@@ -32,7 +33,12 @@ export async function runNodeProgram(args: readonly string[]): Promise<number> {
     const { values, positionals } = parseArgs({
       args: [...args],
       allowPositionals: true,
-      options: { config: { type: 'string' }, help: { type: 'boolean', short: 'h' }, version: { type: 'boolean' } },
+      options: {
+        config: { type: 'string' },
+        state: { type: 'string' },
+        help: { type: 'boolean', short: 'h' },
+        version: { type: 'boolean' },
+      },
     });
     if (values.help || values.version) {
       process.stdout.write(values.version ? `${version}\n` : usage);
@@ -41,7 +47,7 @@ export async function runNodeProgram(args: readonly string[]): Promise<number> {
     const [command = 'run', ...rest] = positionals;
     if (rest.length > 0 || !['run', 'uninstall'].includes(command))
       return misused(`unknown command '${positionals.join(' ')}'`);
-    if (command === 'uninstall') return await uninstall(values.config);
+    if (command === 'uninstall') return await uninstall(values.config, values.state);
     if (values.config === undefined) return misused('--config FILE is missing');
     return await run(values.config);
   } catch (error) {
@@ -84,12 +90,13 @@ async function readConfig(file: string): Promise<ReadConfig> {
   return { config: readNodeConfig(file), digest };
 }
 
-async function uninstall(configFile: string | undefined): Promise<number> {
-  // Nothing in it changes what is removed, but a wrong file is said so.
-  if (configFile !== undefined) await readConfig(configFile);
+async function uninstall(configFile: string | undefined, stateDir: string | undefined): Promise<number> {
+  const configured = configFile === undefined ? '' : (await readConfig(configFile)).config.stateDir;
   const { HostCapture } = await import('../capture/host-backend.ts');
   await new HostCapture(Date.now()).remove();
-  process.stderr.write('ambient-node: capture rules and routes are removed\n');
+  const { removeState } = await import('../proxy/state-files.ts');
+  for (const folder of new Set([configured, stateDir ?? ''])) if (folder !== '') removeState(folder);
+  process.stderr.write('ambient-node: this node is as it was\n');
   return 0;
 }
 

@@ -1,5 +1,6 @@
 // What the main thread and the data threads say to each other: plain objects over one MessagePort per thread.
 import type { ProxyConfig } from '../config/proxy.ts';
+import type { NetworksInput } from '../forward/networks.ts';
 import type { MeshUpdate, Revocation, SpiffeId } from '../model/types.ts';
 import type { ConnectionView, EdgeView, LoopDelayView, ResourcesView } from '../model/views.ts';
 import type { RequestRow } from '../telemetry/request-counters.ts';
@@ -62,6 +63,8 @@ export type ToDataThread =
   | { readonly type: 'logLevel'; readonly level: string }
   /** Which families of client addresses applications get to see. */
   | { readonly type: 'clientAddresses'; readonly ipv4: boolean; readonly ipv6: boolean }
+  /** Where pods are. */
+  | ({ readonly type: 'networks' } & NetworksInput)
   | { readonly type: 'config'; readonly config: LiveConfig }
   /** Die of an exception that nobody caught: for tests of what follows. */
   | { readonly type: 'crash' };
