@@ -1,6 +1,6 @@
-// `npm run generate`: turns src/discovery/proto/*.proto into src/discovery/generated, and values under deploy/profiles
-// into manifests under deploy/kustomize. Offline: the compiler is the binary in buf's npm package (no install script
-// needed), the plug-in is protobuf-es, run by this very Node.
+// `npm run generate`: turns src/discovery/proto/*.proto into src/discovery/generated, src/install into a chart, and
+// values under deploy/helm into manifests under deploy/kustomize. Offline: the compiler is the binary in buf's npm
+// package (no install script needed), the plug-in is protobuf-es, run by this very Node.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -11,6 +11,7 @@ import { MeshError } from '../src/base/errors.ts';
 const projectRoot = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const protoDir = path.join(projectRoot, 'src/discovery/proto');
 const kustomizeDir = path.join(projectRoot, 'deploy/kustomize');
+const chartDir = path.join(projectRoot, 'deploy/helm/ambient');
 export const generatedDir = path.join(projectRoot, 'src/discovery/generated');
 
 const compileTimeoutMs = 60_000;
@@ -60,19 +61,43 @@ async function generateManifests(): Promise<void> {
   const { installManifests, manifestsText } = await import('../src/install/manifests.ts');
   const { readValues } = await import('../src/install/values.ts');
   for (const name of readdirSync(kustomizeDir)) {
-    const file = path.join(projectRoot, 'deploy/profiles', `${name}.yaml`);
+    const file = path.join(chartDir, `values-${name}.yaml`);
     const files = existsSync(file) ? [{ text: readFileSync(file, 'utf8'), file }] : [];
     const outDir = path.join(kustomizeDir, name, 'generated');
     mkdirSync(outDir, { recursive: true });
-    const head = '# Made by `npm run generate`; change src/install or deploy/profiles instead.\n';
+    const head = '# Made by `npm run generate`; change src/install or deploy/helm/ambient/values-*.yaml instead.\n';
     const text = await manifestsText(installManifests(await readValues({ files })));
     writeFileSync(path.join(outDir, 'ambient.yaml'), head + text);
   }
+}
+
+/** Writes every made file of the chart, and the table of values into docs/install.md. */
+async function generateChart(): Promise<void> {
+  const { chartFiles, documentedValues } = await import('./chart/chart-files.ts');
+  const kept = new Set(['_helpers.tpl', 'NOTES.txt']);
+  for (const name of readdirSync(path.join(chartDir, 'templates'))) {
+    if (!kept.has(name)) rmSync(path.join(chartDir, 'templates', name), { recursive: true });
+  }
+  for (const [name, text] of await chartFiles()) {
+    const file = path.join(chartDir, name);
+    mkdirSync(path.dirname(file), { recursive: true });
+    writeFileSync(file, text);
+  }
+  const page = path.join(projectRoot, 'docs/install.md');
+  const table = await documentedValues();
+  const between = /(<!-- values -->\n)[\s\S]*?(<!-- end of values -->)/;
+  writeFileSync(
+    page,
+    readFileSync(page, 'utf8').replace(between, (_all, head, end) => `${head}${table}${end}`),
+  );
 }
 
 // Also when `run.mjs` imports it, which says so by the arguments.
 if (import.meta.main || process.argv[1] === import.meta.filename) {
   generate(generatedDir);
   await generateManifests();
-  process.stderr.write(`ambient: wrote ${path.relative(projectRoot, generatedDir)} and deploy/kustomize\n`);
+  await generateChart();
+  process.stderr.write(
+    `ambient: wrote ${path.relative(projectRoot, generatedDir)}, deploy/kustomize and deploy/helm\n`,
+  );
 }

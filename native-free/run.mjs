@@ -10,6 +10,8 @@ const scripts = {
   check: 'test/check.ts',
   format: 'test/format.ts',
   bench: 'bench/main.ts',
+  build: 'build/main.ts',
+
   fuzz: 'test/fuzz/main.ts',
   generate: 'native-free/generate.ts',
 };

@@ -6,7 +6,7 @@ import { wrapComments } from './house/wrap-comments.ts';
 
 const root = path.dirname(import.meta.dirname);
 const files = process.argv.slice(2);
-const codeGlobs = ['src/**/*.{ts,mjs}', 'native-free/**/*.{ts,mjs}', 'test/**/*.ts', 'bench/**/*.ts'];
+const codeGlobs = ['src/**/*.{ts,mjs}', 'native-free/**/*.{ts,mjs}', 'test/**/*.ts', 'bench/**/*.ts', 'build/**/*.ts'];
 
 const chosen = files.length > 0 ? files : globSync(codeGlobs, { cwd: root });
 for (const file of chosen) {

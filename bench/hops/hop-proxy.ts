@@ -56,7 +56,7 @@ const http = createHttpService({
   connect: tunnels?.connect(exitOf) ?? connectPlain,
   passThrough: (stream) => stream.reset(),
   judge: null,
-  onRecord: (record) => log.writeRequest(record),
+  records: { wants: () => true, request: (record) => log.writeRequest(record) },
   counters: new RequestCounters(),
   limits: defaultHttpLimits,
   random: Math.random,

@@ -1,6 +1,7 @@
 // The interface of capture: something that redirects pod traffic to the proxy's listeners, proves it, and can be
-// undone. `host-backend.ts` does it in the node's network namespace; `NoCapture` is for proxies that are fed another
-// way.
+// undone. `host-backend.ts` does it in the node's network namespace, `pod-backend.ts` in that of each pod; `NoCapture`
+// is for proxies that are fed another way.
+import type { PodCaptureView } from '../model/views.ts';
 import type { DesiredCapture } from './desired.ts';
 
 export interface CaptureVerdict {
@@ -24,6 +25,10 @@ export interface CaptureBackend {
   verify(): Promise<CaptureVerdict>;
   /** Removes everything that `apply` ever made, whoever applied it. Idempotent. */
   remove(): Promise<void>;
+  /** How it stands with each pod; empty where the rules of the node serve all of them. */
+  pods(): readonly PodCaptureView[];
+  /** Lets go of what it watches and of the listeners that it opened; the rules stay. Idempotent. */
+  close(): void;
 }
 
 /** Captures nothing: for tests, and for machines where something else redirects. */
@@ -35,4 +40,10 @@ export class NoCapture implements CaptureBackend {
   }
 
   async remove(): Promise<void> {}
+
+  pods(): readonly PodCaptureView[] {
+    return [];
+  }
+
+  close(): void {}
 }

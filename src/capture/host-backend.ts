@@ -1,6 +1,7 @@
 // Capture in the node's own network namespace: one nftables table, one policy route. Built by the node's main thread
 // at start; the rules outlive the process on purpose, so that a proxy that is down or being replaced leaks nothing.
 import { MeshError } from '../base/errors.ts';
+import type { PodCaptureView } from '../model/views.ts';
 import type { CaptureBackend, CaptureVerdict } from './backend.ts';
 import { bridgeRemovalText } from './bridge-rules.ts';
 import { type CommandRunner, failed, runCommand } from './command.ts';
@@ -86,6 +87,12 @@ export class HostCapture implements CaptureBackend {
       this.#applied = null;
     });
   }
+
+  pods(): readonly PodCaptureView[] {
+    return []; // one set of rules for all
+  }
+
+  close(): void {}
 
   async #applyWhole(desired: DesiredCapture): Promise<void> {
     await ensureRoutes(this.#run); // first: a mark without its route would drop the packet

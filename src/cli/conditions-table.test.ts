@@ -50,7 +50,8 @@ test('columns are those of conditions that are there', () => {
     message: 'why',
     observedGeneration: null,
   };
-  const policy = { kind: 'AuthorizationPolicy', namespace: 'shop', name: 'p', conditions: [condition], parents: [] };
+  const kind = 'AuthorizationPolicy';
+  const policy: ObjectStatus = { kind, namespace: 'shop', name: 'p', conditions: [condition], parents: [] };
   const [header, row] = conditionsText([policy], view(false))
     .split('\n')
     .map((line) => line.split(/ {2,}/));

@@ -1,9 +1,9 @@
 // What `npm run demo` does: brings the sample shop up in a lab and shows its edges, live. `--once` prints them once
 // and judges them.
-import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { ensureTools, findTool } from '../../native-free/tools.ts';
 import { MeshError, messageOf } from '../base/errors.ts';
+import { projectFile } from '../base/project-files.ts';
 import { findLab, type LabClient, listLabs } from '../lab/control-client.ts';
 import { launchLab } from '../lab/launch.ts';
 import { type ExpectedEdge, judgeEdges, judgementText, readExpectedEdges } from './demo-edges.ts';
@@ -16,7 +16,7 @@ import { sayProgress } from './lab-up.ts';
 import { pause, Redraw } from './redraw.ts';
 
 const usualName = 'demo';
-const shopFolder = path.join(import.meta.dirname, '../../deploy/samples/shop');
+const shopFolder = projectFile('deploy/samples/shop');
 const readyTimeoutMs = 60_000;
 /** How long every edge may take to carry its first traffic, once all is ready. */
 const trafficTimeoutMs = 30_000;

@@ -1,8 +1,8 @@
 // The second half of the demo: the shop's namespace gets a waypoint, and what that is good for is shown: a canary, a
 // payment service that fails without anybody noticing, a slow service that is found.
 import { spawn } from 'node:child_process';
-import path from 'node:path';
 import { MeshError } from '../base/errors.ts';
+import { projectFile } from '../base/project-files.ts';
 import type { LabClient } from '../lab/control-client.ts';
 import { enterCommand } from '../lab/enter.ts';
 import type { RequestRecord } from '../telemetry/access-record.ts';
@@ -16,7 +16,7 @@ import {
   slowDemand,
 } from './demo-requests.ts';
 
-const folder = path.join(import.meta.dirname, '../../deploy/samples/shop-waypoint');
+const folder = projectFile('deploy/samples/shop-waypoint');
 const waypoint = { kind: 'waypoint', namespace: 'shop', name: 'waypoint' } as const;
 const slowMs = 300;
 const askTimeoutMs = 10_000;

@@ -14,6 +14,7 @@ import { readValues } from '../install/values.ts';
 import { ApiClient } from '../kube/api/api-client.ts';
 import { failureOf } from '../kube/api/api-error.ts';
 import { listPath, watchedKinds } from '../kube/api/kinds.ts';
+import { writtenKinds } from '../kube/api/written-kinds.ts';
 import { ApiServer } from '../lab/api-server/api-server.ts';
 import { assertGolden } from './testing-golden.ts';
 import { runInProcess } from './testing-run.ts';
@@ -22,8 +23,8 @@ const folder = mkdtempSync(path.join(tmpdir(), 'ambient-install-'));
 after(() => rmSync(folder, { recursive: true }));
 const everything = [
   'controller.replicas=2',
-  'networkPolicies=true',
-  'podMonitors=true',
+  'networkPolicies.enabled=true',
+  'podMonitors.enabled=true',
   'image.pullSecrets=[registry]',
   'node.config.podCidrs=[10.244.0.0/24]',
 ];
@@ -65,8 +66,8 @@ test('YAML, JSON, values in files and upgrade say the same', async () => {
   const items = parseAllDocuments(out).map((one) => one.toJS() as unknown);
   const json = await run('install', '-o', 'json', ...sets(everything));
   assert.deepEqual((JSON.parse(json.out) as { items: unknown }).items, items);
-  const values = 'controller: {replicas: 3}\nnetworkPolicies: true\nimage: {pullSecrets: [registry]}\n';
-  const rest = 'podMonitors: true\nnode: {config: {podCidrs: [10.244.0.0/24]}}\n';
+  const values = 'controller: {replicas: 3}\nnetworkPolicies: {enabled: true}\nimage: {pullSecrets: [registry]}\n';
+  const rest = 'podMonitors: {enabled: true}\nnode: {config: {podCidrs: [10.244.0.0/24]}}\n';
   const files = ['-f', fileOf('values.yaml', values + rest), '-f', fileOf('more.yaml', 'controller: {replicas: 2}\n')];
   assert.equal((await run('upgrade', ...files)).out, out);
 });
@@ -76,6 +77,8 @@ const refused: readonly (readonly [args: string[], says: RegExp])[] = [
   [['--set', 'controler.replicas=2'], /controler is no known field; did you mean controller\?/],
   [['--set', 'controller.replicas=0'], /controller\.replicas must be a whole number from 1 to 16/],
   [['--set', 'node.config.stateDir=/x'], /node\.config\.stateDir is chosen by the installation/],
+  [['--set', 'node.config.podCidr=[]'], /node\.config\.podCidr is no known field; did you mean podCidrs\?/],
+  [['--set', 'podMonitors=3'], /podMonitors must be a mapping, not 3/],
   [['--set', 'controller.config.caDir=/x'], /controller\.config\.caDir is chosen by the installation/],
   [['-f', fileOf('bad.yaml', 'node:\n  resorces: {}\n')], /bad\.yaml:2:3: .*did you mean resources\?/],
   [['-f', path.join(folder, 'none.yaml')], /none\.yaml/],
@@ -153,10 +156,22 @@ test('an API server takes it all, twice; the controller may do its work and noth
     const all = listPath(kind, kind.versions[0]!);
     assert.equal(await isForbidden(controller, { path: all }), false, `list ${all}`);
     assert.equal(await isForbidden(node, { path: all }), true, `list ${all}, as a node`);
-    assert.equal(await isForbidden(controller, { method: 'DELETE', path: `${all}/x` }), true, `delete ${all}`);
+    const isWritten = writtenKinds.some((one) => one.kind === kind.kind);
+    const path = `${all.replace('/v1/', '/v1/namespaces/default/')}/x`;
+    assert.equal(await isForbidden(controller, { method: 'DELETE', path }), !isWritten, `delete ${path}`);
   }
   const system = '/api/v1/namespaces/ambient-system';
   assert.equal(await isForbidden(controller, { path: `${system}/secrets/ambient-ca` }), false);
   assert.equal(await isForbidden(controller, { path: `${system}/secrets/other` }), true);
   assert.equal(await isForbidden(controller, { path: '/api/v1/secrets' }), true);
+});
+
+test('values of an older release are read, and what they are called now is said', async () => {
+  const old = fileOf('old.yaml', 'networkPolicies: true\npodMonitors: false\n');
+  const { code, out, err } = await run('upgrade', '-f', old, '--set', 'podMonitors=true');
+  assert.equal(code, 0, err);
+  const today = await run('upgrade', ...sets(['networkPolicies.enabled=true', 'podMonitors.enabled=true']));
+  assert.equal(out, today.out);
+  assert.match(err, /note: .*old\.yaml: networkPolicies: true is read as networkPolicies\.enabled/);
+  assert.match(err, /note: podMonitors: true is read as podMonitors\.enabled/);
 });

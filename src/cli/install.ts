@@ -7,7 +7,7 @@ import { readStandardInput } from '../base/standard-input.ts';
 import { applyManifests } from '../install/apply.ts';
 import { cleanupName, cleanupObjects } from '../install/cleanup-objects.ts';
 import { installManifests, manifestsText } from '../install/manifests.ts';
-import { caSecretName, type Manifest, nodeName, rootsName } from '../install/parts.ts';
+import { type Manifest, nodeName } from '../install/parts.ts';
 import { type InstallValues, readValues } from '../install/values.ts';
 import { ApiClient } from '../kube/api/api-client.ts';
 import { kubeconfigAccess } from '../kube/api/kubeconfig.ts';
@@ -22,7 +22,7 @@ import {
 
 /** Everything that a cluster needs, as manifests; with `--apply` each object and what was done to it. */
 export const install: Command = async (context) => {
-  const values = await readValues({ files: filesOf(context), sets: listOption(context, 'set') });
+  const values = await valuesOf(context);
   const manifests = installManifests(values);
   if (flagOption(context, 'apply')) return applied(context, values, manifests);
   await print(context, manifests);
@@ -32,7 +32,7 @@ export const install: Command = async (context) => {
 
 /** What takes the rules of capture away from every node; the rest goes by `kubectl delete`. */
 export const uninstall: Command = async (context) => {
-  const values = await readValues({ files: filesOf(context), sets: listOption(context, 'set') });
+  const values = await valuesOf(context);
   await print(context, cleanupObjects(values));
   const { namespace } = values;
   const steps = [
@@ -70,6 +70,12 @@ async function applied(
   }
 }
 
+/** What was given; a value of an older release is said on stderr. */
+function valuesOf(context: CommandContext): Promise<InstallValues> {
+  const note = (text: string): void => void context.io.stderr.write(`note: ${text}\n`);
+  return readValues({ files: filesOf(context), sets: listOption(context, 'set'), note });
+}
+
 function filesOf(context: CommandContext): { text: string; file: string }[] {
   return listOption(context, 'file').map((file) => {
     if (file === '-') return { text: readStandardInput(), file: 'standard input' };
@@ -81,19 +87,10 @@ function filesOf(context: CommandContext): { text: string; file: string }[] {
   });
 }
 
-function nextSteps({ namespace, node }: InstallValues): string {
-  const networks = node.config.podCidrs === undefined && capturesOnHost(node.config);
+function nextSteps({ namespace }: InstallValues): string {
   const steps = [
-    `kubectl -n ${namespace} get secret ${caSecretName} -o jsonpath='{.data.ca\\.crt}' | base64 -d | ` +
-      `kubectl -n ${namespace} create configmap ${rootsName} --from-file=roots.pem=/dev/stdin`,
     `kubectl -n ${namespace} rollout status daemonset/${nodeName}`,
     'kubectl label namespace NAME ambient.mesh/dataplane-mode=ambient',
   ];
-  const missing =
-    'note: node.config.podCidrs is not set, and node proxies do not start without the pod networks of their node\n';
-  return steps.map((step) => `  ${step}\n`).join('') + (networks ? missing : '');
-}
-
-function capturesOnHost({ capture }: Readonly<Record<string, unknown>>): boolean {
-  return (capture as { backend?: unknown } | undefined)?.backend !== 'none';
+  return steps.map((step) => `  ${step}\n`).join('');
 }

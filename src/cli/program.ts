@@ -9,6 +9,7 @@ import { type CliIo, coloured, plain } from './io.ts';
 import { addInstallCommands } from './program-install.ts';
 import { addLabCommands } from './program-lab.ts';
 import { type Act, collect, examples, withMesh } from './program-options.ts';
+import { addTapCommand } from './program-tap.ts';
 
 /** Where a command leaves its exit code. */
 export interface Outcome {
@@ -119,6 +120,8 @@ function addLookCommands(program: Commander, act: Act): void {
       ]),
     )
     .action(act(async () => (await import('./edges.ts')).edges));
+
+  addTapCommand(program, act);
 
   withMesh(program.command('version'))
     .summary('versions of this program and of the parts of the lab')

@@ -1,6 +1,6 @@
 // A small mesh as the parts would describe it, for the tests of tables and JSON.
 import type { LabStatus } from '../lab/control-types.ts';
-import type { Condition, ConditionType, ObjectStatus } from '../model/conditions.ts';
+import type { Condition, ConditionKind, ConditionType, ObjectStatus } from '../model/conditions.ts';
 import type { Workload } from '../model/types.ts';
 import type { EdgeView, NodeDump, StatusView } from '../model/views.ts';
 
@@ -54,7 +54,7 @@ export const dump: NodeDump = {
     lastError: null,
     fromDisk: false,
   },
-  capture: { state: 'applied', verifiedAt: '2026-11-21T12:00:01.000Z', reason: null },
+  capture: { backend: 'host', state: 'applied', verifiedAt: '2026-11-21T12:00:01.000Z', reason: null, pods: [] },
   network: {
     source: 'found',
     podCidrs: ['10.244.1.0/24'],
@@ -185,7 +185,7 @@ const condition = (type: ConditionType, reason: string, message = 'all is well')
   return { type, status: isTrue ? 'True' : 'False', reason, message, observedGeneration: 4 };
 };
 
-const objectStatus = (kind: string, title: string, types: readonly ConditionType[]): ObjectStatus => {
+const objectStatus = (kind: ConditionKind, title: string, types: readonly ConditionType[]): ObjectStatus => {
   const [namespace = '', name = ''] = title.split('/');
   return { kind, namespace, name, conditions: types.map((type) => condition(type, type)), parents: [] };
 };
@@ -267,6 +267,7 @@ export const statusView: StatusView = {
         'rule 0 has the HTTP condition methods, which L4 cannot enforce; it denies everything it would have allowed',
       fix: 'remove methods, or attach the policy to a waypoint',
       place: { file: '/etc/mesh/get-only.yaml', line: 12, column: 11 },
+      field: 'spec.rules[0].to[0].operation.methods',
     },
   ],
 };

@@ -1,5 +1,5 @@
 // `ambientctl version`: this program, and the parts of the lab that is meant, if one runs.
-import { readFileSync } from 'node:fs';
+import { version as ownVersion } from '../base/version.ts';
 import type { StatusView } from '../model/views.ts';
 import { type Command, flagOption } from './command.ts';
 import { table } from './table.ts';
@@ -13,7 +13,7 @@ interface PartVersion {
 
 /** Prints versions; `--client` asks nobody. Without a running lab only this program is listed, which is no failure. */
 export const version: Command = async (context) => {
-  const client = { version: ownVersion(), runtime: process.version };
+  const client = { version: ownVersion, runtime: process.version };
   const asked = context.options.lab !== undefined || Boolean(context.io.env.AMBIENT_LAB);
   let lab: { name: string; controller: string; proxies: { name: string; version: string }[] } | null = null;
   if (!flagOption(context, 'client')) {
@@ -45,9 +45,3 @@ export const version: Command = async (context) => {
       ),
   };
 };
-
-/** The version of this package. */
-export function ownVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return String((JSON.parse(text) as { version: unknown }).version);
-}

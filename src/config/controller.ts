@@ -64,7 +64,8 @@ const trustDomain = { pattern: /^[a-z0-9._-]{1,255}$/, what: 'a trust domain (lo
 const notEmpty = { pattern: /./, what: 'text that is not empty' };
 const account = { pattern: /^[^/\s]+\/[^/\s]+$/, what: 'NAMESPACE/SERVICEACCOUNT' };
 
-const shape = {
+/** The fields of the file. */
+export const controllerShape = {
   listenHost: string('0.0.0.0'),
   ports: object({ discovery: port(15_012), admin: port(15_000), metrics: port(15_020), readiness: port(15_021) }),
   source: oneOf(['folders', 'kubernetes'], 'folders'),
@@ -104,7 +105,7 @@ export function readControllerConfig(file: string): ControllerConfig {
   } catch (error) {
     throw new MeshError('INPUT_UNREADABLE', { place: file, reason: messageOf(error) }, { cause: error });
   }
-  const config: ControllerConfig = readConfig(text, file, shape);
+  const config: ControllerConfig = readConfig(text, file, controllerShape);
   if ((config.source === 'folders') !== config.sources.length > 0) {
     const reason = 'sources names at least one path with source: folders, and none with source: kubernetes';
     throw new MeshError('CONFIG_INVALID', { place: `${file}:1:1`, reason });

@@ -42,6 +42,10 @@ export interface NodeLimits {
   readonly bufferedBytesMax: number;
   /** Endpoints that a connection tries. */
   readonly endpointAttempts: number;
+  /** Recent connections and requests that each data thread remembers, for `ambientctl tap`; 0: none. */
+  readonly flowsMax: number;
+  /** Above so many of them in a second, and as many that failed, only a sample is remembered. */
+  readonly flowsPerSecond: number;
 }
 
 export interface NodeConfig {
@@ -176,6 +180,8 @@ export const nodeShape = {
     streamBufferBytes: integer({ min: 65_535, max: streamBufferMax }, 4 * 1024 * 1024),
     bufferedBytesMax: integer({ min: 1024 * 1024, max: bufferedMax }, 64 * 1024 * 1024),
     endpointAttempts: count(3),
+    flowsMax: integer({ min: 0, max: many }, 2_048),
+    flowsPerSecond: count(200),
   }),
 };
 

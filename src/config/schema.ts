@@ -1,6 +1,6 @@
 // A small declarative reader for configuration: a schema says which fields there are, of what type and with what
 // default; reading returns a frozen object of exactly that type or an error that names file, line and column. Nothing
-// unknown passes.
+// unknown passes. Every field also describes itself as JSON Schema, for whoever judges values without us.
 import { didYouMean } from '../base/did-you-mean.ts';
 import { canonicalIp, parseCidr } from '../base/ip.ts';
 import { placedError, readYaml, type YamlDocument, type YamlPath } from './yaml.ts';
@@ -11,8 +11,11 @@ export interface Field<T> {
   /** What stands in when the field is left out; undefined means that it must be given. */
   readonly fallback: (() => T) | undefined;
   readonly isDuration: boolean;
+  /** What it admits, as JSON Schema (draft 7); what that cannot say, such as an address, is left to `read`. */
+  readonly schema: JsonSchema;
 }
 
+export type JsonSchema = Readonly<Record<string, unknown>>;
 export type Shape = Readonly<Record<string, Field<unknown>>>;
 export type ShapeType<S extends Shape> = { readonly [K in keyof S]: S[K] extends Field<infer T> ? T : never };
 
@@ -79,12 +82,48 @@ export function object<S extends Shape>(shape: S): Field<ShapeType<S>> {
   const allOptional = Object.values(shape).every((field) => field.fallback !== undefined);
   const empty = (): ShapeType<S> =>
     Object.freeze(Object.fromEntries(Object.entries(shape).map(([k, f]) => [k, f.fallback?.()]))) as ShapeType<S>;
-  return { read, fallback: allOptional ? empty : undefined, isDuration: false };
+  return { read, fallback: allOptional ? empty : undefined, isDuration: false, schema: schemaOf(shape) };
+}
+
+/** Some fields of a shape, as they were written and without defaults; one of `taken` is refused with a reason. */
+export function someOf(
+  shape: Shape,
+  taken: readonly string[],
+  reason: string,
+): Field<Readonly<Record<string, unknown>>> {
+  const open = Object.fromEntries(Object.entries(shape).filter(([name]) => !taken.includes(name)));
+  const optional = Object.entries(open).map(([name, field]) => [name, { ...field, fallback: () => undefined }]);
+  const { read: judge, schema } = object(Object.fromEntries(optional) as Shape);
+  const read = (value: unknown, at: Position): Readonly<Record<string, unknown>> => {
+    if (!isRecord(value)) at.fail(`must be a mapping, not ${describe(value)}`);
+    for (const name of taken) if (Object.hasOwn(value, name)) at.at(name).fail(reason, 'key');
+    judge(value, at);
+    return Object.fromEntries(Object.entries(value).filter(([, each]) => each !== null));
+  };
+  return { read, fallback: () => ({}), isDuration: false, schema };
+}
+
+/** A mapping of any names to values of one kind; frozen. */
+export function mapping<T>(item: Field<T>): Field<Readonly<Record<string, T>>> {
+  const read = (value: unknown, at: Position): Readonly<Record<string, T>> => {
+    if (!isRecord(value)) at.fail(`must be a mapping, not ${describe(value)}`);
+    return Object.freeze(
+      Object.fromEntries(Object.entries(value).map(([key, one]) => [key, item.read(one, at.at(key))])),
+    );
+  };
+  const schema = { type: 'object', additionalProperties: item.schema };
+  return { read, fallback: () => ({}), isDuration: false, schema };
+}
+
+/** The field, with words that say what it is for. */
+export function described<T>(description: string, field: Field<T>): Field<T> {
+  return { ...field, schema: { description, ...field.schema } };
 }
 
 /** Text; `pattern` is described by `what` when it does not match. */
 export function string(fallback?: string, rule?: { pattern: RegExp; what: string }): Field<string> {
-  return make(fallback, (value, at: Position) => {
+  const schema = { type: 'string', ...(rule && { pattern: rule.pattern.source }) };
+  return make(schema, fallback, (value, at: Position) => {
     if (typeof value !== 'string') at.fail(`must be a string, not ${describe(value)}`);
     if (rule !== undefined && !rule.pattern.test(value)) at.fail(`must be ${rule.what}, not ${describe(value)}`);
     return value;
@@ -93,14 +132,15 @@ export function string(fallback?: string, rule?: { pattern: RegExp; what: string
 
 /** `true` or `false`, and no word that stands for them. */
 export function boolean(fallback?: boolean): Field<boolean> {
-  return make(fallback, (value, at: Position) =>
+  return make({ type: 'boolean' }, fallback, (value, at: Position) =>
     typeof value === 'boolean' ? value : at.fail(`must be true or false, not ${describe(value)}`),
   );
 }
 
 /** A whole number between `min` and `max`. */
 export function integer(range: { min: number; max: number }, fallback?: number): Field<number> {
-  return make(fallback, (value, at: Position) => {
+  const schema = { type: 'integer', minimum: range.min, maximum: range.max };
+  return make(schema, fallback, (value, at: Position) => {
     if (typeof value === 'number' && Number.isInteger(value) && value >= range.min && value <= range.max) return value;
     return at.fail(`must be a whole number from ${range.min} to ${range.max}, not ${describe(value)}`);
   });
@@ -121,12 +161,18 @@ export function durationMs(fallback?: number): Field<number> {
     if (ms !== null && Number.isFinite(ms) && ms >= 0) return ms;
     return at.fail(`must be a duration such as 500ms, 5s, 10m or 24h, not ${describe(value)}`);
   };
-  return { ...make(fallback, read), isDuration: true };
+  const schema = {
+    anyOf: [
+      { type: 'number', minimum: 0 },
+      { type: 'string', pattern: durationPattern.source },
+    ],
+  };
+  return { ...make(schema, fallback, read), isDuration: true };
 }
 
 /** One of the words. */
 export function oneOf<const T extends string>(words: readonly T[], fallback?: NoInfer<T>): Field<T> {
-  return make(fallback, (value, at: Position) => {
+  return make({ enum: words }, fallback, (value, at: Position) => {
     const word = words.find((one) => one === value);
     if (word !== undefined) return word;
     const hint = typeof value === 'string' ? didYouMean(value, words) : '';
@@ -136,7 +182,7 @@ export function oneOf<const T extends string>(words: readonly T[], fallback?: No
 
 /** `ADDRESS/LENGTH`, returned in canonical form. */
 export function cidr(fallback?: string): Field<string> {
-  return make(fallback, (value, at: Position) => {
+  return make({ type: 'string', format: 'cidr' }, fallback, (value, at: Position) => {
     const parsed = typeof value === 'string' ? parseCidr(value) : null;
     return parsed?.text ?? at.fail(`must be a network such as 10.0.0.0/8 or fd00::/8, not ${describe(value)}`);
   });
@@ -144,7 +190,7 @@ export function cidr(fallback?: string): Field<string> {
 
 /** An IP address, returned in canonical form. */
 export function ip(fallback?: string): Field<string> {
-  return make(fallback, (value, at: Position) => {
+  return make({ type: 'string', format: 'ip' }, fallback, (value, at: Position) => {
     const canonical = typeof value === 'string' ? canonicalIp(value) : null;
     return canonical ?? at.fail(`must be an IP address, not ${describe(value)}`);
   });
@@ -152,7 +198,7 @@ export function ip(fallback?: string): Field<string> {
 
 /** A sequence; frozen. */
 export function list<T>(item: Field<T>, fallback?: readonly T[]): Field<readonly T[]> {
-  return make(fallback, (value, at: Position) => {
+  return make({ type: 'array', items: item.schema }, fallback, (value, at: Position) => {
     if (!Array.isArray(value)) at.fail(`must be a list, not ${describe(value)}`);
     return Object.freeze(value.map((one: unknown, index) => item.read(one, at.at(index))));
   });
@@ -160,7 +206,7 @@ export function list<T>(item: Field<T>, fallback?: readonly T[]): Field<readonly
 
 /** The milliseconds of `500ms`, `1.5s`, `10m`, `24h`, `7d` or a sum of such as `1h30m`; null for anything else. */
 export function parseDurationMs(text: string): number | null {
-  if (!/^(\d+(\.\d+)?(ms|s|m|h|d))+$/.test(text)) return null;
+  if (!durationPattern.test(text)) return null;
   let sum = 0;
   for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|d)/g)) {
     sum += Number(amount) * unitMs[unit as keyof typeof unitMs];
@@ -168,10 +214,21 @@ export function parseDurationMs(text: string): number | null {
   return sum;
 }
 
+const durationPattern = /^(\d+(\.\d+)?(ms|s|m|h|d))+$/;
 const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
-function make<T>(fallback: T | undefined, read: (value: unknown, at: Position) => T): Field<T> {
-  return { read, fallback: fallback === undefined ? undefined : () => fallback, isDuration: false };
+function make<T>(schema: JsonSchema, fallback: T | undefined, read: Field<T>['read']): Field<T> {
+  return { read, fallback: fallback === undefined ? undefined : () => fallback, isDuration: false, schema };
+}
+
+/** A field that may be left out is never required here: who leaves it out may have another default in mind. */
+function schemaOf(shape: Shape): JsonSchema {
+  const properties: Record<string, JsonSchema> = {};
+  for (const [name, field] of Object.entries(shape)) {
+    properties[name] = field.schema;
+    if (field.isDuration) properties[name.replace(/Ms$/, '')] = field.schema;
+  }
+  return { type: 'object', additionalProperties: false, properties };
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -1,18 +1,28 @@
 // What the controller tells over plain HTTP: status and mesh on the loopback admin port, metrics, readiness.
 import { MeshError } from '../base/errors.ts';
+import type { ObserveServer } from '../discovery/observe-server.ts';
 import type { MeshView, StatusView } from '../model/views.ts';
 import type { ControllerMetrics } from '../telemetry/controller-metrics.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { json, type Routes, text } from '../telemetry/metrics-server.ts';
+import { askProxy, flowsOfAll, proxiesView } from './observed-proxies.ts';
 
 const levels: readonly string[] = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'];
 
 /** The routes of the admin port: JSON of `StatusView` and `MeshView`, and the log level. */
-export function adminRoutes(controller: { status(): StatusView; mesh(): MeshView }, log: Logger): Routes {
+export function adminRoutes(
+  controller: { status(): StatusView; mesh(): MeshView },
+  observed: Pick<ObserveServer, 'proxies'>,
+  log: Logger,
+): Routes {
   const routes: Routes = {
     'GET /': () => text(200, `${Object.keys(routes).join('\n')}\n`),
     'GET /status': () => json(controller.status()),
     'GET /mesh': () => json(controller.mesh()),
+    'GET /proxies': () => json(proxiesView(observed)),
+    'GET /proxies/*': (url, signal) => askProxy(observed, 'GET', url, signal),
+    'POST /proxies/*': (url, signal) => askProxy(observed, 'POST', url, signal),
+    'GET /flows': (url, signal) => flowsOfAll(observed, url, signal),
     'POST /logging': (url) => {
       const level = url.searchParams.get('level') ?? '';
       if (!levels.includes(level))

@@ -1,10 +1,15 @@
-// What the controller writes into its cluster, by one replica at a time: conditions of routes, policies and gateways.
+// What the controller writes into its cluster, by one replica at a time: conditions of routes, policies and gateways,
+// and the objects that it makes.
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Clock } from '../base/clock.ts';
+import { leaseName } from '../install/parts.ts';
+import { rootsSet } from '../install/roots-object.ts';
 import type { ApiClient } from '../kube/api/api-client.ts';
 import { LeaderElection } from '../kube/api/leader.ts';
+import { ObjectKeeper } from '../kube/object-keeper.ts';
 import { type StatusPlace, StatusWriter } from '../kube/status-writer.ts';
+import { WrittenObjects } from '../kube/written-objects.ts';
 import type { ObjectStatus } from '../model/conditions.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
@@ -15,11 +20,12 @@ export interface ClusterWritesOptions {
   readonly place: (kind: string, namespace: string, name: string) => StatusPlace | null;
   /** The statuses of all objects, as of now. */
   readonly statuses: () => Iterable<ObjectStatus>;
+  /** What verifies the mesh, one PEM each, as of now. */
+  readonly rootsPem: () => readonly string[];
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-const leaseName = 'ambient-controller';
 /** Changes that come together are written together. */
 const gatherMs = 500;
 
@@ -28,7 +34,11 @@ export class ClusterWrites {
   readonly #options: ClusterWritesOptions;
   readonly #leader: LeaderElection;
   readonly #writer: StatusWriter;
+  readonly #there: WrittenObjects;
+  readonly #keeper: ObjectKeeper;
   #cancel: (() => void) | null = null;
+  /** The mesh is known. */
+  #isCompiled = false;
   #isClosed = false;
 
   constructor(options: ClusterWritesOptions) {
@@ -40,6 +50,16 @@ export class ClusterWrites {
       place: (object) => place(object.kind, object.namespace, object.name),
       trouble: (resource, reason) => log.warn({ resource, reason }, 'cannot write a status; it is tried again'),
     });
+    this.#there = new WrittenObjects({ client, random: Math.random });
+    this.#there.on('trouble', (kind, reason) => log.warn({ kind, reason }, 'cannot see who edits what was made'));
+    this.#keeper = new ObjectKeeper({
+      client,
+      clock,
+      there: this.#there,
+      problem: (set, problem) => {
+        if (problem !== null) log.warn({ set, reason: problem.message }, 'cannot make an object; it is tried again');
+      },
+    });
     const identity = `${hostname()}_${randomUUID()}`;
     this.#leader = new LeaderElection({ client, namespace, name: leaseName, identity, clock, random: Math.random });
     this.#leader.on('leading', (isLeading) => {
@@ -48,20 +68,28 @@ export class ClusterWrites {
         isLeading ? 'this replica leads' : 'this replica does not lead any more',
       );
       this.#writer.switch(isLeading);
+      this.#keeper.switch(isLeading);
     });
     this.#leader.on('trouble', (reason) => log.warn({ lease: leaseName, reason }, 'the lease cannot be had'));
   }
 
   start(): void {
+    this.#there.start();
     this.#leader.start();
   }
 
   /** Something was compiled: statuses may be others. */
+  compiled(): void {
+    this.#isCompiled = true;
+    this.changed();
+  }
+
+  /** Something else that is written may be another one. */
   changed(): void {
-    if (this.#isClosed) return;
+    if (this.#isClosed || !this.#isCompiled) return;
     this.#cancel ??= this.#options.clock.after(gatherMs, () => {
       this.#cancel = null;
-      this.#writer.update(this.#options.statuses());
+      this.#update();
     });
   }
 
@@ -69,7 +97,13 @@ export class ClusterWrites {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#cancel?.();
-    await this.#writer.close();
+    await Promise.all([this.#writer.close(), this.#keeper.close(), this.#there.close()]);
     await this.#leader.close();
+  }
+
+  #update(): void {
+    const { namespace, rootsPem, statuses } = this.#options;
+    this.#keeper.want([rootsSet([namespace], rootsPem())]);
+    this.#writer.update(statuses());
   }
 }

@@ -7,7 +7,8 @@ import { type Clock, systemClock } from '../base/clock.ts';
 import { MeshError, messageOf } from '../base/errors.ts';
 import { version } from '../base/version.ts';
 import type { ControllerConfig } from '../config/controller.ts';
-import { DiscoveryServer } from '../discovery/delta-server.ts';
+import { DiscoveryServer, type DiscoveryServerOptions } from '../discovery/delta-server.ts';
+import { ObserveServer } from '../discovery/observe-server.ts';
 import { RpcServer, type RpcServerOptions, type ServerCredentials } from '../discovery/rpc-server.ts';
 import { CertificateAuthority } from '../identity/certificate-authority.ts';
 import { MeshCompiler } from '../model/compiler.ts';
@@ -15,13 +16,15 @@ import type { StatusView } from '../model/views.ts';
 import { ControllerMetrics } from '../telemetry/controller-metrics.ts';
 import { createLogger, type Logger } from '../telemetry/logger.ts';
 import { SimpleServer } from '../telemetry/metrics-server.ts';
-import { adminRoutes, metricsRoutes, readinessRoutes } from './admin.ts';
+import { adminRoutes, metricsRoutes } from './admin.ts';
+import { awaitIssuer } from './await-issuer.ts';
 import { CertificateService } from './certificate-service.ts';
 import type { ClusterWrites } from './cluster-writes.ts';
 import { Gate } from './gate.ts';
 import { IssuerKeeper } from './issuer-keeper.ts';
 import { MeshFeed } from './mesh-feed.ts';
 import { type OpenedSource, openSource } from './open-source.ts';
+import { Probes } from './probes.ts';
 import { ServerCertificate } from './server-certificate.ts';
 
 export interface RunningController {
@@ -52,8 +55,9 @@ const drainMs = 5_000;
 const issuerWarningMs = 30 * 24 * 3_600_000;
 
 /**
- * Starts a controller. Throws CONFIG_INVALID for an authority or a cluster that cannot be used, NOT_REACHABLE for a
- * port that cannot be had; whatever was started by then is closed.
+ * Starts a controller. Waits for an API server that has to be asked for the issuer first, and answers probes meanwhile.
+ * Throws CONFIG_INVALID for an authority or a cluster that cannot be used, NOT_REACHABLE for a port that cannot be had;
+ * whatever was started by then is closed.
  */
 export async function startController(
   config: ControllerConfig,
@@ -62,18 +66,22 @@ export async function startController(
   const log = options.log ?? createLogger(config.log);
   const clock = options.clock ?? systemClock;
   const opened = await openSource(config);
-  let controller: Controller;
+  const probes = new Probes(config.ports.readiness);
+  let controller: Controller | null = null;
   try {
-    await opened.secret?.fetch(clock.now());
+    const readiness = await probes.start();
+    const { secret } = opened;
+    log.info({ version, readiness }, 'the controller is starting');
+    const waits = (what: string): void => {
+      probes.pending = () => [what];
+    };
+    if (secret !== null) await awaitIssuer({ secret, clock, random: Math.random, log, waits });
     controller = new Controller(config, opened, clock, log);
+    return await controller.start(probes, readiness);
   } catch (error) {
+    await controller?.close();
+    await probes.close();
     await opened.api?.close();
-    throw error;
-  }
-  try {
-    return await controller.start();
-  } catch (error) {
-    await controller.close();
     throw error;
   }
 }
@@ -86,12 +94,14 @@ class Controller {
   readonly #compiler: MeshCompiler;
   readonly #feed: MeshFeed;
   readonly #discovery: DiscoveryServer;
+  readonly #observe: ObserveServer;
   readonly #certificates: CertificateService;
   readonly #serverCertificate: ServerCertificate;
   readonly #issuerKeeper: IssuerKeeper;
   readonly #metrics: ControllerMetrics;
   readonly #opened: OpenedSource;
   readonly #servers: SimpleServer[] = [];
+  #probes: Probes | null = null;
   #writes: ClusterWrites | null = null;
   #rpc: RpcServer | null = null;
   #isListening = false;
@@ -116,13 +126,15 @@ class Controller {
     this.#compiler = compiler;
     this.#metrics = new ControllerMetrics(() => this.#reading(), version);
     const gate = this.#gate(clock);
+    const authenticate: DiscoveryServerOptions['authenticate'] = async (headers) => {
+      if (!this.#feed.isRead) throw new ConnectError('the sources have not been read', Code.Unavailable);
+      const caller = await gate.caller(headers, 'discovery');
+      return (claimed) => gate.proxy(caller, claimed);
+    };
+    this.#observe = new ObserveServer({ authenticate });
     this.#discovery = new DiscoveryServer({
       clock,
-      authenticate: async (headers) => {
-        if (!this.#feed.isRead) throw new ConnectError('the sources have not been read', Code.Unavailable);
-        const caller = await gate.caller(headers, 'discovery');
-        return (claimed) => gate.proxy(caller, claimed);
-      },
+      authenticate,
       observer: {
         pushed: (type) => this.#metrics.pushes.inc({ type }),
         answered: (type, durationMs, refused) => {
@@ -153,6 +165,7 @@ class Controller {
       log,
       rootsChanged: (rootsPem) => {
         if (config.rootsFile !== '') writeAtomically(config.rootsFile, rootsPem.join(''));
+        this.#writes?.changed();
       },
     });
     const publish: DiscoveryServer['update'] = (update) => this.#discovery.update(update);
@@ -161,29 +174,28 @@ class Controller {
       compiler,
       publish,
       log,
-      compiled: () => this.#writes?.changed(),
+      compiled: () => this.#writes?.compiled(),
     });
   }
 
-  async start(): Promise<RunningController> {
+  /** Takes over the probes, which listen on the port `readiness`. */
+  async start(probes: Probes, readiness: number): Promise<RunningController> {
     const { ports } = this.#config;
+    this.#probes = probes;
+    probes.pending = () => this.#pending();
     this.#log.info({ ...this.#authority.describe(), version }, 'the certificate authority is ready');
     if (this.#authority.notAfterMs - this.#clock.now() < issuerWarningMs) {
       this.#log.warn(this.#authority.describe(), 'the issuer ends soon; renew it, since nothing it issues outlives it');
     }
     this.#issuerKeeper.start();
     const statuses = () => this.#compiler.statuses();
-    this.#writes = await this.#opened.writesOf({ statuses, clock: this.#clock, log: this.#log });
+    const rootsPem = () => this.#authority.rootsPem();
+    this.#writes = await this.#opened.writesOf({ statuses, rootsPem, clock: this.#clock, log: this.#log });
     this.#writes?.start();
     // Read before anyone may ask: a controller that knows nothing yet would tell proxies that all is gone.
     await this.#feed.start();
     const metrics = await this.#serve('', ports.metrics, metricsRoutes(this.#metrics));
-    const admin = await this.#serve(adminHost, ports.admin, adminRoutes(this, this.#log));
-    const readiness = await this.#serve(
-      '',
-      ports.readiness,
-      readinessRoutes(() => this.#pending()),
-    );
+    const admin = await this.#serve(adminHost, ports.admin, adminRoutes(this, this.#observe, this.#log));
     const discovery = await this.#listen();
     this.#isListening = true;
     const addresses = { discovery, admin, metrics, readiness };
@@ -217,9 +229,10 @@ class Controller {
     this.#serverCertificate.close();
     this.#issuerKeeper.close();
     this.#discovery.close();
+    this.#observe.close();
     await this.#rpc?.close(drainMs);
     await this.#writes?.close();
-    await Promise.all(this.#servers.map((server) => server.close()));
+    await Promise.all([this.#probes, ...this.#servers].map((server) => server?.close()));
     await this.#opened.api?.close();
   }
 
@@ -251,6 +264,7 @@ class Controller {
     if (first === null) throw new MeshError('INTERNAL', { reason: 'no server certificate' });
     const routes: RpcServerOptions['routes'] = (router) => {
       this.#discovery.routes(router);
+      this.#observe.routes(router);
       this.#certificates.routes(router);
     };
     this.#rpc = new RpcServer({ host: listenHost, port: ports.discovery, credentials: first, routes });

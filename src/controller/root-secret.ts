@@ -42,10 +42,11 @@ export class RootSecret {
       }
       if (await this.#create(nowMs)) return;
     }
-    throw new MeshError('CONFIG_INVALID', { place: this.#title, reason: 'it comes and goes while it is read' });
+    throw new MeshError('CONFIG_INVALID', { place: this.title, reason: 'it comes and goes while it is read' });
   }
 
-  get #title(): string {
+  /** For people. */
+  get title(): string {
     return `Secret ${this.#options.namespace}/${this.#options.name}`;
   }
 
@@ -68,7 +69,7 @@ export class RootSecret {
       if (typeof value === 'string' && value !== '') files.set(file, Buffer.from(value, 'base64'));
     }
     if (!files.has('tls.key') && !files.has('ca.key')) {
-      throw new MeshError('CONFIG_INVALID', { place: this.#title, reason: 'it has neither tls.key nor ca.key' });
+      throw new MeshError('CONFIG_INVALID', { place: this.title, reason: 'it has neither tls.key nor ca.key' });
     }
     return files;
   }

@@ -7,7 +7,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
-import { systemClock } from '../base/clock.ts';
+import { type Clock, systemClock } from '../base/clock.ts';
 import type { ControllerConfig } from '../config/controller.ts';
 import { CertificateClient } from '../discovery/certificate-client.ts';
 import { DiscoveryClient } from '../discovery/delta-client.ts';
@@ -42,8 +42,8 @@ export const namespaceManifest = JSON.stringify({
 
 export type Put = (name: string, text: string) => void;
 
-/** A controller that runs until the test ends, with its folder of manifests, its log lines and its address. */
-export async function setUp(
+/** A controller that has not been started, with its folder of manifests and its log lines. */
+export function prepared(
   context: TestContext,
   change: Partial<ControllerConfig> = {},
   prepare: (files: { readonly put: Put; readonly file: (name: string) => string }) => void = () => {},
@@ -86,13 +86,24 @@ export async function setUp(
     ...change,
   };
   const lines: string[] = [];
-  const start = (): Promise<RunningController> =>
-    startController(config, { log: createLogger({ ...config.log, write: (line) => lines.push(line) }) });
+  const start = (clock: Clock = systemClock): Promise<RunningController> =>
+    startController(config, { clock, log: createLogger({ ...config.log, write: (line) => lines.push(line) }) });
   context.after(() => rmSync(dir, { recursive: true, force: true }));
-  const controller = await start();
+  return { config, start, file, put, manifests, lines, rootsFile: config.rootsFile };
+}
+
+/** A controller that runs until the test ends, with what `prepared` has and its address. */
+export async function setUp(
+  context: TestContext,
+  change: Partial<ControllerConfig> = {},
+  prepare: Parameters<typeof prepared>[2] = () => {},
+  clock: Clock = systemClock,
+) {
+  const parts = prepared(context, change, prepare);
+  const controller = await parts.start(clock);
   context.after(() => controller.close());
   const url = `https://127.0.0.1:${controller.addresses.discovery.port}`;
-  return { config, controller, start, url, file, put, manifests, lines, rootsFile: config.rootsFile };
+  return { ...parts, controller, url };
 }
 
 export type Fixture = Awaited<ReturnType<typeof setUp>>;

@@ -5,6 +5,7 @@ export class AsyncQueue<Item> implements AsyncIterable<Item> {
   #items: Item[] = [];
   #isEnded = false;
   #wake: (() => void) | null = null;
+  #taken = Promise.withResolvers<void>();
 
   /** Adds an item; ignored after `end`. */
   push(item: Item): void {
@@ -17,6 +18,12 @@ export class AsyncQueue<Item> implements AsyncIterable<Item> {
   end(): void {
     this.#isEnded = true;
     this.#wake?.();
+    this.#taken.resolve();
+  }
+
+  /** Resolves when what is queued now has been taken, or at the end: for whoever pushes more than a little. */
+  get taken(): Promise<void> {
+    return this.#items.length === 0 ? Promise.resolve() : this.#taken.promise;
   }
 
   get length(): number {
@@ -27,6 +34,8 @@ export class AsyncQueue<Item> implements AsyncIterable<Item> {
     for (;;) {
       const items = this.#items;
       this.#items = [];
+      this.#taken.resolve();
+      if (!this.#isEnded) this.#taken = Promise.withResolvers<void>();
       yield* items;
       if (this.#items.length > 0) continue;
       if (this.#isEnded) return;

@@ -5,7 +5,7 @@
 //   start ──▶ connecting ──▶ streaming ──(end, error)──▶ backing off ──▶ connecting …
 import { EventEmitter } from 'node:events';
 import { create } from '@bufbuild/protobuf';
-import { createClient } from '@connectrpc/connect';
+import { createClient, type Transport } from '@connectrpc/connect';
 import { Backoff } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
 import { MeshError } from '../base/errors.ts';
@@ -32,6 +32,8 @@ export interface DiscoveryClientOptions extends ControllerAccess {
    * order: policies before the workloads that name them.
    */
   readonly apply: (update: MeshUpdate) => readonly RefusedResource[] | Promise<readonly RefusedResource[]>;
+  /** Uses the same connection for as long as the stream lives: until `signal` aborts. */
+  readonly attend?: (transport: Transport, headers: Readonly<Record<string, string>>, signal: AbortSignal) => void;
   readonly clock: Clock;
   /** 0 (inclusive) to 1 (exclusive). */
   readonly random: () => number;
@@ -120,7 +122,9 @@ export class DiscoveryClient extends EventEmitter<ClientEvents> {
     const { url, rootsFile, node } = this.#options;
     const channel = await openChannel(url, await readSmallFile(rootsFile));
     const requests = new AsyncQueue<DeltaDiscoveryRequest>();
+    const ended = new AbortController();
     const stop = (): void => {
+      ended.abort();
       requests.end();
       channel.close();
     };
@@ -131,6 +135,7 @@ export class DiscoveryClient extends EventEmitter<ClientEvents> {
       const headers = await callHeaders(this.#options, node.clusterId);
       for (const request of this.#subscriptions()) requests.push(request);
       const client = createClient(AggregatedDiscoveryService, channel.transport);
+      this.#options.attend?.(channel.transport, headers, ended.signal);
       for await (const response of client.deltaAggregatedResources(requests, { headers, signal })) {
         if (signal.aborted) break;
         this.#update({ connected: true, lastError: null });

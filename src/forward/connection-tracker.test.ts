@@ -32,7 +32,12 @@ function setUp(options: { limits?: Partial<AdmissionLimits>; judgePerTurn?: numb
       state.asked.push(question);
       return state.judgement;
     },
-    accessLog: { write: (record) => records.push(record), writeOpening: () => {}, logsOpenings: false },
+    records: {
+      wants: () => true,
+      connection: (record) => records.push(record),
+      writeOpening: () => {},
+      logsOpenings: false,
+    },
     edges: new EdgeRecorder(edges),
     policyHits,
   });

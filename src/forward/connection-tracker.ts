@@ -3,8 +3,8 @@
 import { MeshError } from '../base/errors.ts';
 import type { NamespacedKey, Workload } from '../model/types.ts';
 import type { ConnectionView } from '../model/views.ts';
-import type { AccessLog } from '../telemetry/access-log.ts';
 import type { PolicyHits } from '../telemetry/policy-hits.ts';
+import type { RecordSink } from '../telemetry/record-sink.ts';
 import type { Admission } from './admission.ts';
 import type { Connection, PolicyQuestion } from './connection.ts';
 import type { EdgeRecorder } from './edge-recorder.ts';
@@ -25,7 +25,7 @@ export interface TrackerOptions {
   readonly threadId: number;
   readonly admission: Admission;
   readonly judge: (question: PolicyQuestion) => Judgement;
-  readonly accessLog: Pick<AccessLog, 'write' | 'writeOpening' | 'logsOpenings'>;
+  readonly records: Pick<RecordSink, 'wants' | 'connection' | 'writeOpening' | 'logsOpenings'>;
   readonly edges: EdgeRecorder;
   readonly policyHits?: PolicyHits;
   /** Questions asked per turn of the event loop when the mesh has changed. */
@@ -113,8 +113,8 @@ export class ConnectionTracker {
   opened(connection: Connection): void {
     connection.opened = true;
     this.#options.edges.opened(connection);
-    const { accessLog } = this.#options;
-    if (accessLog.logsOpenings) accessLog.writeOpening(connection.record(null, '-'));
+    const { records } = this.#options;
+    if (records.logsOpenings) records.writeOpening(connection.record(null, '-'));
   }
 
   /** The end of a connection, well (`null`) or not: its one record. A second call does nothing. */
@@ -128,7 +128,8 @@ export class ConnectionTracker {
     const flag = error === null ? '-' : error.flag;
     if (connection.policyHits.length > 0) this.#options.policyHits?.count(connection.policyHits);
     this.#options.edges.finished(connection, flag);
-    this.#options.accessLog.write(connection.record(error, flag));
+    const { records } = this.#options;
+    if (records.wants(error !== null)) records.connection(connection.record(error, flag));
   }
 
   /** Policies have changed: every question is asked again, up to a batch of them within this turn. */

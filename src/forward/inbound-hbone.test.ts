@@ -70,7 +70,12 @@ function setUp(policies: readonly Policy[] = []) {
     threadId: 0,
     admission: testAdmission(),
     judge: judgeOf(index),
-    accessLog: { write: (record) => records.push(record), writeOpening: () => {}, logsOpenings: false },
+    records: {
+      wants: () => true,
+      connection: (record) => records.push(record),
+      writeOpening: () => {},
+      logsOpenings: false,
+    },
     edges: new EdgeRecorder(new EdgeCounters()),
   });
   const dials: { address: string; settle: Parameters<ConnectTcp>[1]; cancelled: boolean }[] = [];

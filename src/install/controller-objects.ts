@@ -1,5 +1,5 @@
 // The controller in a cluster: who it is, what it may do, its Deployment and how it is reached.
-import { watchedKinds } from '../kube/api/kinds.ts';
+import { clusterPermissions, systemPermissions } from '../kube/api/permissions.ts';
 import {
   caSecretName,
   configDir,
@@ -7,45 +7,23 @@ import {
   containerOf,
   digestOf,
   discoveryPort,
+  gatewayClassName,
+  leaseName,
   type Manifest,
   metaOf,
   metricsPort,
   controllerName as name,
   nodeName,
   readinessPort,
-  refuseOwn,
   selectorOf,
   tokenAudience,
 } from './parts.ts';
 import { type InstallValues, mergedFields } from './values.ts';
 
-/** Kinds that conditions are written to; all others that are watched are read alone. */
-const withConditions: readonly string[] = [
-  'Gateway',
-  'HTTPRoute',
-  'GRPCRoute',
-  'AuthorizationPolicy',
-  'RequestAuthentication',
-  'VirtualService',
-  'DestinationRule',
-  'TrafficPolicy',
-  'RateLimitPolicy',
-];
 /** Nobody: every image has it, and it owns nothing. */
 const userId = 65_532;
 const caDir = '/run/ambient/ca';
 const api = 'rbac.authorization.k8s.io';
-const own = [
-  'source',
-  'sources',
-  'trustDomain',
-  'clusterId',
-  'clusterDomain',
-  'systemNamespace',
-  'caDir',
-  'serverNames',
-];
-
 /** The address at which every proxy finds the controller. */
 export const controllerHost = ({ namespace }: InstallValues) => `${name}.${namespace}.svc`;
 
@@ -53,7 +31,6 @@ export const controllerHost = ({ namespace }: InstallValues) => `${name}.${names
 export function controllerObjects(values: InstallValues): Manifest[] {
   const { namespace, controller } = values;
   const meta = metaOf(name, name, namespace);
-  refuseOwn(controller.config, own, 'controller.config');
   const replicated: Manifest[] =
     controller.replicas < 2
       ? []
@@ -107,43 +84,21 @@ export function controllerConfig(values: InstallValues): Readonly<Record<string,
   return mergedFields(chosen, controller.config);
 }
 
+const names = { caSecret: caSecretName, lease: leaseName, gatewayClass: gatewayClassName };
+
 function clusterRole(namespace: string): Manifest[] {
-  const groups = new Map<string, string[]>();
-  for (const { group, plural } of watchedKinds) groups.set(group, [...(groups.get(group) ?? []), plural]);
-  const watched = [...groups].map(([group, kinds]) => rule(group, kinds, ['list', 'watch']));
-  const conditions = [...groups.keys()].flatMap((group) => {
-    const kinds = watchedKinds.filter((one) => one.group === group && withConditions.includes(one.kind));
-    const plurals = kinds.map(({ plural }) => plural);
-    if (plurals.length === 0) return [];
-    const statuses = plurals.map((plural) => `${plural}/status`);
-    return [rule(group, plurals, ['get']), rule(group, statuses, ['patch'])];
-  });
-  const rules = [
-    ...watched,
-    ...conditions,
-    rule('apiextensions.k8s.io', ['customresourcedefinitions'], ['get']),
-    rule('authentication.k8s.io', ['tokenreviews'], ['create']),
-  ];
+  const metadata = metaOf(name, name);
+  const rules = clusterPermissions(names);
   return [
-    { apiVersion: `${api}/v1`, kind: 'ClusterRole', metadata: metaOf(name, name), rules },
-    binding('ClusterRole', namespace, metaOf(name, name)),
+    { apiVersion: `${api}/v1`, kind: 'ClusterRole', metadata, rules },
+    binding('ClusterRole', namespace, metadata),
   ];
 }
 
-/** A Lease and a Secret cannot be created by name, since they have none before. */
 function systemRole(namespace: string): Manifest[] {
-  const meta = metaOf(name, name, namespace);
-  const rules = [
-    rule('coordination.k8s.io', ['leases'], ['create']),
-    { ...rule('coordination.k8s.io', ['leases'], ['get', 'update']), resourceNames: [name] },
-    rule('', ['secrets'], ['create']),
-    { ...rule('', ['secrets'], ['get']), resourceNames: [caSecretName] },
-  ];
-  return [{ apiVersion: `${api}/v1`, kind: 'Role', metadata: meta, rules }, binding('Role', namespace, meta)];
-}
-
-function rule(group: string, resources: readonly string[], verbs: readonly string[]) {
-  return { apiGroups: [group], resources, verbs };
+  const metadata = metaOf(name, name, namespace);
+  const rules = systemPermissions(names);
+  return [{ apiVersion: `${api}/v1`, kind: 'Role', metadata, rules }, binding('Role', namespace, metadata)];
 }
 
 function binding(kind: 'Role' | 'ClusterRole', namespace: string, metadata: Manifest['metadata']): Manifest {

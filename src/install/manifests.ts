@@ -1,6 +1,7 @@
 // Everything that is applied to a cluster, from one set of values: whoever prints or applies it takes it from here.
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { projectFile } from '../base/project-files.ts';
 import { readYaml } from '../config/yaml.ts';
 import { controllerObjects } from './controller-objects.ts';
 import { nodeObjects } from './node-objects.ts';
@@ -16,17 +17,20 @@ import {
 } from './parts.ts';
 import type { InstallValues } from './values.ts';
 
-const definitionsDir = path.join(import.meta.dirname, '../../deploy/crds');
+/** More than a cluster can have. */
+const criticalPodsMax = '1G';
+const definitionsDir = projectFile('deploy/crds');
 
 /** All objects, in the order in which they are applied. Throws CONFIG_INVALID for values that do not fit. */
 export function installManifests(values: InstallValues): Manifest[] {
   return [
     ...definitions(),
     systemNamespace(values),
+    ...(values.criticalPodsQuota.enabled ? [criticalPodsQuota(values)] : []),
     ...controllerObjects(values),
     ...nodeObjects(values),
-    ...(values.networkPolicies ? [networkPolicy(values)] : []),
-    ...(values.podMonitors ? podMonitors(values) : []),
+    ...(values.networkPolicies.enabled ? [networkPolicy(values)] : []),
+    ...(values.podMonitors.enabled ? podMonitors(values) : []),
   ];
 }
 
@@ -50,6 +54,18 @@ function systemNamespace({ namespace }: InstallValues): Manifest {
   return { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels: { ...labels, ...modes } } };
 }
 
+/** Outside of kube-system some clusters take pods of the two highest classes only where a quota names these. */
+function criticalPodsQuota({ namespace }: InstallValues): Manifest {
+  const values = ['system-node-critical', 'system-cluster-critical'];
+  const scopeSelector = { matchExpressions: [{ scopeName: 'PriorityClass', operator: 'In', values }] };
+  return {
+    apiVersion: 'v1',
+    kind: 'ResourceQuota',
+    metadata: metaOf('ambient-critical-pods', 'ambient', namespace),
+    spec: { hard: { pods: criticalPodsMax }, scopeSelector },
+  };
+}
+
 /** Proxies come from every node and namespace, so only ports are judged: not the admin port, and nothing new. */
 function networkPolicy({ namespace }: InstallValues): Manifest {
   const ports = [discoveryPort, metricsPort, readinessPort].map((port) => ({ protocol: 'TCP', port }));
@@ -62,11 +78,14 @@ function networkPolicy({ namespace }: InstallValues): Manifest {
 }
 
 /** By the port's number: node proxies name none. */
-function podMonitors({ namespace }: InstallValues): Manifest[] {
+function podMonitors({ namespace, podMonitors }: InstallValues): Manifest[] {
+  const labelled = ({ labels, ...meta }: Manifest['metadata']): Manifest['metadata'] => {
+    return { ...meta, labels: { ...labels, ...podMonitors.labels } };
+  };
   return [controllerName, nodeName].map((name) => ({
     apiVersion: 'monitoring.coreos.com/v1',
     kind: 'PodMonitor',
-    metadata: metaOf(name, name, namespace),
+    metadata: labelled(metaOf(name, name, namespace)),
     spec: {
       selector: { matchLabels: selectorOf(name) },
       podMetricsEndpoints: [{ portNumber: metricsPort, path: '/metrics' }],

@@ -9,7 +9,7 @@ import {
   type Manifest,
   metaOf,
   nodeName as name,
-  refuseOwn,
+  rootsKey,
   rootsName,
   selectorOf,
   tokenVolume,
@@ -22,11 +22,11 @@ const tokenDir = '/var/run/secrets/tokens';
 const stateDir = '/run/ambient/node';
 /** Beyond `timeouts.drain`. */
 const graceSeconds = 35;
-const own = ['nodeName', 'trustDomain', 'clusterId', 'clusterDomain', 'systemNamespace', 'controllerUrl', 'stateDir'];
+/** Fields that proxies take over as they run, and that nobody restarts for. */
+export const liveFields: readonly string[] = ['limits', 'timeouts', 'log'];
 
 /** Everything of the node proxies, in the order in which it is applied. Throws CONFIG_INVALID. */
 export function nodeObjects(values: InstallValues): Manifest[] {
-  refuseOwn(values.node.config, own, 'node.config');
   const account = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: metaOf(name, name, values.namespace) };
   return [
     // It asks the controller alone, never the API server.
@@ -45,7 +45,7 @@ export function nodeConfig(values: InstallValues): Readonly<Record<string, unkno
     clusterDomain,
     systemNamespace: namespace,
     controllerUrl: `https://${controllerHost(values)}:${discoveryPort}`,
-    controllerRootsFile: `${rootsDir}/roots.pem`,
+    controllerRootsFile: `${rootsDir}/${rootsKey}`,
     tokenFile: `${tokenDir}/ambient-token`,
     stateDir,
     // One per CPU would be many on a large node, each with a heap of its own.
@@ -91,14 +91,14 @@ function daemonSet(values: InstallValues): Manifest {
     containers: [container],
     volumes: [
       { name: 'config', configMap: { name } },
+      // The pod waits until the controller has made it.
       { name: 'roots', configMap: { name: rootsName } },
       tokenVolume,
       { name: 'state', hostPath: { path: stateDir, type: 'DirectoryOrCreate' } },
       { name: 'tmp', emptyDir: { medium: 'Memory', sizeLimit: '16Mi' } },
     ],
   };
-  // These are taken over by proxies that run.
-  const { limits: _limits, timeouts: _timeouts, log: _log, ...fixed } = nodeConfig(values);
+  const fixed = Object.entries(nodeConfig(values)).filter(([field]) => !liveFields.includes(field));
   return {
     apiVersion: 'apps/v1',
     kind: 'DaemonSet',
@@ -107,7 +107,10 @@ function daemonSet(values: InstallValues): Manifest {
       selector: { matchLabels: selectorOf(name) },
       // The new proxy takes over while the old one drains.
       updateStrategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
-      template: { metadata: { labels: metaOf(name, name).labels, annotations: digestOf(fixed) }, spec: pod },
+      template: {
+        metadata: { labels: metaOf(name, name).labels, annotations: digestOf(Object.fromEntries(fixed)) },
+        spec: pod,
+      },
     },
   };
 }

@@ -1,18 +1,23 @@
-// What may be chosen when Ambient is installed in a cluster: one typed object, with a default for everything.
+// What may be chosen when Ambient is installed in a cluster: one typed object, with a default for everything. Values,
+// schema and templates of the chart, and the table of docs/install.md, are made of the shape here.
 import { MeshError } from '../base/errors.ts';
-import { version } from '../base/version.ts';
+import { controllerShape } from '../config/controller.ts';
+import { nodeShape } from '../config/node.ts';
 import {
   boolean,
-  type Field,
+  described,
   integer,
   list,
+  mapping,
   object,
   oneOf,
-  type Position,
   readConfig,
+  type Shape,
   type ShapeType,
+  someOf,
   string,
 } from '../config/schema.ts';
+import { onceBoolean, presentValues } from './older-values.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -23,67 +28,105 @@ const dns = {
 const domain = { pattern: /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/, what: 'a domain of lower-case letters' };
 const notEmpty = { pattern: /^\S+$/, what: 'text without spaces' };
 const quantity = { pattern: /^(\d+(\.\d+)?(m|k|M|G|Ki|Mi|Gi)?)?$/, what: 'a quantity such as 100m or 128Mi, or empty' };
+const labelValue = { pattern: /^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/, what: 'the value of a label' };
 const replicasMax = 16;
 
-/** Fields of a program's configuration file, which that program's own schema judges. */
-const settings: Field<Fields> = {
-  read: (value: unknown, at: Position) => (isFields(value) ? value : at.fail('must be a mapping')),
-  fallback: () => ({}),
-  isDuration: false,
-};
+/** Fields of a program's configuration file that the installation itself chooses. */
+const ofController = [
+  'source',
+  'sources',
+  'trustDomain',
+  'clusterId',
+  'clusterDomain',
+  'systemNamespace',
+  'caDir',
+  'serverNames',
+];
+const ofNode = [
+  'nodeName',
+  'trustDomain',
+  'clusterId',
+  'clusterDomain',
+  'systemNamespace',
+  'controllerUrl',
+  'stateDir',
+];
+
+const settings = (shape: Shape, own: readonly string[]) => someOf(shape, own, 'is chosen by the installation');
 
 const resources = (cpu: string, memory: string, memoryLimit: string) =>
-  object({ cpu: string(cpu, quantity), memory: string(memory, quantity), memoryLimit: string(memoryLimit, quantity) });
+  object({
+    cpu: described("asked for; '' asks for none. There is no limit of CPU", string(cpu, quantity)),
+    memory: described("asked for; '' asks for none", string(memory, quantity)),
+    memoryLimit: described("the most that it may take; '' sets none", string(memoryLimit, quantity)),
+  });
 
-const shape = {
-  /** The system's own namespace. */
-  namespace: string('ambient-system', dns),
+const switched = (what: string) => object({ enabled: described(what, boolean(false)) });
+
+/** Every value; `described` says what the tables say. */
+export const valuesShape = {
+  namespace: described("the system's own namespace; with helm, its own `--namespace`", string('ambient-system', dns)),
   image: object({
-    repository: string('ambient', notEmpty),
-    tag: string(version, notEmpty),
-    pullPolicy: oneOf(['IfNotPresent', 'Always', 'Never'], 'IfNotPresent'),
-    pullSecrets: list(string(undefined, dns), []),
+    repository: described('one image has all programs', string('ambient', notEmpty)),
+    tag: described("'' is the version of what installs it", string('', { ...notEmpty, pattern: /^\S*$/ })),
+    pullPolicy: described('`Always` for a tag that moves', oneOf(['IfNotPresent', 'Always', 'Never'], 'IfNotPresent')),
+    pullSecrets: described('names of Secrets in the namespace', list(string(undefined, dns), [])),
   }),
-  trustDomain: string('cluster.local', domain),
-  clusterId: string('Kubernetes', notEmpty),
-  clusterDomain: string('cluster.local', domain),
+  trustDomain: described('of every identity; another one is another mesh', string('cluster.local', domain)),
+  clusterId: described("the cluster's name towards proxies", string('Kubernetes', notEmpty)),
+  clusterDomain: described("what services' names end in", string('cluster.local', domain)),
   controller: object({
-    replicas: integer({ min: 1, max: replicasMax }, 1),
-    /** 50,000 pods take under 700 MB (`npm run bench -- kube`). */
+    replicas: described(
+      'from 2 on with a PodDisruptionBudget; all serve, one writes',
+      integer({ min: 1, max: replicasMax }, 1),
+    ),
+    // 50,000 pods take under 700 MB (`npm run bench -- kube`).
     resources: resources('100m', '256Mi', '1Gi'),
-    /** Of docs/controller.md. */
-    config: settings,
+    config: described('further fields of its file, see docs/controller.md', settings(controllerShape, ofController)),
   }),
   node: object({
-    /** 95 MB at rest, 108 MB with 9,000 connections, 248 MB in a mesh of 50,000 workloads (bench/README.md). */
+    // 95 MB at rest, 108 MB with 9,000 connections, 248 MB in a mesh of 50,000 workloads (bench/README.md).
     resources: resources('100m', '128Mi', '512Mi'),
-    /** Of docs/node-proxy.md. */
-    config: settings,
+    config: described('further fields of its file, see docs/node-proxy.md', settings(nodeShape, ofNode)),
   }),
-  /** A NetworkPolicy that lets the controller be reached where it has to be, and nowhere else. */
-  networkPolicies: boolean(false),
-  /** PodMonitors for the operator of Prometheus, which has to be there. */
-  podMonitors: boolean(false),
+  networkPolicies: onceBoolean(
+    switched('one for the controller: its ports for proxies, metrics and probes, and no others'),
+  ),
+  podMonitors: onceBoolean(
+    object({
+      enabled: described(
+        'for the Prometheus operator, 0.77 or newer, since node proxies name no ports',
+        boolean(false),
+      ),
+      labels: described('what the operator selects them by, often `release`', mapping(string(undefined, labelValue))),
+    }),
+  ),
+  criticalPodsQuota: switched('lets pods of the system be critical where only kube-system may have such, as on GKE'),
 };
 
-export type InstallValues = ShapeType<typeof shape>;
+export type InstallValues = ShapeType<typeof valuesShape>;
 
 /** Values in a file, and `PATH=VALUE` from a command line, the latter winning; either may be left out. */
 export interface ValuesInput {
   readonly files?: readonly { readonly text: string; readonly file: string }[];
   readonly sets?: readonly string[];
+  /** Told of each value of an older release that was read as what it is called today. */
+  readonly note?: (text: string) => void;
 }
 
 /**
  * Reads values; what is left out has its default, and later ones win.
  * @throws MeshError CONFIG_INVALID or INPUT_UNREADABLE with a place, USAGE for what is no `PATH=VALUE`.
  */
-export async function readValues({ files = [], sets = [] }: ValuesInput): Promise<InstallValues> {
+export async function readValues({ files = [], sets = [], note = () => {} }: ValuesInput): Promise<InstallValues> {
   const { parse } = await import('yaml');
   let merged: Fields = {};
   for (const { text, file } of files) {
-    readConfig(text, file, shape);
-    merged = mergedFields(merged, (parse(text) ?? {}) as Fields);
+    readConfig(text, file, valuesShape);
+    merged = mergedFields(
+      merged,
+      presentValues((parse(text) ?? {}) as Fields, (what) => note(`${file}: ${what}`)),
+    );
   }
   for (const set of sets) {
     const at = set.indexOf('=');
@@ -93,10 +136,10 @@ export async function readValues({ files = [], sets = [] }: ValuesInput): Promis
       .slice(0, at)
       .split('.')
       .reduceRight<unknown>((inner, key) => ({ [key]: inner }), value) as Fields;
-    readConfig(JSON.stringify(one), `--set ${set}`, shape);
-    merged = mergedFields(merged, one);
+    readConfig(JSON.stringify(one), `--set ${set}`, valuesShape);
+    merged = mergedFields(merged, presentValues(one, note));
   }
-  return readConfig(JSON.stringify(merged), 'values', shape);
+  return readConfig(JSON.stringify(merged), 'values', valuesShape);
 }
 
 /** Mappings are merged, everything else is replaced. */

@@ -1,7 +1,7 @@
 // From an object of the API server to a resource. It stands in no file: its place is its kind and name, with the
 // generation that a condition in its status speaks of.
 import type { YamlDocument } from '../config/yaml.ts';
-import type { Resource, ResourcePath, SourcePlaces } from '../model/resources.ts';
+import { pathText, type Resource, type ResourcePath, type SourcePlaces } from '../model/resources.ts';
 import type { SourcePlace } from '../model/types.ts';
 import type { KubeObject } from './api/prune.ts';
 import { readObject } from './manifests.ts';
@@ -70,9 +70,4 @@ class ObjectPlace implements YamlDocument, SourcePlaces {
   keyPlace(): SourcePlace {
     return this.place();
   }
-}
-
-/** `spec.rules[0].from` */
-function pathText(path: ResourcePath): string {
-  return path.map((step, at) => (typeof step === 'number' ? `[${step}]` : at === 0 ? step : `.${step}`)).join('');
 }

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { definitionsPath, foreignDefinition } from '../../test/kube/foreign-definitions.ts';
 import { systemClock } from '../base/clock.ts';
 import { ApiServer } from '../lab/api-server/api-server.ts';
 import { controllerName, type ObjectStatus } from '../model/conditions.ts';
 import { ApiClient } from './api/api-client.ts';
+import { rootPath, watchedKinds } from './api/kinds.ts';
 import { StatusWriter } from './status-writer.ts';
 
 const timeout = { timeout: 30_000 };
@@ -11,24 +13,14 @@ const group = 'gateway.networking.k8s.io';
 const apiVersion = `${group}/v1`;
 const routes = `/apis/${apiVersion}/namespaces/default/httproutes`;
 const parentRef = { group: '', kind: 'Service', namespace: 'default', name: 'web' };
-const elsewhere = { parentRef, controllerName: 'example.com/other', conditions: [] };
+const since = '2026-01-31T12:00:00Z';
+const others = { type: 'Ready', status: 'True', reason: 'Fine', message: '', lastTransitionTime: since };
+const elsewhere = { parentRef, controllerName: 'example.com/other', conditions: [others] };
 
 type Json = Readonly<Record<string, unknown>>;
 interface Route {
   readonly metadata: { readonly resourceVersion: string; readonly managedFields: readonly { manager: string }[] };
   readonly status?: { readonly parents?: readonly (typeof elsewhere & { conditions: readonly Json[] })[] };
-}
-
-function definition(): Json {
-  const schema = { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } };
-  const versions = [{ name: 'v1', served: true, storage: true, subresources: { status: {} }, schema }];
-  const names = { kind: 'HTTPRoute', listKind: 'HTTPRouteList', plural: 'httproutes', singular: 'httproute' };
-  return {
-    apiVersion: 'apiextensions.k8s.io/v1',
-    kind: 'CustomResourceDefinition',
-    metadata: { name: `httproutes.${group}` },
-    spec: { group, scope: 'Namespaced', names, versions },
-  };
 }
 
 function statusOf(isTrue: boolean, generation = 1): ObjectStatus {
@@ -43,6 +35,13 @@ function statusOf(isTrue: boolean, generation = 1): ObjectStatus {
   return { kind: 'HTTPRoute', namespace: 'default', name: 'r', conditions: [], parents };
 }
 
+function placeOf(kind: string, name: string) {
+  const entry = watchedKinds.find((one) => one.kind === kind)!;
+  const version = entry.versions[0]!;
+  const path = `${rootPath(entry, version)}/namespaces/default/${entry.plural}/${name}`;
+  return { path, apiVersion: `${entry.group}/${version}` };
+}
+
 async function open(context: TestContext) {
   const server = new ApiServer();
   const { url, caPem, token } = await server.start();
@@ -50,8 +49,9 @@ async function open(context: TestContext) {
   const tls = (): { ca: string } => ({ ca: caPem });
   const client = new ApiClient({ server: url, namespace: 'default', tls, authorization: () => `Bearer ${token}` });
   context.after(() => client.close());
-  const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
-  await client.json({ method: 'POST', path: definitions, body: definition() });
+  for (const kind of ['HTTPRoute', 'Gateway', 'AuthorizationPolicy']) {
+    await client.json({ method: 'POST', path: definitionsPath, body: foreignDefinition(kind) });
+  }
   const route = { apiVersion, kind: 'HTTPRoute', metadata: { name: 'r', namespace: 'default' }, spec: {} };
   for (let tries = 0; ; tries++) {
     const failed = await client.json({ method: 'POST', path: routes, body: route }).catch((error: unknown) => error);
@@ -65,7 +65,7 @@ async function open(context: TestContext) {
   const troubles: string[] = [];
   const writer = new StatusWriter({
     client,
-    place: ({ name }) => ({ path: `${routes}/${name}`, apiVersion }),
+    place: ({ kind, name }) => placeOf(kind, name),
     clock: systemClock,
     trouble: (title, reason) => troubles.push(`${title}: ${reason}`),
   });
@@ -81,7 +81,7 @@ async function open(context: TestContext) {
     }
     return assert.fail(`never: ${what}; ${JSON.stringify(await read())} ${troubles}`);
   };
-  return { server, writer, read, ours, until, troubles };
+  return { server, client, writer, read, ours, until, troubles };
 }
 
 test('conditions are applied beside those of others, on change alone, and taken back', timeout, async (context) => {
@@ -135,3 +135,77 @@ test('a conflict is tried again at once, a refusal is told', timeout, async (con
   await until('it is written later', (route) => ours(route)[0]?.['status'] === 'False');
   assert.match(troubles.join(), /^HTTPRoute default\/r: .*403/);
 });
+
+test('what a schema has no room for is left out: long messages, more parents than 32', timeout, async (context) => {
+  const { writer, until, troubles, read } = await open(context);
+  const { parents, ...status } = statusOf(true);
+  const message = '\u{1f980}'.repeat(20_000);
+  const many = Array.from({ length: 40 }, (_, at) => ({
+    ...parents[0]!,
+    parentRef: { ...parentRef, name: `s${at}` },
+    conditions: [{ ...parents[0]!.conditions[0]!, message }],
+  }));
+  writer.switch(true);
+  writer.update([{ ...status, parents: many }]);
+  await until('it is written', (route) => route.status?.parents?.length === 32);
+  const written = (await read()).status?.parents ?? [];
+  assert.equal(written[0]?.controllerName, 'example.com/other', 'others are not pushed out');
+  const said = String(written[1]?.conditions[0]?.['message']);
+  assert.deepEqual([[...said].length, said.at(-1)], [4_096, '…']);
+  assert.deepEqual(troubles, []);
+});
+
+test(
+  'a condition that we said goes when it is not true any more, and those of others stay',
+  timeout,
+  async (context) => {
+    const { client, writer, until, troubles } = await open(context);
+    const kinds = ['Gateway', 'AuthorizationPolicy'] as const;
+    const conditionsOf = async (kind: string): Promise<string> => {
+      const object = (await client.json({ path: placeOf(kind, 'it').path })) as { status?: { conditions?: Json[] } };
+      const told = (object.status?.conditions ?? []).map(({ type, reason }) => `${String(type)} ${String(reason)}`);
+      return told.sort().join();
+    };
+    const untilIs = async (kind: string, expected: string): Promise<void> => {
+      for (let tries = 0; (await conditionsOf(kind)) !== expected; tries++) {
+        if (tries > 1_000) assert.equal(await conditionsOf(kind), expected, `${kind} ${troubles}`);
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+    };
+    const contentType = 'application/merge-patch+json';
+    for (const kind of kinds) {
+      const { path, apiVersion: version } = placeOf(kind, 'it');
+      const body = { apiVersion: version, kind, metadata: { name: 'it', namespace: 'default' }, spec: {} };
+      const list = path.slice(0, path.lastIndexOf('/'));
+      for (let tries = 0; ; tries++) {
+        const failed = await client.json({ method: 'POST', path: list, body }).catch((error: unknown) => error);
+        if (!(failed instanceof Error)) break;
+        if (tries > 500) throw failed;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      const status = { conditions: [others] };
+      await client.json({ method: 'PATCH', path: `${path}/status`, contentType, body: { status } });
+    }
+    const say = (types: readonly ('Accepted' | 'Programmed')[]): void =>
+      writer.update(
+        kinds.map((kind) => ({
+          ...{ kind, namespace: 'default', name: 'it', parents: [] },
+          conditions: types.map((type) => ({
+            ...{ type, status: 'True', reason: 'Ours', message: '', observedGeneration: 1 },
+          })) as ObjectStatus['conditions'],
+        })),
+      );
+    writer.switch(true);
+    say(['Accepted', 'Programmed']);
+    for (const kind of kinds) await untilIs(kind, 'Accepted Ours,Programmed Ours,Ready Fine');
+    say(['Accepted']);
+    for (const kind of kinds) await untilIs(kind, 'Accepted Ours,Ready Fine');
+    // Another replica has not said it, and takes it back all the same.
+    writer.switch(false);
+    writer.switch(true);
+    writer.update([]);
+    for (const kind of kinds) await untilIs(kind, 'Ready Fine');
+    assert.deepEqual(troubles, []);
+    await until('the route is as it was', (route) => route.status?.parents?.length === 1);
+  },
+);

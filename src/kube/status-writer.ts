@@ -2,10 +2,17 @@
 // there yet, a few at a time, and without touching what other controllers say in the same lists.
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
-import { type Condition, controllerName, type ObjectStatus, type ParentStatus } from '../model/conditions.ts';
+import {
+  type Condition,
+  conditionTypes,
+  controllerName,
+  type ObjectStatus,
+  type ParentStatus,
+} from '../model/conditions.ts';
 import { resourceKey } from '../model/resources.ts';
 import type { ApiClient } from './api/api-client.ts';
 import { failureOf } from './api/api-error.ts';
+import { sorted } from './in-order.ts';
 import { isMapping } from './object-reader.ts';
 
 /** Where an object is, and as what it is written. */
@@ -26,6 +33,10 @@ export interface StatusWriterOptions {
 export const fieldManager = 'ambient-controller';
 const atOnceMax = 4;
 const retryMs = 5_000;
+/** Well below the 32,768 of Gateway API: etcd takes objects of 1.5 MiB, and a route may have many parents. */
+const messageLengthMax = 4_096;
+/** What Gateway API has room for, those of others included. */
+const parentsMax = 32;
 /** Lists of conditions that the API server merges by type; in all others, those of others are written along. */
 const mergedGroups: readonly string[] = ['gateway.networking.k8s.io', 'ambient.mesh'];
 type Fields = Readonly<Record<string, unknown>>;
@@ -118,8 +129,9 @@ export class StatusWriter {
     const metadata = fieldsOf(object['metadata']);
     const there = fieldsOf(object['status']);
     const isMerged = mergedGroups.includes(apiVersion.split('/', 1)[0]!);
-    const wanted = statusOf(status, there, isMerged, rfc3339(clock.now()));
-    if (isThere(wanted, there)) return;
+    const stale = staleTypes(status, there, metadata, isMerged);
+    const wanted = statusOf(status, there, { isMerged, stale, now: rfc3339(clock.now()) });
+    if (stale.length === 0 && isThere(wanted, there)) return;
     const body = {
       apiVersion,
       kind,
@@ -139,11 +151,19 @@ export class StatusWriter {
   }
 }
 
+interface Told {
+  readonly isMerged: boolean;
+  /** Types of conditions that go. */
+  readonly stale: readonly unknown[];
+  readonly now: string;
+}
+
 /** What the status shall say, with the times at which conditions became what they are. */
-function statusOf(status: ObjectStatus, there: Fields, isMerged: boolean, now: string): Fields {
+function statusOf(status: ObjectStatus, there: Fields, { isMerged, stale, now }: Told): Fields {
   const known = listOf(there['conditions']);
   const own = status.conditions.map((one) => timed(one, known, now));
-  const others = isMerged ? [] : known.filter((one) => !own.some(({ type }) => type === one['type']));
+  const isOther = (type: unknown): boolean => !stale.includes(type) && !own.some((one) => one.type === type);
+  const others = isMerged ? [] : known.filter((one) => isOther(one['type']));
   const parentsThere = listOf(there['parents']);
   const parents = status.parents.map((parent) => {
     const before = parentsThere.find((one) => isSameParent(one, parent));
@@ -154,16 +174,41 @@ function statusOf(status: ObjectStatus, there: Fields, isMerged: boolean, now: s
   const { addresses = [] } = status;
   return {
     ...(own.length + others.length > 0 ? { conditions: [...others, ...own] } : {}),
-    ...(parents.length > 0 || parentsThere.length > 0 ? { parents: [...otherParents, ...parents] } : {}),
+    ...(parents.length > 0 || parentsThere.length > 0
+      ? { parents: [...otherParents, ...parents].slice(0, parentsMax) }
+      : {}),
     ...(addresses.length > 0 ? { addresses } : {}),
   };
 }
 
-function timed({ observedGeneration, ...condition }: Condition, there: readonly Fields[], now: string) {
+/**
+ * Types of the conditions that stand there by our word, whoever of our replicas said it, and that are not wanted any
+ * more. Where a list has one owner as a whole, ours are those that have our names.
+ */
+function staleTypes({ conditions }: ObjectStatus, there: Fields, metadata: Fields, isMerged: boolean): unknown[] {
+  const own = listOf(metadata['managedFields']).find(
+    (one) => one['manager'] === fieldManager && one['subresource'] === 'status',
+  );
+  const owned = fieldsOf(fieldsOf(fieldsOf(own?.['fieldsV1'])['f:status'])['f:conditions']);
+  const isOurs = (type: unknown): boolean =>
+    isMerged ? `k:${JSON.stringify({ type })}` in owned : conditionTypes.some((one) => one === type);
+  if (own === undefined) return [];
+  const types = listOf(there['conditions']).map((one) => one['type']);
+  return types.filter((type) => isOurs(type) && !conditions.some((one) => one.type === type));
+}
+
+function timed({ observedGeneration, message, ...condition }: Condition, there: readonly Fields[], now: string) {
   const before = there.find((one) => one['type'] === condition.type && one['status'] === condition.status);
   const time = before?.['lastTransitionTime'];
   const generation = observedGeneration === null ? {} : { observedGeneration };
-  return { ...condition, ...generation, lastTransitionTime: typeof time === 'string' ? time : now };
+  const lastTransitionTime = typeof time === 'string' ? time : now;
+  return { ...condition, message: shortened(message), ...generation, lastTransitionTime };
+}
+
+/** Code points count. */
+function shortened(message: string): string {
+  if (message.length <= messageLengthMax) return message;
+  return `${[...message].slice(0, messageLengthMax - 1).join('')}…`;
 }
 
 function isSameParent(there: Fields, { controllerName: ours, parentRef }: ParentStatus): boolean {
@@ -178,13 +223,6 @@ function isThere(wanted: Fields, there: Fields): boolean {
     const isWhole = field === 'conditions' || texts.length === found.length;
     return isWhole && texts.every((text) => found.includes(text));
   });
-}
-
-/** JSON with the fields of every mapping in order. */
-function sorted(value: unknown): string {
-  return JSON.stringify(value, (_key, inner: unknown) =>
-    isMapping(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1))) : inner,
-  );
 }
 
 function textOf({ conditions, parents, addresses }: ObjectStatus): string {

@@ -1,8 +1,8 @@
 // The lab's side of a node's agent: starts it in the node's namespace, asks it, hears its verdicts, and starts it again
 // when it dies.
 import { type ChildProcess, spawn } from 'node:child_process';
-import path from 'node:path';
 import { MeshError } from '../base/errors.ts';
+import { modulePath } from '../base/project-files.ts';
 import type { FromAgent, ToAgent } from './agent-messages.ts';
 import type { HttpAnswer } from './ask-http.ts';
 import { nodeNetns } from './network.ts';
@@ -31,7 +31,7 @@ export class NodeAgent {
 
   start(): void {
     if (this.#closed) return;
-    const main = path.join(import.meta.dirname, 'agent-main.ts');
+    const main = modulePath('src/lab/agent-main.ts');
     const [command = '', ...args] = [
       ...inNetns(nodeNetns(this.nodeName)),
       process.execPath,

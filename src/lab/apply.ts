@@ -145,7 +145,9 @@ export function refusals(objects: readonly PlacedObject[], store: ObjectStore): 
     if (object.kind !== 'Node' || store.get('Node', '', object.metadata.name, '') !== undefined) return [];
     const message = `node ${object.metadata.name} is not part of this lab`;
     const fix = 'nodes are made when the lab starts: end it and start it with this manifest';
-    return [{ severity: 'error', kind: 'Node', namespace: '', name: object.metadata.name, message, fix, place }];
+    return [
+      { severity: 'error', kind: 'Node', namespace: '', name: object.metadata.name, message, fix, place, field: '' },
+    ];
   });
 }
 

@@ -1,6 +1,6 @@
 // One small HTTP request with its whole answer, to a port of our own programs.
-import { request } from 'node:http';
-import { MeshError } from '../base/errors.ts';
+import { type IncomingMessage, request } from 'node:http';
+import { MeshError, messageOf } from '../base/errors.ts';
 import { formatHostPort } from '../base/ip.ts';
 
 export interface HttpQuestion {
@@ -57,4 +57,39 @@ export function askHttp(question: HttpQuestion): Promise<HttpAnswer> {
     });
     outgoing.end(body);
   });
+}
+
+/**
+ * Yields what a GET answers as it comes. Throws NOT_REACHABLE when nobody answers, USAGE for an answer other than 200,
+ * with its words.
+ */
+export async function* streamHttp(
+  host: string,
+  port: number,
+  path: string,
+  signal: AbortSignal,
+): AsyncIterable<Buffer> {
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    request({ host, port, path, agent: false, signal }, resolve).on('error', reject).end();
+  }).catch((error: unknown) => {
+    const what = `http://${formatHostPort(host, port)}${path}`;
+    throw new MeshError('NOT_REACHABLE', { what, reason: messageOf(error), hint: 'is it running?' }, { cause: error });
+  });
+  try {
+    if (response.statusCode === 200) yield* response;
+    else throw new MeshError('USAGE', { reason: (await textOf(response)).trim() });
+  } finally {
+    response.destroy();
+  }
+}
+
+const wordsMax = 10_000;
+
+async function textOf(response: IncomingMessage): Promise<string> {
+  let text = '';
+  for await (const chunk of response) {
+    text += String(chunk);
+    if (text.length > wordsMax) break;
+  }
+  return text.slice(0, wordsMax);
 }

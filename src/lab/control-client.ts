@@ -89,17 +89,25 @@ export class LabClient {
     const query = partQuery(target);
     if (options.follow === true) query.set('follow', '1');
     if (options.access === true) query.set('access', '1');
-    const response = await this.#open(
-      'GET',
-      `/logs?${query}`,
-      undefined,
-      options.follow === true ? 0 : ordinaryTimeoutMs,
-    );
+    yield* this.#lines(`/logs?${query}`, options.follow === true ? 0 : ordinaryTimeoutMs);
+  }
+
+  /** Lines of what a path of the controller's admin port answers, as they come. Throws what the controller says. */
+  async *stream(adminPath: string, signal?: AbortSignal): AsyncIterable<string> {
+    yield* this.#lines(`/stream?${new URLSearchParams({ path: adminPath })}`, 0, signal);
+  }
+
+  /** A reader that goes, or `signal`, ends it. */
+  async *#lines(url: string, timeoutMs: number, signal?: AbortSignal): AsyncIterable<string> {
+    const response = await this.#open('GET', url, undefined, timeoutMs);
     await refuseIfError(response);
     const lines = createInterface({ input: response, crlfDelay: Number.POSITIVE_INFINITY });
+    const stop = (): void => lines.close();
+    signal?.addEventListener('abort', stop, { once: true });
     try {
       for await (const line of lines) yield line;
     } finally {
+      signal?.removeEventListener('abort', stop);
       response.destroy();
     }
   }

@@ -100,17 +100,10 @@ function routesOf(operations: LabOperations): Readonly<Record<string, Handler>> 
     },
     'GET /logs': async ({ query, signal }, response) => {
       const lines = operations.logs(partOf(query), query.get('follow') === '1', query.get('access') === '1', signal);
-      response.writeHead(200, { 'content-type': 'text/plain; charset=utf-8' });
-      response.flushHeaders();
-      for await (const chunk of lines) {
-        if (!response.write(chunk))
-          await new Promise((resolve) =>
-            signal.aborted ? resolve(null) : response.once('drain', resolve).once('close', resolve),
-          );
-      }
-      response.end();
-      return written;
+      return await pour(lines, response, signal);
     },
+    'GET /stream': async ({ query, signal }, response) =>
+      await pour(operations.stream(query.get('path') ?? '', signal), response, signal),
     'POST /apply': async (request) => {
       const { documents, timeoutMs } = await request.body();
       return operations.apply(documents as LabDocument[], numberOr(timeoutMs, defaultWaitMs));
@@ -134,6 +127,24 @@ function routesOf(operations: LabOperations): Readonly<Record<string, Handler>> 
     },
     'POST /down': async () => operations.down(),
   };
+}
+
+/** Writes what comes as it comes, at the reader's pace. */
+async function pour(
+  chunks: AsyncIterable<Buffer>,
+  response: ServerResponse,
+  signal: AbortSignal,
+): Promise<typeof written> {
+  response.writeHead(200, { 'content-type': 'text/plain; charset=utf-8' });
+  response.flushHeaders();
+  for await (const chunk of chunks) {
+    if (!response.write(chunk))
+      await new Promise((resolve) =>
+        signal.aborted ? resolve(null) : response.once('drain', resolve).once('close', resolve),
+      );
+  }
+  response.end();
+  return written;
 }
 
 /** The part whose admin port is asked, from the path of the request. */

@@ -8,8 +8,8 @@
 // The old half of the link moves away and a new pair takes its name, so that rules and routes by name stay true.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import path from 'node:path';
 import { MeshError } from '../base/errors.ts';
+import { projectFile } from '../base/project-files.ts';
 import { inNetns, ipBatch } from './run.ts';
 
 /** One half of a link, in the namespace from which it is made late. */
@@ -21,7 +21,7 @@ export interface LinkHalf {
   readonly placed: readonly string[];
 }
 
-const program = path.join(import.meta.dirname, '../../native-free/slow-link.pl');
+const program = projectFile('native-free/slow-link.pl');
 const readyMs = 5_000;
 /** The lab's first process lives in the fabric. */
 const fabricOwner = '1';

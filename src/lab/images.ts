@@ -1,13 +1,13 @@
 // What a container runs. There are no images in a lab: a container runs its command on the host's file system, and an
 // image is a name for a command, built in or given with `--image`.
-import path from 'node:path';
+import { modulePath } from '../base/project-files.ts';
 import type { Container } from './objects.ts';
 import { shellQuote } from './run.ts';
 
 const builtIn = {
-  'ambient/echo': 'echo/main.ts',
-  'ambient/load': 'load/main.ts',
-  'ambient/waypoint': '../bin/ambient-waypoint.ts',
+  'ambient/echo': 'src/lab/echo/main.ts',
+  'ambient/load': 'src/lab/load/main.ts',
+  'ambient/waypoint': 'src/bin/ambient-waypoint.ts',
 } as const satisfies Record<string, string>;
 
 export type Resolved =
@@ -30,7 +30,7 @@ export function resolveCommand(container: Container, images: Readonly<Record<str
     return { ok: true, argv: ['sh', '-c', `exec ${mapped} "$@"`, bare, ...args] };
   }
   if (bare in builtIn) {
-    const entry = path.join(import.meta.dirname, builtIn[bare as keyof typeof builtIn]);
+    const entry = modulePath(builtIn[bare as keyof typeof builtIn]);
     return { ok: true, argv: [process.execPath, '--disable-warning=ExperimentalWarning', entry, ...args] };
   }
   const hint = `give the container a command, or map the image: --image ${shellQuote(image || container.name)}=COMMAND`;

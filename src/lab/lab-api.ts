@@ -1,6 +1,7 @@
 // The lab's cluster through a Kubernetes API: who uses kubectl on it gets what `lab apply` and `lab delete` would do.
 
 import { writeFileSync } from 'node:fs';
+import { issueOf, refusalOf } from '../kube/findings.ts';
 import type { Resource } from '../model/resources.ts';
 import type { ResourceIssue } from '../model/types.ts';
 import { fabricAddresses } from './addresses.ts';
@@ -9,7 +10,7 @@ import { ApiFailure, forbidden } from './api-server/failure.ts';
 import { meshTypes } from './api-server/resources.ts';
 import { type ClusterRules, defaultRules } from './api-server/rules.ts';
 import type { TokenIssuer } from './issuer.ts';
-import { issueOf, readLabManifests } from './manifests.ts';
+import { readLabManifests } from './manifests.ts';
 import type { KubeObject, Pod } from './objects.ts';
 import { kubeconfigFile } from './running.ts';
 import type { ServiceAllocator } from './services.ts';
@@ -74,20 +75,8 @@ function check({ check: find }: LabApiParts, object: KubeObject, previous: KubeO
   const [first] = errors;
   if (first === undefined) return;
   const { kind, metadata } = object;
-  const causes = errors.map(causeOf);
-  const words = causes.map(({ field, message }) => (field === '' ? message : `${field}: ${message}`)).join('; ');
-  throw new ApiFailure(422, 'Invalid', `${kind} "${metadata.name}" is invalid: ${words}`, {
-    name: metadata.name,
-    kind,
-    causes,
-  });
-}
-
-/** kubectl shows field and words of each cause. */
-function causeOf({ message, fix }: ResourceIssue): { field: string; message: string } {
-  const whole = fix === '' ? message : `${message}; ${fix}`;
-  const [, field = '', rest = whole] = /^((?:spec|metadata)[\w.[\]]*) (.*)$/s.exec(whole) ?? [];
-  return { field, message: rest };
+  const { message, details } = refusalOf(kind, metadata.name, errors);
+  throw new ApiFailure(422, 'Invalid', message, details);
 }
 
 function findings(object: KubeObject, find: LabApiParts['check']): readonly ResourceIssue[] {

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { systemClock } from '../base/clock.ts';
 import { MeshError } from '../base/errors.ts';
 import { placedError } from '../config/yaml.ts';
+import { issueOf } from '../kube/findings.ts';
 import { type Resource, resourceKey } from '../model/resources.ts';
 import type { ResourceIssue, SourcePlace } from '../model/types.ts';
 import type { SourceView } from '../model/views.ts';
@@ -21,7 +22,7 @@ import { labApiServer, startLabApi } from './lab-api.ts';
 import type { LabOptions } from './launch.ts';
 import { LiveSources, objectOf, type ResourceName } from './live-sources.ts';
 import { LogKeeper, lastLines } from './log-files.ts';
-import { issueOf, type PlacedObject, readLabManifests } from './manifests.ts';
+import { type PlacedObject, readLabManifests } from './manifests.ts';
 import { createTopology, hasIpv6 } from './network.ts';
 import { isReady, type KubeObject, type NodeObject, type Pod, podIps } from './objects.ts';
 import { podLogDir } from './pod-runner.ts';
@@ -277,7 +278,18 @@ export class Lab {
       if (known.has(resourceKey({ kind: kind as Resource['kind'], namespace, name }))) return [];
       this.#unused.set(`${kind}/${namespace}/${name}`, kind);
       if (usedByLab.has(kind)) return [];
-      return [{ severity: 'info', kind, namespace, name, message: 'this kind is kept and ignored', fix: '', place }];
+      return [
+        {
+          severity: 'info',
+          kind,
+          namespace,
+          name,
+          message: 'this kind is kept and ignored',
+          fix: '',
+          place,
+          field: '',
+        },
+      ];
     });
   }
 

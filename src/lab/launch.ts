@@ -8,9 +8,10 @@ import { createServer, type Socket } from 'node:net';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { MeshError, messageOf } from '../base/errors.ts';
+import { modulePath } from '../base/project-files.ts';
 import { LabClient } from './control-client.ts';
 import type { LabProgress } from './control-types.ts';
-import { defaultLabName, findRunningLab, labMainSuffix, listLabs } from './running.ts';
+import { defaultLabName, findRunningLab, listLabs } from './running.ts';
 import { requireTools, systemPath } from './tools.ts';
 
 export interface LaunchOptions {
@@ -129,7 +130,7 @@ function startAndWatch(
 ): Promise<Outcome> {
   const root = process.getuid?.() === 0;
   const namespaces = ['--net', '--mount', '--uts', '--ipc', '--pid', '--fork', '--kill-child', '--mount-proc'];
-  const main = path.join(import.meta.dirname, '..', '..', labMainSuffix);
+  const main = modulePath('src/lab/main.ts');
   const args = [
     ...(root ? [] : ['--user', '--map-root-user']),
     ...namespaces,

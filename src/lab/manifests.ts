@@ -1,10 +1,9 @@
 // From manifest texts to the lab's objects: checked by the mesh's own reader, and taken whole, since the lab runs more
 // of them than the mesh reads.
-import { isMeshError } from '../base/errors.ts';
-import { placedError, placeOf, readYaml } from '../config/yaml.ts';
+import { placedError, readYaml } from '../config/yaml.ts';
 import { readManifests } from '../kube/manifests.ts';
 import type { Resource } from '../model/resources.ts';
-import type { ResourceIssue, SourcePlace } from '../model/types.ts';
+import type { SourcePlace } from '../model/types.ts';
 import type { LabDocument } from './control-types.ts';
 import { isNamespaced, type KubeObject } from './objects.ts';
 
@@ -49,12 +48,4 @@ function placed(value: unknown, place: SourcePlace): PlacedObject {
   const { namespace: _, ...metadata } = object.metadata as KubeObject['metadata'];
   const whole = { ...object, metadata: { ...metadata, ...(namespace === undefined ? {} : { namespace }) } };
   return { object: whole as KubeObject, place };
-}
-
-/** A reading error as a finding, for those who list findings. */
-export function issueOf(error: unknown): ResourceIssue {
-  const place = placeOf(error);
-  const { reason, kind = '', namespace = '', name = '' } = isMeshError(error) ? error.details : {};
-  const object = { kind: String(kind), namespace: String(namespace), name: String(name) };
-  return { severity: 'error', ...object, message: String(reason ?? error), fix: '', place };
 }

@@ -225,6 +225,11 @@ export class LabOperations {
     return this.#lab.issuer.token({ namespace, serviceAccount, pod, audience, lifetimeS: hourS });
   }
 
+  /** What a path of the controller's admin port answers, as it comes. Throws USAGE, NOT_REACHABLE. */
+  stream(requestPath: string, signal: AbortSignal): AsyncIterable<Buffer> {
+    return this.#lab.system.streamController(requestPath, signal);
+  }
+
   async admin(part: AdminPart, method: string, requestPath: string, body: string): Promise<unknown> {
     const answer = await this.#lab.system.admin(part, method, requestPath, body);
     return part.kind === 'controller' && requestPath === '/status' ? this.#ownStatus(answer as StatusView) : answer;

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { cpSync, readdirSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { MeshError } from '../base/errors.ts';
+import { modulePath } from '../base/project-files.ts';
 import { paths } from './private-files.ts';
 import { run } from './run.ts';
 import { nodeFiles, ports, systemFiles } from './system-config.ts';
@@ -94,7 +95,7 @@ export class PartFaults {
   /** Answers for the controller with bytes that are no messages; `restart` ends the connections to the real one. */
   async talkGarbage(restart: () => Promise<unknown>): Promise<void> {
     if (this.#garbage !== null) return;
-    const program = path.join(import.meta.dirname, 'garbage-main.ts');
+    const program = modulePath('src/lab/garbage-main.ts');
     const words = ['--disable-warning=ExperimentalWarning', program, systemFiles.caDir, String(garbagePort)];
     const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] });
     this.#garbage = child;

@@ -10,7 +10,8 @@ export const labDir = '/run/ambient';
 export const controlSocket = `${labDir}/control.sock`;
 /** For people, with an administrator's token; the lab's owner and root alone can read it. */
 export const kubeconfigFile = `${labDir}/kubeconfig`;
-export const labMainSuffix = '/src/lab/main.ts';
+/** Of the sources, or of a bundle. */
+const labMain = /\/src\/lab\/main\.[jt]s$/;
 export const defaultLabName = 'lab';
 
 interface ProcessIds {
@@ -48,7 +49,7 @@ export function listLabs(): LabSummary[] {
 function labOf(pid: number, uid: number): (LabSummary & { startedMs: number }) | null {
   try {
     const argv = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-    const main = argv.findIndex((word) => word.endsWith(labMainSuffix));
+    const main = argv.findIndex((word) => labMain.test(word));
     const name = argv[main + 1];
     if (main < 1 || name === undefined) return null;
     // `unshare`, the lab's parent, has the same words in its command line; only the lab itself is the first of a

@@ -3,11 +3,12 @@
 import path from 'node:path';
 import { systemClock } from '../base/clock.ts';
 import { MeshError, messageOf } from '../base/errors.ts';
+import { modulePath } from '../base/project-files.ts';
 import type { Resource } from '../model/resources.ts';
 import type { ResourceIssue } from '../model/types.ts';
 import type { MeshView, NodeDump, StatusView } from '../model/views.ts';
 import type { NodePlan } from './addresses.ts';
-import { askHttp, type HttpAnswer } from './ask-http.ts';
+import { askHttp, type HttpAnswer, streamHttp } from './ask-http.ts';
 import type { AdminPart, LabPart, RestartResult } from './control-types.ts';
 import type { Lab } from './lab.ts';
 import { lastLines } from './log-files.ts';
@@ -99,7 +100,7 @@ export class MeshSystem {
     const controller = ['--config', systemFiles.controllerConfig];
     this.#controller = this.#supervised(
       'controller',
-      'ambient-controller.ts',
+      'src/bin/ambient-controller.ts',
       controller,
       null,
       systemFiles.controllerLog,
@@ -109,7 +110,7 @@ export class MeshSystem {
       const { config, log } = nodeFiles(plan.name);
       const process = this.#supervised(
         `node proxy ${plan.name}`,
-        'ambient-node.ts',
+        'src/bin/ambient-node.ts',
         ['--config', config],
         nodeNetns(plan.name),
         log,
@@ -211,6 +212,11 @@ export class MeshSystem {
     }
   }
 
+  /** See `streamHttp`. */
+  streamController(requestPath: string, signal: AbortSignal): AsyncIterable<Buffer> {
+    return streamHttp('127.0.0.1', ports.admin, requestPath, signal);
+  }
+
   logFiles(node: string | null, access: boolean): readonly string[] {
     if (node === null) return access ? [] : [systemFiles.controllerLog];
     const { log, accessLog } = nodeFiles(this.#proxy(node).plan.name);
@@ -304,7 +310,7 @@ export class MeshSystem {
     netns: string | null,
     logFile: string,
   ): Supervised {
-    const entry = path.join(import.meta.dirname, '..', 'bin', program);
+    const entry = modulePath(program);
     const argv = [process.execPath, '--disable-warning=ExperimentalWarning', entry, ...args];
     const kept = process.env.HOME === undefined ? {} : { HOME: process.env.HOME };
     // What Node has compiled of the sources is kept, so that a program that is started again is there sooner.

@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { MeshError } from '../base/errors.ts';
+import { modulePath } from '../base/project-files.ts';
 import { waypointClasses } from '../model/waypoints.ts';
 import { fabricAddresses } from './addresses.ts';
 import type { HttpAnswer } from './ask-http.ts';
@@ -199,7 +200,7 @@ function restartsOf(pod: Pod): number {
 
 /** One small HTTP request from inside a network namespace; `ask-main.ts` makes it. */
 function askWithin(netns: string, question: object): Promise<HttpAnswer> {
-  const entry = path.join(import.meta.dirname, 'ask-main.ts');
+  const entry = modulePath('src/lab/ask-main.ts');
   const command = [process.execPath, '--disable-warning=ExperimentalWarning', entry, JSON.stringify(question)];
   const [program = '', ...args] = [...inNetns(netns), ...command];
   return new Promise((resolve, reject) => {

@@ -7,8 +7,7 @@ import { WaypointBindings } from './compile-waypoints.ts';
 import { compileWorkload, localityOf, type PodView, templateId } from './compile-workload.ts';
 import type { ObjectStatus } from './conditions.ts';
 import { converted } from './converted-policies.ts';
-import { misspeltMode } from './enrolment.ts';
-import { IssueList } from './issues.ts';
+import { enrolmentIssues } from './enrolment.ts';
 import { serviceKey } from './mesh-index.ts';
 import { OutputTable } from './output-table.ts';
 import { policyKey } from './policy-table.ts';
@@ -117,7 +116,9 @@ export class MeshCompiler {
       return;
     }
     this.#store.upsert(resource);
-    if (resource.kind === 'Pod' || resource.kind === 'Namespace') this.#checkEnrolment(resource);
+    if (resource.kind === 'Pod' || resource.kind === 'Namespace') {
+      this.#setIssues(resourceKey(resource), enrolmentIssues(resource));
+    }
   }
 
   /** Removes a resource; one that is not there is ignored. */
@@ -215,6 +216,29 @@ export class MeshCompiler {
   /** Every finding about the present resources. */
   issues(): readonly ResourceIssue[] {
     return [...this.#issues.values()].flat();
+  }
+
+  /** The findings about a resource as if it were among the present ones, which stay as they are. */
+  findingsAbout(resource: Resource): readonly ResourceIssue[] {
+    if (isRouteResource(resource)) return this.#routes.findingsAbout(resource);
+    const { rootNamespaces } = this.#options;
+    switch (resource.kind) {
+      case 'AuthorizationPolicy':
+        return [
+          ...compileAuthorization(resource, rootNamespaces).issues,
+          ...this.#waypointPolicies.findingsAbout(resource),
+        ];
+      case 'RequestAuthentication':
+        return this.#waypointPolicies.findingsAbout(resource);
+      case 'PeerAuthentication':
+        return this.#store.peers.findingsAbout(resource);
+      case 'CertificateRevocation':
+        return compileRevocation(resource, rootNamespaces[0] ?? '').issues;
+      case 'Gateway':
+        return this.#waypoints.issuesOf(resource);
+      default:
+        return enrolmentIssues(resource);
+    }
   }
 
   /** The pod as its resource says, finished ones too; null when there is none. */
@@ -464,16 +488,6 @@ export class MeshCompiler {
       waypoint: null,
       services: {},
     };
-  }
-
-  #checkEnrolment(resource: Resource): void {
-    const list = new IssueList(resource);
-    const misspelt = misspeltMode(resource.labels);
-    if (misspelt !== null) {
-      const message = `${misspelt.label} is "${misspelt.value}", which says nothing`;
-      list.add('warning', ['metadata', 'labels', misspelt.label], message, 'write ambient or none');
-    }
-    this.#setIssues(resourceKey(resource), list.issues);
   }
 
   #setIssues(key: string, issues: readonly ResourceIssue[]): void {

@@ -2,13 +2,30 @@
 // `ambientctl status`.
 import type { ResourceMeta } from './resources.ts';
 
-export type ConditionType =
-  | 'Accepted'
-  | 'ResolvedRefs'
-  | 'Programmed'
-  | 'WaypointAccepted'
-  | 'ZtunnelAccepted'
-  | 'PartiallyInvalid';
+/** The kinds that conditions are written to; what may be written to a cluster follows from it. */
+export const kindsWithConditions = [
+  'GatewayClass',
+  'Gateway',
+  'HTTPRoute',
+  'GRPCRoute',
+  'AuthorizationPolicy',
+  'RequestAuthentication',
+  'VirtualService',
+  'DestinationRule',
+  'TrafficPolicy',
+  'RateLimitPolicy',
+] as const;
+export type ConditionKind = (typeof kindsWithConditions)[number];
+
+export const conditionTypes = [
+  'Accepted',
+  'ResolvedRefs',
+  'Programmed',
+  'WaypointAccepted',
+  'ZtunnelAccepted',
+  'PartiallyInvalid',
+] as const;
+export type ConditionType = (typeof conditionTypes)[number];
 
 export interface Condition {
   readonly type: ConditionType;
@@ -33,15 +50,27 @@ export interface ParentStatus {
   readonly conditions: readonly Condition[];
 }
 
+/** Of one listener of a Gateway. */
+export interface ListenerStatus {
+  readonly name: string;
+  /** Kinds of routes that it takes. */
+  readonly supportedKinds: readonly { readonly group: string; readonly kind: string }[];
+  readonly attachedRoutes: number;
+  readonly conditions: readonly Condition[];
+}
+
 /** The status of one object: per parent for routes of Gateway API, of the object itself for all others. */
 export interface ObjectStatus {
-  readonly kind: string;
+  readonly kind: ConditionKind;
+  /** '' for what is in none. */
   readonly namespace: string;
   readonly name: string;
   readonly conditions: readonly Condition[];
   readonly parents: readonly ParentStatus[];
   /** Of a Gateway: where it is reached. Absent for what has none. */
   readonly addresses?: readonly { readonly type: 'IPAddress' | 'Hostname'; readonly value: string }[];
+  /** Of a Gateway. */
+  readonly listeners?: readonly ListenerStatus[];
 }
 
 /** `controllerName` in statuses of Gateway API. */

@@ -1,8 +1,11 @@
 // Who takes part in the mesh: the label on the pod, then the one on its namespace. Some pods never do.
-import type { Labels } from './resources.ts';
+import { IssueList } from './issues.ts';
+import type { Labels, Resource } from './resources.ts';
+import type { ResourceIssue } from './types.ts';
 
 /** Ours first: where both are there, it decides. */
 export const enrolmentLabels = ['ambient.mesh/dataplane-mode', 'istio.io/dataplane-mode'] as const;
+const modes = new Set(['ambient', 'none']);
 const sidecarAnnotation = 'sidecar.istio.io/status';
 
 export interface EnrolmentFacts {
@@ -31,11 +34,15 @@ export function modeOf(labels: Labels): 'ambient' | 'none' | null {
   return null;
 }
 
-/** An enrolment label whose value means nothing, to be reported. */
-export function misspeltMode(labels: Labels): { readonly label: string; readonly value: string } | null {
-  for (const label of enrolmentLabels) {
-    const value = labels[label];
-    if (value !== undefined && value !== 'ambient' && value !== 'none') return { label, value };
+/** A finding for an enrolment label of a pod or namespace whose value means nothing. */
+export function enrolmentIssues(resource: Resource): readonly ResourceIssue[] {
+  const list = new IssueList(resource);
+  if (resource.kind !== 'Pod' && resource.kind !== 'Namespace') return list.issues;
+  const { labels } = resource;
+  const label = enrolmentLabels.find((name) => labels[name] !== undefined && !modes.has(labels[name]));
+  if (label !== undefined) {
+    const message = `${label} is "${labels[label]}", which says nothing`;
+    list.add('warning', ['metadata', 'labels', label], message, 'write ambient or none');
   }
-  return null;
+  return list.issues;
 }

@@ -1,5 +1,5 @@
 // How the compiler tells an author about a resource: what is wrong, where, and what to write instead.
-import type { Resource, ResourcePath } from './resources.ts';
+import { pathText, type Resource, type ResourcePath } from './resources.ts';
 import type { ResourceIssue } from './types.ts';
 
 /** Collects the findings about one resource. */
@@ -14,6 +14,6 @@ export class IssueList {
   /** `path` says which value of the resource it is about. */
   add(severity: ResourceIssue['severity'], path: ResourcePath, message: string, fix: string): void {
     const { kind, namespace, name, places } = this.#resource;
-    this.issues.push({ severity, kind, namespace, name, message, fix, place: places.at(path) });
+    this.issues.push({ severity, kind, namespace, name, message, fix, place: places.at(path), field: pathText(path) });
   }
 }

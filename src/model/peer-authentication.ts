@@ -98,6 +98,19 @@ export class PeerAuthenticationTable {
     return found;
   }
 
+  /** The findings about an object as if it were among the others, instead of what has its name. */
+  findingsAbout(resource: PeerAuthenticationResource): readonly ResourceIssue[] {
+    const { namespace, name } = resource;
+    const before = this.get(namespace, name);
+    this.set(resource);
+    try {
+      return this.issuesOf(namespace).get(name) ?? [];
+    } finally {
+      if (before === null) this.delete(namespace, name);
+      else this.set(before);
+    }
+  }
+
   #without(namespace: string, name: string): PeerAuthenticationResource[] {
     return (this.#byNamespace.get(namespace) ?? []).filter((one) => one.name !== name);
   }

@@ -7,6 +7,11 @@ import type { RevokedIdentity, SourcePlace } from './types.ts';
 /** Keys and list positions from the root of an object to a value in it. */
 export type ResourcePath = readonly (string | number)[];
 
+/** `spec.rules[0].from` */
+export function pathText(path: ResourcePath): string {
+  return path.map((step, at) => (typeof step === 'number' ? `[${step}]` : at === 0 ? step : `.${step}`)).join('');
+}
+
 /** Where an object and its values stand in the text they were read from. Looked up when asked for, not before. */
 export interface SourcePlaces {
   readonly object: SourcePlace | null;

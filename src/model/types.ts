@@ -224,6 +224,8 @@ export interface ResourceIssue {
   /** What to write instead. */
   readonly fix: string;
   readonly place: SourcePlace | null;
+  /** The value it is about, such as `spec.rules[0].to`; '' for the object as a whole. */
+  readonly field: string;
 }
 
 export interface SourcePlace {

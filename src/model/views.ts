@@ -100,6 +100,14 @@ export interface RequestView {
   readonly status: number | null;
 }
 
+/** The program that saw something: a node proxy by its node, a waypoint by `NAMESPACE/NAME` of its Gateway. */
+export interface ReporterView {
+  readonly kind: 'node' | 'waypoint';
+  readonly name: string;
+  /** Its pod. */
+  readonly pod: string;
+}
+
 export interface PeerView {
   readonly workload: string | null;
   readonly namespace: string | null;
@@ -206,13 +214,32 @@ export interface WaypointDump extends ProxyDump {
   readonly pod: string;
 }
 
+/** How it stands with the redirection inside one pod's network namespace. */
+export interface PodCaptureView {
+  /** Of the pod, as far as they lie in the node's pod networks. */
+  readonly addresses: readonly string[];
+  /** The file of its network namespace. */
+  readonly namespace: string;
+  /**
+   * `redirected`: its traffic comes to the proxy; `outside`: it is known to be outside the mesh, and is left alone;
+   * `pending`: being worked on; `failed`: see `reason`, it is tried again.
+   */
+  readonly state: 'redirected' | 'outside' | 'pending' | 'failed';
+  readonly reason: string | null;
+  /** From the moment its namespace was seen with an address to its redirection; null before. */
+  readonly tookMs: number | null;
+}
+
 /** `GET /config_dump` of a node proxy. */
 export interface NodeDump extends ProxyDump {
   readonly node: string;
   readonly capture: {
+    readonly backend: 'host' | 'pod' | 'none';
     readonly state: 'off' | 'applied' | 'failed';
     readonly verifiedAt: string | null;
     readonly reason: string | null;
+    /** With the backend `pod`, one of each network namespace that looks like a pod's. */
+    readonly pods: readonly PodCaptureView[];
   };
   readonly clientAddresses: ClientAddressView;
   readonly network: PodNetworkView;

@@ -146,6 +146,12 @@ export class WaypointPolicies {
     };
   }
 
+  /** The findings about a policy as if it were in force; none for one that is not for waypoints. */
+  findingsAbout(resource: PolicyResource): readonly ResourceIssue[] {
+    const isHere = resource.kind === 'RequestAuthentication' || isForWaypoints(resource);
+    return isHere ? this.#judge(this.#compile(resource)).findings : [];
+  }
+
   /** What became of each policy that is for waypoints. */
   statuses(): Iterable<ObjectStatus> {
     return this.#statuses.values();
@@ -195,6 +201,18 @@ export class WaypointPolicies {
     else for (const one of [...this.#forPods, ...this.#waypointOf.keys()]) this.#dirty.add(one);
   }
 
+  /** Targets where a policy is not enforced, and all findings about it. */
+  #judge({ resource, issues, refused }: Compiled): {
+    readonly lost: readonly Refusal[];
+    readonly findings: readonly ResourceIssue[];
+  } {
+    const list = new IssueList(resource);
+    const lost = [...refused, ...this.#unbound(resource)];
+    for (const { at, message, fix } of lost)
+      list.add('warning', ['spec', 'targetRefs', at], `${message}: not enforced there`, fix);
+    return { lost, findings: [...list.issues, ...issues] };
+  }
+
   #refreshStatus(key: string): void {
     const compiled = this.#compiled.get(key);
     if (compiled === undefined) {
@@ -203,11 +221,8 @@ export class WaypointPolicies {
       return;
     }
     const { resource, issues, reach } = compiled;
-    const list = new IssueList(resource);
-    const lost = [...compiled.refused, ...this.#unbound(resource)];
-    for (const { at, message, fix } of lost)
-      list.add('warning', ['spec', 'targetRefs', at], `${message}: not enforced there`, fix);
-    this.#options.report(`waypoint policy ${key}`, [...list.issues, ...issues]);
+    const { lost, findings } = this.#judge(compiled);
+    this.#options.report(`waypoint policy ${key}`, findings);
     if (resource.targets.length === 0) {
       this.#statuses.delete(key);
       return;

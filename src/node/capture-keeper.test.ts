@@ -31,13 +31,19 @@ class TestBackend implements CaptureBackend {
   }
 
   async remove(): Promise<void> {}
+
+  pods(): readonly never[] {
+    return [];
+  }
+
+  close(): void {}
 }
 
 function keep(isOn = true) {
   const backend = new TestBackend();
   const clock = new ManualClock(0);
   const log = createLogger({ level: 'silent', format: 'json' });
-  const keeper = new CaptureKeeper({ backend, isOn, clock, random: () => 0, log, onChange: () => {} });
+  const keeper = new CaptureKeeper({ backend, kind: 'host', isOn, clock, random: () => 0, log, onChange: () => {} });
   return { backend, clock, keeper };
 }
 

@@ -10,6 +10,7 @@ import type { Logger } from '../telemetry/logger.ts';
 
 export interface CaptureKeeperOptions {
   readonly backend: CaptureBackend;
+  readonly kind: NodeDump['capture']['backend'];
   /** False where nothing is captured: then the state stays `off` and nothing is waited for. */
   readonly isOn: boolean;
   readonly clock: Clock;
@@ -29,7 +30,7 @@ export class CaptureKeeper {
   readonly #options: CaptureKeeperOptions;
   readonly #backoff: Backoff;
   #desired: DesiredCapture | null = null;
-  #view: NodeDump['capture'] = { state: 'off', verifiedAt: null, reason: null };
+  #view: Omit<NodeDump['capture'], 'backend' | 'pods'> = { state: 'off', verifiedAt: null, reason: null };
   #cancel: (() => void) | null = null;
   #running: Promise<void> | null = null;
   #again = false;
@@ -42,7 +43,8 @@ export class CaptureKeeper {
   }
 
   get view(): NodeDump['capture'] {
-    return this.#view;
+    const { backend, kind } = this.#options;
+    return { backend: kind, ...this.#view, pods: backend.pods() };
   }
 
   /** Applied and verified, or nothing to capture. */
@@ -56,11 +58,12 @@ export class CaptureKeeper {
     return this.#options.isOn ? this.#tend() : Promise.resolve();
   }
 
-  /** Nothing is applied or repaired any more; the rules stay. Idempotent. */
+  /** Nothing is applied or repaired any more, and nothing comes any more; the rules stay. Idempotent. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#cancel?.();
     this.#cancel = null;
+    this.#options.backend.close();
     await this.#running;
   }
 

@@ -3,9 +3,11 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { isBundled, modulePath } from '../base/project-files.ts';
 import { version } from '../base/version.ts';
 
-const everything = new URL('./load-everything.ts', import.meta.url).href;
+const everything = pathToFileURL(modulePath('src/node/load-everything.ts')).href;
 const timeoutMs = 20_000;
 
 /**
@@ -13,6 +15,7 @@ const timeoutMs = 20_000;
  * script that is going to run. Best effort: without a cache the proxy is larger and slower to start, no more.
  */
 export function warmCompileCache(folder: string, program: string): void {
+  if (isBundled) return; // a bundle has nothing to strip
   const marker = path.join(folder, `warm-${process.version}-${version}`);
   if (existsSync(marker)) return;
   const env = { ...process.env, NODE_COMPILE_CACHE: folder };

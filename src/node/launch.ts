@@ -2,14 +2,14 @@
 // opens them and becomes the proxy again (`native-free/launcher.pl`).
 import { accessSync, constants, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { MeshError } from '../base/errors.ts';
+import { projectFile } from '../base/project-files.ts';
 import type { NodeConfig } from '../config/node.ts';
 import { availableCpus } from './available-cpus.ts';
 import { warmCompileCache } from './compile-cache.ts';
 import { spareListenersPerThread } from './listeners.ts';
 
-const launcher = fileURLToPath(new URL('../../native-free/launcher.pl', import.meta.url));
+const launcher = projectFile('native-free/launcher.pl');
 const configVariable = 'AMBIENT_CONFIG';
 const netAdminBit = 12n;
 /**

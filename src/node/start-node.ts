@@ -2,6 +2,7 @@
 // capture, the client addresses, and the identities of the node's pods.
 
 import { systemClock } from '../base/clock.ts';
+import { modulePath } from '../base/project-files.ts';
 import { version } from '../base/version.ts';
 import { type CaptureBackend, NoCapture } from '../capture/backend.ts';
 import { HostCapture } from '../capture/host-backend.ts';
@@ -75,7 +76,7 @@ class NodeProxy implements RunningNode {
       stateOwner: config.nodeName,
       threads: {
         threads: listeners.threads,
-        entry: new URL('./data-thread.ts', import.meta.url),
+        entry: modulePath('src/node/data-thread.ts'),
         startOf: (threadId, life) => this.#startOf(threadId, life),
       },
       role: this.#role(),
@@ -97,7 +98,8 @@ class NodeProxy implements RunningNode {
     const isOn = config.capture.backend === 'host' || capture !== undefined;
     const backend = capture ?? (isOn ? new HostCapture(clock.now()) : new NoCapture());
     const onChange = () => this.#onCapture();
-    this.#capture = new CaptureKeeper({ clock, random, log: core.log, backend, isOn, onChange });
+    const kind = isOn ? 'host' : 'none';
+    this.#capture = new CaptureKeeper({ clock, random, log: core.log, backend, kind, isOn, onChange });
   }
 
   get ports(): AdminPorts {

@@ -3,7 +3,7 @@ import { MeshError } from '../base/errors.ts';
 import { logLevels } from '../config/log-levels.ts';
 import type { ProxyConfig } from '../config/proxy.ts';
 import type { ProxyDump } from '../model/views.ts';
-import { json, type SimpleResponse, SimpleServer, text } from '../telemetry/metrics-server.ts';
+import { json, type Routes, type SimpleResponse, SimpleServer, text } from '../telemetry/metrics-server.ts';
 
 export interface AdminSources {
   dump(): Promise<ProxyDump>;
@@ -12,6 +12,8 @@ export interface AdminSources {
   readiness(): { readonly pending: readonly string[]; readonly note: string };
   setLogLevel(level: string): void;
   drain(): void;
+  /** Answers `GET /flows`; see `FlowReader`. */
+  flows(url: URL, signal: AbortSignal): SimpleResponse;
   /** Makes a data thread crash; false when there is none with this id. */
   killThread(id: number): boolean;
   /** Keeps the main thread busy for so long. */
@@ -25,6 +27,7 @@ export interface AdminPorts {
 }
 
 const index = `GET  /config_dump             what this proxy knows and does, as JSON
+GET  /flows?last=N&follow=1   recent connections and requests, one line of JSON each
 POST /logging?level=LEVEL     ${logLevels.join(', ')}
 POST /drain                   stop accepting, let connections end, exit
 POST /debug/kill-thread?id=N  make a data thread crash; it is replaced
@@ -33,6 +36,8 @@ POST /debug/block-main?ms=N   keep the main thread busy; data threads go on
 
 /** The three HTTP servers of a proxy: built, then `start`, then `close`. */
 export class AdminServers {
+  /** What the controller may ask for as well. */
+  readonly observed: Routes;
   readonly #admin: SimpleServer;
   readonly #metrics: SimpleServer;
   readonly #readiness: SimpleServer;
@@ -44,13 +49,18 @@ export class AdminServers {
       const { contentType, text: body } = await sources.scrape();
       return { status: 200, contentType, body };
     };
+    this.observed = {
+      'GET /config_dump': async () => json(await sources.dump()),
+      'GET /flows': (url, signal) => sources.flows(url, signal),
+      'GET /metrics': scrape,
+      'POST /logging': (url) => setLevel(url, sources),
+    };
     this.#admin = new SimpleServer({
       host: '127.0.0.1',
       port: ports.admin,
       routes: {
+        ...this.observed,
         'GET /': () => text(200, `${program}\n${index}`),
-        'GET /config_dump': async () => json(await sources.dump()),
-        'POST /logging': (url) => setLevel(url, sources),
         'POST /drain': () => {
           sources.drain();
           return text(202, 'draining\n');

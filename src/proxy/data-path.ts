@@ -25,7 +25,9 @@ import type { MeshUpdate, Revocation, SpiffeId, Workload } from '../model/types.
 import type { ConnectionView } from '../model/views.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
 import { EdgeCounters } from '../telemetry/edge-counters.ts';
+import { FlowRing } from '../telemetry/flow-ring.ts';
 import { PolicyHits } from '../telemetry/policy-hits.ts';
+import { RecordSink } from '../telemetry/record-sink.ts';
 import { RequestCounters } from '../telemetry/request-counters.ts';
 import { createTunnelPool } from '../tunnel/pool.ts';
 import { createTunnelServer, type TunnelServer } from '../tunnel/server.ts';
@@ -69,6 +71,8 @@ export class DataPath {
   readonly requests = new RequestCounters();
   readonly policyHits = new PolicyHits();
   readonly accessLog: AccessLog;
+  readonly flows: FlowRing;
+  readonly records: RecordSink;
   readonly credentials: CredentialStore;
   readonly tunnelServer: TunnelServer;
   readonly clientAddresses: ClientAddresses;
@@ -96,9 +100,11 @@ export class DataPath {
     const use = new SharedUse(start.use ?? threadId + 1);
     const admission = new Admission({ limits, use, descriptors: new Descriptors(), threadId });
     this.accessLog = new AccessLog({ format: log.format, file: log.accessFile, access: log.access, level: log.level });
-    const { accessLog, policyHits } = this;
+    this.flows = new FlowRing({ ...limits, nowMs: () => performance.now() });
+    this.records = new RecordSink(this.accessLog, this.flows);
+    const { records, policyHits } = this;
     const edges = new EdgeRecorder(this.edges, reporter);
-    this.tracker = new ConnectionTracker({ threadId, admission, judge: judgeOf(index), accessLog, edges, policyHits });
+    this.tracker = new ConnectionTracker({ threadId, admission, judge: judgeOf(index), records, edges, policyHits });
     this.credentials = new CredentialStore(credentialOptions(config, ask));
     const sockets = start.awaitsClientAddresses ? TransparentSockets.load() : null;
     this.clientAddresses = new ClientAddresses(connect, sockets, Math.random);
@@ -140,6 +146,7 @@ export class DataPath {
     this.context.sweep.retune(tickFor(timeouts.idleMs, timeouts.halfCloseMs));
     this.accessLog.setStyle(log);
     this.accessLog.setLevel(log.level);
+    this.flows.resize(limits);
   }
 
   /** Puts a change into the tables; connections and requests that it refuses end within this call, up to a batch. */

@@ -174,6 +174,9 @@ export class DataThread {
       case 'snapshot':
         this.#snapshot(message.id, message.connections);
         break;
+      case 'flows':
+        this.#tell({ type: 'flows', id: message.id, ...this.#path.flows.since(message.mark, message.max) });
+        break;
       case 'drain':
         this.#drain(message.deadlineMs);
         break;

@@ -7,7 +7,7 @@ import type { Clock } from '../base/clock.ts';
 import { compactHeap } from '../base/compact-heap.ts';
 import { messageOf } from '../base/errors.ts';
 import type { ProxyConfig } from '../config/proxy.ts';
-import { DiscoveryClient, type DiscoveryState } from '../discovery/delta-client.ts';
+import { DiscoveryClient, type DiscoveryClientOptions, type DiscoveryState } from '../discovery/delta-client.ts';
 import type { HeldVersions } from '../discovery/held-resources.ts';
 import type { ProxyNode } from '../discovery/proxy-node.ts';
 import type { RefusedResource } from '../discovery/refusals.ts';
@@ -25,6 +25,8 @@ export interface MeshKeeperOptions {
   readonly config: ProxyConfig;
   readonly proxy: ProxyNode;
   readonly saved: SavedMesh | null;
+  /** See `DiscoveryClientOptions`. */
+  readonly attend?: NonNullable<DiscoveryClientOptions['attend']>;
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Logger;
@@ -64,7 +66,8 @@ export class MeshKeeper {
       this.index.apply(this.#compactor.update(update));
     }
     const { controllerUrl: url, controllerRootsFile: rootsFile, tokenFile } = config;
-    const access = { url, rootsFile, tokenFile };
+    const attend = options.attend === undefined ? {} : { attend: options.attend };
+    const access = { url, rootsFile, tokenFile, ...attend };
     const apply = (update: MeshUpdate) => this.#apply(update);
     const held = saved?.held ?? {};
     this.#client = url === '' ? null : new DiscoveryClient({ ...access, node: proxy, held, apply, clock, random });

@@ -3,6 +3,7 @@ import type { ProxyConfig } from '../config/proxy.ts';
 import type { NetworksInput } from '../forward/networks.ts';
 import type { MeshUpdate, Revocation, SpiffeId } from '../model/types.ts';
 import type { ConnectionView, EdgeView, LoopDelayView, ResourcesView } from '../model/views.ts';
+import type { KeptFlow } from '../telemetry/flow-ring.ts';
 import type { RequestRow } from '../telemetry/request-counters.ts';
 
 /** `workerData` of a data thread. */
@@ -58,6 +59,8 @@ export type ToDataThread =
   | { readonly type: 'certificateForgotten'; readonly identity: SpiffeId }
   /** Asks for a `snapshot` with the same id. */
   | { readonly type: 'snapshot'; readonly id: number; readonly connections: boolean }
+  /** Asks for `flows` with the same id: what was kept after the record `mark`, `max` of them at most. */
+  | { readonly type: 'flows'; readonly id: number; readonly mark: number; readonly max: number }
   /** Stop accepting, end pooled sessions gracefully, close what remains at the deadline, then answer `drained`. */
   | { readonly type: 'drain'; readonly deadlineMs: number }
   | { readonly type: 'logLevel'; readonly level: string }
@@ -91,5 +94,12 @@ export type FromDataThread =
       readonly loopDelayMs: LoopDelayView;
       /** Absent where connections were not asked for. */
       readonly resources?: ResourcesView;
+    }
+  | {
+      readonly type: 'flows';
+      readonly id: number;
+      readonly flows: readonly KeptFlow[];
+      readonly last: number;
+      readonly lost: number;
     }
   | { readonly type: 'drained'; readonly closedByDeadline: number };

@@ -11,6 +11,7 @@ import { returnPages } from '../base/return-pages.ts';
 import { version } from '../base/version.ts';
 import type { ProxyConfig } from '../config/proxy.ts';
 import { CertificateClient } from '../discovery/certificate-client.ts';
+import { ObserveClient } from '../discovery/observe-client.ts';
 import type { ProxyNode } from '../discovery/proxy-node.ts';
 import type { CertificateManagerOptions } from '../identity/certificate-manager.ts';
 import type { Workload } from '../model/types.ts';
@@ -21,6 +22,7 @@ import { activeResources } from './active-resources.ts';
 import { type AdminPorts, AdminServers } from './admin.ts';
 import { CertificateKeeper, revocationOf, signNothing } from './certificate-keeper.ts';
 import { ConfigKeeper, type ConfigKeeperOptions } from './config-keeper.ts';
+import { FlowReader } from './flow-reader.ts';
 import { limitReadings } from './limits-view.ts';
 import { MeshKeeper } from './mesh-keeper.ts';
 import { canonicalNames, meshMessages } from './mesh-messages.ts';
@@ -106,6 +108,8 @@ export class ProxyCore<Config extends ProxyConfig> {
   readonly #client: CertificateClient | null;
   readonly #metrics: ProxyMetrics;
   readonly #admin: AdminServers;
+  readonly #flows: FlowReader;
+  readonly #observer: ObserveClient;
   readonly #onEnd: () => void;
   #config: Config;
   #draining: Promise<void> | null = null;
@@ -144,7 +148,15 @@ export class ProxyCore<Config extends ProxyConfig> {
     const more = () => role.pending();
     this.readiness = new Readiness({ mesh, certificates, threads, more, log: this.log, savedAt });
     this.#metrics = new ProxyMetrics(() => this.#reading(), { component: program, version, node: proxy.nodeName });
+    const { kind, name, namespace, nodeName } = proxy;
+    const pod = `${namespace}/${name}`;
+    this.#flows = new FlowReader(this.threads, {
+      kind,
+      name: kind === 'node' ? nodeName : options.stateOwner.replace(/^waypoint\//, ''),
+      pod,
+    });
     this.#admin = this.#adminServers();
+    this.#observer = new ObserveClient(proxy, this.#admin.observed);
   }
 
   /** What is in force. */
@@ -252,6 +264,7 @@ export class ProxyCore<Config extends ProxyConfig> {
       ...shared,
       config: this.#config,
       proxy: this.#options.proxy,
+      attend: (transport, headers, signal) => void this.#observer.attend(transport, headers, signal),
       saved,
       onMesh: (update) => {
         for (const message of update === null ? meshMessages(this.mesh.index) : [{ type: 'mesh', update } as const]) {
@@ -323,6 +336,7 @@ export class ProxyCore<Config extends ProxyConfig> {
       readiness: () => ({ pending: this.pending(), note: this.readiness.note() }),
       setLogLevel: (level) => this.#setLogLevel(level),
       drain: () => void this.drain(),
+      flows: (url, signal) => this.#flows.answer(url, signal),
       killThread: (id) => this.threads.crash(id),
       blockMain: blockThisThread,
     });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
+import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { systemClock } from '../base/clock.ts';
 import { MeshError } from '../base/errors.ts';
@@ -34,7 +35,7 @@ async function poolOf(t: TestContext) {
   const fatal: MeshError[] = [];
   const pool = new ThreadPool({
     threads: 2,
-    entry: new URL('./testing-data-thread.ts', import.meta.url),
+    entry: path.join(import.meta.dirname, 'testing-data-thread.ts'),
     startOf: (threadId, life): DataThreadStart => {
       if (life >= lives) throw new MeshError('LIMIT_REACHED', { limit: 'lives', value: lives, what: `${threadId}` });
       const listeners = { outbound: [life + 1], inbound: [], hbone: [] };

@@ -10,6 +10,7 @@ import { letWorkersCompact } from '../base/compact-heap.ts';
 import { MeshError } from '../base/errors.ts';
 import { SharedUse } from '../forward/shared-use.ts';
 import type { ConnectionView, LoopDelayView, NodeDump, ResourcesView } from '../model/views.ts';
+import type { KeptFlow } from '../telemetry/flow-ring.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { noDelay } from './loop-delay.ts';
 import type { DataThreadStart, FromDataThread, ToDataThread } from './messages.ts';
@@ -35,8 +36,8 @@ export interface ThreadPoolOptions {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Logger;
-  /** The module that exports `serve`: what each worker runs. */
-  readonly entry: URL;
+  /** Path of the module that exports `serve`: what each worker runs. */
+  readonly entry: string;
 }
 
 interface Thread {
@@ -53,6 +54,19 @@ interface Thread {
 
 type ThreadView = NodeDump['threads'][number];
 type RunOptions = Parameters<Piscina['run']>[1];
+
+/** How far somebody has read the flows of a thread: of another life, it begins anew. */
+export interface FlowMark {
+  readonly life: number;
+  readonly mark: number;
+}
+
+interface PendingFlows {
+  readonly thread: Thread;
+  readonly resolve: (message: FlowsMessage | null) => void;
+}
+
+type FlowsMessage = Extract<FromDataThread, { type: 'flows' }>;
 
 interface PendingSnapshot {
   readonly waitingFor: Set<number>;
@@ -80,6 +94,7 @@ export class ThreadPool {
   readonly #pool: Piscina;
   readonly #threads: Thread[];
   readonly #snapshots = new Map<number, PendingSnapshot>();
+  readonly #flows = new Map<number, PendingFlows>();
   readonly #draining = new Map<number, (closedByDeadline: number) => void>();
   /** Settles with each task, however it ended. */
   readonly #tasks = new Set<Promise<void>>();
@@ -99,7 +114,7 @@ export class ThreadPool {
       atomics: 'disabled',
     } as const;
     this.#pool = new Piscina({
-      filename: entry.href,
+      filename: entry,
       name: 'serve',
       idleTimeout: Number.POSITIVE_INFINITY,
       resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },
@@ -147,6 +162,38 @@ export class ThreadPool {
     });
   }
 
+  /**
+   * Resolves to the flows that threads have kept since `marks`, oldest first, and moves the marks; at most the newest
+   * `max` of each thread. A thread that does not answer within `deadlineMs` is left out.
+   */
+  async flowsSince(marks: Map<number, FlowMark>, max: number, deadlineMs: number): Promise<KeptFlow[]> {
+    const asked = this.#threads.filter(({ port, state }) => port !== null && state === 'serving');
+    const answers = await Promise.all(
+      asked.map(async (thread) => {
+        const { id: threadId, life } = thread;
+        const before = marks.get(threadId);
+        const answer = await this.#askFlows(thread, before?.life === life ? before.mark : 0, max, deadlineMs);
+        if (answer !== null) marks.set(threadId, { life, mark: answer.last });
+        return answer?.flows ?? [];
+      }),
+    );
+    return answers.flat().sort((a, b) => (a.record.time < b.record.time ? -1 : 1));
+  }
+
+  #askFlows(thread: Thread, mark: number, max: number, deadlineMs: number): Promise<FlowsMessage | null> {
+    const id = this.#nextSnapshot++;
+    return new Promise((resolve) => {
+      const settle = (message: FlowsMessage | null): void => {
+        this.#flows.delete(id);
+        cancel();
+        resolve(message);
+      };
+      const cancel = this.#options.clock.after(deadlineMs, () => settle(null));
+      this.#flows.set(id, { thread, resolve: settle });
+      thread.port?.postMessage({ type: 'flows', id, mark, max } satisfies ToDataThread);
+    });
+  }
+
   /** Makes a thread that serves crash; false when there is none with this id. For tests of what follows. */
   crash(threadId: number): boolean {
     const thread = this.#threads[threadId];
@@ -171,6 +218,7 @@ export class ThreadPool {
   async close(): Promise<void> {
     this.#isClosing = true;
     for (const id of [...this.#snapshots.keys()]) this.#settleSnapshot(id);
+    for (const { resolve } of [...this.#flows.values()]) resolve(null);
     for (const thread of this.#threads) thread.port?.close();
     // A worker that is terminated while it closes its sockets has brought the whole process down.
     const deadline = new AbortController();
@@ -218,6 +266,7 @@ export class ThreadPool {
     for (const [id, pending] of this.#snapshots) {
       if (pending.waitingFor.delete(thread.id) && pending.waitingFor.size === 0) this.#settleSnapshot(id);
     }
+    for (const { thread: asked, resolve } of [...this.#flows.values()]) if (asked === thread) resolve(null);
     if (this.#isClosing) return;
     if (thread.servingSinceMs > 0 && clock.now() - thread.servingSinceMs > healthyAfterMs) thread.backoff.reset();
     thread.life += 1;
@@ -250,6 +299,9 @@ export class ThreadPool {
         break;
       case 'snapshot':
         this.#onSnapshot(thread, message);
+        break;
+      case 'flows':
+        this.#flows.get(message.id)?.resolve(message);
         break;
       case 'drained':
         this.#draining.get(thread.id)?.(message.closedByDeadline);

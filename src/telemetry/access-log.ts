@@ -86,8 +86,8 @@ export class AccessLog {
     this.#enqueue(this.#options.format === 'json' ? requestJson(record) : requestLine(record));
   }
 
-  /** True when requests leave lines: ask before building their records. */
-  get logsRequests(): boolean {
+  /** True when connections and requests leave lines: ask before building their records. */
+  get isOn(): boolean {
     return this.#options.access === 'on';
   }
 

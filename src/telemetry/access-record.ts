@@ -1,6 +1,6 @@
 // One connection = one record = one access-log line. The shape is a contract; see docs/architecture.md.
 import type { Flag } from '../base/flags.ts';
-import type { PeerView } from '../model/views.ts';
+import type { PeerView, ReporterView } from '../model/views.ts';
 
 export interface AccessRecord {
   /** RFC 3339 with milliseconds, when the connection ended. */
@@ -56,3 +56,10 @@ export interface RequestRecord extends Omit<AccessRecord, 'kind' | 'segmentsMs'>
   readonly grpcStatus: number | null;
   readonly segmentsMs: RequestSegments;
 }
+
+/** A record as a proxy remembers and tells it: one line of `GET /flows`. A contract, as the records are. */
+export type FlowView = (AccessRecord | RequestRecord) & {
+  readonly reporter: ReporterView;
+  /** How many flows it stands for: 1, or more where there were too many to remember each. */
+  readonly weight: number;
+};

@@ -1,6 +1,7 @@
 // A small HTTP server for machines that ask: metrics, readiness, administration. Routes are a table; everything else
 // is 404.
-import type { IncomingMessage, Server } from 'node:http';
+import { once } from 'node:events';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { isMeshError, MeshError, messageOf } from '../base/errors.ts';
 import { nodeHttp } from '../base/node-http.ts';
 
@@ -8,10 +9,15 @@ export interface SimpleResponse {
   readonly status: number;
   readonly contentType: string;
   readonly body: string;
+  /** What follows the body as it comes about, until it ends or nobody listens any more. */
+  readonly stream?: AsyncIterable<string>;
 }
 
 /** `METHOD PATH` → what answers; a query string is not part of the path. */
-export type Routes = Readonly<Record<string, (url: URL) => SimpleResponse | Promise<SimpleResponse>>>;
+export type Routes = Readonly<Record<string, Route>>;
+
+/** `signal` aborts when whoever asks has gone. */
+export type Route = (url: URL, signal: AbortSignal) => SimpleResponse | Promise<SimpleResponse>;
 
 export interface SimpleServerOptions {
   /** '' is every address of the machine. */
@@ -36,10 +42,7 @@ export class SimpleServer {
       { headersTimeout: headersTimeoutMs, requestTimeout: headersTimeoutMs },
       (request, response) => {
         request.resume(); // no route reads a body
-        void answer(options.routes, request).then(({ status, contentType, body }) => {
-          response.writeHead(status, { 'content-type': contentType, 'cache-control': 'no-store', ...whoAnswers });
-          response.end(body);
-        });
+        void serve(options.routes, request, response);
       },
     );
     this.#server.maxConnections = connectionsMax;
@@ -78,22 +81,66 @@ export function text(status: number, body: string): SimpleResponse {
   return { status, contentType: 'text/plain; charset=utf-8', body };
 }
 
+/** Lines of JSON with status 200, as they come. */
+export function lines(stream: AsyncIterable<string>): SimpleResponse {
+  return { status: 200, contentType: 'application/x-ndjson', body: '', stream };
+}
+
 /** A JSON answer with status 200, indented for people. */
 export function json(value: unknown): SimpleResponse {
   return { status: 200, contentType: 'application/json', body: `${JSON.stringify(value, null, 2)}\n` };
 }
 
-async function answer(routes: Routes, request: IncomingMessage): Promise<SimpleResponse> {
+async function serve(routes: Routes, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const gone = new AbortController();
+  response.once('close', () => gone.abort());
+  const method = request.method === 'HEAD' ? 'GET' : (request.method ?? 'GET');
+  const { status, contentType, body, stream } = await answer(routes, method, request.url ?? '/', gone.signal);
+  response.writeHead(status, { 'content-type': contentType, 'cache-control': 'no-store', ...whoAnswers });
+  if (stream === undefined || request.method === 'HEAD') {
+    response.end(body);
+    return;
+  }
   try {
-    const url = new URL(request.url ?? '/', 'http://localhost');
-    const method = request.method === 'HEAD' ? 'GET' : (request.method ?? 'GET');
-    const route = routes[`${method} ${url.pathname}`];
-    if (route !== undefined) return await route(url);
+    response.write(body);
+    for await (const piece of stream) {
+      if (gone.signal.aborted) break;
+      if (!response.write(piece)) await once(response, 'drain', { signal: gone.signal });
+    }
+    response.end();
+  } catch {
+    response.destroy(); // whoever reads must not take what came for all there is
+  }
+}
+
+/**
+ * The answer to one question, by a table of routes; what a route throws becomes 400 for USAGE, 404 for NOT_FOUND, 503
+ * for NOT_REACHABLE and 500 for the rest. Never rejects.
+ */
+export async function answer(
+  routes: Routes,
+  method: string,
+  target: string,
+  signal: AbortSignal,
+): Promise<SimpleResponse> {
+  try {
+    const url = new URL(target, 'http://localhost');
+    const route = routes[`${method} ${url.pathname}`] ?? prefixRoute(routes, method, url.pathname);
+    if (route !== undefined) return await route(url, signal);
     const methods = Object.keys(routes).filter((name) => name.endsWith(` ${url.pathname}`));
     if (methods.length > 0) return text(405, `use ${methods.map((name) => name.split(' ')[0]).join(' or ')}\n`);
     return text(404, `there is: ${Object.keys(routes).join(', ')}\n`);
   } catch (error) {
-    if (isMeshError(error) && error.code === 'USAGE') return text(400, `${error.message}\n`);
-    return text(500, `${messageOf(error)}\n`);
+    return text((isMeshError(error) && statuses[error.code]) || 500, `${messageOf(error)}\n`);
   }
+}
+
+const statuses: Readonly<Partial<Record<string, number>>> = { USAGE: 400, NOT_FOUND: 404, NOT_REACHABLE: 503 };
+
+/** Routes that end in `/*` answer for all below them. */
+function prefixRoute(routes: Routes, method: string, path: string): Route | undefined {
+  for (const [name, route] of Object.entries(routes)) {
+    if (name.endsWith('/*') && `${method} ${path}`.startsWith(name.slice(0, -1))) return route;
+  }
+  return undefined;
 }

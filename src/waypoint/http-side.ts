@@ -22,7 +22,6 @@ export function createHttpSide(
   const routesOf: HttpServiceContext['routesOf'] = (service) => pods.routesOf(service);
   const connect: ConnectEndpoint = (target, callback) =>
     dial(dialler, { ...target, timed: true }, (error, stream) => callback(error, stream));
-  const writeRecord: HttpServiceContext['onRecord'] = (record) => path.accessLog.writeRequest(record);
   const verifier = new TokenVerifier(new KeySets(fetchText));
   return createHttpService({
     index: pods,
@@ -31,9 +30,7 @@ export function createHttpSide(
     connect,
     passThrough,
     judge: new PolicyJudge({ routesOf, verifier, now: Date.now }),
-    get onRecord() {
-      return path.accessLog.logsRequests ? writeRecord : null;
-    },
+    records: path.records,
     counters: path.requests,
     policyHits: path.policyHits,
     notice: path.notice,

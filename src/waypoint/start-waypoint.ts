@@ -1,5 +1,6 @@
 // Assembles a waypoint on the main thread: what every proxy has (`proxy/proxy-core.ts`), with one identity, its own,
 // and nothing to capture.
+import { modulePath } from '../base/project-files.ts';
 import { version } from '../base/version.ts';
 import type { WaypointConfig } from '../config/waypoint.ts';
 import type { ProxyNode } from '../discovery/proxy-node.ts';
@@ -59,7 +60,7 @@ class Waypoint implements RunningWaypoint {
       stateOwner: `waypoint/${namespace}/${name}`,
       threads: {
         threads: config.threads,
-        entry: new URL('./data-thread.ts', import.meta.url),
+        entry: modulePath('src/waypoint/data-thread.ts'),
         startOf: (threadId) => this.#startOf(threadId),
       },
       role: this.#role(),

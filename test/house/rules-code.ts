@@ -59,6 +59,8 @@ interface Ban {
 
 /** A private constructor has no other way to be written. */
 const otherThanConstructor = /^(?!constructor$)/;
+/** The one file that asks, and what only tests load. */
+const findsItself = /^src\/base\/project-files\.ts$|\/testing-[\w-]+\.ts$/;
 const inClock = 'take the time as an argument: model and policy are pure';
 const bans: readonly Ban[] = [
   { tokens: ['enum', null, '{'], where: written, instead: 'enum does not erase; write an `as const` table' },
@@ -79,6 +81,15 @@ const bans: readonly Ban[] = [
     where: (file) => !file.isTest && !inFolders('src/cli', 'bench', 'test')(file),
     instead: 'use the logger of src/telemetry, or return what should be said',
   },
+  ...[
+    ['import', '.', 'meta', '.', 'dirname'],
+    ['import', '.', 'meta', '.', 'filename'],
+    [',', 'import', '.', 'meta', '.', 'url'],
+  ].map((tokens) => ({
+    tokens,
+    where: (file: SourceFile) => inFolders('src')(file) && !file.isTest && !findsItself.test(file.path),
+    instead: 'a bundle lies elsewhere; write projectFile(…) or modulePath(…) of src/base/project-files.ts',
+  })),
   {
     tokens: ['private', otherThanConstructor],
     where: written,

@@ -88,6 +88,13 @@ describe('bannedCode', () => {
     ['the clock in the model', 'src/model/a.ts', 'Date.now(); setTimeout(f, 1); Math.random(); new Date();', 4],
     ['a date from a value', 'src/model/a.ts', 'new Date(nowMs)', 0],
     ['the clock elsewhere', 'src/forward/a.ts', 'Date.now()', 0],
+    [
+      'a file that asks where it lies',
+      'src/lab/a.ts',
+      'path.join(import.meta.dirname, x); new URL(y, import.meta.url)',
+      2,
+    ],
+    ['a package that is loaded on demand', 'src/lab/a.ts', "createRequire(import.meta.url)('jose')", 0],
     ['a private modifier', 'src/h2/a.ts', 'class A { private b = 1; }', 1],
     ['a private constructor', 'src/h2/a.ts', 'class A { private constructor() {} }', 0],
     ['a lone test', 'src/h2/a.test.ts', "it.only('x', f);", 1],

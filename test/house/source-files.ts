@@ -34,7 +34,7 @@ export interface Finding {
   readonly message: string;
 }
 
-const skippedFolders = new Set(['node_modules', '.git', '.cache', 'results', 'generated-docs']);
+const skippedFolders = new Set(['node_modules', '.git', '.cache', 'results', 'generated-docs', 'dist']);
 const textEndings = /\.(ts|mjs|js|json|md|ya?ml|proto|pl|sh|html|css|txt)$|^(Dockerfile|LICENSE|run|\.gitignore)$/;
 
 /** Reads every text file of the project under `root`. */

@@ -64,6 +64,8 @@ async function play({ run }: ApiCase): Promise<void> {
     await run(scene);
   } finally {
     for (const watch of watches) watch.close();
+    // Where there is no kubelet, nobody else would end those that are bound to a node.
+    await api.delete(`${root}/pods`, { gracePeriodSeconds: 0 });
     for (const path of cleaned) await api.delete(path);
   }
 }

@@ -114,6 +114,10 @@ export const applyCases: readonly ApiCase[] = [
       assert(ownersOf(both).includes('one Apply status'), ownersOf(both).join());
       const other = { ...status('Ready'), status: { conditions: [{ type: 'Ready', status: 'False' }] } };
       refused(await api.patch('apply', p + by('two'), other), 409, 'Conflict', /conditions\[type="Ready"\]\.status/);
+      const nothing = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p' }, status: {} };
+      const left = ok(await api.patch('apply', p + by('one'), nothing));
+      const stay = left.status.conditions.map((each: Json) => each.type);
+      assert(!stay.includes('Ready') && stay.includes('example.com/Meshed'), stay.join());
     },
   },
   {

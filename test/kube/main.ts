@@ -1,5 +1,5 @@
 // `npm run test:kube -- --kubeconfig FILE [--webhook-host ADDRESS] [FILTER…]`: the suite of the API server against a
-// real one, in namespaces of its own.
+// real one, in namespaces of its own, and the controller on it.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
@@ -30,8 +30,8 @@ function main(): void {
     AMBIENT_WEBHOOK_HOST: values['webhook-host'],
   };
   const patterns = positionals.map((text) => `--test-name-pattern=${text}`);
-  const file = path.join(import.meta.dirname, 'api-server.test.ts');
-  const child = spawn(process.execPath, ['--test', ...patterns, file], { env, stdio: 'inherit' });
+  const files = ['api-server.test.ts', 'controller.test.ts'].map((name) => path.join(import.meta.dirname, name));
+  const child = spawn(process.execPath, ['--test', ...patterns, ...files], { env, stdio: 'inherit' });
   child.on('close', (code) => {
     process.exitCode = code ?? 1;
   });

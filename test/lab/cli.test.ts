@@ -241,6 +241,20 @@ test('lab logs: of a pod, of a proxy, and followed until Ctrl-C', async () => {
   assert.equal((await result).code, 0);
 });
 
+test('tap: what was seen, and what comes until Ctrl-C', async () => {
+  const seen = await ctl('tap', '--to-service', 'payments.shop', '--verdict', 'refused', '--last', '1');
+  assert.deepEqual([seen.code, seen.err], [0, ''], seen.err);
+  const child = start('tap', '-f', '-o', 'json', '-n', 'shop');
+  const result = finish(child);
+  await once(child.stdout!, 'data');
+  child.kill('SIGINT');
+  const { code, out, err } = await result;
+  assert.deepEqual([code, err], [0, ''], err);
+  const flow = JSON.parse(out.slice(0, out.indexOf('\n')));
+  assert.equal([flow.source.namespace, flow.destination.namespace].includes('shop'), true);
+  assert.match(flow.reporter.name, /^node-[12]$/);
+});
+
 test('lab fault and lab restart', async () => {
   assert.equal((await ctl('lab', 'fault', 'cut', 'node-2')).code, 0);
   assert.equal((await ctl('lab', 'fault', 'heal', 'node-2')).code, 0);

@@ -5,18 +5,17 @@ import { createRequire } from 'node:module';
 type Jose = typeof import('jose');
 type Undici = typeof import('undici');
 
-const load = createRequire(import.meta.url);
 let loadedJose: Jose | null = null;
 let loadedUndici: Undici | null = null;
 
 /** Loads jose, at once. */
 export function jose(): Jose {
-  loadedJose ??= load('jose') as Jose;
+  loadedJose ??= createRequire(import.meta.url)('jose') as Jose;
   return loadedJose;
 }
 
 /** Loads undici, at once. */
 export function undici(): Undici {
-  loadedUndici ??= load('undici') as Undici;
+  loadedUndici ??= createRequire(import.meta.url)('undici') as Undici;
   return loadedUndici;
 }

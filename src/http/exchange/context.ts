@@ -96,6 +96,12 @@ export interface RequestJudge {
   ): Verdict | null;
 }
 
+/** Takes records of requests: `wants` first, `request` right after it. */
+export interface RequestSink {
+  wants(failed: boolean): boolean;
+  request(record: RequestRecord): void;
+}
+
 export interface HttpServiceContext {
   readonly index: Pick<MeshIndex, 'serviceByKey' | 'endpointsOf'>;
   /** The waypoint's own workload, for localities; null while unknown. */
@@ -107,8 +113,8 @@ export interface HttpServiceContext {
   readonly passThrough: (stream: ByteStream, client: ClientInfo) => void;
   /** Null: nothing is asked. */
   readonly judge: RequestJudge | null;
-  /** One per request that has ended; null while nobody listens, which saves making it. Asked for each request. */
-  readonly onRecord: ((record: RequestRecord) => void) | null;
+  /** Asked for each request that has ended; only what it wants is made a record of. */
+  readonly records: RequestSink;
   readonly counters: RequestCounters;
   readonly policyHits?: PolicyHits;
   /** Writes into the log of the program; absent: nowhere. */

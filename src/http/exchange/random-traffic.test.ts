@@ -91,7 +91,7 @@ class Scene {
       connect: this.#connect,
       passThrough: (stream) => stream.destroy(),
       judge: null,
-      onRecord: (record) => this.records.push(record),
+      records: { wants: () => true, request: (record) => this.records.push(record) },
       counters: new RequestCounters(),
       limits: defaultHttpLimits,
       random: () => this.random.next() / 2 ** 32,

@@ -35,7 +35,13 @@ export function recordOf(exchange: Exchange): void {
   if (exchange.verdict?.policyHits !== undefined) engine.context.policyHits?.count(exchange.verdict.policyHits);
   row.requestMessages += exchange.requestMessages?.messages ?? 0;
   row.responseMessages += exchange.responseMessages?.messages ?? 0;
-  engine.context.onRecord?.(lineOf(exchange, exchange.times.wholeMs(nowMs), segmentsMs));
+  const { records } = engine.context;
+  if (records.wants(hasFailed(exchange))) records.request(lineOf(exchange, exchange.times.wholeMs(nowMs), segmentsMs));
+}
+
+/** Worth keeping for whoever looks into what went wrong. */
+function hasFailed({ flag, status, grpcStatus }: Exchange): boolean {
+  return flag !== '-' || status === null || status >= 500 || grpcStatus > 0;
 }
 
 function lineOf(exchange: Exchange, durationMs: number, segmentsMs: RequestSegments): RequestRecord {
@@ -131,7 +137,8 @@ export function recordRefused(
   const row = engine.rows.rowOf(client, null, { status, flag, grpcStatus: -1, isGrpc: false });
   countRequest(row, 0, 0, 0);
   if (error.code === 'LIMIT_REACHED') engine.countLimit(String(error.details.limit));
-  engine.context.onRecord?.({
+  if (!engine.context.records.wants(true)) return;
+  engine.context.records.request({
     time: timeNow(),
     kind: 'request',
     direction: 'inbound',

@@ -115,7 +115,7 @@ export async function sceneOf(test: TestContext, options: SceneOptions): Promise
     connect: options.connect?.(connect) ?? connect,
     passThrough: (stream) => stream.reset(),
     judge: null,
-    onRecord: (record) => records.push(record),
+    records: { wants: () => true, request: (record) => records.push(record) },
     counters,
     limits: { ...defaultHttpLimits, ...options.limits },
     random: Math.random,

@@ -14,6 +14,8 @@ export interface ApiRequest {
   readonly body?: unknown;
   /** Of the body; `application/json` unless given. */
   readonly contentType?: string;
+  /** Media type of the answer; plain JSON unless given. */
+  readonly accept?: string;
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
 }
@@ -21,6 +23,7 @@ export interface ApiRequest {
 export interface ApiWatch {
   readonly path: string;
   readonly query: Readonly<Record<string, string>>;
+  readonly accept?: string;
   readonly signal: AbortSignal;
   /** How long it may say nothing before it counts as lost. */
   readonly inactivityMs: number;
@@ -83,8 +86,8 @@ export class ApiClient {
    * The chunks of an answer for as long as it goes on; ends when the API server ends it. Throws what `json` does,
    * also for a silence of `inactivityMs`.
    */
-  async *watch({ path, query, signal, inactivityMs, opened }: ApiWatch): AsyncGenerator<Buffer> {
-    const { body } = await this.#send({ path, query }, signal, inactivityMs);
+  async *watch({ signal, inactivityMs, opened, ...request }: ApiWatch): AsyncGenerator<Buffer> {
+    const { body } = await this.#send(request, signal, inactivityMs);
     opened();
     try {
       for await (const chunk of body as AsyncIterable<Buffer>) yield chunk;
@@ -117,7 +120,14 @@ export class ApiClient {
   }
 
   async #dispatch(
-    { method = 'GET', path, query = {}, body, contentType = 'application/json' }: ApiRequest,
+    {
+      method = 'GET',
+      path,
+      query = {},
+      body,
+      contentType = 'application/json',
+      accept = 'application/json',
+    }: ApiRequest,
     signal: AbortSignal,
     bodyTimeout: number,
     isRefused: boolean,
@@ -132,7 +142,7 @@ export class ApiClient {
         bodyTimeout,
         headersTimeout: requestTimeoutMs,
         headers: {
-          accept: 'application/json',
+          accept,
           'user-agent': userAgent,
           ...(body === undefined ? {} : { 'content-type': contentType }),
           ...(authorization === null ? {} : { authorization }),

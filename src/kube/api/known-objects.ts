@@ -1,7 +1,7 @@
 // What has been told of a kind's objects, in short: enough to see whether a list or an event says anything new. A
 // heartbeat, a status that nobody reads, or a list that is read again, does not.
 import { hash } from 'node:crypto';
-import { type KubeObject, prune } from './prune.ts';
+import { type Keep, type KubeObject, prune } from './prune.ts';
 
 export interface ObjectName {
   readonly namespace: string;
@@ -26,10 +26,13 @@ type Found = { readonly object: KubeObject; readonly digest: string };
 /** The objects of one kind, by namespace and name. */
 export class KnownObjects {
   readonly #kind: string;
+  readonly #keep: Keep | undefined;
   readonly #digests = new Map<string, string>();
 
-  constructor(kind: string) {
+  /** `keep`: what is kept of each; default: what the readers of its kind look at. */
+  constructor(kind: string, keep?: Keep) {
     this.#kind = kind;
+    this.#keep = keep;
   }
 
   get size(): number {
@@ -72,7 +75,7 @@ export class KnownObjects {
       add: (object) => {
         const key = keyOf(object);
         seen?.add(key);
-        const pruned = prune(object, this.#kind, apiVersion);
+        const pruned = prune(object, this.#kind, apiVersion, this.#keep);
         const digest = digestOf(pruned);
         if (this.#digests.get(key) === digest) found.delete(key);
         else found.set(key, { object: pruned, digest });

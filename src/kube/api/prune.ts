@@ -19,7 +19,7 @@ export interface KubeObject {
 
 type Fields = Readonly<Record<string, unknown>>;
 /** What to keep: all of it, these fields of it (of each element, in a list), or what a function makes of it. */
-type Keep = true | { readonly [field: string]: Keep } | ((value: unknown) => unknown);
+export type Keep = true | { readonly [field: string]: Keep } | ((value: unknown) => unknown);
 
 /** What `kubectl apply` keeps for itself: the whole object again, as a text. */
 const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
@@ -80,9 +80,9 @@ const keepByKind: Readonly<Record<string, Keep>> = {
 };
 const otherwise: Keep = { metadata: { ...metadata, generation: true }, spec: true };
 
-/** A copy with what the readers of its kind look at; the kind and version are those given. */
-export function prune(object: KubeObject, kind: string, apiVersion: string): KubeObject {
-  const kept = pick(object, keepByKind[kind] ?? otherwise) as KubeObject;
+/** A copy with what the readers of its kind look at, or with what `keep` says; the kind and version are those given. */
+export function prune(object: KubeObject, kind: string, apiVersion: string, keep?: Keep): KubeObject {
+  const kept = pick(object, keep ?? keepByKind[kind] ?? otherwise) as KubeObject;
   return { apiVersion, kind, ...kept };
 }
 

@@ -10,6 +10,7 @@ import { apiErrorOfStatus, failureOf, isExpired } from './api-error.ts';
 import { JsonLines } from './json-lines.ts';
 import { fullName, listPath, type WatchedKind } from './kinds.ts';
 import { KnownObjects, type ObjectChange } from './known-objects.ts';
+import type { Keep } from './prune.ts';
 
 export type { ObjectChange } from './known-objects.ts';
 
@@ -61,6 +62,12 @@ export interface ReflectorOptions {
   /** 0 (inclusive) to 1 (exclusive). */
   readonly random: () => number;
   readonly times?: Partial<ReflectorTimes>;
+  /** Only objects with these labels. */
+  readonly labelSelector?: string;
+  /** What is kept of each object; default: what the readers of its kind look at. */
+  readonly keep?: Keep;
+  /** Media type that is asked for; default: whole objects. */
+  readonly accept?: string;
 }
 
 const pageSize = 500;
@@ -90,7 +97,7 @@ export class Reflector extends EventEmitter<ReflectorEvents> {
     this.#options = options;
     this.#times = { ...usual, ...options.times };
     this.#version = options.kind.versions[0]!;
-    this.#known = new KnownObjects(options.kind.kind);
+    this.#known = new KnownObjects(options.kind.kind, options.keep);
     const { retryFirstMs: firstMs, retryCapMs: capMs } = this.#times;
     this.#backoff = new Backoff({ firstMs, capMs, jitter: 0.5, random: options.random });
   }
@@ -139,8 +146,9 @@ export class Reflector extends EventEmitter<ReflectorEvents> {
     let next = '';
     let resourceVersion = '';
     do {
-      const query = { limit: String(pageSize), ...(next === '' ? {} : { continue: next }) };
-      const answer = await client.json({ path, query, signal, timeoutMs: this.#times.pageTimeoutMs });
+      const query = { ...this.#selector(), limit: String(pageSize), ...(next === '' ? {} : { continue: next }) };
+      const timeoutMs = this.#times.pageTimeoutMs;
+      const answer = await client.json({ path, query, signal, timeoutMs, ...this.#accept() });
       const page = listOf(answer, path);
       for (const object of page.items) pass.add(object);
       resourceVersion = page.resourceVersion;
@@ -156,12 +164,14 @@ export class Reflector extends EventEmitter<ReflectorEvents> {
     const { client, random } = this.#options;
     const { watchMs, inactivityMs } = this.#times;
     const query = {
+      ...this.#selector(),
       watch: 'true',
       allowWatchBookmarks: 'true',
       resourceVersion: this.#resourceVersion,
       timeoutSeconds: String(Math.ceil((watchMs * (1 + random())) / 1000)),
     };
     const path = listPath(this.kind, this.#version);
+    const { signal } = this.#abort;
     const lines = new JsonLines();
     const startedMs = performance.now();
     let settled: NodeJS.Timeout | undefined;
@@ -169,7 +179,7 @@ export class Reflector extends EventEmitter<ReflectorEvents> {
       settled = setTimeout(() => this.#succeeded(), settledMs);
     };
     try {
-      for await (const chunk of client.watch({ path, query, signal: this.#abort.signal, inactivityMs, opened })) {
+      for await (const chunk of client.watch({ path, query, ...this.#accept(), signal, inactivityMs, opened })) {
         this.#take(lines.push(chunk), path);
       }
     } finally {
@@ -268,6 +278,16 @@ export class Reflector extends EventEmitter<ReflectorEvents> {
     if (phase === phaseBefore && problem === problemBefore) return;
     this.#state = { phase, problem, isOutage };
     this.emit('state', this.#state);
+  }
+
+  #selector(): Readonly<Record<string, string>> {
+    const { labelSelector } = this.#options;
+    return labelSelector === undefined ? {} : { labelSelector };
+  }
+
+  #accept(): { readonly accept?: string } {
+    const { accept } = this.#options;
+    return accept === undefined ? {} : { accept };
   }
 
   #apiVersion(): string {

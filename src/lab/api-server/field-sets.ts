@@ -128,9 +128,14 @@ export function without(value: unknown, paths: ReadonlySet<FieldPath>, place: Pl
   return kept.length === 0 && value.length > 0 ? undefined : kept;
 }
 
+/** True when `path` leads into what is at `above`. */
+export function isBelow(path: FieldPath, above: FieldPath): boolean {
+  return path.startsWith(`${above}${joint}`);
+}
+
 /** True when one of `paths` is at `path`, above or below it. */
 export function touches(paths: ReadonlySet<FieldPath>, path: FieldPath): boolean {
   if (paths.has(path)) return true;
-  for (const each of paths) if (each.startsWith(`${path}${joint}`) || path.startsWith(`${each}${joint}`)) return true;
+  for (const each of paths) if (isBelow(each, path) || isBelow(path, each)) return true;
   return false;
 }

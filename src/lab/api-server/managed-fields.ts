@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { KubeObject } from '../objects.ts';
 import { ApiFailure, badRequest, type StatusCause } from './failure.ts';
-import { type FieldPath, leavesOf, pathsOf, pathText, touches, treeOf, without } from './field-sets.ts';
+import { type FieldPath, isBelow, leavesOf, pathsOf, pathText, touches, treeOf, without } from './field-sets.ts';
 import { fieldPlace, isAtomicMap, itemPlace, keysOf, listKindAt, type Place, rootPlace } from './list-types.ts';
 import { type ManagedFieldsEntry, metaOf } from './metadata.ts';
 import type { ResourceType } from './resources.ts';
@@ -58,14 +58,16 @@ export function applied(live: KubeObject | null, config: KubeObject, options: Ap
   const owners = ownersOf(live);
   const own = owners.find((owner) => isSameOwner(owner, options, 'Apply'));
   const others = owners.filter((owner) => owner !== own);
-  const disputed = [...wanted].filter(([path, value]) => !isDeepStrictEqual(present.get(path), value));
+  const disputed = [...wanted].filter(
+    ([path, value]) => !isDeepStrictEqual(present.get(path), value) && !isOpen(value, path, present),
+  );
   if (!options.force) refuseConflicts(disputed, others);
   const taken = new Set(disputed.map(([path]) => path));
   const left = others.map((owner) => ({
     ...owner,
     fields: new Set([...owner.fields].filter((path) => !taken.has(path))),
   }));
-  const given = new Set([...(own?.fields ?? [])].filter((path) => !touches(new Set(wanted.keys()), path)));
+  const given = new Set([...(own?.fields ?? [])].filter((path) => !isWanted(path, wanted)));
   const dropped = new Set([...given].filter((path) => !left.some((owner) => touches(owner.fields, path))));
   const base = live === null ? undefined : without(live, dropped, place);
   const merged = merge(base ?? {}, ofSubresource(config, options), place) as KubeObject;
@@ -75,6 +77,15 @@ export function applied(live: KubeObject | null, config: KubeObject, options: Ap
     own !== undefined && own.fields.size === fields.size && [...fields].every((each) => own.fields.has(each));
   const mine = isSame && disputed.length === 0 ? own : newOwner(options, 'Apply', fields);
   return withOwners({ ...merged, metadata: meta }, [mine, ...left]);
+}
+
+/** An empty mapping takes nothing away from those who own what is in it. */
+function isOpen(value: unknown, path: FieldPath, present: ReadonlyMap<FieldPath, unknown>): boolean {
+  return isFields(value) && Object.keys(value).length === 0 && [...present.keys()].some((each) => isBelow(each, path));
+}
+
+function isWanted(path: FieldPath, wanted: ReadonlyMap<FieldPath, unknown>): boolean {
+  return wanted.has(path) || [...wanted.keys()].some((each) => isBelow(each, path));
 }
 
 /** The version and uid that the author named, to be judged as preconditions. */

@@ -6,7 +6,7 @@ import type { ObjectStatus } from '../conditions.ts';
 import { IssueList } from '../issues.ts';
 import { OutputTable } from '../output-table.ts';
 import type { Labels, ServiceResource } from '../resources.ts';
-import type { GatewayRouteResource, RouteResource } from '../route-resources.ts';
+import type { GatewayRouteResource, ReferenceGrantResource, RouteResource } from '../route-resources.ts';
 import type { ServiceRoutes } from '../route-types.ts';
 import type { ResourceIssue } from '../types.ts';
 import { compileTable } from './compile-table.ts';
@@ -62,6 +62,25 @@ export class RouteCompiler {
     this.#store.touchGateway(id);
   }
 
+  /** The findings about an object as if it were among the present ones, instead of what has its name. */
+  findingsAbout(resource: RouteResource): readonly ResourceIssue[] {
+    return this.#store.whileThere(resource, () => {
+      const list = new IssueList(resource);
+      const scope = new RouteScope(this.#store);
+      switch (resource.kind) {
+        case 'HTTPRoute':
+        case 'GRPCRoute':
+          gatewayStatus(resource, compileGatewayRules(resource, scope, list), scope, list);
+          break;
+        case 'ReferenceGrant':
+          break;
+        default:
+          statusOf(resource, scope, list);
+      }
+      return list.issues;
+    });
+  }
+
   /** Compiles what changed since the last call. */
   flush(): { readonly changed: readonly ServiceRoutes[]; readonly removed: readonly string[] } {
     const dirty = [...this.#store.takeDirty()];
@@ -107,9 +126,7 @@ export class RouteCompiler {
       return;
     }
     const list = new IssueList(object);
-    if (object.kind === 'VirtualService') this.#statuses.set(id, virtualStatus(object, scope, list));
-    else if (object.kind === 'DestinationRule') this.#statuses.set(id, destinationRuleStatus(object, scope, list));
-    else this.#statuses.set(id, policyStatus(object, scope, list));
+    this.#statuses.set(id, statusOf(object, scope, list));
     this.#options.report(id, list.issues);
   }
 
@@ -132,4 +149,13 @@ export class RouteCompiler {
     // A service with nothing of its own is found by what names it.
     this.#store.dependencies.set(unit, table === null ? null : scope.keys());
   }
+}
+
+type OtherResource = Exclude<RouteResource, GatewayRouteResource | ReferenceGrantResource>;
+
+/** Conditions of what is compiled with the tables that it has a part in; what is found goes to `list`. */
+function statusOf(object: OtherResource, scope: RouteScope, list: IssueList): ObjectStatus {
+  if (object.kind === 'VirtualService') return virtualStatus(object, scope, list);
+  if (object.kind === 'DestinationRule') return destinationRuleStatus(object, scope, list);
+  return policyStatus(object, scope, list);
 }

@@ -55,6 +55,8 @@ export class RouteStore {
   readonly #grants = new Map<string, ReferenceGrantResource>();
   readonly #grantsByNamespace = new MultiMap<string, string>();
   #dirty = new Set<string>();
+  /** What comes and goes meanwhile is no change. */
+  #isTrial = false;
 
   constructor(options: RouteStoreOptions, services: ReadonlyMap<string, ServiceResource>) {
     this.options = options;
@@ -79,6 +81,24 @@ export class RouteStore {
     const id = resourceKey({ kind, namespace, name });
     this.#remove(kind, id);
     this.#touch(`object ${id}`);
+  }
+
+  /**
+   * What `look` answers with the resource in the place of what has its name. Afterwards everything is as before, and
+   * nothing has to be compiled for it.
+   */
+  whileThere<T>(resource: RouteResource, look: () => T): T {
+    const id = resourceKey(resource);
+    this.#isTrial = true;
+    const before = this.#remove(resource.kind, id);
+    try {
+      this.#add(resource, id);
+      return look();
+    } finally {
+      this.#remove(resource.kind, id);
+      if (before !== undefined) this.#add(before, id);
+      this.#isTrial = false;
+    }
   }
 
   /** The Service came, changed or went. */
@@ -128,7 +148,7 @@ export class RouteStore {
     this.#index(resource, id, 'add');
   }
 
-  #remove(kind: RouteResource['kind'], id: string): void {
+  #remove(kind: RouteResource['kind'], id: string): RouteResource | undefined {
     const tables = {
       HTTPRoute: this.routes,
       GRPCRoute: this.routes,
@@ -139,9 +159,10 @@ export class RouteStore {
       TrafficPolicy: this.policies,
     } as const;
     const before = tables[kind].get(id);
-    if (before === undefined) return;
+    if (before === undefined) return undefined;
     tables[kind].delete(id);
     this.#index(before, id, 'delete');
+    return before;
   }
 
   /** Keeps the indices, and marks whoever has to do with it. */
@@ -157,7 +178,7 @@ export class RouteStore {
         }
         break;
       case 'VirtualService':
-        if (this.wantedLabels.note(resource, change)) this.options.labelsWanted(null);
+        if (this.wantedLabels.note(resource, change)) this.#wantLabels(null);
         for (const host of new Set(this.hostsOf(resource))) {
           this.virtualByHost[change](host, id);
           this.#touchHost(host);
@@ -167,7 +188,7 @@ export class RouteStore {
       case 'DestinationRule': {
         const host = fullHost(resource.host, resource.namespace, this.options.clusterDomain);
         this.rulesByHost[change](host, id);
-        for (const serviceId of this.#touchHost(host)) this.options.labelsWanted(serviceId);
+        for (const serviceId of this.#touchHost(host)) this.#wantLabels(serviceId);
         this.#touchKey(`rule-host:${host}`);
         break;
       }
@@ -206,12 +227,17 @@ export class RouteStore {
     return ids;
   }
 
+  #wantLabels(serviceId: string | null): void {
+    if (!this.#isTrial) this.options.labelsWanted(serviceId);
+  }
+
   #touchKey(key: string): void {
+    if (this.#isTrial) return;
     for (const unit of this.dependencies.dependents(key)) this.#dirty.add(unit);
   }
 
   #touch(unit: string): void {
-    this.#dirty.add(unit);
+    if (!this.#isTrial) this.#dirty.add(unit);
   }
 }
 

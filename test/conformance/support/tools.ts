@@ -1,23 +1,39 @@
 // Foreign programs that the conformance tests talk to. What is not there is fetched into `.cache`; what cannot be had
 // fails the test, it never skips it.
 import { spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { MeshError } from '../../../src/base/errors.ts';
 
 export const cacheDir: string = path.join(import.meta.dirname, '../../..', '.cache');
 
 const h2specModule = 'github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible';
-const buildMs = 240_000;
+/** A cold build of helm's engine takes some 45 s of CPU, and shares it. */
+const buildMs = 420_000;
 
 /** Path of h2spec, built with Go at the first call. */
-export function h2spec(): string {
+export const h2spec = (): string => goInstalled('h2spec', h2specModule);
+
+/** Path of a program that `go install` makes of a module. */
+export function goInstalled(name: string, module: string): string {
   const bin = path.join(cacheDir, 'bin');
-  const program = path.join(bin, 'h2spec');
+  const program = path.join(bin, name);
   if (existsSync(program)) return program;
   mkdirSync(bin, { recursive: true });
-  run('go', ['install', h2specModule], { GOBIN: bin });
+  run('go', ['install', module], { GOBIN: bin });
+  return program;
+}
+
+/** Path of the program that is in a folder of Go sources, built when these have changed. */
+export function goProgram(folder: string, name: string): string {
+  const hash = createHash('sha256');
+  for (const file of ['main.go', 'go.mod', 'go.sum']) hash.update(readFileSync(path.join(folder, file)));
+  const program = path.join(cacheDir, 'bin', `${name}-${hash.digest('hex').slice(0, 12)}`);
+  if (existsSync(program)) return program;
+  mkdirSync(path.dirname(program), { recursive: true });
+  run('go', ['build', '-C', folder, '-trimpath', '-o', program, '.'], {});
   return program;
 }
 

@@ -90,6 +90,8 @@ export function testConfig(
       streamBufferBytes: 4 * 1024 * 1024,
       bufferedBytesMax: 64 * 1024 * 1024,
       endpointAttempts: 3,
+      flowsMax: 100,
+      flowsPerSecond: 100,
       ...changes.limits,
     },
   };

@@ -1,0 +1,55 @@
+{{- /* Made by `npm run generate` from src/install, which is to be changed instead. */ -}}
+{{- define "ambient.controller.chosen" -}}
+source: kubernetes
+trustDomain: {{ .Values.trustDomain | quote }}
+clusterId: {{ .Values.clusterId | quote }}
+clusterDomain: {{ .Values.clusterDomain | quote }}
+systemNamespace: {{ .Release.Namespace | quote }}
+caDir: /run/ambient/ca
+caSecret: ambient-ca
+serverNames:
+  - {{ printf "ambient-controller.%s.svc" .Release.Namespace | quote }}
+  - {{ printf "ambient-controller.%s.svc.%s" .Release.Namespace .Values.clusterDomain | quote }}
+  - localhost
+  - 127.0.0.1
+  - ::1
+auth:
+  audiences:
+    - ambient-controller
+  nodeAccounts:
+    - {{ printf "%s/ambient-node" .Release.Namespace | quote }}
+{{- end }}
+
+{{- define "ambient.controller.config" -}}
+{{- $config := deepCopy .Values.controller.config -}}
+{{- include "ambient.fill" (list $config (include "ambient.controller.chosen" . | fromYaml)) -}}
+{{- toPrettyJson $config }}
+{{- end }}
+
+{{- define "ambient.controller.digest" -}}
+{{- $config := include "ambient.controller.config" . | fromJson -}}
+{{- printf "%s\n" ($config | toPrettyJson) | sha256sum | trunc 16 }}
+{{- end }}
+
+{{- define "ambient.node.chosen" -}}
+trustDomain: {{ .Values.trustDomain | quote }}
+clusterId: {{ .Values.clusterId | quote }}
+clusterDomain: {{ .Values.clusterDomain | quote }}
+systemNamespace: {{ .Release.Namespace | quote }}
+controllerUrl: {{ printf "https://ambient-controller.%s.svc:15012" .Release.Namespace | quote }}
+controllerRootsFile: /var/run/secrets/ambient/ca.crt
+tokenFile: /var/run/secrets/tokens/ambient-token
+stateDir: /run/ambient/node
+threads: 2
+{{- end }}
+
+{{- define "ambient.node.config" -}}
+{{- $config := deepCopy .Values.node.config -}}
+{{- include "ambient.fill" (list $config (include "ambient.node.chosen" . | fromYaml)) -}}
+{{- toPrettyJson $config }}
+{{- end }}
+
+{{- define "ambient.node.digest" -}}
+{{- $config := include "ambient.node.config" . | fromJson -}}
+{{- printf "%s\n" (omit $config "limits" "timeouts" "log" | toPrettyJson) | sha256sum | trunc 16 }}
+{{- end }}

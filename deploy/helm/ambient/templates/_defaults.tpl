@@ -1,0 +1,46 @@
+{{- /* Made by `npm run generate` from src/install, which is to be changed instead. */ -}}
+{{- define "ambient.defaults" -}}
+{
+  "namespace": "",
+  "image": {
+    "repository": "ambient",
+    "tag": "",
+    "pullPolicy": "IfNotPresent",
+    "pullSecrets": []
+  },
+  "trustDomain": "cluster.local",
+  "clusterId": "Kubernetes",
+  "clusterDomain": "cluster.local",
+  "controller": {
+    "replicas": 1,
+    "resources": {
+      "cpu": "100m",
+      "memory": "256Mi",
+      "memoryLimit": "1Gi"
+    },
+    "config": {}
+  },
+  "node": {
+    "resources": {
+      "cpu": "100m",
+      "memory": "128Mi",
+      "memoryLimit": "512Mi"
+    },
+    "config": {}
+  },
+  "networkPolicies": {
+    "enabled": false
+  },
+  "podMonitors": {
+    "enabled": false,
+    "labels": {}
+  },
+  "criticalPodsQuota": {
+    "enabled": false
+  }
+}
+{{- end }}
+
+{{- define "ambient.onceBooleans" -}}
+["networkPolicies","podMonitors"]
+{{- end }}

@@ -1,0 +1,106 @@
+// What `npm run build` makes: the same bytes every time, everything of others named with its licence, and programs that
+// run where no source is.
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { type BuiltPackage, buildPackage, licencesFile, sbomFile } from '../../build/package.ts';
+import { writeTree } from '../../build/tree.ts';
+import { projectFile } from '../../src/base/project-files.ts';
+
+interface Sbom {
+  readonly metadata: { readonly component: { readonly name: string; readonly version: string } };
+  readonly components: readonly {
+    readonly name: string;
+    readonly version: string;
+    readonly purl: string;
+    readonly licenses?: readonly { readonly expression?: string }[];
+  }[];
+}
+
+const project = JSON.parse(readFileSync(projectFile('package.json'), 'utf8')) as {
+  readonly version: string;
+  readonly bin: Readonly<Record<string, string>>;
+  readonly dependencies: Readonly<Record<string, string>>;
+};
+let built: BuiltPackage;
+let folder = '';
+
+const textOf = (file: string): string => Buffer.from(built.tree.get(file)?.bytes ?? '').toString('utf8');
+
+function run(program: string, ...args: string[]) {
+  return spawnSync(process.execPath, [path.join(folder, 'src/bin', `${program}.mjs`), ...args], { encoding: 'utf8' });
+}
+
+before(async () => {
+  built = await buildPackage();
+  folder = await mkdtemp(path.join(tmpdir(), 'ambient-build-'));
+  writeTree(folder, built.tree);
+});
+after(() => rm(folder, { recursive: true, force: true }));
+
+test('two builds are the same, byte for byte', async () => {
+  const again = await buildPackage();
+  for (const [one, other] of [
+    [built.tree, again.tree],
+    [built.maps, again.maps],
+  ] as const) {
+    assert.deepEqual([...one.keys()], [...other.keys()]);
+    for (const [file, { bytes }] of one) {
+      assert.ok(Buffer.from(bytes).equals(Buffer.from(other.get(file)?.bytes ?? '')), `${file} differs`);
+    }
+  }
+});
+
+test('no source, no source map and no path of this machine is in the package', () => {
+  for (const [file] of built.tree) {
+    assert.doesNotMatch(file, /\.(ts|map)$|\.test\./);
+    assert.ok(!textOf(file).includes(projectFile('')), `${file} names the folder in which it was built`);
+  }
+});
+
+test('every package of the bundle is listed with its version and its licence, and its text is there', () => {
+  const sbom = JSON.parse(textOf(sbomFile)) as Sbom;
+  assert.deepEqual([sbom.metadata.component.name, sbom.metadata.component.version], ['ambient-mesh', project.version]);
+  const listed = new Map(sbom.components.map((each) => [each.name, each]));
+  for (const name of Object.keys(project.dependencies)) assert.ok(listed.has(name), `${name} is not listed`);
+  const licences = textOf(licencesFile);
+  const rule = '-'.repeat(100);
+  for (const { name, version, purl, licenses } of sbom.components) {
+    const { version: installed } = JSON.parse(readFileSync(projectFile(`node_modules/${name}/package.json`), 'utf8'));
+    assert.equal(version, installed, name);
+    assert.match(purl, /^pkg:npm\/[^@]+@\d/);
+    assert.match(licenses?.[0]?.expression ?? '', /MIT|ISC|Apache-2\.0|BSD/, `the licence of ${name}`);
+    const [, text = ''] = licences.split(`${rule}\n${name} ${version}\n${rule}\n`);
+    assert.match(text.slice(0, 4_000), /copyright|permission/i, `the licence text of ${name}`);
+  }
+});
+
+test('the package holds what was built and nothing else, and names its programs', () => {
+  const [packed] = JSON.parse(execFileSync('npm', ['pack', '--dry-run', '--json', folder], { encoding: 'utf8' }));
+  const files = (packed as { files: { path: string }[] }).files.map((file) => file.path);
+  assert.deepEqual(files.sort(), [...built.tree.keys()].sort());
+  const { bin, dependencies } = JSON.parse(textOf('package.json'));
+  assert.deepEqual(Object.keys(bin).sort(), [...Object.keys(project.bin), 'kubectl-ambient'].sort());
+  assert.equal(dependencies, undefined);
+  for (const file of Object.values(bin as Record<string, string>)) assert.ok(built.tree.get(file)?.isProgram, file);
+});
+
+test('every program starts from the package alone', () => {
+  for (const program of Object.keys(project.bin)) {
+    const { stdout, stderr, status } = run(program, program === 'ambientctl' ? 'version' : '--version');
+    assert.equal(status, 0, stderr);
+    assert.match(stdout, new RegExp(`\\b${project.version.replaceAll('.', '\\.')}\\b`), program);
+  }
+});
+
+test('files that are found by name are in the package: it prints the manifests that the sources print', () => {
+  const { stdout, stderr } = run('ambientctl', 'install');
+  const own = spawnSync(process.execPath, [projectFile('src/bin/ambientctl.ts'), 'install'], { encoding: 'utf8' });
+  assert.equal(stderr, own.stderr);
+  assert.equal(stdout, own.stdout);
+  assert.match(stdout, /kind: CustomResourceDefinition/);
+});
