@@ -136,7 +136,7 @@ test('an API server takes it all, twice; the controller may do its work and noth
       others.filter((one) => one.action !== action),
       [],
     );
-    assert.equal(others.length, 13);
+    assert.equal(others.length, 14);
   }
   const admin = clientOf(token);
   const accounts = '/api/v1/namespaces/ambient-system/serviceaccounts';

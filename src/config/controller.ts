@@ -10,6 +10,8 @@ export interface ControllerConfig {
     readonly admin: number;
     readonly metrics: number;
     readonly readiness: number;
+    /** Opened where `webhook.configuration` is set. */
+    readonly webhook: number;
   };
   /** Where the mesh is read from: the folders in `sources`, or a cluster. */
   readonly source: 'folders' | 'kubernetes';
@@ -52,6 +54,13 @@ export interface ControllerConfig {
     /** `NAMESPACE/SERVICEACCOUNT`s that are node proxies. */
     readonly nodeAccounts: readonly string[];
   };
+  readonly webhook: {
+    /**
+     * Name of the ValidatingWebhookConfiguration that is kept by this controller, which then is the webhook; '' for
+     * none.
+     */
+    readonly configuration: string;
+  };
   readonly certificateTtlMs: number;
   readonly certificateTtlMaxMs: number;
   readonly log: { readonly level: string; readonly format: 'json' | 'text' };
@@ -67,7 +76,13 @@ const account = { pattern: /^[^/\s]+\/[^/\s]+$/, what: 'NAMESPACE/SERVICEACCOUNT
 /** The fields of the file. */
 export const controllerShape = {
   listenHost: string('0.0.0.0'),
-  ports: object({ discovery: port(15_012), admin: port(15_000), metrics: port(15_020), readiness: port(15_021) }),
+  ports: object({
+    discovery: port(15_012),
+    admin: port(15_000),
+    metrics: port(15_020),
+    readiness: port(15_021),
+    webhook: port(15_017),
+  }),
   source: oneOf(['folders', 'kubernetes'], 'folders'),
   sources: list(string(undefined, notEmpty), []),
   kubernetes: object({ kubeconfig: string(''), context: string(''), writes: boolean(true) }),
@@ -85,6 +100,7 @@ export const controllerShape = {
     audiences: list(string(undefined, notEmpty), ['ambient-controller', 'istio-ca']),
     nodeAccounts: list(string(undefined, account), ['ambient-system/ambient-node']),
   }),
+  webhook: object({ configuration: string('') }),
   certificateTtlMs: durationMs(dayMs),
   certificateTtlMaxMs: durationMs(90 * dayMs),
   log: object({
@@ -112,6 +128,10 @@ export function readControllerConfig(file: string): ControllerConfig {
   }
   if (config.caSecret !== '' && config.source === 'folders') {
     throw new MeshError('CONFIG_INVALID', { place: `${file}:1:1`, reason: 'caSecret needs source: kubernetes' });
+  }
+  if (config.webhook.configuration !== '' && config.source === 'folders') {
+    const reason = 'webhook.configuration needs source: kubernetes';
+    throw new MeshError('CONFIG_INVALID', { place: `${file}:1:1`, reason });
   }
   const { issuer, jwksFile } = config.auth;
   if ((issuer === '') !== (jwksFile === '') || (issuer === '' && config.source === 'folders')) {

@@ -12,6 +12,15 @@ import { type StatusPlace, StatusWriter } from '../kube/status-writer.ts';
 import { WrittenObjects } from '../kube/written-objects.ts';
 import type { ObjectStatus } from '../model/conditions.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { WebhookBundle } from './webhook-bundle.ts';
+
+/** Something that one replica does at a time. */
+export interface LeaderJob {
+  /** Begins, or stops. */
+  switch(isOn: boolean): void;
+  /** Resolves when nothing is under way any more. */
+  close(): Promise<void>;
+}
 
 export interface ClusterWritesOptions {
   readonly api: ApiClient;
@@ -22,6 +31,8 @@ export interface ClusterWritesOptions {
   readonly statuses: () => Iterable<ObjectStatus>;
   /** What verifies the mesh, one PEM each, as of now. */
   readonly rootsPem: () => readonly string[];
+  /** Name of the ValidatingWebhookConfiguration that is kept; '' for none. */
+  readonly webhook: string;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -36,6 +47,7 @@ export class ClusterWrites {
   readonly #writer: StatusWriter;
   readonly #there: WrittenObjects;
   readonly #keeper: ObjectKeeper;
+  readonly #jobs: LeaderJob[];
   #cancel: (() => void) | null = null;
   /** The mesh is known. */
   #isCompiled = false;
@@ -60,6 +72,9 @@ export class ClusterWrites {
         if (problem !== null) log.warn({ set, reason: problem.message }, 'cannot make an object; it is tried again');
       },
     });
+    this.#jobs = [this.#writer, this.#keeper];
+    const { webhook: name, rootsPem } = options;
+    if (name !== '') this.#jobs.push(new WebhookBundle({ api: client, name, rootsPem, clock, log }));
     const identity = `${hostname()}_${randomUUID()}`;
     this.#leader = new LeaderElection({ client, namespace, name: leaseName, identity, clock, random: Math.random });
     this.#leader.on('leading', (isLeading) => {
@@ -67,8 +82,7 @@ export class ClusterWrites {
         { lease: leaseName, isLeading },
         isLeading ? 'this replica leads' : 'this replica does not lead any more',
       );
-      this.#writer.switch(isLeading);
-      this.#keeper.switch(isLeading);
+      for (const job of this.#jobs) job.switch(isLeading);
     });
     this.#leader.on('trouble', (reason) => log.warn({ lease: leaseName, reason }, 'the lease cannot be had'));
   }
@@ -97,7 +111,7 @@ export class ClusterWrites {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#cancel?.();
-    await Promise.all([this.#writer.close(), this.#keeper.close(), this.#there.close()]);
+    await Promise.all([...this.#jobs.map((job) => job.close()), this.#there.close()]);
     await this.#leader.close();
   }
 

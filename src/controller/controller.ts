@@ -11,6 +11,7 @@ import { DiscoveryServer, type DiscoveryServerOptions } from '../discovery/delta
 import { ObserveServer } from '../discovery/observe-server.ts';
 import { RpcServer, type RpcServerOptions, type ServerCredentials } from '../discovery/rpc-server.ts';
 import { CertificateAuthority } from '../identity/certificate-authority.ts';
+import { admittedKinds } from '../kube/api/kinds.ts';
 import { MeshCompiler } from '../model/compiler.ts';
 import type { StatusView } from '../model/views.ts';
 import { ControllerMetrics } from '../telemetry/controller-metrics.ts';
@@ -26,6 +27,7 @@ import { MeshFeed } from './mesh-feed.ts';
 import { type OpenedSource, openSource } from './open-source.ts';
 import { Probes } from './probes.ts';
 import { ServerCertificate } from './server-certificate.ts';
+import { Webhook } from './webhook.ts';
 
 export interface RunningController {
   readonly addresses: {
@@ -33,6 +35,8 @@ export interface RunningController {
     readonly admin: number;
     readonly metrics: number;
     readonly readiness: number;
+    /** Null where it is not asked for. */
+    readonly webhook: number | null;
   };
   readonly compiler: MeshCompiler;
   /** What `GET /status` answers. */
@@ -51,6 +55,7 @@ const adminHost = '127.0.0.1';
 /** Istio's root namespace is one here too, so that policies written for it keep their meaning. */
 const istioRootNamespace = 'istio-system';
 const drainMs = 5_000;
+const admittedNames = new Set(admittedKinds.map(({ kind }) => kind));
 /** How long before its end the issuer is warned about. */
 const issuerWarningMs = 30 * 24 * 3_600_000;
 
@@ -102,6 +107,7 @@ class Controller {
   readonly #opened: OpenedSource;
   readonly #servers: SimpleServer[] = [];
   #probes: Probes | null = null;
+  #webhook: Webhook | null = null;
   #writes: ClusterWrites | null = null;
   #rpc: RpcServer | null = null;
   #isListening = false;
@@ -156,7 +162,7 @@ class Controller {
       log,
       issued: () => this.#metrics.certificatesIssued.inc(),
     });
-    this.#serverCertificate = new ServerCertificate(this.#authority, config.serverNames, clock, log);
+    this.#serverCertificate = this.#makeServerCertificate();
     this.#issuerKeeper = new IssuerKeeper({
       authority: this.#authority,
       dir: config.caDir,
@@ -190,16 +196,18 @@ class Controller {
     this.#issuerKeeper.start();
     const statuses = () => this.#compiler.statuses();
     const rootsPem = () => this.#authority.rootsPem();
-    this.#writes = await this.#opened.writesOf({ statuses, rootsPem, clock: this.#clock, log: this.#log });
+    const parts = { statuses, rootsPem, webhook: this.#config.webhook.configuration };
+    this.#writes = await this.#opened.writesOf({ ...parts, clock: this.#clock, log: this.#log });
     this.#writes?.start();
     // Read before anyone may ask: a controller that knows nothing yet would tell proxies that all is gone.
     await this.#feed.start();
     const metrics = await this.#serve('', ports.metrics, metricsRoutes(this.#metrics));
     const admin = await this.#serve(adminHost, ports.admin, adminRoutes(this, this.#observe, this.#log));
     const discovery = await this.#listen();
+    const webhook = await this.#startWebhook();
     this.#isListening = true;
-    const addresses = { discovery, admin, metrics, readiness };
-    const bound = { discovery: `${discovery.host}:${discovery.port}`, admin, metrics, readiness };
+    const addresses = { discovery, admin, metrics, readiness, webhook };
+    const bound = { ...addresses, discovery: `${discovery.host}:${discovery.port}` };
     this.#log.info(bound, this.#feed.isRead ? 'the controller is ready' : 'the controller waits for its sources');
     return { addresses, compiler: this.#compiler, status: () => this.status(), close: () => this.close() };
   }
@@ -227,6 +235,7 @@ class Controller {
     this.#isListening = false;
     this.#feed.close();
     this.#serverCertificate.close();
+    await this.#webhook?.close();
     this.#issuerKeeper.close();
     this.#discovery.close();
     this.#observe.close();
@@ -269,6 +278,26 @@ class Controller {
     };
     this.#rpc = new RpcServer({ host: listenHost, port: ports.discovery, credentials: first, routes });
     return this.#rpc.start();
+  }
+
+  #makeServerCertificate(): ServerCertificate {
+    const { serverNames: names, certificateTtlMs: ttlMs } = this.#config;
+    const [authority, clock, log] = [this.#authority, this.#clock, this.#log];
+    return new ServerCertificate({ authority, names, server: 'discovery', ttlMs, clock, log });
+  }
+
+  async #startWebhook(): Promise<number | null> {
+    if (this.#config.webhook.configuration === '') return null;
+    this.#webhook = new Webhook({
+      config: this.#config,
+      authority: this.#authority,
+      mesh: this.#compiler,
+      isKnown: () => this.#feed.isRead,
+      judged: (kind, verdict) => this.#metrics.reviews.inc({ kind: admittedNames.has(kind) ? kind : 'other', verdict }),
+      clock: this.#clock,
+      log: this.#log,
+    });
+    return this.#webhook.start();
   }
 
   async #serve(

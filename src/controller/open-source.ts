@@ -8,7 +8,7 @@ import type { MeshSource } from '../kube/mesh-source.ts';
 import type { ClusterWrites, ClusterWritesOptions } from './cluster-writes.ts';
 import type { RootSecret } from './root-secret.ts';
 
-type WriteParts = Pick<ClusterWritesOptions, 'statuses' | 'rootsPem' | 'clock' | 'log'>;
+type WriteParts = Pick<ClusterWritesOptions, 'statuses' | 'rootsPem' | 'webhook' | 'clock' | 'log'>;
 
 export interface OpenedSource {
   readonly source: MeshSource;

@@ -7,22 +7,31 @@ import type { ServerCredentials } from '../discovery/rpc-server.ts';
 import type { CertificateAuthority } from '../identity/certificate-authority.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
-const lifeMs = 24 * 3_600_000;
+export interface ServerCertificateOptions {
+  readonly authority: CertificateAuthority;
+  /** Names and addresses that callers know the server by. */
+  readonly names: readonly string[];
+  /** Which server it is, for people. */
+  readonly server: 'discovery' | 'webhook';
+  /**
+   * The longest life of a certificate of the mesh: what the issuer before a rotation signed is replaced before its
+   * roots go.
+   */
+  readonly ttlMs: number;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+const lifeMaxMs = 24 * 3_600_000;
 const retryMs = 60_000;
 
 /** Keeps one server certificate fresh, from `start` to `close`. */
 export class ServerCertificate {
-  readonly #authority: CertificateAuthority;
-  readonly #names: readonly string[];
-  readonly #clock: Clock;
-  readonly #log: Logger;
+  readonly #options: ServerCertificateOptions;
   #cancel: (() => void) | null = null;
 
-  constructor(authority: CertificateAuthority, names: readonly string[], clock: Clock, log: Logger) {
-    this.#authority = authority;
-    this.#names = names;
-    this.#clock = clock;
-    this.#log = log;
+  constructor(options: ServerCertificateOptions) {
+    this.#options = options;
   }
 
   /**
@@ -38,19 +47,22 @@ export class ServerCertificate {
   }
 
   #issue(use: (credentials: ServerCredentials) => void): ServerCredentials {
+    const { authority, names, ttlMs, clock } = this.#options;
+    const lifeMs = Math.min(ttlMs, lifeMaxMs);
     const keys = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    const { chainPem, notAfterMs } = this.#authority.issueServer(this.#names, keys.publicKey, lifeMs);
-    this.#renewAfter((notAfterMs - this.#clock.now()) / 2, use);
+    const { chainPem, notAfterMs } = authority.issueServer(names, keys.publicKey, lifeMs);
+    this.#renewAfter((notAfterMs - clock.now()) / 2, use);
     return { keyPem: keys.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), chainPem };
   }
 
   #renewAfter(delayMs: number, use: (credentials: ServerCredentials) => void): void {
-    this.#cancel = this.#clock.after(delayMs, () => {
+    const { clock, log, server } = this.#options;
+    this.#cancel = clock.after(delayMs, () => {
       try {
         use(this.#issue(use));
-        this.#log.info('renewed the certificate of the discovery server');
+        log.info({ server }, 'renewed the certificate of a server');
       } catch (error) {
-        this.#log.error({ reason: messageOf(error) }, 'cannot renew the certificate of the discovery server');
+        log.error({ server, reason: messageOf(error) }, 'cannot renew the certificate of a server');
         this.#renewAfter(retryMs, use);
       }
     });

@@ -62,7 +62,7 @@ export function prepared(
   writeFileSync(file('jwks.json'), JSON.stringify(jwksOf(keys.publicKey, 'k')));
   const config: ControllerConfig = {
     listenHost: '127.0.0.1',
-    ports: { discovery: 0, admin: 0, metrics: 0, readiness: 0 },
+    ports: { discovery: 0, admin: 0, metrics: 0, readiness: 0, webhook: 0 },
     source: 'folders',
     sources: [manifests],
     kubernetes: { kubeconfig: file('kubeconfig'), context: '', writes: true },
@@ -80,6 +80,7 @@ export function prepared(
       audiences: ['ambient-controller', 'istio-ca'],
       nodeAccounts: ['ambient-system/ambient-node'],
     },
+    webhook: { configuration: '' },
     certificateTtlMs: 3_600_000,
     certificateTtlMaxMs: 86_400_000,
     log: { level: 'info', format: 'text' },

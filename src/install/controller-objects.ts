@@ -17,8 +17,10 @@ import {
   readinessPort,
   selectorOf,
   tokenAudience,
+  webhookPort,
 } from './parts.ts';
 import { type InstallValues, mergedFields } from './values.ts';
+import { webhookServicePort } from './webhook-objects.ts';
 
 /** Nobody: every image has it, and it owns nothing. */
 const userId = 65_532;
@@ -44,7 +46,7 @@ export function controllerObjects(values: InstallValues): Manifest[] {
         ];
   return [
     { apiVersion: 'v1', kind: 'ServiceAccount', metadata: meta },
-    ...clusterRole(namespace),
+    ...clusterRole(values),
     ...systemRole(namespace),
     configMapOf(name, values, controllerConfig(values)),
     {
@@ -53,7 +55,12 @@ export function controllerObjects(values: InstallValues): Manifest[] {
       metadata: meta,
       spec: {
         selector: selectorOf(name),
-        ports: [{ name: 'discovery', port: discoveryPort, targetPort: 'discovery', appProtocol: 'grpcs' }],
+        ports: [
+          { name: 'discovery', port: discoveryPort, targetPort: 'discovery', appProtocol: 'grpcs' },
+          ...(values.webhook.enabled
+            ? [{ name: 'webhook', port: webhookServicePort, targetPort: 'webhook', appProtocol: 'https' }]
+            : []),
+        ],
       },
     },
     ...replicated,
@@ -80,15 +87,17 @@ export function controllerConfig(values: InstallValues): Readonly<Record<string,
       '::1',
     ],
     auth: { audiences: [tokenAudience], nodeAccounts: [`${namespace}/${nodeName}`] },
+    webhook: { configuration: values.webhook.enabled ? name : '' },
   };
   return mergedFields(chosen, controller.config);
 }
 
 const names = { caSecret: caSecretName, lease: leaseName, gatewayClass: gatewayClassName };
 
-function clusterRole(namespace: string): Manifest[] {
+function clusterRole(values: InstallValues): Manifest[] {
+  const { namespace } = values;
   const metadata = metaOf(name, name);
-  const rules = clusterPermissions(names);
+  const rules = clusterPermissions({ ...names, webhook: values.webhook.enabled ? name : '' });
   return [
     { apiVersion: `${api}/v1`, kind: 'ClusterRole', metadata, rules },
     binding('ClusterRole', namespace, metadata),
@@ -119,6 +128,7 @@ function deployment(values: InstallValues): Manifest {
     ...containerOf(name, values, controller.resources),
     ports: [
       { name: 'discovery', containerPort: discoveryPort },
+      ...(values.webhook.enabled ? [{ name: 'webhook', containerPort: webhookPort }] : []),
       { name: 'metrics', containerPort: metricsPort },
       { name: 'readiness', containerPort: readinessPort },
     ],

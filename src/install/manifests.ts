@@ -14,8 +14,10 @@ import {
   nodeName,
   readinessPort,
   selectorOf,
+  webhookPort,
 } from './parts.ts';
 import type { InstallValues } from './values.ts';
+import { webhookObjects } from './webhook-objects.ts';
 
 /** More than a cluster can have. */
 const criticalPodsMax = '1G';
@@ -29,6 +31,7 @@ export function installManifests(values: InstallValues): Manifest[] {
     ...(values.criticalPodsQuota.enabled ? [criticalPodsQuota(values)] : []),
     ...controllerObjects(values),
     ...nodeObjects(values),
+    ...webhookObjects(values),
     ...(values.networkPolicies.enabled ? [networkPolicy(values)] : []),
     ...(values.podMonitors.enabled ? podMonitors(values) : []),
   ];
@@ -67,13 +70,18 @@ function criticalPodsQuota({ namespace }: InstallValues): Manifest {
 }
 
 /** Proxies come from every node and namespace, so only ports are judged: not the admin port, and nothing new. */
-function networkPolicy({ namespace }: InstallValues): Manifest {
-  const ports = [discoveryPort, metricsPort, readinessPort].map((port) => ({ protocol: 'TCP', port }));
+function networkPolicy(values: InstallValues): Manifest {
+  const { namespace } = values;
+  const from = (ports: readonly number[]) => ({ ports: ports.map((port) => ({ protocol: 'TCP', port })) });
+  const ingress = [
+    from([discoveryPort, metricsPort, readinessPort]),
+    ...(values.webhook.enabled ? [from([webhookPort])] : []),
+  ];
   return {
     apiVersion: 'networking.k8s.io/v1',
     kind: 'NetworkPolicy',
     metadata: metaOf(controllerName, controllerName, namespace),
-    spec: { podSelector: { matchLabels: selectorOf(controllerName) }, policyTypes: ['Ingress'], ingress: [{ ports }] },
+    spec: { podSelector: { matchLabels: selectorOf(controllerName) }, policyTypes: ['Ingress'], ingress },
   };
 }
 

@@ -26,6 +26,8 @@ export const leaseName = controllerName;
 export const gatewayClassName = 'ambient-waypoint';
 export const tokenAudience = 'ambient-controller';
 export const discoveryPort = 15_012;
+/** Which the API server calls; API servers of managed clusters need it open towards the nodes. */
+export const webhookPort = 15_017;
 export const metricsPort = 15_020;
 export const readinessPort = 15_021;
 export const configDir = '/etc/ambient';

@@ -41,6 +41,7 @@ const ofController = [
   'systemNamespace',
   'caDir',
   'serverNames',
+  'webhook',
 ];
 const ofNode = [
   'nodeName',
@@ -89,8 +90,16 @@ export const valuesShape = {
     resources: resources('100m', '128Mi', '512Mi'),
     config: described('further fields of its file, see docs/node-proxy.md', settings(nodeShape, ofNode)),
   }),
+  webhook: object({
+    enabled: described('the API server asks the controller before it takes an object of the mesh', boolean(true)),
+    failurePolicy: described(
+      'while no controller answers: `Ignore` takes the object, `Fail` refuses it',
+      oneOf(['Ignore', 'Fail'], 'Ignore'),
+    ),
+    timeoutSeconds: described('how long the API server waits for an answer', integer({ min: 1, max: 30 }, 5)),
+  }),
   networkPolicies: onceBoolean(
-    switched('one for the controller: its ports for proxies, metrics and probes, and no others'),
+    switched('one for the controller: its ports for proxies, the API server, metrics and probes, and no others'),
   ),
   podMonitors: onceBoolean(
     object({

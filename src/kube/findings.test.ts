@@ -7,7 +7,7 @@ import { MeshCompiler } from '../model/compiler.ts';
 import { type Resource, resourceKey } from '../model/resources.ts';
 import type { ResourceIssue } from '../model/types.ts';
 import type { KubeObject } from './api/prune.ts';
-import { findingsAbout, refusalOf } from './findings.ts';
+import { findingsIn, refusalOf } from './findings.ts';
 import { readManifests } from './manifests.ts';
 
 const folders = ['../../test/fixtures/routes', '../../deploy/samples/shop', '../../deploy/samples/shop-waypoint'];
@@ -172,7 +172,7 @@ const refusals: readonly (readonly [what: string, object: string, message: strin
 for (const [what, text, message] of refusals) {
   test(`as an API server refuses it: ${what}`, () => {
     const object = parseAllDocuments(text)[0]!.toJS() as KubeObject;
-    const errors = findingsAbout(object, newCompiler());
+    const { findings: errors } = findingsIn(object, newCompiler());
     const refusal = refusalOf(object.kind!, object.metadata.name, errors);
     assert.equal(refusal.message.slice(0, message.length), message);
     const [cause] = refusal.details.causes;

@@ -4,6 +4,7 @@
 import { isMeshError } from '../base/errors.ts';
 import { placeOf } from '../config/yaml.ts';
 import type { MeshCompiler } from '../model/compiler.ts';
+import type { Resource } from '../model/resources.ts';
 import type { ResourceIssue } from '../model/types.ts';
 import type { KubeObject } from './api/prune.ts';
 import { readKubeObject } from './kube-object.ts';
@@ -11,13 +12,21 @@ import { readKubeObject } from './kube-object.ts';
 /** The mesh as it is without the object, or with what the object was before. */
 export type PresentMesh = Pick<MeshCompiler, 'findingsAbout'>;
 
-/** The findings about an object of the API server if it were in force now. The mesh stays as it is. */
-export function findingsAbout(object: KubeObject, mesh: PresentMesh): readonly ResourceIssue[] {
+export interface ObjectFindings {
+  /** False when the readers refuse it: then the one finding is why. */
+  readonly isReadable: boolean;
+  readonly findings: readonly ResourceIssue[];
+}
+
+/** What is found in an object of the API server if it were in force now. The mesh stays as it is. */
+export function findingsIn(object: KubeObject, mesh: PresentMesh): ObjectFindings {
+  let resource: Resource;
   try {
-    return mesh.findingsAbout(readKubeObject(object));
+    resource = readKubeObject(object);
   } catch (error) {
-    return [issueOf(error)];
+    return { isReadable: false, findings: [issueOf(error)] };
   }
+  return { isReadable: true, findings: mesh.findingsAbout(resource) };
 }
 
 /** A reading error as a finding: the object cannot be read, and nothing else can be said of it. */

@@ -23,6 +23,7 @@ export class ControllerMetrics {
   readonly resourcesRefused: Counter<'type'>;
   readonly certificatesIssued: Counter;
   readonly callersRefused: Counter<'call'>;
+  readonly reviews: Counter<'kind' | 'verdict'>;
 
   constructor(read: () => ControllerReading, version: string) {
     const registers = [this.registry];
@@ -41,6 +42,10 @@ export class ControllerMetrics {
     this.certificatesIssued = counter('certificates_issued_total', 'Certificates issued to node proxies', []);
     this.callersRefused = counter('callers_refused_total', 'Calls refused for who made them or what they asked', [
       'call',
+    ]);
+    this.reviews = counter('reviews_total', 'Objects that the API server asked about before it took them', [
+      'kind',
+      'verdict',
     ]);
     const name = 'ambient_controller_push_duration_seconds';
     const help = 'Time from sending a response to its answer by the proxy (unstable)';

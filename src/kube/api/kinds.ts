@@ -51,6 +51,25 @@ export const watchedKinds: readonly WatchedKind[] = Object.entries(watched).map(
   ...groupOf(kind as ResourceKind),
 }));
 
+const admitted: readonly ResourceKind[] = [
+  'Gateway',
+  'HTTPRoute',
+  'GRPCRoute',
+  'PeerAuthentication',
+  'AuthorizationPolicy',
+  'RequestAuthentication',
+  'VirtualService',
+  'DestinationRule',
+  'RateLimitPolicy',
+  'TrafficPolicy',
+  'CertificateRevocation',
+];
+
+/** The kinds that an API server asks the webhook about. */
+export const admittedKinds: readonly WatchedKind[] = watchedKinds.filter(({ kind }) =>
+  (admitted as readonly string[]).includes(kind),
+);
+
 /** The path of a kind's list over all namespaces. */
 export function listPath(kind: WatchedKind, version: string): string {
   return `${rootPath(kind, version)}/${kind.plural}`;

@@ -21,6 +21,11 @@ export interface PermissionNames {
   readonly gatewayClass: string;
 }
 
+export interface ClusterNames extends PermissionNames {
+  /** Of the ValidatingWebhookConfiguration; '' for none. */
+  readonly webhook: string;
+}
+
 interface Resource {
   readonly group: string;
   readonly plural: string;
@@ -33,7 +38,7 @@ const writing: Readonly<Record<'named' | 'any', readonly Verb[]>> = {
 };
 
 /** In the whole cluster. */
-export function clusterPermissions({ gatewayClass }: PermissionNames): Permission[] {
+export function clusterPermissions({ gatewayClass, webhook }: ClusterNames): Permission[] {
   const classKind: WrittenKind = 'GatewayClass';
   const known = [...watchedKinds, ...writtenKinds];
   const withConditions = kindsWithConditions.map((kind) => known.find((one) => one.kind === kind)!);
@@ -53,7 +58,15 @@ export function clusterPermissions({ gatewayClass }: PermissionNames): Permissio
     ...grants(classes.map(statusOf), ['patch']).map((one) => ({ ...one, resourceNames })),
     rule('apiextensions.k8s.io', ['customresourcedefinitions'], ['get']),
     rule('authentication.k8s.io', ['tokenreviews'], ['create']),
+    ...webhookRules(webhook),
   ];
+}
+
+/** Whom the API server verifies the webhook by is kept by the leader. */
+function webhookRules(name: string): Permission[] {
+  if (name === '') return [];
+  const all = rule('admissionregistration.k8s.io', ['validatingwebhookconfigurations'], ['get', 'patch']);
+  return [{ ...all, resourceNames: [name] }];
 }
 
 /** In the system's namespace. A Lease and a Secret cannot be created by name, since they have none before. */

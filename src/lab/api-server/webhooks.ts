@@ -5,7 +5,7 @@ import { messageOf } from '../../base/errors.ts';
 import { nodeHttps } from '../../base/node-http.ts';
 import { type EndpointSlice, type KubeObject, type LabelSelector, matches } from '../objects.ts';
 import type { ObjectStore } from '../store.ts';
-import { ApiFailure } from './failure.ts';
+import { ApiFailure, type StatusObject } from './failure.ts';
 import { apiVersionOf } from './resources.ts';
 import { isFields } from './structural-schema.ts';
 import type { Operation, WriteRequest } from './writer.ts';
@@ -37,7 +37,7 @@ interface Webhook {
 
 interface Verdict {
   readonly allowed: boolean;
-  readonly status?: { readonly code?: number; readonly message?: string; readonly reason?: string };
+  readonly status?: Pick<StatusObject, 'code' | 'message' | 'reason' | 'details'>;
   readonly warnings?: readonly string[];
 }
 
@@ -211,10 +211,10 @@ function reviewOf(
 }
 
 function denial(name: string, { status = {} }: Verdict): ApiFailure {
-  const { code = 0, message = '', reason } = status;
+  const { code = 0, message = '', reason, details } = status;
   const why = message !== '' ? `: ${message}` : reason !== undefined ? `: ${reason}` : ' without explanation';
   const text = `admission webhook ${JSON.stringify(name)} denied the request${why}`;
-  return new ApiFailure(Math.max(code, 400), reason, text);
+  return new ApiFailure(Math.max(code, 400), reason, text, details);
 }
 
 function holds(words: readonly string[], word: string): boolean {

@@ -66,7 +66,7 @@ export class MeshFixture {
     const file = (name: string): string => path.join(this.#folder, name);
     const config: ControllerConfig = {
       listenHost: '0.0.0.0',
-      ports: { discovery: discoveryPort, admin: 0, metrics: 0, readiness: 0 },
+      ports: { discovery: discoveryPort, admin: 0, metrics: 0, readiness: 0, webhook: 0 },
       source: 'folders',
       sources: [file('manifests')],
       kubernetes: { kubeconfig: '', context: '', writes: true },
@@ -84,6 +84,7 @@ export class MeshFixture {
         audiences: ['ambient-controller'],
         nodeAccounts: ['ambient-system/ambient-node'],
       },
+      webhook: { configuration: '' },
       certificateTtlMs: 3_600_000,
       certificateTtlMaxMs: 86_400_000,
       log: { level: 'warn', format: 'text' },

@@ -18,6 +18,8 @@ auth:
     - ambient-controller
   nodeAccounts:
     - {{ printf "%s/ambient-node" .Release.Namespace | quote }}
+webhook:
+  configuration: {{ if .Values.webhook.enabled }}ambient-controller{{ else }}""{{ end }}
 {{- end }}
 
 {{- define "ambient.controller.config" -}}

@@ -28,6 +28,11 @@
     },
     "config": {}
   },
+  "webhook": {
+    "enabled": true,
+    "failurePolicy": "Ignore",
+    "timeoutSeconds": 5
+  },
   "networkPolicies": {
     "enabled": false
   },
