@@ -5,7 +5,8 @@ import { type KernelSettings, ownerOf, settingOf } from './ruleset.ts';
 
 export interface TableReading {
   /**
-   * Digest of chains, rules and sets without handles, counters, notes and addresses; equal digests mean equal behaviour.
+   * Digest of chains, rules and sets without handles, counters, notes and addresses; equal digests mean equal
+   * behaviour.
    */
   readonly structure: string;
   /** How many chains, rules and sets the digest covers. */

@@ -1,11 +1,11 @@
-// Settings of the kernel that capture changes in its network namespace, and gives back when it is removed. What they were
-// is noted in the table itself (`ruleset.ts`).
+// Settings of the kernel that capture changes in its network namespace, and gives back when it is removed. What they
+// were is noted in the table itself (`ruleset.ts`).
 import { readFile, writeFile } from 'node:fs/promises';
 import type { KernelSettings } from './ruleset.ts';
 
 /**
- * `tcp_migrate_req` lets connections that wait in the accept queue of a closed listener move to another one of the port,
- * so that replacing the proxy loses none. Nothing else depends on it.
+ * `tcp_migrate_req` lets connections that wait in the accept queue of a closed listener move to another one of the
+ * port, so that replacing the proxy loses none. Nothing else depends on it.
  */
 const wanted = { tcp_migrate_req: '1' } as const;
 type Setting = keyof typeof wanted;

@@ -175,13 +175,12 @@ test('the whole mesh arrives, policies first, and the proxy shows in step', time
     canonical: true,
     visibility: 'public',
   };
-  const nodes = [{ name: 'a', podCidrs: ['10.244.1.0/24'] }];
-  const workloads = [workload('web')];
-  fixture.discovery().update(change({ workloads, services: [shop], policies: [policy('deny')], nodes }));
+  const mesh = { workloads: [workload('web')], policies: [policy('deny')], nodes: [{ name: 'a', podCidrs: [] }] };
+  fixture.discovery().update(change({ ...mesh, services: [shop] }));
   const { client, synced, next } = follow(context, fixture);
   client.start();
   assert.deepEqual((await next()).revocations, [], 'what was revoked comes before all');
-  assert.deepEqual((await next()).nodes, nodes, 'then where pods are');
+  assert.deepEqual((await next()).nodes, mesh.nodes, 'then where pods are');
   const first = await next();
   assert.deepEqual([first.policies.length, first.workloads.length], [1, 0], 'policies come first');
   const second = await next();
@@ -192,8 +191,7 @@ test('the whole mesh arrives, policies first, and the proxy shows in step', time
   assert.equal(client.state().connected, true);
   await until(() => fixture.discovery().proxies()[0]?.inStep === true, 'in step');
   const [view] = fixture.discovery().proxies();
-  assert.equal(view?.ready, true);
-  assert.equal(view?.node, 'a');
+  assert.deepEqual([view?.ready, view?.node], [true, 'a']);
   assert.equal(view?.behindSince, null);
   assert.deepEqual(
     view?.types.map((type) => [type.type, type.refused.length]),

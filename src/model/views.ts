@@ -247,7 +247,9 @@ export interface NodeDump extends ProxyDump {
 
 /** Where the pods of a node are, and how that is known. */
 export interface PodNetworkView {
-  /** `configured`: as `podCidrs` of the configuration says; `found`: by the Node object, the pods, and the node's links. */
+  /**
+   * `configured`: as `podCidrs` of the configuration says; `found`: by the Node object, the pods, and the node's links.
+   */
   readonly source: 'configured' | 'found';
   /** Networks and addresses of this node's pods; those of the whole mesh. */
   readonly podCidrs: readonly string[];

@@ -34,7 +34,10 @@ export interface MeshKeeperOptions {
   readonly onMesh: (update: MeshUpdate | null) => void;
   /** `MeshKeeper.revocations` changed; not called for those from disk. */
   readonly onRevocations: () => void;
-  /** The pods of this node or the networks of nodes changed; the change is acknowledged to the controller when this resolves. */
+  /**
+   * The pods of this node or the networks of nodes changed; the change is acknowledged to the controller when this
+   * resolves.
+   */
   readonly onLocalPods: (pods: readonly Workload[]) => Promise<void>;
   readonly onState: (state: DiscoveryState) => void;
 }
