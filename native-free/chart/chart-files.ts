@@ -5,13 +5,14 @@ import { version } from '../../src/base/version.ts';
 import { object } from '../../src/config/schema.ts';
 import { controllerConfig } from '../../src/install/controller-objects.ts';
 import { installManifests } from '../../src/install/manifests.ts';
+import { nextSteps } from '../../src/install/next-steps.ts';
 import { liveFields, nodeConfig } from '../../src/install/node-objects.ts';
 import { onceBooleans } from '../../src/install/older-values.ts';
 import { configText, digestLength, digestOf, type Manifest } from '../../src/install/parts.ts';
 import { type InstallValues, readValues, valuesShape } from '../../src/install/values.ts';
 import { comments } from './comments.ts';
 import { type Holes, hole, holesOf } from './holes.ts';
-import { templateLines, type Writing } from './template-text.ts';
+import { lineText, templateLines, type Writing } from './template-text.ts';
 import { valuesSchema, valuesTable, valuesYaml } from './values-text.ts';
 import { type Guarded, joined, type Variant } from './variants.ts';
 
@@ -35,6 +36,7 @@ export async function chartFiles(): Promise<ReadonlyMap<string, string>> {
     ['values.yaml', valuesYaml(schema, defaults)],
     ['values.schema.json', valuesSchema(schema)],
     ['templates/_defaults.tpl', defaultsText(defaults)],
+    ['templates/_next.tpl', nextText(holes.values)],
     ['templates/_config.tpl', configsText(holes)],
     ...templates(holes),
   ]);
@@ -73,6 +75,17 @@ function defaultsText(defaults: object): string {
     '',
     '{{- define "ambient.onceBooleans" -}}',
     JSON.stringify(onceBooleans),
+    '{{- end }}',
+    '',
+  ].join('\n');
+}
+
+/** What comes next, for NOTES.txt. */
+function nextText(values: InstallValues): string {
+  return [
+    `{{- /* ${made}. */ -}}`,
+    '{{- define "ambient.nextSteps" }}',
+    ...nextSteps(values).map((step) => `  ${lineText(step)}`),
     '{{- end }}',
     '',
   ].join('\n');

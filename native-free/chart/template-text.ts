@@ -109,6 +109,11 @@ function scalarText(node: Node, writing: Writing, indent: number): string {
   return value.search(holePattern) < 0 ? plainText(value, indent) : filledText(value);
 }
 
+/** A line that is no YAML, with what the holes ask for. */
+export function lineText(text: string): string {
+  return literal(text).replaceAll(holePattern, (_all, _kind, what: string) => `{{ ${expressionOf(what)} }}`);
+}
+
 /** Text with holes, always quoted: what comes in might look like a number. */
 function filledText(text: string): string {
   const values: string[] = [];

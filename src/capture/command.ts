@@ -1,11 +1,11 @@
-// Runs a system tool (`nft`, `ip`) off the data path: bounded in time and output, errors in words that say what to
-// type.
+// Runs a system tool (`nft`, `ip`, `nsenter`) off the data path: bounded in time and output, errors in words that say
+// what to type.
 import { spawn } from 'node:child_process';
 import { MeshError, messageOf } from '../base/errors.ts';
 
 const timeoutMs = 10_000;
 const outputMaxBytes = 16 * 1024 * 1024;
-const packages = { nft: 'nftables', ip: 'iproute2' } as const;
+const packages = { nft: 'nftables', ip: 'iproute2', nsenter: 'util-linux' } as const;
 
 export type Tool = keyof typeof packages;
 

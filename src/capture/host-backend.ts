@@ -28,6 +28,7 @@ interface Reading extends TableReading {
 export class HostCapture implements CaptureBackend {
   readonly #run: CommandRunner;
   readonly #ownerMs: number;
+  readonly #rules: typeof rulesetText;
   #applied: Applied | null = null;
   #superseded = false;
   /** What the last `verify` found wrong; the next `apply` mends it. */
@@ -36,9 +37,10 @@ export class HostCapture implements CaptureBackend {
   #last: Promise<unknown> = Promise.resolve();
 
   /** `ownerMs` is when this proxy started; of two proxies on a node the later one owns the rules. */
-  constructor(ownerMs: number, run: CommandRunner = runCommand) {
+  constructor(ownerMs: number, run: CommandRunner = runCommand, rules = rulesetText) {
     this.#ownerMs = ownerMs;
     this.#run = run;
+    this.#rules = rules;
   }
 
   apply(desired: DesiredCapture): Promise<void> {
@@ -100,7 +102,7 @@ export class HostCapture implements CaptureBackend {
     // What an earlier proxy has noted was so before ours.
     const settings = { ...(await settingsToChange()), ...before?.settings };
     const hasBridgeTable = before !== null && before.bridgeBypass !== null;
-    const text = rulesetText(desired, { ownerMs: this.#ownerMs, hasBridgeTable, settings });
+    const text = this.#rules(desired, { ownerMs: this.#ownerMs, hasBridgeTable, settings });
     const { exitCode, stderr } = await this.#run('nft', ['-f', '-'], text);
     if (exitCode !== 0) throw failed('nft', stderr);
     await changeSettings();
@@ -144,7 +146,7 @@ const bothRemoved = `${removalText()}\n${bridgeRemovalText()}`;
 function setsThatDiffer(reading: Reading, { podCidrs, bypass }: DesiredCapture): string[] {
   const { bridgeBypass } = reading;
   const differ: string[] = [];
-  if (!sameList(reading.pods, [...podCidrs].sort())) differ.push('pods');
+  if (reading.pods !== null && !sameList(reading.pods, [...podCidrs].sort())) differ.push('pods');
   if (!sameList(reading.bypass, bypass)) differ.push('bypass');
   if (bridgeBypass !== null && !sameList(bridgeBypass, bypass)) differ.push('bridge bypass');
   return differ;

@@ -15,8 +15,8 @@ export interface TableReading {
   readonly ownerMs: number | null;
   /** What settings of the kernel were before they were changed. */
   readonly settings: KernelSettings;
-  /** Networks and addresses in the sets of pods, sorted. */
-  readonly pods: readonly string[];
+  /** Networks and addresses in the sets of pods, sorted; null where the table has no such sets. */
+  readonly pods: readonly string[] | null;
   /** Addresses in the bypass sets, sorted. */
   readonly bypass: readonly string[];
 }
@@ -35,7 +35,7 @@ export function readTable(text: string): TableReading | null {
   if (!Array.isArray(list)) return null;
   const kept: string[] = [];
   const bypass: string[] = [];
-  const pods: string[] = [];
+  let pods: string[] | null = null;
   const settings: Record<string, string> = {};
   let ownerMs: number | null = null;
   for (const entry of list) {
@@ -49,13 +49,14 @@ export function readTable(text: string): TableReading | null {
     } else if (setting !== null) {
       settings[setting[0]] = setting[1];
     } else if (isObject(set) && (setName.startsWith('bypass') || setName.startsWith('pods'))) {
-      (setName.startsWith('pods') ? pods : bypass).push(...addresses(set['elem']));
+      if (setName.startsWith('pods')) pods = [...(pods ?? []), ...addresses(set['elem'])];
+      else bypass.push(...addresses(set['elem']));
     } else if (!('metainfo' in entry)) {
       kept.push(JSON.stringify(withoutVolatile(entry)));
     }
   }
   const structure = createHash('sha256').update(kept.join('\n')).digest('hex');
-  return { structure, entries: kept.length, ownerMs, settings, pods: pods.sort(), bypass: bypass.sort() };
+  return { structure, entries: kept.length, ownerMs, settings, pods: pods?.sort() ?? null, bypass: bypass.sort() };
 }
 
 /** The arguments of `nft` that print what `readTable` reads, of either table. */

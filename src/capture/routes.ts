@@ -1,16 +1,16 @@
 // The policy route that goes with the rules: a packet that carries our mark is delivered to this machine whatever its
 // destination.
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { type CommandRunner, failed } from './command.ts';
 import { fwmark, routeTable } from './ruleset.ts';
 
 /** Before the rules that network plugins place at 512 and above, after the local table at 0. */
-const rulePreference = 90;
+export const rulePreference = 90;
 const markText = `0x${fwmark.toString(16)}`;
 const rule = ['pref', `${rulePreference}`, 'fwmark', markText, 'lookup', `${routeTable}`];
 const duplicateRulesMax = 32;
 
-type Family = '-4' | '-6';
+export type Family = '-4' | '-6';
 
 /** The address families this machine has: IPv6 may be switched off. */
 export function families(): readonly Family[] {
@@ -71,4 +71,19 @@ async function hasRule(run: CommandRunner, family: Family): Promise<boolean> {
   const { exitCode, stdout, stderr } = await run('ip', [family, 'rule', 'show']);
   if (exitCode !== 0) throw failed('ip', stderr);
   return stdout.split('\n').some((line) => line.includes(`fwmark ${markText} lookup ${routeTable}`));
+}
+
+const migrateFile = '/proc/sys/net/ipv4/tcp_migrate_req';
+
+/**
+ * As `settings.ts` at once, for the namespace that the thread is in: connections that wait in the accept queue of a
+ * closed listener move to another one of the port. Returns false where the kernel does not allow it.
+ */
+export function migrateAcceptQueuesNow(): boolean {
+  try {
+    if (readFileSync(migrateFile, 'utf8').trim() !== '1') writeFileSync(migrateFile, '1');
+    return true;
+  } catch {
+    return false;
+  }
 }

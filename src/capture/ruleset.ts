@@ -19,7 +19,7 @@ export const routeTable = 539;
 export const clientAddressMark = 0x53a;
 
 /** Destinations that are left alone: they answer for the link or the machine, and some trust whoever can reach them. */
-const neverCaptured = {
+export const neverCaptured = {
   4: [
     // Link-local: gateways, node-local DNS, instance metadata, which would answer the proxy with the node's own rights.
     '169.254.0.0/16',
@@ -84,17 +84,22 @@ export interface TableNotes {
 /** Names of settings, of lower-case letters and `_`, and their values, which are numbers. */
 export type KernelSettings = Readonly<Record<string, string>>;
 
+/** The chains that say them. */
+export function noteLines({ ownerMs, settings = {} }: TableNotes): string[] {
+  const former = Object.entries(settings).map(([name, value]) => `  chain ${settingPrefix}${name}_${value} {}`);
+  return [`  chain ${ownerChain(ownerMs)} {}`, ...former];
+}
+
 /** The text that replaces whatever tables are there by the desired ones, atomically. */
 export function rulesetText(desired: DesiredCapture, notes: TableNotes): string {
-  const { ownerMs, hasBridgeTable = false, settings = {} } = notes;
+  const { hasBridgeTable = false } = notes;
   const bridges = bridgeText(desired);
   return [
     removalText(),
     // A kernel may lack the family; then nothing of it is said.
     ...(hasBridgeTable || bridges !== '' ? [bridgeRemovalText()] : []),
     `table inet ${tableName} {`,
-    `  chain ${ownerChain(ownerMs)} {}`,
-    ...Object.entries(settings).map(([name, value]) => `  chain ${settingPrefix}${name}_${value} {}`),
+    ...noteLines(notes),
     ...sets(desired),
     ...beforeDnat(desired),
     ...withoutDnat(),

@@ -7,6 +7,7 @@ import { readStandardInput } from '../base/standard-input.ts';
 import { applyManifests } from '../install/apply.ts';
 import { cleanupName, cleanupObjects } from '../install/cleanup-objects.ts';
 import { installManifests, manifestsText } from '../install/manifests.ts';
+import { nextSteps } from '../install/next-steps.ts';
 import { type Manifest, nodeName } from '../install/parts.ts';
 import { type InstallValues, readValues } from '../install/values.ts';
 import { ApiClient } from '../kube/api/api-client.ts';
@@ -26,7 +27,7 @@ export const install: Command = async (context) => {
   const manifests = installManifests(values);
   if (flagOption(context, 'apply')) return applied(context, values, manifests);
   await print(context, manifests);
-  context.io.stderr.write(`next: pipe this into kubectl apply --server-side -f -, then\n${nextSteps(values)}`);
+  context.io.stderr.write(`next: pipe this into kubectl apply --server-side -f -, then\n${whatNext(values)}`);
   return 0;
 };
 
@@ -63,7 +64,7 @@ async function applied(
     return {
       data: objects,
       text: () => objects.map(({ kind, name, action }) => `${kind} ${name} ${action}\n`).join(''),
-      talk: () => `next:\n${nextSteps(values)}`,
+      talk: () => `next:\n${whatNext(values)}`,
     };
   } finally {
     await client.close();
@@ -87,10 +88,8 @@ function filesOf(context: CommandContext): { text: string; file: string }[] {
   });
 }
 
-function nextSteps({ namespace }: InstallValues): string {
-  const steps = [
-    `kubectl -n ${namespace} rollout status daemonset/${nodeName}`,
-    'kubectl label namespace NAME ambient.mesh/dataplane-mode=ambient',
-  ];
-  return steps.map((step) => `  ${step}\n`).join('');
+function whatNext(values: InstallValues): string {
+  return nextSteps(values)
+    .map((step) => `  ${step}\n`)
+    .join('');
 }

@@ -76,8 +76,11 @@ export interface NodeConfig {
    */
   readonly meshCidrs: readonly string[];
   readonly capture: {
-    readonly backend: 'host' | 'none';
+    /** Where pods are captured: in the node's network, or in each pod's own; `none` captures nothing. */
+    readonly backend: 'host' | 'pod' | 'none';
     readonly failOpen: boolean;
+    /** With `pod`: the folder where the container runtime keeps the network namespaces of pods. */
+    readonly namespaces: string;
   };
   readonly ports: {
     readonly outbound: number;
@@ -140,7 +143,11 @@ export const nodeShape = {
   threads: integer({ min: 0, max: threadsMax }, 0),
   podCidrs: list(cidr(), []),
   meshCidrs: list(cidr(), []),
-  capture: object({ backend: oneOf(['host', 'none'], 'host'), failOpen: boolean(false) }),
+  capture: object({
+    backend: oneOf(['host', 'pod', 'none'], 'host'),
+    failOpen: boolean(false),
+    namespaces: string('/run/netns'),
+  }),
   ports: object({
     outbound: port(15001),
     inbound: port(15006),

@@ -7,6 +7,7 @@ import type { ConnectTcpOptions } from '../io/connect-tcp.ts';
 import type { TcpStream } from '../io/tcp-stream.ts';
 import type { TransparentSockets } from '../io/transparent-socket.ts';
 import type { ConnectTcp } from './context.ts';
+import type { PodNetworks } from './pod-networks.ts';
 
 /** Which families of client addresses are kept. */
 export interface KeptFamilies {
@@ -38,6 +39,7 @@ export class ClientAddresses {
   readonly #sockets: Pick<TransparentSockets, 'create'> | null;
   readonly #random: () => number;
   readonly #nowMs: () => number;
+  readonly #pods: Pick<PodNetworks, 'fdOf'> | null;
   /** Until when, by client and pod. */
   readonly #exhausted = new Map<string, number>();
   #families: KeptFamilies = { ipv4: false, ipv6: false };
@@ -49,7 +51,9 @@ export class ClientAddresses {
     sockets: Pick<TransparentSockets, 'create'> | null,
     random: () => number,
     nowMs: () => number = () => performance.now(),
+    pods: Pick<PodNetworks, 'fdOf'> | null = null,
   ) {
+    this.#pods = pods;
     this.#connect = connect;
     this.#sockets = sockets;
     this.#random = random;
@@ -61,29 +65,51 @@ export class ClientAddresses {
     this.#families = families;
   }
 
-  /** As `connectTcp`; `localAddress` is a wish. */
+  /**
+   * As `connectTcp`; `localAddress` is a wish. Inside a pod's network: what the pod itself calls goes out by its own
+   * network, and what comes to it from a client's address begins in there too. What has the node's address comes from
+   * the node.
+   */
   readonly connect: ConnectTcp = (options, callback) => {
-    const { localAddress, ...plain } = options;
+    const { localAddress, inside, ...plain } = options;
+    const namespace = inside === undefined ? null : (this.#pods?.fdOf(inside) ?? null);
+    if (this.#pods !== null && namespace === null) return this.#connect(plain, callback);
+    if (namespace !== null && localAddress === inside && options.host !== inside) {
+      return this.#connectAsPod(plain, namespace, callback);
+    }
     if (localAddress === undefined || !this.#mayKeep(localAddress, options.host)) return this.#connect(plain, callback);
     if (this.#isExhausted(localAddress, plain)) {
       this.lost += 1;
       return this.#connect(plain, callback);
     }
-    return this.#attempt({ ...plain, localAddress }, plain, callback);
+    return this.#attempt({ ...plain, localAddress }, plain, callback, namespace);
   };
+
+  /** From the pod's own address: its network knows it by no other. */
+  #connectAsPod(plain: ConnectTcpOptions, namespace: number, callback: Callback): () => void {
+    const family = isIPv6(plain.host) ? 6 : 4;
+    const fd = this.#sockets?.create(family, clientAddressMark, plain.isLocal, namespace) ?? null;
+    if (fd === null) {
+      this.lost += 1;
+      return this.#connect(plain, callback);
+    }
+    this.kept += 1;
+    return this.#connect({ ...plain, fd }, callback);
+  }
 
   #attempt(
     kept: ConnectTcpOptions & { readonly localAddress: string },
     plain: ConnectTcpOptions,
     callback: Callback,
+    namespace: number | null,
   ): () => void {
     const family = isIPv6(kept.host) ? 6 : 4;
+    const make = (): number | null => this.#sockets?.create(family, clientAddressMark, kept.isLocal, namespace) ?? null;
     let attempts = 0;
     let cancel = nothing;
     const next = (): void => {
       if (attempts === portAttempts) this.#noteExhausted(kept.localAddress, kept);
-      const fd =
-        attempts++ < portAttempts ? (this.#sockets?.create(family, clientAddressMark, kept.isLocal) ?? null) : null;
+      const fd = attempts++ < portAttempts ? make() : null;
       if (fd !== null) cancel = this.#connect({ ...kept, localPort: this.#nextPort(), fd }, settle);
       else giveUp();
     };

@@ -155,6 +155,11 @@ export class ConnectionTracker {
     this.#judgeBatch();
   }
 
+  /** Ends the connections that fit. */
+  abortWhere(fits: (connection: Connection) => boolean, error: MeshError): void {
+    for (const connection of [...this.#all]) if (fits(connection)) connection.abort(error);
+  }
+
   /** Ends every connection; returns how many there were. */
   abortAll(error: MeshError): number {
     const all = [...this.#all];

@@ -10,20 +10,27 @@ import type { IncomingTunnel, TunnelCredentials } from '../tunnel/types.ts';
 import { Connection, type Peer } from './connection.ts';
 import { type ForwardContext, isOwnPort } from './context.ts';
 import { Pending } from './pending.ts';
+import type { PodNetwork } from './pod-networks.ts';
 import { AnswerTurns } from './turns.ts';
 import { baggageOf, identityOf } from './workload-names.ts';
 
 /**
  * Takes over a socket that was accepted on the HBONE port. It waits, bounded, for a pod that is not known yet and for
- * the certificate; a connection to what is no enrolled pod of this node is reset.
+ * the certificate; a connection to what is no enrolled pod of this node is reset. `pod`: in whose own network it was
+ * accepted, where that is so.
  */
-export function acceptInboundHbone(context: ForwardContext, server: TunnelServer, socket: Socket): void {
+export function acceptInboundHbone(
+  context: ForwardContext,
+  server: TunnelServer,
+  socket: Socket,
+  pod: PodNetwork | null = null,
+): void {
   const local = canonicalIp(socket.localAddress ?? '');
   const remote = canonicalIp(socket.remoteAddress ?? '');
   // A reset while it waits shows here or when TLS begins; either way nobody is left to tell.
   socket.on('error', ignore);
   if (local === null || remote === null) socket.destroy();
-  else new Arrival(context, server, socket, remote, local).begin();
+  else new Arrival(context, server, socket, remote, local, pod).begin();
 }
 
 /** A TCP connection to the tunnel port on its way to TLS. */
@@ -33,8 +40,17 @@ class Arrival {
   readonly #socket: Socket;
   readonly #remote: string;
   readonly #local: string;
+  readonly #pod: PodNetwork | null;
 
-  constructor(context: ForwardContext, server: TunnelServer, socket: Socket, remote: string, local: string) {
+  constructor(
+    context: ForwardContext,
+    server: TunnelServer,
+    socket: Socket,
+    remote: string,
+    local: string,
+    pod: PodNetwork | null,
+  ) {
+    this.#pod = pod;
     this.#context = context;
     this.#server = server;
     this.#socket = socket;
@@ -45,6 +61,9 @@ class Arrival {
   begin(): void {
     try {
       this.#context.tracker.checkDescriptors();
+      if (this.#pod?.has(this.#local) === false) {
+        throw new MeshError('UNKNOWN_DESTINATION', { address: this.#local });
+      }
       this.identify();
     } catch (error) {
       this.#refuse(MeshError.from(error));
@@ -79,7 +98,11 @@ class Arrival {
       }
       if (this.#socket.destroyed) return;
       this.#socket.off('error', ignore);
-      this.#server.accept(this.#socket, credentials, (tunnel) => acceptTunnel(this.#context, credentials, tunnel));
+      // A session into one pod's network ends with that pod: it is not announced as one for the whole node.
+      const servesNode = this.#pod === null;
+      this.#server.accept(this.#socket, credentials, (tunnel) =>
+        acceptTunnel(this.#context, credentials, tunnel, servesNode),
+      );
     });
   }
 
@@ -104,7 +127,12 @@ export function recordRefused(context: ForwardContext, error: MeshError, remote:
 }
 
 /** One CONNECT on a session whose certificate is that of `credentials`. */
-export function acceptTunnel(context: ForwardContext, credentials: TunnelCredentials, tunnel: IncomingTunnel): void {
+export function acceptTunnel(
+  context: ForwardContext,
+  credentials: TunnelCredentials,
+  tunnel: IncomingTunnel,
+  servesNode = true,
+): void {
   const authority = authorityOf(tunnel.authority);
   const connection = new Connection(context.nextId(), 'inbound', sourceOf(context, tunnel), {
     address: authority?.host ?? canonicalIp(tunnel.localAddress) ?? '',
@@ -128,11 +156,16 @@ export function acceptTunnel(context: ForwardContext, credentials: TunnelCredent
     if (isOwnPort(context.config, authority.port)) {
       throw new MeshError('SELF_CALL', { address: formatHostPort(authority.host, authority.port) });
     }
-    forward(pending, pod, tunnel, authority.port);
+    forward(pending, pod, tunnel, { port: authority.port, servesNode });
   });
 }
 
-function forward(pending: Pending, pod: Workload, tunnel: IncomingTunnel, port: number): void {
+function forward(
+  pending: Pending,
+  pod: Workload,
+  tunnel: IncomingTunnel,
+  { port, servesNode }: { readonly port: number; readonly servesNode: boolean },
+): void {
   const { connection, context } = pending;
   const { address } = connection.destination;
   const { source } = connection;
@@ -147,10 +180,10 @@ function forward(pending: Pending, pod: Workload, tunnel: IncomingTunnel, port: 
   });
   pending.connect(
     // An address of a workload of the proven identity, or none: the application is told nothing that is only claimed.
-    { host: address, port, from: source.workload === null ? null : source.address, isLocal: true },
+    { host: address, port, from: source.workload === null ? null : source.address, inside: address, isLocal: true },
     (stream) => {
       tunnel.onAbort = null;
-      const source = tunnel.accept(baggageOf(pod), true);
+      const source = tunnel.accept(baggageOf(pod), true, servesNode);
       const timing = source.timing ?? null;
       const preparation = { setUpMs: connection.elapsedMs(), openMs: 0 };
       pending.join(source, stream, timing === null ? null : new AnswerTurns(timing, preparation));

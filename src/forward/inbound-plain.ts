@@ -8,9 +8,10 @@ import { Connection } from './connection.ts';
 import { type ForwardContext, isOwnPort } from './context.ts';
 import { localPod } from './local-pod.ts';
 import { Pending } from './pending.ts';
+import type { PodNetwork } from './pod-networks.ts';
 
-/** Takes over a connection that was accepted on the plaintext inbound port. */
-export function acceptInboundPlain(context: ForwardContext, accepted: TcpStream): void {
+/** Takes over a connection that was accepted on the plaintext inbound port, of `pod` where it was accepted in there. */
+export function acceptInboundPlain(context: ForwardContext, accepted: TcpStream, pod: PodNetwork | null = null): void {
   const from = captured(accepted);
   if (from === null) return;
   const { sourceAddress, sourcePort, destinationAddress, destinationPort, stream } = from;
@@ -31,6 +32,9 @@ export function acceptInboundPlain(context: ForwardContext, accepted: TcpStream)
     if (isOwnPort(context.config, destinationPort)) {
       throw new MeshError('SELF_CALL', { address: formatHostPort(destinationAddress, destinationPort) });
     }
+    if (pod?.has(destinationAddress) === false) {
+      throw new MeshError('UNKNOWN_DESTINATION', { address: destinationAddress });
+    }
     forward(pending, from);
   });
 }
@@ -50,7 +54,13 @@ function forward(pending: Pending, from: Captured): void {
     destinationPort,
   });
   pending.connect(
-    { host: destinationAddress, port: destinationPort, from: sourceAddress, isLocal: true },
+    {
+      host: destinationAddress,
+      port: destinationPort,
+      from: sourceAddress,
+      inside: destinationAddress,
+      isLocal: true,
+    },
     (podStream) => pending.join(stream, podStream),
     (error) => pending.fail(error),
   );

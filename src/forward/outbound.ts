@@ -16,13 +16,14 @@ import { type ForwardContext, isOwnPort } from './context.ts';
 import { decideOutbound, type Way } from './decide.ts';
 import { mayTryElsewhere, refusedByPeer } from './dial.ts';
 import { Pending } from './pending.ts';
+import type { PodNetwork } from './pod-networks.ts';
 import { RequestTurns } from './turns.ts';
 import { baggageOf, identityOf } from './workload-names.ts';
 
-/** Takes over a connection that was accepted on the outbound port. */
-export function acceptOutbound(context: ForwardContext, stream: TcpStream): void {
+/** Takes over a connection that was accepted on the outbound port, of `pod` where it was accepted in there. */
+export function acceptOutbound(context: ForwardContext, stream: TcpStream, pod: PodNetwork | null = null): void {
   const from = captured(stream);
-  if (from !== null) new Outbound(context, from).begin();
+  if (from !== null) new Outbound(context, from).begin(pod);
 }
 
 class Outbound {
@@ -48,9 +49,11 @@ class Outbound {
     this.#pending = new Pending(context, this.#connection, () => from.stream.reset());
   }
 
-  begin(): void {
+  begin(pod: PodNetwork | null): void {
     this.#pending.begin(() => {
-      const { destinationAddress, destinationPort } = this.#from;
+      const { sourceAddress, destinationAddress, destinationPort } = this.#from;
+      // Inside its own network a pod can call from whatever address it likes.
+      if (pod?.has(sourceAddress) === false) throw new MeshError('UNKNOWN_SOURCE', { address: sourceAddress });
       if (isOwnPort(this.#context.config, destinationPort)) {
         throw new MeshError('SELF_CALL', { address: formatHostPort(destinationAddress, destinationPort) });
       }
@@ -122,8 +125,9 @@ class Outbound {
     }
     if (way.enforce && workload !== null) this.#enforce(workload, way);
     const isLocal = workload?.node === this.#context.config.nodeName;
+    const from = this.#from.sourceAddress;
     this.#pending.connect(
-      { host: address, port, from: this.#from.sourceAddress, isLocal },
+      { host: address, port, from, inside: way.enforce ? address : from, isLocal },
       (stream) => this.#pending.join(this.#from.stream, stream),
       (error) => this.#failed(source, way, error),
     );

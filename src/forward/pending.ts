@@ -13,6 +13,8 @@ export interface PlainTarget {
   readonly port: number;
   /** The client's address; null where the node's own will do. */
   readonly from: string | null;
+  /** The pod of this node in whose network it begins, where capture is there. */
+  readonly inside: string;
   /** A pod of this node. */
   readonly isLocal?: boolean;
 }
@@ -98,12 +100,12 @@ export class Pending {
    * error.
    */
   connect(
-    { host, port, from, isLocal = false }: PlainTarget,
+    { host, port, from, inside, isLocal = false }: PlainTarget,
     done: (stream: ByteStream) => void,
     failed: (error: MeshError) => void,
   ): void {
     const { connect, config } = this.context;
-    const options = { host, port, isLocal, timeoutMs: config.timeouts.connectMs };
+    const options = { host, port, inside, isLocal, timeoutMs: config.timeouts.connectMs };
     this.connecting();
     this.start((settled) =>
       connect(from === null ? options : { ...options, localAddress: from }, (error, stream) => {

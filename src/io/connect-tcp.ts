@@ -16,6 +16,11 @@ export interface ConnectTcpOptions extends TcpStreamOptions {
   readonly localAddress?: string;
   /** With `localAddress`; several connections may share a port as long as they go to different places. */
   readonly localPort?: number;
+  /**
+   * An address of the pod of this node in whose network the connection is to begin, where capture is there; not for
+   * `connectTcp` itself.
+   */
+  readonly inside?: string;
   /** A socket that was made elsewhere, neither bound nor connected; it is closed whatever happens. */
   readonly fd?: number;
   readonly timeoutMs: number;

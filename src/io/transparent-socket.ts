@@ -3,6 +3,7 @@
 // the caller does without.
 import { closeSync } from 'node:fs';
 import { bindLibc, type Libc } from '../base/libc.ts';
+import { networkNamespaces } from './network-namespace.ts';
 import { type SocketOptions, socketOptions, unpace } from './socket-options.ts';
 
 /** Linux on x64 and arm64. */
@@ -33,11 +34,13 @@ export class TransparentSockets {
 
   /**
    * The descriptor of a new TCP socket whose packets carry `mark`, neither bound nor connected; the caller owns it.
-   * `isLocal`: what it will be connected to is on this machine.
+   * `isLocal`: what it will be connected to is on this machine. `namespace`: a descriptor of the network namespace that
+   * it is made in; null for this thread's own.
    * Null when the kernel refuses: no descriptor is left, or CAP_NET_ADMIN is missing.
    */
-  create(family: 4 | 6, mark: number, isLocal = false): number | null {
-    const fd = this.#libc.socket(constants.families[family], constants.streamNonblockCloexec, 0);
+  create(family: 4 | 6, mark: number, isLocal = false, namespace: number | null = null): number | null {
+    const make = (): number => this.#libc.socket(constants.families[family], constants.streamNonblockCloexec, 0);
+    const fd = namespace === null ? make() : (networkNamespaces()?.within(namespace, make) ?? -1);
     if (fd < 0) return null;
     const [level, option] = constants.transparent[family];
     const options = this.#options;

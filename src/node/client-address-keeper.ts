@@ -105,3 +105,13 @@ export class ClientAddressKeeper {
 function proverOf(sockets: TransparentSockets | null): (family: Family) => Promise<Proof> {
   return (family) => proveClientAddress(family, sockets);
 }
+
+/**
+ * Where capture is inside of pods, such connections begin next to the application and leave no network: nothing but the
+ * socket itself can fail.
+ */
+export function clientAddressesInPods(): Required<Pick<ClientAddressOptions, 'isInPlace' | 'prove'>> {
+  const works = TransparentSockets.load() !== null;
+  const reason = works ? null : `this Node (${process.version}) has no node:ffi; use Node 26.1 or newer`;
+  return { isInPlace: async () => true, prove: async () => ({ works, reason }) };
+}

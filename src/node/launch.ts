@@ -71,7 +71,8 @@ export function takeConfig(env: NodeJS.ProcessEnv): ReadConfig | null {
 /** The launcher's own command line, without perl. */
 export function launcherArguments(config: NodeConfig, command: readonly string[]): string[] {
   const { ports, capture, threads } = config;
-  const listen = (['outbound', 'inbound', 'hbone'] as const).flatMap((name) => ['--listen', `${name}=${ports[name]}`]);
+  const names = capture.backend === 'pod' ? [] : (['outbound', 'inbound', 'hbone'] as const); // pods have their own
+  const listen = names.flatMap((name) => ['--listen', `${name}=${ports[name]}`]);
   return [
     launcher,
     '--threads',

@@ -59,16 +59,19 @@ export function takeListeners(env: NodeJS.ProcessEnv): Listeners {
   };
 }
 
+/**
+ * The number of data threads, where the launcher was to open no sockets: those of pods are opened later. Removes the
+ * variable from `env`. Throws `CAPTURE_FAILED` when it is missing.
+ */
+export function takeThreads(env: NodeJS.ProcessEnv): { readonly threads: number; readonly addresses: undefined } {
+  const text = env[listenersVariable];
+  delete env[listenersVariable];
+  if (text === undefined) throw invalid('the launcher was left out');
+  return { threads: rowsOf(text).length, addresses: undefined };
+}
+
 function parse(text: string): Record<Role, number[]>[] {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw invalid(`${listenersVariable} is no JSON`);
-  }
-  const threads = value instanceof Object && 'threads' in value ? value.threads : null;
-  if (!Array.isArray(threads) || threads.length === 0) throw invalid(`${listenersVariable} names no threads`);
-  return threads.map((row: unknown) => {
+  return rowsOf(text).map((row: unknown) => {
     const take = (role: Role): number[] => {
       const list: unknown = row instanceof Object ? (row as Record<string, unknown>)[role] : null;
       if (!Array.isArray(list) || list.length === 0 || !list.every(isSocket)) {
@@ -78,6 +81,18 @@ function parse(text: string): Record<Role, number[]>[] {
     };
     return { outbound: take('outbound'), inbound: take('inbound'), hbone: take('hbone') };
   });
+}
+
+function rowsOf(text: string): readonly unknown[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw invalid(`${listenersVariable} is no JSON`);
+  }
+  const threads = value instanceof Object && 'threads' in value ? value.threads : null;
+  if (!Array.isArray(threads) || threads.length === 0) throw invalid(`${listenersVariable} names no threads`);
+  return threads;
 }
 
 function isSocket(fd: unknown): fd is number {

@@ -5,9 +5,10 @@ import { parseArgs } from 'node:util';
 import { compactHeap } from '../base/compact-heap.ts';
 import { MeshError, messageOf } from '../base/errors.ts';
 import { digestOf } from '../base/file-digest.ts';
+import { parseCidr } from '../base/ip.ts';
 import { version } from '../base/version.ts';
 import { becomeLauncher, type ReadConfig, takeConfig } from './launch.ts';
-import { listenersVariable, takeListeners } from './listeners.ts';
+import { listenersVariable, takeListeners, takeThreads } from './listeners.ts';
 
 const usage = `usage: ambient-node [run] --config FILE
        ambient-node uninstall [--config FILE] [--state DIR]
@@ -15,8 +16,9 @@ const usage = `usage: ambient-node [run] --config FILE
 
 run        captures and carries the traffic of this node's pods until SIGTERM; a second signal ends it at once.
            The capture rules stay, so that nothing leaks while no proxy runs.
-uninstall  restores this node: removes the capture rules and routes, gives back the settings of the kernel that
-           were changed, and deletes the proxy's state, which is in DIR or where FILE says
+uninstall  restores this node: removes the capture rules and routes, those inside of pods too where FILE says that
+           capture.backend is pod, gives back the settings of the kernel that were changed, and deletes the
+           proxy's state, which is in DIR or where FILE says
 `;
 /** Node writes its compile cache at exit only, and a proxy that is killed has none. */
 const afterStartMs = 1_000;
@@ -68,7 +70,8 @@ async function run(configFile: string): Promise<number> {
   const { config, digest } = takeConfig(process.env) ?? (await readConfig(configFile));
   // Loaded only now: the process that becomes the launcher has no use for it, and a restart should be quick.
   const { startNode } = await import('./start-node.ts');
-  const node = await startNode(config, { listeners: takeListeners(process.env), configFile, digest });
+  const listeners = config.capture.backend === 'pod' ? takeThreads(process.env) : takeListeners(process.env);
+  const node = await startNode(config, { listeners, configFile, digest });
   setTimeout(flushCompileCache, afterStartMs).unref();
   setTimeout(compactHeap, compactAfterMs).unref(); // what the start needed and the proxy does not
   const end = (): void => {
@@ -91,11 +94,19 @@ async function readConfig(file: string): Promise<ReadConfig> {
 }
 
 async function uninstall(configFile: string | undefined, stateDir: string | undefined): Promise<number> {
-  const configured = configFile === undefined ? '' : (await readConfig(configFile)).config.stateDir;
+  const config = configFile === undefined ? null : (await readConfig(configFile)).config;
   const { HostCapture } = await import('../capture/host-backend.ts');
+  const { removeFromPods } = await import('../capture/pod-backend.ts');
   await new HostCapture(Date.now()).remove();
+  if (config?.capture.backend === 'pod') {
+    const { podCidrs, capture } = config;
+    await removeFromPods(
+      capture.namespaces,
+      podCidrs.flatMap((cidr) => parseCidr(cidr) ?? []),
+    );
+  }
   const { removeState } = await import('../proxy/state-files.ts');
-  for (const folder of new Set([configured, stateDir ?? ''])) if (folder !== '') removeState(folder);
+  for (const folder of new Set([config?.stateDir ?? '', stateDir ?? ''])) if (folder !== '') removeState(folder);
   process.stderr.write('ambient-node: this node is as it was\n');
   return 0;
 }

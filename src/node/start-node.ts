@@ -6,18 +6,21 @@ import { modulePath } from '../base/project-files.ts';
 import { version } from '../base/version.ts';
 import { type CaptureBackend, NoCapture } from '../capture/backend.ts';
 import { HostCapture } from '../capture/host-backend.ts';
+import { PodCapture } from '../capture/pod-backend.ts';
 import type { NodeConfig } from '../config/node.ts';
 import type { Workload } from '../model/types.ts';
 import type { NodeDump } from '../model/views.ts';
 import type { AdminPorts } from '../proxy/admin.ts';
 import type { DataThreadStart } from '../proxy/messages.ts';
+import { ownAddresses } from '../proxy/own-addresses.ts';
 import { ProxyCore, type ProxyOptions, type ProxyRole } from '../proxy/proxy-core.ts';
 import type { ProxyReading } from '../telemetry/registry.ts';
 import { CaptureKeeper } from './capture-keeper.ts';
-import { ClientAddressKeeper } from './client-address-keeper.ts';
+import { ClientAddressKeeper, clientAddressesInPods } from './client-address-keeper.ts';
 import type { Listeners } from './listeners.ts';
 import { captureFor, localIdentities, podAddresses } from './local-pods.ts';
 import { NetworkKeeper } from './network-keeper.ts';
+import { PodListeners } from './pod-listeners.ts';
 import { proxyNode } from './proxy-node.ts';
 
 export interface NodeOptions extends ProxyOptions {
@@ -62,6 +65,7 @@ class NodeProxy implements RunningNode {
   readonly #networks: NetworkKeeper;
   readonly #capture: CaptureKeeper;
   readonly #clientAddresses: ClientAddressKeeper;
+  readonly #pods: PodListeners;
 
   constructor(config: NodeConfig, options: NodeOptions) {
     const { listeners, capture, ...shared } = options;
@@ -83,23 +87,41 @@ class NodeProxy implements RunningNode {
       dump: () => this.dump(),
     });
     this.#core = core;
+    this.#pods = new PodListeners({
+      tell: (threadId, make) => core.threads.tell(threadId, make),
+      broadcast: (message) => core.threads.broadcast(message),
+    });
     this.#clientAddresses = new ClientAddressKeeper({
       log: core.log,
       setting: config.keepClientAddress,
-      isPossible: config.capture.backend === 'host' && capture === undefined,
+      isPossible: config.capture.backend !== 'none' && capture === undefined,
       broadcast: (message) => core.threads.broadcast(message),
+      ...(this.#isInPods ? clientAddressesInPods() : {}),
     });
     const { podCidrs, meshCidrs } = config;
+    const { backend: kind } = config.capture;
     this.#networks = new NetworkKeeper({
       ...{ clock, random, log: core.log, podCidrs, meshCidrs },
-      isOn: config.capture.backend === 'host' && capture === undefined,
+      isOn: kind !== 'none' && capture === undefined,
       onChange: () => void this.#onNetworks(),
     });
-    const isOn = config.capture.backend === 'host' || capture !== undefined;
-    const backend = capture ?? (isOn ? new HostCapture(clock.now()) : new NoCapture());
+    const isOn = kind !== 'none' || capture !== undefined;
+    const backend = capture ?? this.#backend(clock.now());
     const onChange = () => this.#onCapture();
-    const kind = isOn ? 'host' : 'none';
     this.#capture = new CaptureKeeper({ clock, random, log: core.log, backend, kind, isOn, onChange });
+  }
+
+  get #isInPods(): boolean {
+    return this.#core.config.capture.backend === 'pod';
+  }
+
+  #backend(ownerMs: number): CaptureBackend {
+    const { capture } = this.#core.config;
+    if (capture.backend === 'none') return new NoCapture();
+    if (capture.backend === 'host') return new HostCapture(ownerMs);
+    const { threads } = this.#listeners;
+    const { namespaces: folder } = capture;
+    return new PodCapture({ folder, ownerMs, threads, sink: this.#pods, nodeAddresses: ownAddresses });
   }
 
   get ports(): AdminPorts {
@@ -142,7 +164,9 @@ class NodeProxy implements RunningNode {
 
   #role(): ProxyRole {
     return {
-      messages: () => [this.#networks.message(), ...this.#clientAddresses.messages()],
+      messages: (threadId) => {
+        return [this.#networks.message(), ...this.#clientAddresses.messages(), ...this.#pods.messages(threadId)];
+      },
       onLocalPods: (pods) => this.#onLocalPods(pods),
       pending: () => this.#waitsFor(),
       reading: () => this.#reading(),
@@ -179,7 +203,8 @@ class NodeProxy implements RunningNode {
     const { nodeName, trustDomain, clusterId } = inForce;
     const config = { ...inForce, log: { ...inForce.log, level: log.level } };
     const awaitsClientAddresses = this.#clientAddresses.isAwaited;
-    const start = { threadId, nodeName, trustDomain, clusterId, config, awaitsClientAddresses };
+    const hasPodNetworks = this.#isInPods;
+    const start = { threadId, nodeName, trustDomain, clusterId, config, awaitsClientAddresses, hasPodNetworks };
     const listeners = this.#listeners;
     if ('of' in listeners) return { ...start, listeners: listeners.of(threadId, life) };
     const none = { outbound: [], inbound: [], hbone: [] };

@@ -11,6 +11,7 @@ import { HoldQueue } from '../forward/hold-queue.ts';
 import { recordRefused } from '../forward/inbound-hbone.ts';
 import { judgeOf } from '../forward/judge.ts';
 import { Networks, type NetworksInput } from '../forward/networks.ts';
+import { PodNetworks } from '../forward/pod-networks.ts';
 import { SharedUse } from '../forward/shared-use.ts';
 import { Sweep, tickFor } from '../forward/sweep.ts';
 import { identityOf } from '../forward/workload-names.ts';
@@ -76,6 +77,7 @@ export class DataPath {
   readonly credentials: CredentialStore;
   readonly tunnelServer: TunnelServer;
   readonly clientAddresses: ClientAddresses;
+  readonly pods = new PodNetworks();
   readonly #compactor = new MeshCompactor();
   readonly #revocations = new RevocationList();
   /** Every part reads these at each use, so that a change of them is a change for all. */
@@ -106,8 +108,10 @@ export class DataPath {
     const edges = new EdgeRecorder(this.edges, reporter);
     this.tracker = new ConnectionTracker({ threadId, admission, judge: judgeOf(index), records, edges, policyHits });
     this.credentials = new CredentialStore(credentialOptions(config, ask));
-    const sockets = start.awaitsClientAddresses ? TransparentSockets.load() : null;
-    this.clientAddresses = new ClientAddresses(connect, sockets, Math.random);
+    const sockets = start.awaitsClientAddresses || start.hasPodNetworks ? TransparentSockets.load() : null;
+    const pods = start.hasPodNetworks === true ? this.pods : null;
+    const nowMs = (): number => performance.now();
+    this.clientAddresses = new ClientAddresses(connect, sockets, Math.random, nowMs, pods);
     const { nodeName } = config;
     const isLocal = (address: string): boolean =>
       nodeName !== '' && index.workloadByAddress(plain(address))?.node === nodeName;
@@ -248,6 +252,18 @@ export class DataPath {
     tracker.abortAll(error);
     pool.close();
     this.tunnelServer.close();
+  }
+
+  /** A pod's network is not this proxy's any more: its connections end. */
+  closePod(id: number): void {
+    const pod = this.pods.remove(id);
+    if (pod === null) return;
+    const [workload = ''] = pod.addresses;
+    this.tracker.abortWhere(
+      ({ source, destination }) => pod.has(source.address) || pod.has(destination.address),
+      new MeshError('WORKLOAD_GONE', { workload }),
+    );
+    for (const address of pod.addresses) this.tunnelServer.drainAddress(address);
   }
 
   /** Ends every connection at once and lets go of everything. */

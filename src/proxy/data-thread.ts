@@ -10,7 +10,7 @@ import { activeResources } from './active-resources.ts';
 import type { DataPath, Notice } from './data-path.ts';
 import { HeapKeeper } from './heap-keeper.ts';
 import { LoopDelay } from './loop-delay.ts';
-import type { DataThreadStart, FromDataThread, ToDataThread } from './messages.ts';
+import type { DataThreadStart, FromDataThread, PodOpened, ToDataThread } from './messages.ts';
 
 /** The listening sockets of a data thread. */
 export interface ThreadListeners {
@@ -18,6 +18,9 @@ export interface ThreadListeners {
   open(start: DataThreadStart): Promise<void>;
   /** Accepts no more. Idempotent. */
   close(): void;
+  /** A pod's own listeners come, and go. */
+  openPod?(pod: PodOpened): void;
+  closePod?(id: number): void;
 }
 
 /**
@@ -193,6 +196,12 @@ export class DataThread {
         break;
       case 'config':
         this.#path.reconfigure(message.config);
+        break;
+      case 'podOpened':
+        this.#listeners.openPod?.(message.pod);
+        break;
+      case 'podClosed':
+        this.#listeners.closePod?.(message.id);
         break;
       case 'crash':
         setImmediate(() => {

@@ -28,6 +28,8 @@ export interface DataThreadStart {
   readonly config: Readonly<Record<string, unknown>>;
   /** Nothing is accepted before the message `clientAddresses` has come. */
   readonly awaitsClientAddresses?: boolean;
+  /** Pods come with networks of their own: `podOpened`. */
+  readonly hasPodNetworks?: boolean;
   /** What all data threads count together; see `SharedUse`. Absent: this one counts alone. */
   readonly use?: SharedArrayBuffer;
 }
@@ -38,6 +40,17 @@ export type LiveConfig = Pick<ProxyConfig, 'log' | 'timeouts' | 'limits'>;
 export interface ListenAddress {
   readonly host: string;
   readonly port: number;
+}
+
+/** A pod of this node whose connections come by listeners in its own network namespace. */
+export interface PodOpened {
+  readonly id: number;
+  /** Nobody else may be called or call there. */
+  readonly addresses: readonly string[];
+  /** A descriptor of the main thread: to be opened anew, and only if it is still this namespace. */
+  readonly namespace: { readonly fd: number; readonly inode: number };
+  /** Descriptors that the thread owns from now on. */
+  readonly listeners: { readonly outbound: number; readonly inbound: number; readonly hbone: number };
 }
 
 export type ToDataThread =
@@ -69,6 +82,10 @@ export type ToDataThread =
   /** Where pods are. */
   | ({ readonly type: 'networks' } & NetworksInput)
   | { readonly type: 'config'; readonly config: LiveConfig }
+  /** Connections of a pod come; said again when its addresses have changed, with other descriptors. */
+  | { readonly type: 'podOpened'; readonly pod: PodOpened }
+  /** They come no more, and those that run end. */
+  | { readonly type: 'podClosed'; readonly id: number }
   /** Die of an exception that nobody caught: for tests of what follows. */
   | { readonly type: 'crash' };
 

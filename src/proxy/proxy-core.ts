@@ -49,7 +49,7 @@ export interface ProxyOptions {
 /** What a kind of proxy adds. Called from `start` of the core on. */
 export interface ProxyRole {
   /** What a data thread that starts is told besides. */
-  messages(): readonly ToDataThread[];
+  messages(threadId: number): readonly ToDataThread[];
   /** The mesh is known, or the pods of this node changed; what this resolves is acknowledged to the controller. */
   onLocalPods(pods: readonly Workload[]): Promise<void>;
   /** What readiness waits for besides. */
@@ -318,7 +318,7 @@ export class ProxyCore<Config extends ProxyConfig> {
     const { threads, onFatal } = this.#options;
     return {
       ...threads,
-      welcome: () => this.#welcome(),
+      welcome: (threadId) => this.#welcome(threadId),
       onCertificateWanted: (identity, reply) => this.certificates.wanted(identity, reply),
       onChange: () => this.onProgress(),
       onFatal: (error: MeshError) => {
@@ -342,8 +342,8 @@ export class ProxyCore<Config extends ProxyConfig> {
     });
   }
 
-  #welcome(): ToDataThread[] {
-    const known = [this.#revocationMessage(), ...this.certificates.messages(), ...this.#role.messages()];
+  #welcome(threadId: number): ToDataThread[] {
+    const known = [this.#revocationMessage(), ...this.certificates.messages(), ...this.#role.messages(threadId)];
     return this.mesh.isKnown ? [...known, ...meshMessages(this.mesh.index)] : known;
   }
 

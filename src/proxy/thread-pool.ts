@@ -27,7 +27,7 @@ export interface ThreadPoolOptions {
    * What a thread that has just started must be told: the whole mesh, certificates, log level. Empty before they are
    * known.
    */
-  readonly welcome: () => readonly ToDataThread[];
+  readonly welcome: (threadId: number) => readonly ToDataThread[];
   readonly onCertificateWanted: (identity: string, reply: (message: ToDataThread) => void) => void;
   /** A thread began to serve, or died. */
   readonly onChange: () => void;
@@ -146,6 +146,13 @@ export class ThreadPool {
     for (const { port } of this.#threads) port?.postMessage(message);
   }
 
+  /** Sends to one thread what `make` makes; it is not called when that thread does not live. */
+  tell(threadId: number, make: () => ToDataThread | null): void {
+    const port = this.#threads[threadId]?.port ?? null;
+    const message = port === null ? null : make();
+    if (message !== null) port?.postMessage(message);
+  }
+
   /**
    * Asks all threads for their counters, which go into `totals`, and for their connections if wanted. A thread that
    * does not answer within `deadlineMs` is left out.
@@ -240,7 +247,7 @@ export class ThreadPool {
     thread.state = 'starting';
     thread.port = port1;
     port1.on('message', (message: FromDataThread) => this.#onMessage(thread, message));
-    for (const message of welcome()) port1.postMessage(message);
+    for (const message of welcome(thread.id)) port1.postMessage(message);
     const task = { start, port: port2 };
     const reason = 'it ended by itself';
     // piscina's types know the list by the signature of an older Node.

@@ -71,10 +71,11 @@ export class Incoming implements IncomingTunnel, StreamEvents {
     return this.#peer.localAddress;
   }
 
-  accept(baggage: string, timed = false): ByteStream {
+  accept(baggage: string, timed = false, isForNode = true): ByteStream {
     if (!this.#answered) {
       this.#answered = true;
-      const headers = [':status', '200', servesHeader, servesNode];
+      const headers = [':status', '200'];
+      if (isForNode) headers.push(servesHeader, servesNode);
       if (baggage !== '') headers.push(baggageHeader, baggage);
       if (timed && this.#timed) {
         headers.push(timingHeader, timingVersion);

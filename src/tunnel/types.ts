@@ -90,9 +90,10 @@ export interface IncomingTunnel {
   readonly traceparent: string;
   /**
    * Sends 200 (with `baggage` when not empty) and returns the stream; its handler is attached with `start`. `timed`: it
-   * carries requests, and they are timed if the peer offers it.
+   * carries requests, and they are timed if the peer offers it. `isForNode`, the default: the session is announced as
+   * one for every pod of its identity on this node.
    */
-  accept(baggage: string, timed?: boolean): ByteStream;
+  accept(baggage: string, timed?: boolean, isForNode?: boolean): ByteStream;
   /** Sends the status with END_STREAM, then RST_STREAM(NO_ERROR). */
   reject(status: 400 | 401 | 503): void;
   /** Called when the peer gives up before an answer. */

@@ -1,4 +1,4 @@
-// Random values that a schema admits.
+// Values for tests: everything switched on, and random ones that a schema admits.
 import fc from 'fast-check';
 import type { JsonSchema } from '../../src/config/schema.ts';
 
@@ -9,6 +9,16 @@ const ofFormat: Readonly<Record<string, readonly string[]>> = {
 };
 const textMax = 40;
 const numberMax = 10_000_000;
+
+/** Every switch on, and a value for what has none by itself. */
+export const everything: unknown = {
+  image: { pullSecrets: ['registry'] },
+  controller: { replicas: 2 },
+  node: { config: { podCidrs: ['10.244.0.0/24'] } },
+  networkPolicies: { enabled: true },
+  podMonitors: { enabled: true, labels: { release: 'prometheus' } },
+  criticalPodsQuota: { enabled: true },
+};
 
 /** Values of a schema, each field of a mapping there or not; the namespace is left out. */
 export function anyValues(schema: JsonSchema): fc.Arbitrary<unknown> {

@@ -3,7 +3,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import path from 'node:path';
 import { MeshError } from '../../../src/base/errors.ts';
 
@@ -33,7 +33,8 @@ export function goProgram(folder: string, name: string): string {
   const program = path.join(cacheDir, 'bin', `${name}-${hash.digest('hex').slice(0, 12)}`);
   if (existsSync(program)) return program;
   mkdirSync(path.dirname(program), { recursive: true });
-  run('go', ['build', '-C', folder, '-trimpath', '-o', program, '.'], {});
+  run('go', ['build', '-C', folder, '-trimpath', '-o', `${program}.${process.pid}`, '.'], {});
+  renameSync(`${program}.${process.pid}`, program);
   return program;
 }
 

@@ -1,0 +1,5 @@
+{{- /* Made by `npm run generate` from src/install, which is to be changed instead. */ -}}
+{{- define "ambient.nextSteps" }}
+  kubectl -n {{ .Release.Namespace }} rollout status daemonset/ambient-node
+  kubectl label namespace NAME ambient.mesh/dataplane-mode=ambient
+{{- end }}
