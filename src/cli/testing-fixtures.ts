@@ -259,6 +259,7 @@ export const statusView: StatusView = {
   ],
   issues: [
     {
+      code: 'AMB0207',
       severity: 'error',
       kind: 'AuthorizationPolicy',
       namespace: 'shop',
