@@ -141,9 +141,11 @@ function templates(holes: Holes): Map<string, string> {
 }
 
 function taken(left: Map<string, string>, at: string): string | undefined {
-  const [, key] = /^\w+\/(.*)$/.exec(at) ?? [];
-  const comment = comments[key ?? at];
-  if (comment !== undefined) left.delete(key ?? at);
+  const comment = comments[at];
+  left.delete(at);
+  if (comment === undefined && at.includes('.capabilities.add.')) {
+    throw new MeshError('USAGE', { reason: `${at}: say in native-free/chart/comments.ts what it is for` });
+  }
   return comment;
 }
 

@@ -1,5 +1,5 @@
 // What restores the nodes of a cluster: the rules of capture stay when a proxy ends, so somebody has to take them away.
-import { containerOf, type Manifest, metaOf, selectorOf } from './parts.ts';
+import { containerOf, imageUseOf, type Manifest, metaOf, selectorOf } from './parts.ts';
 import type { InstallValues } from './values.ts';
 
 export const cleanupName = 'ambient-cleanup';
@@ -14,7 +14,11 @@ const uninstall = ['ambient-node', 'uninstall', '--state', '/host/run/ambient'];
 export function cleanupObjects(values: InstallValues): Manifest[] {
   const { namespace, image } = values;
   const name = cleanupName;
-  const { image: ref, imagePullPolicy } = containerOf(name, values, { cpu: '', memory: '', memoryLimit: '' });
+  const { image: ref, imagePullPolicy } = containerOf(name, imageUseOf(values), {
+    cpu: '',
+    memory: '',
+    memoryLimit: '',
+  });
   const container = (title: string, command: readonly string[], capabilities: object, more: object = {}) => ({
     name: title,
     image: ref,

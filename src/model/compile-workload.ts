@@ -169,13 +169,12 @@ function workloadTypeOf(kind: string): Workload['workloadType'] {
   return kind === 'Job' ? 'job' : 'pod';
 }
 
-/** The workload of an endpoint that no pod stands behind: outside the mesh. */
+/** What answers at an address of a slice, where no pod is known to. */
 export function sliceWorkload(
-  { clusterId, trustDomain }: Pick<WorkloadContext, 'clusterId' | 'trustDomain'>,
+  { clusterId, trustDomain }: { readonly clusterId: string; readonly trustDomain: string },
   slice: EndpointSliceResource,
   address: string,
-  node: string,
-  healthy: boolean,
+  { node, healthy }: { readonly node: string; readonly healthy: boolean },
 ): Workload {
   return {
     uid: `${clusterId}/discovery.k8s.io/EndpointSlice/${slice.namespace}/${slice.name}/${address}`,

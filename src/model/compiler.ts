@@ -2,7 +2,7 @@
 // compiles that and nothing else, and says how the mesh differs from before.
 import { compileAuthorization, statusAtNodes } from './compile-authorization.ts';
 import { compileRevocation } from './compile-revocation.ts';
-import { compileService, hostnameOf, portsOfSlice, portsOnPod } from './compile-service.ts';
+import { compileService, hostnameOf, idOfService, portsOfSlice, portsOnPod } from './compile-service.ts';
 import { WaypointBindings } from './compile-waypoints.ts';
 import { compileWorkload, localityOf, type PodView, sliceWorkload, templateId } from './compile-workload.ts';
 import type { ObjectStatus } from './conditions.ts';
@@ -12,7 +12,7 @@ import { serviceKey } from './mesh-index.ts';
 import { OutputTable } from './output-table.ts';
 import { policyKey } from './policy-table.ts';
 import { ResourceStore } from './resource-store.ts';
-import type { Labels, PodPhase, Resource, ResourceKind, ServiceResource } from './resources.ts';
+import type { GatewayResource, Labels, PodPhase, Resource, ResourceKind, ServiceResource } from './resources.ts';
 import { resourceKey } from './resources.ts';
 import { RevocationList } from './revocation.ts';
 import { isRouteKind, isRouteResource } from './route-resources.ts';
@@ -211,6 +211,11 @@ export class MeshCompiler {
       ...this.#waypointPolicies.statuses(),
       ...this.#policyStatuses.values(),
     ];
+  }
+
+  /** Every Gateway, of whatever class. */
+  gateways(): readonly GatewayResource[] {
+    return [...this.#store.gateways.values()];
   }
 
   /** Every finding about the present resources. */
@@ -451,7 +456,7 @@ export class MeshCompiler {
         const node = this.#store.nodes.get(endpoint.node) ?? null;
         const isHealthy = endpoint.ready && !endpoint.terminating;
         for (const address of endpoint.addresses) {
-          const workload = sliceWorkload(this.#options, slice, address, endpoint.node, isHealthy);
+          const workload = sliceWorkload(this.#options, slice, address, { node: endpoint.node, healthy: isHealthy });
           workloads.set(workload.uid, { ...workload, locality: localityOf(node), services });
         }
       }
@@ -471,10 +476,4 @@ export class MeshCompiler {
       this.#touchedIssues.delete(key);
     }
   }
-}
-
-/** `NAMESPACE/NAME` of `NAMESPACE/NAME.NAMESPACE.svc.DOMAIN`. */
-function idOfService(key: NamespacedKey): string {
-  const dot = key.indexOf('.');
-  return dot < 0 ? key : key.slice(0, dot);
 }
