@@ -22,6 +22,8 @@ const expressions: Readonly<Record<string, string>> = {
   namespace: '.Release.Namespace',
   'image.tag': '(.Values.image.tag | default .Chart.AppVersion)',
 };
+/** Fields of files, which helpers of the chart merge with what is chosen. */
+const merged: readonly string[] = ['controller.config', 'node.config'];
 const firstNumber = 900_000_001;
 
 /** What a template asks for, for a path of the values. */
@@ -48,7 +50,10 @@ export function holesOf(schema: JsonSchema): Holes {
   const make = (at: JsonSchema, path: string): unknown => {
     const properties = at['properties'] as Readonly<Record<string, JsonSchema>> | undefined;
     if (Array.isArray(at['anyOf'])) return make(at['anyOf'][0] as JsonSchema, path);
-    if (path.endsWith('.config')) return { [hole('fields', path)]: '' };
+    if (path.endsWith('.config')) {
+      if (!merged.includes(path)) off.push([path, expressionOf(path), {}]);
+      return { [hole('fields', path)]: '' };
+    }
     if (properties !== undefined) {
       const within = (name: string): string => (path === '' ? name : `${path}.${name}`);
       return Object.fromEntries(Object.entries(properties).map(([name, each]) => [name, make(each, within(name))]));

@@ -1,5 +1,5 @@
 // What restores the nodes of a cluster: the rules of capture stay when a proxy ends, so somebody has to take them away.
-import { containerOf, type Manifest, metaOf, selectorOf } from './parts.ts';
+import { containerOf, imageUseOf, type Manifest, metaOf, selectorOf } from './parts.ts';
 import type { InstallValues } from './values.ts';
 
 export const cleanupName = 'ambient-cleanup';
@@ -10,7 +10,11 @@ const wait = ['perl', '-e', '$SIG{TERM} = sub { exit 0 }; sleep'];
 export function cleanupObjects(values: InstallValues): Manifest[] {
   const { namespace, image } = values;
   const name = cleanupName;
-  const { image: ref, imagePullPolicy } = containerOf(name, values, { cpu: '', memory: '', memoryLimit: '' });
+  const { image: ref, imagePullPolicy } = containerOf(name, imageUseOf(values), {
+    cpu: '',
+    memory: '',
+    memoryLimit: '',
+  });
   const container = (title: string, command: readonly string[], capabilities: object) => ({
     name: title,
     image: ref,

@@ -2,9 +2,9 @@
 // compiles that and nothing else, and says how the mesh differs from before.
 import { compileAuthorization, statusAtNodes } from './compile-authorization.ts';
 import { compileRevocation } from './compile-revocation.ts';
-import { compileService, hostnameOf, portsOfSlice, portsOnPod } from './compile-service.ts';
+import { compileService, hostnameOf, idOfService, portsOfSlice, portsOnPod } from './compile-service.ts';
 import { WaypointBindings } from './compile-waypoints.ts';
-import { compileWorkload, localityOf, type PodView, templateId } from './compile-workload.ts';
+import { compileWorkload, localityOf, type PodView, sliceWorkload, templateId } from './compile-workload.ts';
 import type { ObjectStatus } from './conditions.ts';
 import { converted } from './converted-policies.ts';
 import { enrolmentIssues } from './enrolment.ts';
@@ -12,7 +12,7 @@ import { serviceKey } from './mesh-index.ts';
 import { OutputTable } from './output-table.ts';
 import { policyKey } from './policy-table.ts';
 import { ResourceStore } from './resource-store.ts';
-import type { EndpointSliceResource, Labels, PodPhase, Resource, ResourceKind, ServiceResource } from './resources.ts';
+import type { GatewayResource, Labels, PodPhase, Resource, ResourceKind, ServiceResource } from './resources.ts';
 import { resourceKey } from './resources.ts';
 import { RevocationList } from './revocation.ts';
 import { isRouteKind, isRouteResource } from './route-resources.ts';
@@ -201,6 +201,11 @@ export class MeshCompiler {
       ...this.#waypointPolicies.statuses(),
       ...this.#policyStatuses.values(),
     ];
+  }
+
+  /** Every Gateway, of whatever class. */
+  gateways(): readonly GatewayResource[] {
+    return [...this.#store.gateways.values()];
   }
 
   /** Every finding about the present resources. */
@@ -441,7 +446,7 @@ export class MeshCompiler {
         const node = this.#store.nodes.get(endpoint.node) ?? null;
         const isHealthy = endpoint.ready && !endpoint.terminating;
         for (const address of endpoint.addresses) {
-          const workload = this.#sliceWorkload(slice, address, endpoint.node, isHealthy);
+          const workload = sliceWorkload(this.#options, slice, address, { node: endpoint.node, healthy: isHealthy });
           workloads.set(workload.uid, { ...workload, locality: localityOf(node), services });
         }
       }
@@ -450,34 +455,6 @@ export class MeshCompiler {
     for (const [uid, workload] of workloads) this.#workloads.set(uid, workload);
     if (workloads.size === 0) this.#uidsBySlice.delete(id);
     else this.#uidsBySlice.set(id, [...workloads.keys()]);
-  }
-
-  #sliceWorkload(slice: EndpointSliceResource, address: string, node: string, healthy: boolean): Workload {
-    const { clusterId, trustDomain } = this.#options;
-    return {
-      uid: `${clusterId}/discovery.k8s.io/EndpointSlice/${slice.namespace}/${slice.name}/${address}`,
-      name: slice.name,
-      namespace: slice.namespace,
-      addresses: [address],
-      network: '',
-      tunnelProtocol: 'NONE',
-      trustDomain,
-      serviceAccount: '',
-      node,
-      canonicalName: slice.service,
-      canonicalRevision: 'latest',
-      workloadType: 'pod',
-      workloadName: slice.service,
-      nativeTunnel: false,
-      policies: [],
-      healthy,
-      clusterId,
-      locality: null,
-      hostNetwork: false,
-      capacity: 1,
-      waypoint: null,
-      services: {},
-    };
   }
 
   #setIssues(key: string, issues: readonly ResourceIssue[]): void {
@@ -489,10 +466,4 @@ export class MeshCompiler {
       this.#touchedIssues.delete(key);
     }
   }
-}
-
-/** `NAMESPACE/NAME` of `NAMESPACE/NAME.NAMESPACE.svc.DOMAIN`. */
-function idOfService(key: NamespacedKey): string {
-  const dot = key.indexOf('.');
-  return dot < 0 ? key : key.slice(0, dot);
 }

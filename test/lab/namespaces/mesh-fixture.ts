@@ -69,6 +69,13 @@ export class MeshFixture {
       source: 'folders',
       sources: [file('manifests')],
       kubernetes: { kubeconfig: '', context: '', writes: true },
+      waypoints: {
+        image: '',
+        pullPolicy: 'IfNotPresent',
+        pullSecrets: [],
+        resources: { cpu: '', memory: '', memoryLimit: '' },
+        config: {},
+      },
       trustDomain: 'cluster.local',
       clusterId: 'Kubernetes',
       clusterDomain: 'cluster.local',
