@@ -11,10 +11,12 @@
 // tests that do not wait a minute. Objects may also be put into `server.store` directly, past every check.
 import type { Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { type Clock, systemClock } from '../../base/clock.ts';
 import { nodeHttps } from '../../base/node-http.ts';
 import { issuerName, TokenIssuer } from '../issuer.ts';
 import { ObjectStore } from '../store.ts';
+import type { ContainerAccess } from './containers.ts';
 import { DefinitionKeeper } from './crds.ts';
 import { ApiCredentials, type KeyPairPem, kubeconfig, randomToken } from './credentials.ts';
 import { Faults } from './faults.ts';
@@ -27,6 +29,7 @@ import { Reader } from './reader.ts';
 import { builtInTypes, ResourceRegistry, type ResourceType } from './resources.ts';
 import { Reviews } from './reviews.ts';
 import { type ClusterRules, defaultRules } from './rules.ts';
+import { answerUpgrade, type UpgradeParts } from './upgrades.ts';
 import { Authenticator, mastersGroup, type UserInfo } from './users.ts';
 import { Watch } from './watch.ts';
 import { endpointAddress, type ServiceAddress, Webhooks } from './webhooks.ts';
@@ -54,6 +57,8 @@ export interface ApiServerOptions {
   readonly issuer?: TokenIssuer;
   /** How webhooks behind services are reached. Default: by the EndpointSlices of the store. */
   readonly serviceAddress?: ServiceAddress;
+  /** Where pods run: what `exec` and `log` of a pod reach. Default: nowhere. */
+  readonly containers?: ContainerAccess;
   /** How many changes are remembered for watches and paged lists. */
   readonly historyMax?: number;
   readonly bookmarkMs?: number;
@@ -77,6 +82,12 @@ interface Keeper {
   close(): void;
 }
 
+interface Built {
+  readonly handler: Handler;
+  readonly keepers: readonly Keeper[];
+  readonly upgrades: UpgradeParts;
+}
+
 /** One API server; `start` and `close` it. */
 export class ApiServer {
   readonly store: ObjectStore;
@@ -86,11 +97,14 @@ export class ApiServer {
   readonly #clock: Clock;
   readonly #history: History;
   readonly #handler: Handler;
+  readonly #upgrades: UpgradeParts;
   readonly #watches = new Set<Watch>();
   readonly #token = randomToken();
   readonly #tokens: Map<string, UserInfo>;
   readonly #keepers: readonly Keeper[];
   readonly #listen: readonly ListenAt[];
+  /** Connections that are no HTTP any more, which the servers do not know. */
+  readonly #upgraded = new Set<Duplex>();
   #servers: readonly HttpsServer[] = [];
   #ports: readonly number[] = [];
 
@@ -105,8 +119,9 @@ export class ApiServer {
     this.#history = new History(this.store, options.historyMax ?? historyMaxDefault);
     const admin = { username: 'ambient-admin', groups: [mastersGroup, 'system:authenticated'] };
     this.#tokens = new Map([[this.#token, admin]]);
-    const { handler, keepers } = this.#build(options, now);
+    const { handler, keepers, upgrades } = this.#build(options, now);
     this.#handler = handler;
+    this.#upgrades = upgrades;
     this.#keepers = keepers;
   }
 
@@ -177,7 +192,7 @@ export class ApiServer {
     this.#history.close();
   }
 
-  #build(options: ApiServerOptions, now: () => number): { handler: Handler; keepers: readonly Keeper[] } {
+  #build(options: ApiServerOptions, now: () => number): Built {
     const { store } = this;
     const random = options.random ?? Math.random;
     const rules = options.rules ?? defaultRules();
@@ -206,6 +221,7 @@ export class ApiServer {
       reviews: new Reviews({ store, issuer, rbac, authenticator, audience: issuerName, now }),
       presenter,
       faults: this.faults,
+      containers: options.containers ?? null,
       now,
       watch: (request, response) => {
         const watch = new Watch(watchParts, request, response, () => this.#watches.delete(watch));
@@ -215,7 +231,8 @@ export class ApiServer {
       jwks: () => issuer.jwks(),
       issuerUrl: issuerName,
     });
-    return { handler, keepers };
+    const upgrades = { userOf: handler.userOf.bind(handler), rbac, containers: options.containers ?? null };
+    return { handler, keepers, upgrades };
   }
 
   #ensureNamespace(name: string): void {
@@ -237,6 +254,11 @@ export class ApiServer {
       server.keepAliveTimeout = keepAliveMs;
       // A watch lasts as long as it likes.
       server.requestTimeout = 0;
+      server.on('upgrade', (incoming, socket, head) => {
+        this.#upgraded.add(socket);
+        socket.on('close', () => this.#upgraded.delete(socket));
+        answerUpgrade(this.#upgrades, incoming, socket, head);
+      });
       server.on('tlsClientError', (_error, socket) => socket.destroy());
       server.on('clientError', (_error, socket) => socket.destroy());
       await new Promise<void>((resolve, reject) => {
@@ -252,6 +274,7 @@ export class ApiServer {
     const servers = this.#servers;
     this.#servers = [];
     this.dropWatches();
+    for (const socket of this.#upgraded) socket.destroy();
     await Promise.all(
       servers.map(
         (server) =>
