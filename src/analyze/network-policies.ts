@@ -23,7 +23,8 @@ export function networkPolicies(mesh: AnalyzedMesh): ResourceIssue[] {
     if (rules.length === 0 || rules.some(letsTunnelIn)) return [];
     const [first] = pods;
     const others = pods.length > 1 ? ` and ${pods.length - 1} more` : '';
-    const message = `lets no one reach port ${tunnelPort} of ${first?.resource.kind} ${first?.resource.name}${others}: what comes through the mesh is dropped`;
+    const title = `${first?.resource.kind} ${first?.resource.name}${others}`;
+    const message = `lets nobody reach port ${tunnelPort} of ${title}: what comes through the mesh is dropped`;
     return [
       finding(policy, 'AMB1017', ['spec', 'ingress'], message, `add port ${tunnelPort}/TCP to a rule of ingress`),
     ];

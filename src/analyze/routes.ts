@@ -41,7 +41,7 @@ export const twiceRouted: Analyzer = (mesh, report) => {
       const other = first.get(full);
       if (other === undefined) first.set(full, title);
       else {
-        const message = `host ${host} is in VirtualService ${other} too: which of their rules comes first is a matter of age`;
+        const message = `host ${host} is in VirtualService ${other} too: whose rules come first is a matter of age`;
         report(virtual, 'AMB1014', ['spec', 'hosts', at], message, 'write one VirtualService for a host');
       }
     }

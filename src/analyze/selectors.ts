@@ -15,7 +15,8 @@ export const selectors: Analyzer = (mesh, report) => {
     const pods = mesh.selected(reach, selector);
     const isWide = Object.keys(selector).length === 0;
     if (pods.length === 0 && !isWide) {
-      const message = `selects no pod: none ${reach === null ? '' : `in namespace ${reach} `}has ${labelsText(selector)}`;
+      const where = reach === null ? '' : `in namespace ${reach} `;
+      const message = `selects no pod: none ${where}has ${labelsText(selector)}`;
       const fix = `correct the labels, or delete it${hintOf(mesh, reach, selector)}`;
       report(policy, 'AMB1001', ['spec', 'selector', 'matchLabels'], message, fix);
     }

@@ -84,7 +84,9 @@ function reportSharedPorts(mesh: AnalyzedMesh, report: Report): void {
         const other = seen.get(key);
         if (other === undefined) seen.set(key, { service, protocol });
         else if (other.protocol !== protocol && other.service !== service) {
-          const message = `port ${port.port} is ${protocol} here, and ${other.protocol} in Service ${other.service.name}, for the same port of ${pod.resource.kind} ${pod.resource.name}`;
+          const there = `${other.protocol} in Service ${other.service.name}`;
+          const title = `${pod.resource.kind} ${pod.resource.name}`;
+          const message = `port ${port.port} is ${protocol} here, and ${there}, for the same port of ${title}`;
           report(service, 'AMB1006', ['spec', 'ports', at], message, 'say the same protocol in both');
           return;
         }
