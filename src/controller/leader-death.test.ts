@@ -81,6 +81,8 @@ async function open(context: TestContext) {
       namespace: 'kube-system',
       place: (_kind, _namespace, name) => ({ path: `${routes}/${name}`, apiVersion }),
       statuses: () => statuses(reason),
+      gateways: () => [],
+      waypoints: null,
       rootsPem: () => [],
       webhook: '',
       clock,

@@ -31,8 +31,8 @@ const asciiMax = 0x7f;
 const fieldsByKeep = new WeakMap<object, readonly Field[]>();
 
 /**
- * The value in `bytes` cut down to `keep`; mappings have their fields in the order of `keep`. Throws SyntaxError for what
- * is no JSON, as far as it is looked at.
+ * The value in `bytes` cut down to `keep`; mappings have their fields in the order of `keep`. Throws SyntaxError for
+ * what is no JSON, as far as it is looked at.
  */
 export function pickJson(bytes: Buffer, keep: Keep): unknown {
   const cursor = { bytes, at: 0 };
