@@ -5,7 +5,7 @@ import { version } from '../../src/base/version.ts';
 import { object } from '../../src/config/schema.ts';
 import { controllerConfig } from '../../src/install/controller-objects.ts';
 import { installManifests } from '../../src/install/manifests.ts';
-import { missingNetworks, nextSteps } from '../../src/install/next-steps.ts';
+import { nextSteps } from '../../src/install/next-steps.ts';
 import { liveFields, nodeConfig } from '../../src/install/node-objects.ts';
 import { onceBooleans } from '../../src/install/older-values.ts';
 import { configText, digestLength, digestOf, type Manifest } from '../../src/install/parts.ts';
@@ -86,10 +86,6 @@ function nextText(values: InstallValues): string {
     `{{- /* ${made}. */ -}}`,
     '{{- define "ambient.nextSteps" }}',
     ...nextSteps(values).map((step) => `  ${lineText(step)}`),
-    '{{- end }}',
-    '',
-    '{{- define "ambient.missingNetworks" -}}',
-    missingNetworks,
     '{{- end }}',
     '',
   ].join('\n');

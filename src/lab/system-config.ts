@@ -88,7 +88,7 @@ function giveTo(userId: number, folder: string): void {
 }
 
 /** Writes the configuration of a node's proxy. */
-export function writeNodeFiles(node: NodePlan, nodes: readonly NodePlan[], overrides: Settings): void {
+export function writeNodeFiles(node: NodePlan, overrides: Settings): void {
   const files = nodeFiles(node.name);
   mkdirSync(files.stateDir, { recursive: true, mode: 0o700 });
   const isUsable = (cidr: string) => hasIpv6() || !cidr.includes(':');
@@ -102,8 +102,7 @@ export function writeNodeFiles(node: NodePlan, nodes: readonly NodePlan[], overr
     controllerRootsFile: systemFiles.roots,
     tokenFile: files.token,
     stateDir: files.stateDir,
-    podCidrs: node.podCidrs.filter(isUsable),
-    meshCidrs: [...nodes.flatMap((each) => each.podCidrs), ...serviceCidrs].filter(isUsable),
+    meshCidrs: serviceCidrs.filter(isUsable),
     log: { level: 'info', format: 'text', access: 'on', accessFile: files.accessLog },
   };
   writeFileSync(files.config, JSON.stringify(merged(config, overrides), null, 2));

@@ -105,7 +105,7 @@ export class MeshSystem {
     if (options.rootfs !== null) giveToController(options.rootfs.controller.userId);
     for (const plan of nodes) {
       store.put(nodeProxyPod(plan, Date.now()));
-      writeNodeFiles(plan, nodes, options.nodeConfig);
+      writeNodeFiles(plan, options.nodeConfig);
     }
     this.#refreshTokens();
   }
