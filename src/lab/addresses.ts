@@ -29,8 +29,8 @@ export interface NodePlan {
 }
 
 /**
- * How pods hang on their node, as the usual network plug-ins do it: `routed` on a veth each with a fixed link-local next
- * hop, `ptp` on a veth each that has the gateway's address, `bridge` all on one Linux bridge.
+ * How pods hang on their node, as the usual network plug-ins do it: `routed` on a veth each with a fixed link-local
+ * next hop, `ptp` on a veth each that has the gateway's address, `bridge` all on one Linux bridge.
  */
 export const podNetworkKinds = ['routed', 'ptp', 'bridge'] as const;
 export type PodNetworkKind = (typeof podNetworkKinds)[number];

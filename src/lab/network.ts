@@ -3,7 +3,8 @@
 //   fabric (the lab's own namespace)         node-NAME                          pod-ID
 //   fabric0 10.80.0.1 ── NODE ⇄ eth0 10.80.0.11 ── forwards, services ── vID ⇄ eth0 10.244.1.2/32
 //
-// How pods hang on their node is in `pod-links.ts`. Commands are gathered and run in batches, pods of one node together.
+// How pods hang on their node is in `pod-links.ts`. Commands are gathered and run in batches, pods of one node
+// together.
 import { existsSync } from 'node:fs';
 import { fabricAddresses, fabricMac, type NodePlan } from './addresses.ts';
 import { bridgeCommands, linkCommands, type PodLink, podCommands, podDevice, podNetns } from './pod-links.ts';
