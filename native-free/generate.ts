@@ -102,6 +102,8 @@ async function generateMetricPage(): Promise<void> {
 // Also when `run.mjs` imports it, which says so by the arguments.
 if (import.meta.main || process.argv[1] === import.meta.filename) {
   generate(generatedDir);
+  const { writeDashboards } = await import('./dashboards/main.ts');
+  writeDashboards();
   await generateManifests();
   await generateChart();
   await generateMetricPage();

@@ -14,6 +14,7 @@ const scripts = {
   image: 'build/image.ts',
   fuzz: 'test/fuzz/main.ts',
   generate: 'native-free/generate.ts',
+  dashboards: 'native-free/dashboards/main.ts',
 };
 const [name = '', ...args] = process.argv.slice(2);
 if (!Object.hasOwn(scripts, name)) {

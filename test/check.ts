@@ -95,6 +95,7 @@ function readGenerated(): Map<string, string> {
       'deploy/helm/**/*.*',
       'docs/install.md',
       'docs/metrics.md',
+      'deploy/{grafana,prometheus}/*.*',
     ],
     { cwd: root },
   );

@@ -281,9 +281,9 @@ const ofProxies = {
   ambient_event_loop_delay_seconds: entry(
     'gauge',
     proxies,
-    ['thread', 'quantile'],
+    ['thread', 'statistic'],
     'How long turns of the event loops of data threads took lately: so long may an event wait',
-    'quantile 0.99 under 0.005; over 0.05 the proxy is overloaded',
+    '`p99` under 0.005; over 0.05 the proxy is overloaded',
   ),
   ambient_tcp_raw_threads: entry(
     'gauge',

@@ -113,7 +113,7 @@ test('a second scrape shows the same, not the double', async () => {
   assert.match(text, /istio_tcp_received_bytes_total\{.*} 100\n/);
   assert.match(text, /ambient_capture_repairs_total 3\n/);
   assert.match(text, /ambient_data_thread_restarts_total\{thread="0"} 2\n/);
-  assert.match(text, /ambient_event_loop_delay_seconds\{thread="0",quantile="0.99"} 0.004\n/);
+  assert.match(text, /ambient_event_loop_delay_seconds\{thread="0",statistic="p99"} 0.004\n/);
 });
 
 test('what is ours is there, and said to be unstable', async () => {

@@ -126,8 +126,10 @@ export class ProxyMetrics {
     const delay = this.#gauge('ambient_event_loop_delay_seconds');
     delay.reset();
     for (const { id, loopDelayMs } of reading.threads) {
-      const quantiles = { '0.5': loopDelayMs.p50, '0.99': loopDelayMs.p99, '1': loopDelayMs.max };
-      for (const [quantile, ms] of Object.entries(quantiles)) delay.set({ thread: String(id), quantile }, ms / 1000);
+      const { p50, p99, max } = loopDelayMs;
+      for (const [statistic, ms] of Object.entries({ p50, p99, max })) {
+        delay.set({ thread: String(id), statistic }, ms / 1000);
+      }
     }
     const restarts = this.#counter('ambient_data_thread_restarts_total');
     restarts.reset();

@@ -25,9 +25,9 @@ export async function sampleProxy(lab: TestLab, node: string): Promise<ProxySamp
     const lines = text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
     return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
   };
-  const delayMs = (quantile: string): number => {
+  const delayMs = (statistic: string): number => {
     const name = 'ambient_event_loop_delay_seconds{';
-    const lines = text.split('\n').filter((line) => line.startsWith(name) && line.includes(`quantile="${quantile}"`));
+    const lines = text.split('\n').filter((line) => line.startsWith(name) && line.includes(`statistic="${statistic}"`));
     return Math.max(0, ...lines.map((line) => Number(line.split(' ').at(-1)) * 1000));
   };
   const pid = lab.proxyPid(node);
@@ -39,8 +39,8 @@ export async function sampleProxy(lab: TestLab, node: string): Promise<ProxySamp
     sessions: value('ambient_tunnel_client_sessions') + value('ambient_tunnel_server_sessions'),
     streams: value('ambient_tunnel_client_streams') + value('ambient_tunnel_server_streams'),
     held: value('ambient_connections_held'),
-    delayMs: delayMs('0.99'),
-    longestMs: delayMs('1'),
+    delayMs: delayMs('p99'),
+    longestMs: delayMs('max'),
     resources: await resourcesOf(lab, node),
   };
 }
