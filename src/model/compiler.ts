@@ -22,6 +22,7 @@ import { defaultServiceRoutes, noRoutes } from './routes/route-defaults.ts';
 import type {
   MeshUpdate,
   NamespacedKey,
+  NodeNetwork,
   Policy,
   PortMapping,
   ResourceIssue,
@@ -70,6 +71,7 @@ export class MeshCompiler {
   readonly #services = new OutputTable<Service>();
   readonly #policies = new OutputTable<Policy>();
   readonly #revocations = new OutputTable<Revocation>();
+  readonly #nodes = new OutputTable<NodeNetwork>();
   readonly #revoked = new RevocationList();
   /** Names in the output by the id of what they were compiled from. */
   readonly #uidByView = new Map<string, string>();
@@ -140,6 +142,10 @@ export class MeshCompiler {
     const dirty = this.#store.takeDirty();
     for (const id of dirty.authorizations) this.#compileAuthorization(id);
     for (const id of dirty.revocations) this.#compileRevocation(id);
+    for (const name of dirty.nodes) {
+      const node = this.#store.nodes.get(name);
+      this.#nodes.set(name, node === undefined ? null : { name, podCidrs: node.podCidrs });
+    }
     for (const namespace of dirty.peerNamespaces) this.#compilePeers(namespace);
     if (dirty.peerNamespaces.size > 0) this.#compileStrictPolicy();
     for (const id of dirty.gateways) {
@@ -159,6 +165,7 @@ export class MeshCompiler {
     this.#compileRoutes();
     const routes = this.#serviceRoutes.take();
     const revocations = this.#revocations.take();
+    const nodes = this.#nodes.take();
     const update = {
       workloads: workloads.changed,
       services: services.changed,
@@ -169,6 +176,8 @@ export class MeshCompiler {
       removedRoutes: routes.removed,
       revocations: revocations.changed,
       removedRevocations: revocations.removed,
+      nodes: nodes.changed,
+      removedNodes: nodes.removed,
       complete: false,
     };
     this.#revoked.apply(update);
@@ -185,6 +194,7 @@ export class MeshCompiler {
       policies: [...this.#policies.values()],
       routes: [...this.#serviceRoutes.values()],
       revocations: [...this.#revocations.values()],
+      nodes: [...this.#nodes.values()],
     };
   }
 
