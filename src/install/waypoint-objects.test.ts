@@ -32,7 +32,7 @@ function made(data: Readonly<Record<string, string>> = {}, annotations: Readonly
     settings,
     readWaypointParameters(data, 'ConfigMap shop/p'),
   );
-  const of = (kind: string) => objects.find((one) => one.kind === kind) as { spec?: never; data?: never } | undefined;
+  const of = (kind: string) => objects.find((one) => one.kind === kind) as unknown as Made;
   const kinds = objects.map(({ kind }) => kind);
   return { kinds, of, pod: podOf(of('Deployment')) };
 }
@@ -40,6 +40,11 @@ function made(data: Readonly<Record<string, string>> = {}, annotations: Readonly
 function podOf(deployment: unknown) {
   const { spec } = deployment as { spec: { replicas?: number; template: { metadata: object; spec: Pod } } };
   return { replicas: spec.replicas, ...spec.template.spec, metadata: spec.template.metadata };
+}
+
+interface Made {
+  readonly data: Readonly<Record<string, string>>;
+  readonly spec: Readonly<Record<string, unknown>>;
 }
 
 interface Pod {
@@ -52,7 +57,7 @@ interface Pod {
 test('the program takes the file that it is given; the pod is nobody, and can write nowhere', () => {
   const { kinds, of, pod } = made({ config: 'timeouts: { drain: 5s }\nthreads: 3\n' });
   assert.deepEqual(kinds, ['ServiceAccount', 'ConfigMap', 'Service', 'Deployment']);
-  const text = (of('ConfigMap')?.data as unknown as Record<string, string>)['config.yaml']!;
+  const text = of('ConfigMap').data['config.yaml']!;
   const config = parseWaypointConfig(text, 'config.yaml', env);
   assert.deepEqual([config.namespace, config.name, config.threads], ['shop', 'w', 3]);
   assert.equal(config.timeouts.drainMs, 5_000);
@@ -81,7 +86,7 @@ test('replicas, a budget, an autoscaler', () => {
   assert.equal(chosen.pod.replicas, 1);
   assert(!chosen.kinds.includes('PodDisruptionBudget'));
   const budget = made({ podDisruptionBudget: 'spec: { minAvailable: 50% }\n' }).of('PodDisruptionBudget');
-  const { minAvailable, maxUnavailable } = budget?.spec as unknown as Record<string, unknown>;
+  const { minAvailable, maxUnavailable } = budget.spec;
   assert.deepEqual([minAvailable, maxUnavailable], ['50%', undefined]);
   const scaled = made({ horizontalPodAutoscaler: 'spec: { minReplicas: 2, maxReplicas: 4 }\n' });
   assert.equal(scaled.pod.replicas, undefined, 'two would speak of the number');

@@ -8,12 +8,12 @@ import { apiVersionOf } from '../kube/api/written-kinds.ts';
 import type { GatewayInfrastructure } from '../model/resources.ts';
 import type { KubeObject, PodSpec, WorkloadObject } from './objects.ts';
 
-/** Where the pod's own folders are mounted: the lab makes none on the host, and everything under `/run` is the pod's. */
+/** Where folders of the pod are: the lab makes none on the host, and everything under `/run` is the pod's. */
 const home = '/run/ambient';
 export const accessLogVolume = 'log';
 export const accessLogName = 'access.log';
 export const restartedAnnotation = 'kubectl.kubernetes.io/restartedAt';
-const image = 'ambient/waypoint';
+export const waypointImage = 'ambient/waypoint';
 const made: readonly string[] = ['ServiceAccount', 'ConfigMap', 'Service', 'Deployment'];
 
 export interface LabWaypointSettings extends Pick<WaypointSettings, 'trustDomain' | 'clusterId' | 'controllerUrl'> {
@@ -47,7 +47,7 @@ export function labWaypointObjects(
   const access = { access: 'on', accessFile: `${home}/${accessLogVolume}/${accessLogName}` };
   const config = mergedFields({ log: { level: 'info', format: 'text', ...access } }, overrides);
   const none = { cpu: '', memory: '', memoryLimit: '' };
-  const use = { image, pullPolicy: 'Never', pullSecrets: [], resources: none };
+  const use = { image: waypointImage, pullPolicy: 'Never', pullSecrets: [], resources: none };
   return waypointObjects(request, { ...settings, ...use, config })
     .filter(({ kind }) => made.includes(kind))
     .map((object) => ({ apiVersion: apiVersionOf(object.kind), ...object }) as unknown as KubeObject)
