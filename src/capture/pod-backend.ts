@@ -227,7 +227,7 @@ export class PodCapture implements CaptureBackend {
   /** What is to become of each namespace. An address that two of them have is believed to neither, or to the first. */
   #wishes(desired: DesiredCapture): Map<PodNamespace, Wish> {
     const { ports, failOpen } = desired;
-    const nodeAddresses = [...this.#options.nodeAddresses()].sort();
+    const rules = { ports, failOpen, nodeAddresses: [...this.#options.nodeAddresses()].sort() };
     const bypass = new Set(desired.bypass);
     const owners = new Map<string, PodNamespace[]>();
     for (const pod of this.#byFile.values()) {
@@ -240,11 +240,10 @@ export class PodCapture implements CaptureBackend {
         .find((other) => other !== pod && (other.isOpen || !pod.isOpen));
       const isOutside = pod.addresses.every((address) => bypass.has(address));
       if (rival !== undefined && !pod.isOpen) {
-        wishes.set(pod, { kind: 'refused', reason: `${rival.file} has an address of this namespace too` });
+        wishes.set(pod, { kind: 'refused', rules, reason: `${rival.file} has an address of this namespace too` });
       } else if (this.#hasLostAddress(pod)) {
-        wishes.set(pod, { kind: 'refused', reason: `${pod.addresses.join(', ')} is not there any more` });
-      } else if (isOutside) wishes.set(pod, { kind: 'outside' });
-      else wishes.set(pod, { kind: 'captured', rules: { ports, failOpen, nodeAddresses } });
+        wishes.set(pod, { kind: 'refused', rules, reason: `${pod.addresses.join(', ')} is not there any more` });
+      } else wishes.set(pod, isOutside ? { kind: 'outside' } : { kind: 'captured', rules });
     }
     return wishes;
   }

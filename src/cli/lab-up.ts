@@ -16,6 +16,7 @@ export const labUp: Command = async ({ io, ...context }) => {
   const { paths, lastName } = manifestsOf(listOption(full, 'file'));
   const name = context.args[0] ?? lastName ?? textOption(full, 'lab') ?? (io.env.AMBIENT_LAB || 'lab');
   const nodes = textOption(full, 'nodes');
+  const capture = textOption(full, 'capture');
   const wantsApi = flagOption(full, 'apiServer') || textOption(full, 'writeKubeconfig') !== undefined;
   const abort = (): void => void endLab(name);
   const interruption = io.interruption();
@@ -28,6 +29,7 @@ export const labUp: Command = async ({ io, ...context }) => {
       images: imageOptions(listOption(full, 'image')),
       timeoutMs: durationOption(full, 'timeout', 60_000),
       apiServer: wantsApi,
+      ...(capture === undefined ? {} : { nodeConfig: { capture: { backend: capture } } }),
       onProgress: (progress) => sayProgress(io, progress),
     });
     const status = await lab.status();

@@ -36,7 +36,12 @@ export interface ProxyReading extends EndNames {
   readonly threads: readonly ThreadReading[];
   readonly limits: readonly LimitReading[];
   /** Null for proxies that capture nothing. */
-  readonly capture: { readonly state: string; readonly repairs: number } | null;
+  readonly capture: {
+    readonly state: string;
+    readonly repairs: number;
+    /** Where pods are captured one by one. */
+    readonly pods?: readonly { readonly state: string }[];
+  } | null;
   readonly clientAddresses: { readonly ipv4: boolean; readonly ipv6: boolean } | null;
   readonly discovery: { readonly connected: boolean; readonly lastUpdateAtMs: number | null };
   readonly certificates: readonly { readonly identity: string; readonly notAfterMs: number | null }[];
@@ -224,6 +229,14 @@ export class ProxyMetrics {
     if (capture === null || clientAddresses === null) return;
     const state = this.#gauge('ambient_capture_state', '1 for the state that capture is in (unstable)', ['state']);
     for (const name of ['off', 'applied', 'failed']) state.set({ state: name }, name === capture.state ? 1 : 0);
+    const pods = this.#gauge(
+      'ambient_capture_pods',
+      'Pods that are captured one by one, by how it stands with them (unstable)',
+      ['state'],
+    );
+    for (const name of ['redirected', 'outside', 'pending', 'failed']) {
+      pods.set({ state: name }, (capture.pods ?? []).filter((pod) => pod.state === name).length);
+    }
     const kept = this.#gauge(
       'ambient_client_addresses_kept',
       "1 where applications see their clients' own addresses (unstable)",
