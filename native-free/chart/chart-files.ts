@@ -99,8 +99,9 @@ function nextText(values: InstallValues): string {
 function configsText(holes: Holes): string {
   const lines = [`{{- /* ${made}. */ -}}`];
   for (const { name, config, live } of programs) {
-    const variants = holes.switches.map(({ when, off }) => ({ off: when, tree: config(off) }));
-    const chosen = joined(config(holes.values), variants, name);
+    const chosenBy = (values: InstallValues) => config({ ...values, [name]: { ...values[name], config: {} } });
+    const variants = holes.switches.map(({ when, off }) => ({ off: when, tree: chosenBy(off) }));
+    const chosen = joined(chosenBy(holes.values), variants, name);
     const fixed = live.length === 0 ? '$config' : `omit $config ${live.map((one) => `"${one}"`).join(' ')}`;
     lines.push(
       `{{- define "ambient.${name}.chosen" -}}`,

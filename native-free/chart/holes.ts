@@ -46,7 +46,7 @@ export function holesOf(schema: JsonSchema): Holes {
   const make = (at: JsonSchema, path: string): unknown => {
     const properties = at['properties'] as Readonly<Record<string, JsonSchema>> | undefined;
     if (Array.isArray(at['anyOf'])) return make(at['anyOf'][0] as JsonSchema, path);
-    if (path.endsWith('.config')) return {};
+    if (path.endsWith('.config')) return { [hole('fields', path)]: '' };
     if (properties !== undefined) {
       const within = (name: string): string => (path === '' ? name : `${path}.${name}`);
       return Object.fromEntries(Object.entries(properties).map(([name, each]) => [name, make(each, within(name))]));

@@ -50,6 +50,8 @@ function entryLines({ key, node }: Guarded, at: string, writing: Writing, indent
   }
   const name = literal(stringify(key, { lineWidth: 0 }).trimEnd());
   if (node.is === 'mapping' || node.is === 'list') {
+    const all = wholeOf(node);
+    if (all !== null) return [`${pad}${name}: {{ toJson ${expressionOf(all)} }}`];
     if (node.parts.length === 0) return [`${pad}${name}: ${node.is === 'list' ? '[]' : '{}'}`];
     refuseEmpty(node.parts, at);
     return [`${pad}${name}:`, ...templateLines(node, at, writing, indent + 2)];
@@ -143,6 +145,14 @@ const isScalar = (node: Node, value: unknown): boolean => node.is === 'scalar' &
 function holeOf(text: string, kind: Parameters<typeof hole>[0]): string | null {
   const [match] = text.matchAll(holePattern);
   return match?.[0] === text && match[1] === kind ? match[2]! : null;
+}
+
+/** The value that a mapping or a list is, as it was given. */
+function wholeOf({ parts }: { readonly parts: readonly Guarded[] }): string | null {
+  const [part, ...others] = parts;
+  if (part === undefined || others.length > 0) return null;
+  if (part.node.is === 'scalar' && part.node.value !== '') return holeOf(String(part.node.value), 'each');
+  return holeOf(part.key, 'fields');
 }
 
 /** The list whose every member an item stands for. */

@@ -250,6 +250,7 @@ export const statusView: StatusView = {
   ],
   issues: [
     {
+      code: 'AMB0207',
       severity: 'error',
       kind: 'AuthorizationPolicy',
       namespace: 'shop',

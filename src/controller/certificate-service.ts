@@ -31,6 +31,8 @@ export interface CertificateServiceOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly issued: () => void;
+  /** Called with the reason when the authority cannot sign for who may have it. */
+  readonly failed?: (reason: string) => void;
 }
 
 const call = 'certificate';
@@ -56,7 +58,7 @@ export class CertificateService {
   }
 
   async #create(request: IstioCertificateRequest, context: HandlerContext): Promise<IstioCertificateResponse> {
-    const { authority, gate, issuedBeforeMs, log, issued } = this.#options;
+    const { authority, gate, issuedBeforeMs, log, issued, failed } = this.#options;
     const caller = await gate.caller(context.requestHeader, call);
     const csr = this.#parse(caller, request.csr);
     const identity = this.#allowed(caller, request, csr);
@@ -69,7 +71,9 @@ export class CertificateService {
       // The last element is the trust bundle: that is where proxies take their roots from (ambient-l4 §7.1).
       return create(IstioCertificateResponseSchema, { certChain: [...chainPem, authority.rootsPem().join('')] });
     } catch (error) {
-      log.error({ identity, node: caller.node, reason: messageOf(error) }, 'cannot issue a certificate');
+      const reason = messageOf(error);
+      log.error({ identity, node: caller.node, reason }, 'cannot issue a certificate');
+      failed?.(reason);
       throw new ConnectError('the certificate authority cannot sign now', Code.Unavailable);
     }
   }

@@ -7,6 +7,7 @@ import { leaseName } from '../install/parts.ts';
 import { rootsSet } from '../install/roots-object.ts';
 import type { ApiClient } from '../kube/api/api-client.ts';
 import { LeaderElection } from '../kube/api/leader.ts';
+import { type ClusterEvent, EventWriter } from '../kube/event-writer.ts';
 import { ObjectKeeper } from '../kube/object-keeper.ts';
 import { type StatusPlace, StatusWriter } from '../kube/status-writer.ts';
 import { WrittenObjects } from '../kube/written-objects.ts';
@@ -45,6 +46,7 @@ export class ClusterWrites {
   readonly #options: ClusterWritesOptions;
   readonly #leader: LeaderElection;
   readonly #writer: StatusWriter;
+  readonly #events: EventWriter;
   readonly #there: WrittenObjects;
   readonly #keeper: ObjectKeeper;
   readonly #jobs: LeaderJob[];
@@ -56,10 +58,16 @@ export class ClusterWrites {
   constructor(options: ClusterWritesOptions) {
     const { api: client, namespace, place, clock, log } = options;
     this.#options = options;
+    this.#events = new EventWriter({
+      client,
+      clock,
+      trouble: (reason) => log.warn({ reason }, 'cannot write Events'),
+    });
     this.#writer = new StatusWriter({
       client,
       clock,
       place: (object) => place(object.kind, object.namespace, object.name),
+      turned: (event) => this.tell(event),
       trouble: (resource, reason) => log.warn({ resource, reason }, 'cannot write a status; it is tried again'),
     });
     this.#there = new WrittenObjects({ client, random: Math.random });
@@ -72,7 +80,7 @@ export class ClusterWrites {
         if (problem !== null) log.warn({ set, reason: problem.message }, 'cannot make an object; it is tried again');
       },
     });
-    this.#jobs = [this.#writer, this.#keeper];
+    this.#jobs = [this.#writer, this.#events, this.#keeper];
     const { webhook: name, rootsPem } = options;
     if (name !== '') this.#jobs.push(new WebhookBundle({ api: client, name, rootsPem, clock, log }));
     const identity = `${hostname()}_${randomUUID()}`;
@@ -90,6 +98,11 @@ export class ClusterWrites {
   start(): void {
     this.#there.start();
     this.#leader.start();
+  }
+
+  /** Something that a person should see beside the object that it is about. */
+  tell(event: ClusterEvent): void {
+    if (!this.#isClosed) this.#events.tell(event);
   }
 
   /** Something was compiled: statuses may be others. */

@@ -24,9 +24,11 @@ import type { ClusterWrites } from './cluster-writes.ts';
 import { Gate } from './gate.ts';
 import { IssuerKeeper } from './issuer-keeper.ts';
 import { MeshFeed } from './mesh-feed.ts';
+import { NodeProxyWatch } from './node-proxy-watch.ts';
 import { type OpenedSource, openSource } from './open-source.ts';
 import { Probes } from './probes.ts';
 import { ServerCertificate } from './server-certificate.ts';
+import { eventOfIssuer } from './told-events.ts';
 import { Webhook } from './webhook.ts';
 
 export interface RunningController {
@@ -103,6 +105,7 @@ class Controller {
   readonly #certificates: CertificateService;
   readonly #serverCertificate: ServerCertificate;
   readonly #issuerKeeper: IssuerKeeper;
+  readonly #nodeProxies: NodeProxyWatch;
   readonly #metrics: ControllerMetrics;
   readonly #opened: OpenedSource;
   readonly #servers: SimpleServer[] = [];
@@ -161,26 +164,25 @@ class Controller {
       issuedBeforeMs: (identity) => compiler.issuedBeforeMs(identity),
       log,
       issued: () => this.#metrics.certificatesIssued.inc(),
+      failed: (reason) => this.#tellIssuer('signing', reason),
     });
     this.#serverCertificate = this.#makeServerCertificate();
-    this.#issuerKeeper = new IssuerKeeper({
-      authority: this.#authority,
-      dir: config.caDir,
-      secret: opened.secret,
-      clock,
-      log,
-      rootsChanged: (rootsPem) => {
-        if (config.rootsFile !== '') writeAtomically(config.rootsFile, rootsPem.join(''));
-        this.#writes?.changed();
-      },
-    });
+    this.#issuerKeeper = this.#makeIssuerKeeper();
+    const { nodeAccounts: accounts } = config.auth;
+    this.#nodeProxies = new NodeProxyWatch({ accounts, clock, tell: (event) => this.#writes?.tell(event) });
     const publish: DiscoveryServer['update'] = (update) => this.#discovery.update(update);
     this.#feed = new MeshFeed({
       source: opened.source,
       compiler,
       publish,
       log,
-      compiled: () => this.#writes?.compiled(),
+      compiled: (update, gone) => {
+        this.#nodeProxies.take(
+          update,
+          gone.flatMap(({ kind, name }) => (kind === 'Node' ? [name] : [])),
+        );
+        this.#writes?.compiled();
+      },
     });
   }
 
@@ -237,6 +239,7 @@ class Controller {
     this.#serverCertificate.close();
     await this.#webhook?.close();
     this.#issuerKeeper.close();
+    this.#nodeProxies.close();
     this.#discovery.close();
     this.#observe.close();
     await this.#rpc?.close(drainMs);
@@ -278,6 +281,27 @@ class Controller {
     };
     this.#rpc = new RpcServer({ host: listenHost, port: ports.discovery, credentials: first, routes });
     return this.#rpc.start();
+  }
+
+  #makeIssuerKeeper(): IssuerKeeper {
+    const { caDir: dir, rootsFile } = this.#config;
+    return new IssuerKeeper({
+      authority: this.#authority,
+      dir,
+      secret: this.#opened.secret,
+      clock: this.#clock,
+      log: this.#log,
+      rootsChanged: (rootsPem) => {
+        if (rootsFile !== '') writeAtomically(rootsFile, rootsPem.join(''));
+        this.#writes?.changed();
+      },
+      troubled: (what, problem) => this.#tellIssuer(what, problem),
+    });
+  }
+
+  #tellIssuer(what: 'files' | 'signing' | 'end', problem: string | null): void {
+    const { caSecret: name, systemNamespace: namespace } = this.#config;
+    if (name !== '') this.#writes?.tell(eventOfIssuer({ namespace, name }, what, problem));
   }
 
   #makeServerCertificate(): ServerCertificate {

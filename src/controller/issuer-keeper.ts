@@ -17,9 +17,14 @@ export interface IssuerKeeperOptions {
   readonly log: Logger;
   /** Called with the roots whenever they are others. */
   readonly rootsChanged: (rootsPem: readonly string[]) => void;
+  /** Called when other files are no issuer, or the issuer is about to end; null when it can be used again. */
+  readonly troubled?: (what: 'files' | 'end', problem: string | null) => void;
 }
 
 const lookMs = 30_000;
+const dayMs = 86_400_000;
+/** Before its end, the issuer is spoken of so many days before. */
+const endMarksDays = [30, 7, 1];
 const fileNames = ['tls.crt', 'tls.key', 'ca.crt', 'ca.key'] as const;
 
 /** Looks from `start` to `close`. */
@@ -28,6 +33,7 @@ export class IssuerKeeper {
   #digest = '';
   #roots = '';
   #complaint = '';
+  #endMarks = 0;
   #cancel: (() => void) | null = null;
   #isClosed = false;
 
@@ -37,7 +43,9 @@ export class IssuerKeeper {
 
   /** Takes what is there now as known, tells its roots, and begins to look. */
   start(): void {
+    const { authority, clock } = this.#options;
     this.#digest = this.#digestOfFiles();
+    this.#endMarks = endMarksDays.filter((days) => authority.notAfterMs - clock.now() <= days * dayMs).length;
     this.#tellRoots();
     this.#schedule();
   }
@@ -66,13 +74,30 @@ export class IssuerKeeper {
         const next = waits === null ? {} : { nextIssuerSignsFrom: new Date(waits).toISOString() };
         log.info({ ...authority.describe(), ...next }, 'the certificate authority has other files');
       }
+      if (this.#complaint !== '') this.#options.troubled?.('files', null);
       this.#complaint = '';
     } catch (error) {
       const complaint = messageOf(error);
-      if (complaint !== this.#complaint) log.error({ reason: complaint }, 'the issuer stays as it was');
+      if (complaint !== this.#complaint) {
+        log.error({ reason: complaint }, 'the issuer stays as it was');
+        this.#options.troubled?.('files', `the issuer stays as it was: ${complaint}`);
+      }
       this.#complaint = complaint;
     }
     this.#tellRoots();
+    this.#tellEnd();
+  }
+
+  /** Once at each of the marks, and not for those that were behind us at the start. */
+  #tellEnd(): void {
+    const { authority, clock, troubled } = this.#options;
+    const leftMs = authority.notAfterMs - clock.now();
+    const marks = endMarksDays.filter((days) => leftMs <= days * dayMs).length;
+    if (marks > this.#endMarks) {
+      const notAfter = new Date(authority.notAfterMs).toISOString();
+      troubled?.('end', `the issuer ends at ${notAfter}, and nothing that it signs outlives it; put another one here`);
+    }
+    this.#endMarks = marks;
   }
 
   #tellRoots(): void {

@@ -16,8 +16,8 @@ export interface MeshFeedOptions {
   /** Takes each change of the mesh. */
   readonly publish: (update: MeshUpdate) => void;
   readonly log: Logger;
-  /** Called after each compile. */
-  readonly compiled?: () => void;
+  /** Called after each compile, with what changed and what went. */
+  readonly compiled?: (update: MeshUpdate, gone: readonly Deletion[]) => void;
 }
 
 const kept = 'what it said before stays in force';
@@ -67,11 +67,12 @@ export class MeshFeed {
   #take(change: SourceChange): void {
     const { compiler, publish, log } = this.#options;
     try {
-      for (const { kind, namespace, name } of this.#due(change)) compiler.delete(kind, namespace, name);
+      const gone = this.#due(change);
+      for (const { kind, namespace, name } of gone) compiler.delete(kind, namespace, name);
       for (const resource of change.upserts) compiler.upsert(resource);
       const { update, issues } = compiler.flush();
       publish(update);
-      this.#options.compiled?.();
+      this.#options.compiled?.(update, gone);
       for (const issue of issues) this.#tell(issue);
       const { workloads, services, policies, removedAddresses, removedPolicies } = update;
       const removed = removedAddresses.length + removedPolicies.length;

@@ -54,8 +54,11 @@ export async function openSource(config: ControllerConfig): Promise<OpenedSource
   const writesOf = async (parts: WriteParts): Promise<ClusterWrites | null> => {
     if (!config.kubernetes.writes) return null;
     const { ClusterWrites } = await import('./cluster-writes.ts');
+    const { eventOfReading } = await import('./told-events.ts');
     const place = source.objectPlace.bind(source);
-    return new ClusterWrites({ ...parts, api, place, namespace: config.systemNamespace });
+    const writes = new ClusterWrites({ ...parts, api, place, namespace: config.systemNamespace });
+    source.on('reading', (reading) => writes.tell(eventOfReading(reading)));
+    return writes;
   };
   return { source, api, secret: await secretOf(config, api), verifier, writesOf };
 }

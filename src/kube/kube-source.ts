@@ -21,6 +21,24 @@ export interface KubeSourceOptions {
   readonly times?: Partial<ReflectorTimes>;
 }
 
+/** An object that cannot be read any more, in another way than before, or again. */
+export interface Reading {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  /** Null when it can be read again. */
+  readonly problem: string | null;
+  /** What holds while it cannot be read: what it said last, or what stands in for it, or nothing. */
+  readonly inForce: 'former' | 'strictest' | 'nothing';
+}
+
+export interface KubeSourceEvents extends SourceEvents {
+  /** Not for what is found so by the first list: that was told when it came about. */
+  reading: [Reading];
+}
+
 /** Events that come together are compiled together. */
 const gatherMs = 10;
 const notes: Readonly<Partial<Record<ReflectorPhase, string>>> = {
@@ -41,7 +59,7 @@ interface Followed {
 }
 
 /** Every watched kind of one cluster. `changed` comes for the first time when all kinds are known. */
-export class KubeSource extends EventEmitter<SourceEvents> implements MeshSource {
+export class KubeSource extends EventEmitter<KubeSourceEvents> implements MeshSource {
   readonly #followed: readonly Followed[];
   readonly #synced = Promise.withResolvers<void>();
   readonly #upserts = new Map<string, Resource>();
@@ -142,6 +160,8 @@ export class KubeSource extends EventEmitter<SourceEvents> implements MeshSource
   #read(followed: Followed, kind: ResourceKind, object: KubeObject): void {
     const { namespace = '', name } = object.metadata;
     const key = resourceKey({ kind, namespace, name });
+    const before = followed.broken.get(key)?.message ?? null;
+    const wasRead = followed.read.has(key);
     let resource: Resource | null;
     try {
       resource = readKubeObject(object);
@@ -150,7 +170,13 @@ export class KubeSource extends EventEmitter<SourceEvents> implements MeshSource
     } catch (error) {
       followed.broken.set(key, sourceError(error, `${kind} ${namespace}/${name}`));
       // What it said last stays in force; where it never said anything, whatever is the strictest.
-      resource = followed.read.has(key) ? null : standInFor(object);
+      resource = wasRead ? null : standInFor(object);
+    }
+    const problem = followed.broken.get(key)?.message ?? null;
+    if (problem !== before && this.#isSynced) {
+      const inForce = wasRead ? 'former' : resource === null ? 'nothing' : 'strictest';
+      const { apiVersion = '', metadata } = object;
+      this.emit('reading', { apiVersion, kind, namespace, name, uid: metadata.uid ?? '', problem, inForce });
     }
     if (resource === null) return;
     followed.told.add(key);

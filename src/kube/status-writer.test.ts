@@ -67,6 +67,7 @@ async function open(context: TestContext) {
     client,
     place: ({ kind, name }) => placeOf(kind, name),
     clock: systemClock,
+    turned: () => {},
     trouble: (title, reason) => troubles.push(`${title}: ${reason}`),
   });
   context.after(() => writer.close());

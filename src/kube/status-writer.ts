@@ -12,6 +12,8 @@ import {
 import { resourceKey } from '../model/resources.ts';
 import type { ApiClient } from './api/api-client.ts';
 import { failureOf } from './api/api-error.ts';
+import { turnsOf } from './condition-turns.ts';
+import type { ClusterEvent } from './event-writer.ts';
 import { sorted } from './in-order.ts';
 import { isMapping } from './object-reader.ts';
 
@@ -26,6 +28,8 @@ export interface StatusWriterOptions {
   /** Null for an object of a kind that cannot be written now. */
   readonly place: (status: Pick<ObjectStatus, 'kind' | 'namespace' | 'name'>) => StatusPlace | null;
   readonly clock: Clock;
+  /** Called when conditions of an object have turned bad, or good again. */
+  readonly turned: (event: ClusterEvent) => void;
   /** Called for what cannot be written; it is tried again. */
   readonly trouble: (title: string, reason: string) => void;
 }
@@ -142,6 +146,8 @@ export class StatusWriter {
     const query = { fieldManager, force: 'true' };
     const contentType = 'application/apply-patch+yaml';
     await client.json({ method: 'PATCH', path: `${path}/status`, query, contentType, body });
+    const regarding = { apiVersion, kind, namespace, name, uid: String(metadata['uid'] ?? '') };
+    for (const turn of turnsOf(status, there)) this.#options.turned({ regarding, ...turn });
   }
 
   #later(key: string, delayMs: number): void {

@@ -4,11 +4,22 @@ import { modulePath } from '../base/project-files.ts';
 import type { Container } from './objects.ts';
 import { shellQuote } from './run.ts';
 
-const builtIn = {
-  'ambient/echo': 'src/lab/echo/main.ts',
-  'ambient/load': 'src/lab/load/main.ts',
-  'ambient/waypoint': 'src/bin/ambient-waypoint.ts',
-} as const satisfies Record<string, string>;
+interface BuiltIn {
+  /** From the project's root. */
+  readonly entry: string;
+  readonly args?: readonly string[];
+  /** Programs that the image brings along, for `lab exec` and `kubectl exec`, by name. */
+  readonly programs?: Readonly<Record<string, string>>;
+}
+
+const echo = { entry: 'src/lab/echo/main.ts', programs: { client: 'src/lab/echo/client-main.ts' } } as const;
+const builtIn: Readonly<Record<string, BuiltIn>> = {
+  'ambient/echo': echo,
+  'ambient/load': { entry: 'src/lab/load/main.ts' },
+  'ambient/waypoint': { entry: 'src/bin/ambient-waypoint.ts' },
+  // The manifests of Gateway API's conformance suite run as they are.
+  'registry.k8s.io/gateway-api/conformance/echo-advanced': { ...echo, args: ['--answer=lines'] },
+};
 
 export type Resolved =
   | { readonly ok: true; readonly argv: readonly string[] }
@@ -29,12 +40,22 @@ export function resolveCommand(container: Container, images: Readonly<Record<str
     // The command is a line as a person types it: the shell takes it apart.
     return { ok: true, argv: ['sh', '-c', `exec ${mapped} "$@"`, bare, ...args] };
   }
-  if (bare in builtIn) {
-    const entry = modulePath(builtIn[bare as keyof typeof builtIn]);
-    return { ok: true, argv: [process.execPath, '--disable-warning=ExperimentalWarning', entry, ...args] };
-  }
+  const own = builtIn[bare];
+  if (own !== undefined) return { ok: true, argv: [...programOf(own.entry), ...(own.args ?? []), ...args] };
   const hint = `give the container a command, or map the image: --image ${shellQuote(image || container.name)}=COMMAND`;
   return { ok: false, reason: `there is no image '${image}' in a lab; ${hint}` };
+}
+
+/** What to run for `argv` inside a container: programs that its image brings are found by their name. */
+export function resolveInside(image: string, argv: readonly string[]): readonly string[] {
+  const [name = '', ...args] = argv;
+  const programs = builtIn[withoutTag(image)]?.programs ?? {};
+  const entry = Object.hasOwn(programs, name) ? programs[name] : undefined;
+  return entry === undefined ? argv : [...programOf(entry), ...args];
+}
+
+function programOf(entry: string): readonly string[] {
+  return [process.execPath, '--disable-warning=ExperimentalWarning', modulePath(entry)];
 }
 
 /** `registry:5000/name:tag@digest` → `registry:5000/name`; the usual registry's prefix is dropped. */

@@ -79,7 +79,7 @@ export class WaypointBindings {
     const problem = problemOfGateway(gateway);
     if (problem === null) return [];
     const list = new IssueList(gateway);
-    list.add('error', ['spec', 'listeners'], problem.message, problem.fix);
+    list.add('AMB0103', ['spec', 'listeners'], problem.message, problem.fix);
     return list.issues;
   }
 
@@ -203,6 +203,6 @@ function issuesOf(
   if (problem === null || reference === null || (resource.kind === 'Pod' && !reference.isOwn)) return [];
   const list = new IssueList(resource);
   const demanded = requiresWaypoint(resource) ? ': its endpoints refuse everybody, as it demands its waypoint' : '';
-  list.add('warning', ['metadata', 'labels', reference.label], `${problem.message}${demanded}`, problem.fix);
+  list.add('AMB0102', ['metadata', 'labels', reference.label], `${problem.message}${demanded}`, problem.fix);
   return list.issues;
 }

@@ -1,6 +1,7 @@
 // The mesh as data: what the controller compiles, what discovery carries, what the data path looks things up in.
 // Plain objects without methods; keys and enum words are those of the workload-discovery API (istio.workload,
 // istio.security).
+import type { FindingCode, Severity } from './finding-codes.ts';
 import type { ServiceRoutes } from './route-types.ts';
 
 /** `spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT`. */
@@ -205,7 +206,9 @@ export interface MeshUpdate {
 
 /** A finding about a resource: refused, ignored, or accepted with something the author should know. */
 export interface ResourceIssue {
-  readonly severity: 'error' | 'warning' | 'info';
+  /** `AMB0xxx`; see docs/findings. */
+  readonly code: FindingCode;
+  readonly severity: Severity;
   readonly kind: string;
   readonly namespace: string;
   readonly name: string;

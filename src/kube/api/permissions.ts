@@ -58,6 +58,7 @@ export function clusterPermissions({ gatewayClass, webhook }: ClusterNames): Per
     ...grants(classes.map(statusOf), ['patch']).map((one) => ({ ...one, resourceNames })),
     rule('apiextensions.k8s.io', ['customresourcedefinitions'], ['get']),
     rule('authentication.k8s.io', ['tokenreviews'], ['create']),
+    rule('events.k8s.io', ['events'], ['get', 'create', 'patch']),
     ...webhookRules(webhook),
   ];
 }

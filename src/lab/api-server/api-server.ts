@@ -15,6 +15,7 @@ import { type Clock, systemClock } from '../../base/clock.ts';
 import { nodeHttps } from '../../base/node-http.ts';
 import { issuerName, TokenIssuer } from '../issuer.ts';
 import { ObjectStore } from '../store.ts';
+import type { ContainerAccess } from './containers.ts';
 import { DefinitionKeeper } from './crds.ts';
 import { ApiCredentials, type KeyPairPem, kubeconfig, randomToken } from './credentials.ts';
 import { Faults } from './faults.ts';
@@ -27,6 +28,7 @@ import { Reader } from './reader.ts';
 import { builtInTypes, ResourceRegistry, type ResourceType } from './resources.ts';
 import { Reviews } from './reviews.ts';
 import { type ClusterRules, defaultRules } from './rules.ts';
+import { answerUpgrade, type UpgradeParts } from './upgrades.ts';
 import { Authenticator, mastersGroup, type UserInfo } from './users.ts';
 import { Watch } from './watch.ts';
 import { endpointAddress, type ServiceAddress, Webhooks } from './webhooks.ts';
@@ -54,6 +56,8 @@ export interface ApiServerOptions {
   readonly issuer?: TokenIssuer;
   /** How webhooks behind services are reached. Default: by the EndpointSlices of the store. */
   readonly serviceAddress?: ServiceAddress;
+  /** Where pods run: what `exec` and `log` of a pod reach. Default: nowhere. */
+  readonly containers?: ContainerAccess;
   /** How many changes are remembered for watches and paged lists. */
   readonly historyMax?: number;
   readonly bookmarkMs?: number;
@@ -77,6 +81,12 @@ interface Keeper {
   close(): void;
 }
 
+interface Built {
+  readonly handler: Handler;
+  readonly keepers: readonly Keeper[];
+  readonly upgrades: UpgradeParts;
+}
+
 /** One API server; `start` and `close` it. */
 export class ApiServer {
   readonly store: ObjectStore;
@@ -86,6 +96,7 @@ export class ApiServer {
   readonly #clock: Clock;
   readonly #history: History;
   readonly #handler: Handler;
+  readonly #upgrades: UpgradeParts;
   readonly #watches = new Set<Watch>();
   readonly #token = randomToken();
   readonly #tokens: Map<string, UserInfo>;
@@ -105,8 +116,9 @@ export class ApiServer {
     this.#history = new History(this.store, options.historyMax ?? historyMaxDefault);
     const admin = { username: 'ambient-admin', groups: [mastersGroup, 'system:authenticated'] };
     this.#tokens = new Map([[this.#token, admin]]);
-    const { handler, keepers } = this.#build(options, now);
+    const { handler, keepers, upgrades } = this.#build(options, now);
     this.#handler = handler;
+    this.#upgrades = upgrades;
     this.#keepers = keepers;
   }
 
@@ -177,7 +189,7 @@ export class ApiServer {
     this.#history.close();
   }
 
-  #build(options: ApiServerOptions, now: () => number): { handler: Handler; keepers: readonly Keeper[] } {
+  #build(options: ApiServerOptions, now: () => number): Built {
     const { store } = this;
     const random = options.random ?? Math.random;
     const rules = options.rules ?? defaultRules();
@@ -206,6 +218,7 @@ export class ApiServer {
       reviews: new Reviews({ store, issuer, rbac, authenticator, audience: issuerName, now }),
       presenter,
       faults: this.faults,
+      containers: options.containers ?? null,
       now,
       watch: (request, response) => {
         const watch = new Watch(watchParts, request, response, () => this.#watches.delete(watch));
@@ -215,7 +228,8 @@ export class ApiServer {
       jwks: () => issuer.jwks(),
       issuerUrl: issuerName,
     });
-    return { handler, keepers };
+    const upgrades = { userOf: handler.userOf.bind(handler), rbac, containers: options.containers ?? null };
+    return { handler, keepers, upgrades };
   }
 
   #ensureNamespace(name: string): void {
@@ -237,6 +251,7 @@ export class ApiServer {
       server.keepAliveTimeout = keepAliveMs;
       // A watch lasts as long as it likes.
       server.requestTimeout = 0;
+      server.on('upgrade', (incoming, socket, head) => answerUpgrade(this.#upgrades, incoming, socket, head));
       server.on('tlsClientError', (_error, socket) => socket.destroy());
       server.on('clientError', (_error, socket) => socket.destroy());
       await new Promise<void>((resolve, reject) => {

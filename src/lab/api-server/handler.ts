@@ -1,9 +1,11 @@
 // One request: who calls, what they may, and the part that answers.
+import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import { MeshError } from '../../base/errors.ts';
 import type { KubeObject } from '../objects.ts';
 import { rfc3339 } from '../store.ts';
+import { type ContainerAccess, logRequest } from './containers.ts';
 import { discoveryAnswer, kubernetesVersion, openApiAnswer } from './discovery.ts';
 import { ApiFailure, badRequest, methodNotAllowed, noSuchResource, type StatusObject } from './failure.ts';
 import type { Faults } from './faults.ts';
@@ -31,6 +33,8 @@ export interface HandlerParts {
   readonly reviews: Reviews;
   readonly presenter: Presenter;
   readonly faults: Faults;
+  /** Null where nothing runs pods. */
+  readonly containers: ContainerAccess | null;
   readonly now: () => number;
   readonly watch: (request: WatchRequest, response: ServerResponse) => void;
   readonly jwks: () => object;
@@ -85,10 +89,15 @@ export class Handler {
     }
   }
 
+  /** Who calls. Throws 401, or 403 for who may not call as somebody else. */
+  userOf(incoming: IncomingMessage): UserInfo {
+    const { socket, headers } = incoming;
+    return this.#impersonated(this.#parts.authenticator.userOf(socket as TLSSocket, headers.authorization), incoming);
+  }
+
   async #answer(call: Call): Promise<void> {
-    const { authenticator, rbac } = this.#parts;
-    const caller = authenticator.userOf(call.incoming.socket as TLSSocket, call.incoming.headers.authorization);
-    const user = this.#impersonated(caller, call.incoming);
+    const { rbac } = this.#parts;
+    const user = this.userOf(call.incoming);
     const { resource, verb } = call;
     if (resource === null) {
       rbac.check(user, { verb: call.method.toLowerCase(), path: call.path });
@@ -174,6 +183,7 @@ export class Handler {
     if (!type.namespaced && resource.namespace !== null) throw noSuchResource();
     checkSubresource(call);
     if (resource.subresource === 'scale') return await this.#scale(call);
+    if (resource.subresource === 'log') return await this.#log(call);
     switch (verb) {
       case 'get': {
         this.#parts.reader.checkNotNewer(query);
@@ -198,6 +208,21 @@ export class Handler {
       case 'deletecollection':
         return await this.#deleteAll(call);
     }
+  }
+
+  /** Pieces of text as they come, until the log ends or the caller leaves. */
+  async #log({ resource, query, response }: ResourceCall): Promise<void> {
+    const { containers } = this.#parts;
+    if (containers === null) throw noSuchResource();
+    const request = logRequest(resource.namespace ?? '', resource.name ?? '', query);
+    const left = new AbortController();
+    response.on('close', () => left.abort());
+    for await (const piece of containers.logs(request, left.signal)) {
+      if (!response.headersSent) response.writeHead(200, { 'content-type': 'text/plain' });
+      if (!response.write(piece)) await once(response, 'drain', { signal: left.signal });
+    }
+    if (!response.headersSent) response.writeHead(200, { 'content-type': 'text/plain' });
+    response.end();
   }
 
   #watch(call: ResourceCall): void {
@@ -346,6 +371,10 @@ function checkSubresource({ type, resource, verb }: ResourceCall): void {
   }
   if (subresource === 'scale' && hasScale(type)) {
     if (verb === 'get' || verb === 'update' || verb === 'patch') return;
+    throw methodNotAllowed();
+  }
+  if (subresource === 'log' && type.kind === 'Pod' && type.group === '') {
+    if (verb === 'get') return;
     throw methodNotAllowed();
   }
   const isAccount = type.kind === 'ServiceAccount' && type.group === '';
