@@ -1,4 +1,5 @@
 // What restores the nodes of a cluster: the rules of capture stay when a proxy ends, so somebody has to take them away.
+import { captureCapabilities, isInPods, namespacesDir, namespacesMounts, namespacesVolumes } from './node-objects.ts';
 import { containerOf, type Manifest, metaOf, selectorOf } from './parts.ts';
 import type { InstallValues } from './values.ts';
 
@@ -11,6 +12,7 @@ export function cleanupObjects(values: InstallValues): Manifest[] {
   const { namespace, image } = values;
   const name = cleanupName;
   const { image: ref, imagePullPolicy } = containerOf(name, values, { cpu: '', memory: '', memoryLimit: '' });
+  const inPods = isInPods(values) ? ['--namespaces', namespacesDir] : [];
   const container = (title: string, command: readonly string[], capabilities: object) => ({
     name: title,
     image: ref,
@@ -27,9 +29,15 @@ export function cleanupObjects(values: InstallValues): Manifest[] {
     nodeSelector: { 'kubernetes.io/os': 'linux' },
     tolerations: [{ operator: 'Exists' }],
     securityContext: { seccompProfile: { type: 'RuntimeDefault' } },
-    // NET_ADMIN: nftables and the policy route are taken away.
-    initContainers: [container(name, ['ambient-node', 'uninstall'], { drop: ['ALL'], add: ['NET_ADMIN'] })],
+    // The rules and the policy route are taken away.
+    initContainers: [
+      {
+        ...container(name, ['ambient-node', 'uninstall', ...inPods], captureCapabilities(values)),
+        ...(isInPods(values) ? { volumeMounts: namespacesMounts(values) } : {}),
+      },
+    ],
     containers: [container('done', wait, { drop: ['ALL'] })],
+    ...(isInPods(values) ? { volumes: namespacesVolumes(values) } : {}),
   };
   const { labels } = metaOf(name, name);
   const spec = { selector: { matchLabels: selectorOf(name) }, template: { metadata: { labels }, spec: pod } };

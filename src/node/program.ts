@@ -11,13 +11,13 @@ import { becomeLauncher, type ReadConfig, takeConfig } from './launch.ts';
 import { listenersVariable, takeListeners, takeThreads } from './listeners.ts';
 
 const usage = `usage: ambient-node [run] --config FILE
-       ambient-node uninstall [--config FILE]
+       ambient-node uninstall [--config FILE] [--namespaces FOLDER]
        ambient-node --version
 
 run        captures and carries the traffic of this node's pods until SIGTERM; a second signal ends it at once.
            The capture rules stay, so that nothing leaks while no proxy runs.
-uninstall  removes the capture rules and routes of this node; with a configuration whose capture.backend is pod,
-           also those inside of pods
+uninstall  removes the capture rules and routes of this node; where capture.backend is pod, or with
+           the folder of pods' network namespaces, also those inside of pods
 `;
 /** Node writes its compile cache at exit only, and a proxy that is killed has none. */
 const afterStartMs = 1_000;
@@ -34,7 +34,12 @@ export async function runNodeProgram(args: readonly string[]): Promise<number> {
     const { values, positionals } = parseArgs({
       args: [...args],
       allowPositionals: true,
-      options: { config: { type: 'string' }, help: { type: 'boolean', short: 'h' }, version: { type: 'boolean' } },
+      options: {
+        config: { type: 'string' },
+        namespaces: { type: 'string' },
+        help: { type: 'boolean', short: 'h' },
+        version: { type: 'boolean' },
+      },
     });
     if (values.help || values.version) {
       process.stdout.write(values.version ? `${version}\n` : usage);
@@ -43,7 +48,7 @@ export async function runNodeProgram(args: readonly string[]): Promise<number> {
     const [command = 'run', ...rest] = positionals;
     if (rest.length > 0 || !['run', 'uninstall'].includes(command))
       return misused(`unknown command '${positionals.join(' ')}'`);
-    if (command === 'uninstall') return await uninstall(values.config);
+    if (command === 'uninstall') return await uninstall(values.config, values.namespaces);
     if (values.config === undefined) return misused('--config FILE is missing');
     return await run(values.config);
   } catch (error) {
@@ -87,17 +92,15 @@ async function readConfig(file: string): Promise<ReadConfig> {
   return { config: readNodeConfig(file), digest };
 }
 
-async function uninstall(configFile: string | undefined): Promise<number> {
+async function uninstall(configFile: string | undefined, namespaces: string | undefined): Promise<number> {
   const config = configFile === undefined ? null : (await readConfig(configFile)).config;
   const { HostCapture } = await import('../capture/host-backend.ts');
   const { removeFromPods } = await import('../capture/pod-backend.ts');
   await new HostCapture(Date.now()).remove();
-  if (config?.capture.backend === 'pod') {
-    const { podCidrs, capture } = config;
-    await removeFromPods(
-      capture.namespaces,
-      podCidrs.flatMap((cidr) => parseCidr(cidr) ?? []),
-    );
+  const folder = namespaces ?? (config?.capture.backend === 'pod' ? config.capture.namespaces : null);
+  if (folder !== null) {
+    const podCidrs = (config?.podCidrs ?? []).flatMap((cidr) => parseCidr(cidr) ?? []);
+    await removeFromPods(folder, podCidrs);
   }
   process.stderr.write('ambient-node: capture rules and routes are removed\n');
   return 0;
