@@ -54,6 +54,7 @@ export class PodCapture implements CaptureBackend {
   readonly #unsettled = new Map<string, Unsettled>();
   #tools: PodTools | null = null;
   #desired: DesiredCapture | null = null;
+  #networks: readonly string[] = [];
   #podCidrs: readonly Cidr[] = [];
   #watcher: FSWatcher | null = null;
   #nextId = 1;
@@ -66,15 +67,13 @@ export class PodCapture implements CaptureBackend {
   constructor(options: PodCaptureOptions) {
     this.#options = options;
     this.#run = options.run ?? runCommand;
-    this.#host = new HostCapture(options.ownerMs, this.#run, ({ podCidrs }, ownerMs) =>
-      translatedText(podCidrs, ownerMs),
-    );
+    this.#host = new HostCapture(options.ownerMs, this.#run, ({ podCidrs }, notes) => translatedText(podCidrs, notes));
   }
 
   async apply(desired: DesiredCapture): Promise<void> {
     this.#tools ??= this.#toolbox();
     this.#desired = desired;
-    this.#podCidrs = desired.podCidrs.map((cidr) => parseCidr(cidr)).filter((cidr) => cidr !== null);
+    this.#setNetworks(desired.podCidrs);
     this.#watch();
     await this.#host.apply({ ...desired, bypass: [] });
     this.#scan();
@@ -113,6 +112,14 @@ export class PodCapture implements CaptureBackend {
     this.#watcher?.close();
     for (const file of this.#unsettled.keys()) this.#forget(file);
     for (const pod of this.#byFile.values()) void pod.release();
+  }
+
+  /** Networks and single addresses; what was none of a pod may be one now. */
+  #setNetworks(networks: readonly string[]): void {
+    if (sameList(networks, this.#networks)) return;
+    this.#networks = networks;
+    this.#podCidrs = networks.flatMap((each) => parseCidr(each) ?? parseCidr(`${each}/${addressBits(each)}`) ?? []);
+    for (const file of [...this.#unsettled.keys()]) this.#forget(file);
   }
 
   #toolbox(): PodTools {
@@ -249,7 +256,7 @@ export class PodCapture implements CaptureBackend {
   }
 
   #hasLostAddress(pod: PodNamespace): boolean {
-    const now = addressesIn(pod.fd, this.#podCidrs, this.#tools!.namespaces) ?? [];
+    const now = addressesIn(pod.fd, null, this.#tools!.namespaces) ?? [];
     return pod.addresses.some((address) => !now.includes(address));
   }
 
@@ -285,6 +292,8 @@ export async function removeFromPods(folder: string, podCidrs: readonly Cidr[], 
   }
   if (failure !== null) throw failure;
 }
+
+const addressBits = (address: string): number => (familyOf(address) === 4 ? 32 : 128);
 
 /** True when `now` is `before` with addresses of the family that it lacked. */
 function isMoreFamilies(before: readonly string[], now: readonly string[]): boolean {

@@ -3,7 +3,8 @@
 import { type CommandRunner, failed } from './command.ts';
 import { listArguments, readTable } from './readback.ts';
 import { type Family, rulePreference } from './routes.ts';
-import { fwmark, ownerChain, removalText, routeTable, tableName } from './ruleset.ts';
+import { tableName } from './rule-text.ts';
+import { fwmark, ownerChain, removalText, routeTable } from './ruleset.ts';
 
 /** Where to run, and what that namespace has. */
 export interface PodPlace {
@@ -89,7 +90,7 @@ function readingLines({ families }: PodPlace): string[] {
         `echo 'missing ip ${family} route ${routeText} table ${routeTable}'`,
       ),
     ]),
-    `nft ${listArguments.join(' ')} 2>/dev/null || true`,
+    `nft ${listArguments('inet').join(' ')} 2>/dev/null || true`,
   ];
 }
 

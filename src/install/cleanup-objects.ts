@@ -1,24 +1,34 @@
 // What restores the nodes of a cluster: the rules of capture stay when a proxy ends, so somebody has to take them away.
-import { captureCapabilities, isInPods, namespacesDir, namespacesMounts, namespacesVolumes } from './node-objects.ts';
-import { containerOf, type Manifest, metaOf, selectorOf } from './parts.ts';
+import { captureCapabilities, isInPods } from './node-objects.ts';
+import { containerOf, imageUseOf, type Manifest, metaOf, selectorOf } from './parts.ts';
 import type { InstallValues } from './values.ts';
 
 export const cleanupName = 'ambient-cleanup';
 /** Waits without a program of ours, and ends when it is told to; Perl is what the node proxy is started by. */
 const wait = ['perl', '-e', '$SIG{TERM} = sub { exit 0 }; sleep'];
 
+/** The folder above that of the state: a mount itself could be emptied, and not taken away. */
+const volumeMounts = [{ name: 'run', mountPath: '/host/run' }];
+const uninstall = ['ambient-node', 'uninstall', '--state', '/host/run/ambient'];
+const inPods = ['--namespaces', '/host/run/netns'];
+
 /** A DaemonSet whose pods are ready when their node is as it was. The node proxies have to be gone before. */
 export function cleanupObjects(values: InstallValues): Manifest[] {
   const { namespace, image } = values;
   const name = cleanupName;
-  const { image: ref, imagePullPolicy } = containerOf(name, values, { cpu: '', memory: '', memoryLimit: '' });
-  const inPods = isInPods(values) ? ['--namespaces', namespacesDir] : [];
-  const container = (title: string, command: readonly string[], capabilities: object) => ({
+  const command = isInPods(values) ? [...uninstall, ...inPods] : uninstall;
+  const { image: ref, imagePullPolicy } = containerOf(name, imageUseOf(values), {
+    cpu: '',
+    memory: '',
+    memoryLimit: '',
+  });
+  const container = (title: string, command: readonly string[], capabilities: object, more: object = {}) => ({
     name: title,
     image: ref,
     imagePullPolicy,
     command,
     securityContext: { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, runAsUser: 0, capabilities },
+    ...more,
   });
   const pod = {
     automountServiceAccountToken: false,
@@ -29,15 +39,9 @@ export function cleanupObjects(values: InstallValues): Manifest[] {
     nodeSelector: { 'kubernetes.io/os': 'linux' },
     tolerations: [{ operator: 'Exists' }],
     securityContext: { seccompProfile: { type: 'RuntimeDefault' } },
-    // The rules and the policy route are taken away.
-    initContainers: [
-      {
-        ...container(name, ['ambient-node', 'uninstall', ...inPods], captureCapabilities(values)),
-        ...(isInPods(values) ? { volumeMounts: namespacesMounts(values) } : {}),
-      },
-    ],
+    initContainers: [container(name, command, captureCapabilities(values), { volumeMounts })],
     containers: [container('done', wait, { drop: ['ALL'] })],
-    ...(isInPods(values) ? { volumes: namespacesVolumes(values) } : {}),
+    volumes: [{ name: 'run', hostPath: { path: '/run', type: 'Directory' } }],
   };
   const { labels } = metaOf(name, name);
   const spec = { selector: { matchLabels: selectorOf(name) }, template: { metadata: { labels }, spec: pod } };

@@ -6,6 +6,7 @@ import {
   containerOf,
   digestOf,
   discoveryPort,
+  imageUseOf,
   type Manifest,
   metaOf,
   nodeName as name,
@@ -23,7 +24,7 @@ const stateDir = '/run/ambient/node';
 /** Beyond `timeouts.drain`. */
 const graceSeconds = 35;
 /** Where containerd and CRI-O keep the network namespaces of pods. */
-export const namespacesDir = '/run/netns';
+const namespacesDir = '/run/netns';
 /** Fields that proxies take over as they run, and that nobody restarts for. */
 export const liveFields: readonly string[] = ['limits', 'timeouts', 'log'];
 
@@ -73,13 +74,13 @@ export function captureCapabilities(values: InstallValues): Readonly<Record<stri
 }
 
 /** The folder of the pods' network namespaces: those that come later appear in it too. */
-export function namespacesMounts(values: InstallValues): readonly object[] {
+function namespacesMounts(values: InstallValues): readonly object[] {
   const mount = { name: 'namespaces', mountPath: namespacesDir, readOnly: true, mountPropagation: 'HostToContainer' };
   return isInPods(values) ? [mount] : [];
 }
 
 /** The volume of `namespacesMounts`. */
-export function namespacesVolumes(values: InstallValues): readonly object[] {
+function namespacesVolumes(values: InstallValues): readonly object[] {
   const volume = { name: 'namespaces', hostPath: { path: namespacesDir, type: 'DirectoryOrCreate' } };
   return isInPods(values) ? [volume] : [];
 }
@@ -87,7 +88,7 @@ export function namespacesVolumes(values: InstallValues): readonly object[] {
 function daemonSet(values: InstallValues): Manifest {
   const { namespace, node, image } = values;
   const container = {
-    ...containerOf(name, values, node.resources),
+    ...containerOf(name, imageUseOf(values), node.resources),
     args: ['run', '--config', `${configDir}/config.yaml`],
     env: [{ name: 'NODE_NAME', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } }],
     // No ports are named: on the node's network they would count as taken, and an upgrade could not overlap.

@@ -140,7 +140,7 @@ export class StatusWriter {
       apiVersion,
       kind,
       // Whoever writes in between makes this one fail, since the lists hold what others said.
-      metadata: { name, namespace, resourceVersion: metadata['resourceVersion'] },
+      metadata: { name, ...(namespace === '' ? {} : { namespace }), resourceVersion: metadata['resourceVersion'] },
       status: wanted,
     };
     const query = { fieldManager, force: 'true' };
@@ -178,12 +178,19 @@ function statusOf(status: ObjectStatus, there: Fields, { isMerged, stale, now }:
   });
   const otherParents = parentsThere.filter((one) => one['controllerName'] !== controllerName);
   const { addresses = [] } = status;
+  const listenersThere = listOf(there['listeners']);
+  const listeners = (status.listeners ?? []).map((listener) => {
+    const before = listenersThere.find((one) => one['name'] === listener.name);
+    const conditions = listener.conditions.map((one) => timed(one, listOf(before?.['conditions']), now));
+    return { ...listener, conditions };
+  });
   return {
     ...(own.length + others.length > 0 ? { conditions: [...others, ...own] } : {}),
     ...(parents.length > 0 || parentsThere.length > 0
       ? { parents: [...otherParents, ...parents].slice(0, parentsMax) }
       : {}),
     ...(addresses.length > 0 ? { addresses } : {}),
+    ...(listeners.length > 0 ? { listeners } : {}),
   };
 }
 
@@ -231,8 +238,8 @@ function isThere(wanted: Fields, there: Fields): boolean {
   });
 }
 
-function textOf({ conditions, parents, addresses }: ObjectStatus): string {
-  return JSON.stringify([conditions, parents, addresses]);
+function textOf({ conditions, parents, addresses, listeners }: ObjectStatus): string {
+  return JSON.stringify([conditions, parents, addresses, listeners]);
 }
 
 /** In whole seconds, as Kubernetes writes times. */

@@ -3,6 +3,7 @@
 import { modulePath } from '../base/project-files.ts';
 import type { Container } from './objects.ts';
 import { shellQuote } from './run.ts';
+import { waypointImage } from './waypoint-objects.ts';
 
 interface BuiltIn {
   /** From the project's root. */
@@ -16,20 +17,25 @@ const echo = { entry: 'src/lab/echo/main.ts', programs: { client: 'src/lab/echo/
 const builtIn: Readonly<Record<string, BuiltIn>> = {
   'ambient/echo': echo,
   'ambient/load': { entry: 'src/lab/load/main.ts' },
-  'ambient/waypoint': { entry: 'src/bin/ambient-waypoint.ts' },
+  [waypointImage]: { entry: 'src/bin/ambient-waypoint.ts' },
   // The manifests of Gateway API's conformance suite run as they are.
   'registry.k8s.io/gateway-api/conformance/echo-advanced': { ...echo, args: ['--answer=lines'] },
 };
 
 export type Resolved =
-  | { readonly ok: true; readonly argv: readonly string[] }
+  | { readonly ok: true; readonly argv: readonly string[]; readonly isOfMesh?: true }
   | { readonly ok: false; readonly reason: string };
 
 /**
  * The command line of a container: its own `command`, or that of its image, and its `args`.
  * `images` are the commands of `--image`, by image name with or without tag; they win over those built in.
+ * `isOfMesh`: with `hasRootfs`, what is to run in the image of the mesh's own programs.
  */
-export function resolveCommand(container: Container, images: Readonly<Record<string, string>>): Resolved {
+export function resolveCommand(
+  container: Container,
+  images: Readonly<Record<string, string>>,
+  hasRootfs = false,
+): Resolved {
   const args = container.args ?? [];
   if (container.command !== undefined && container.command.length > 0)
     return { ok: true, argv: [...container.command, ...args] };
@@ -40,6 +46,7 @@ export function resolveCommand(container: Container, images: Readonly<Record<str
     // The command is a line as a person types it: the shell takes it apart.
     return { ok: true, argv: ['sh', '-c', `exec ${mapped} "$@"`, bare, ...args] };
   }
+  if (bare === waypointImage && hasRootfs) return { ok: true, argv: ['ambient-waypoint', ...args], isOfMesh: true };
   const own = builtIn[bare];
   if (own !== undefined) return { ok: true, argv: [...programOf(own.entry), ...(own.args ?? []), ...args] };
   const hint = `give the container a command, or map the image: --image ${shellQuote(image || container.name)}=COMMAND`;

@@ -105,6 +105,7 @@ export class Lab {
       clock: systemClock,
       random: Math.random,
       images: options.images,
+      rootfs: options.rootfs,
       logsDir: paths.logs,
       podsDir: paths.pods,
       admitted: (nodeName) => this.system.captured(nodeName),

@@ -183,6 +183,13 @@ export interface RevokedIdentity {
   readonly issuedBeforeMs: number;
 }
 
+/** The pods' networks of a node, as its Node object says. */
+export interface NodeNetwork {
+  readonly name: string;
+  /** `ADDRESS/LENGTH`, canonical. */
+  readonly podCidrs: readonly string[];
+}
+
 /** A change of the mesh. Every upsert replaces the whole object; removals are resource names. */
 export interface MeshUpdate {
   readonly workloads: readonly Workload[];
@@ -200,6 +207,10 @@ export interface MeshUpdate {
   readonly routes?: readonly ServiceRoutes[];
   /** `NAMESPACE/HOSTNAME`s of services whose routes are gone. */
   readonly removedRoutes?: readonly NamespacedKey[];
+  /** Absent: nothing is said about nodes, not even in a complete update. */
+  readonly nodes?: readonly NodeNetwork[];
+  /** Names of nodes that are gone. */
+  readonly removedNodes?: readonly string[];
   /** True when this update is the whole mesh, and what it does not name is gone. */
   readonly complete: boolean;
 }

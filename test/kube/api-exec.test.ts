@@ -1,18 +1,25 @@
 // `pods/exec` and `pods/log` of the lab's API server, with programs of this machine in the place of containers.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { after, before, describe, test } from 'node:test';
 import { type ApiAddress, ApiServer } from '../../src/lab/api-server/api-server.ts';
 import type { ContainerAccess, ContainerName } from '../../src/lab/api-server/containers.ts';
 import { ApiFailure } from '../../src/lab/api-server/failure.ts';
-import { overSpdy, overWebSocket } from './exec-client.ts';
+import { leaveWebSocket, overSpdy, overWebSocket } from './exec-client.ts';
 
 const check = ({ pod }: ContainerName): void => {
   if (pod !== 'web') throw new ApiFailure(404, 'NotFound', `pods "${pod}" not found`, { name: pod, kind: 'pods' });
 };
+/** Programs that run, and how those that have ended did. */
+const children: ChildProcess[] = [];
 const containers: ContainerAccess = {
   check,
-  exec: ({ command: [program = '', ...args] }) => spawn(program, args, { stdio: 'pipe' }),
+  exec: ({ command: [program = '', ...args] }) => {
+    const child = spawn(program, args, { stdio: 'pipe' });
+    children.push(child);
+    return child;
+  },
   async *logs(request, signal) {
     check(request);
     yield Buffer.from(`${JSON.stringify(request)}\n`);
@@ -69,6 +76,31 @@ for (const [name, execute] of Object.entries({ WebSocket: overWebSocket, SPDY: o
     });
   });
 }
+
+describe('pods/exec that does not end by itself', { timeout: 30_000 }, () => {
+  const path = pathOf('stdout=1', process.execPath, '-e', 'console.log("here"); setTimeout(() => {}, 60_000)');
+
+  test('the program is told when its client leaves, and when the server ends', async () => {
+    const server = new ApiServer({ containers });
+    const api = await server.start();
+    const count = children.length;
+    const ended = async (): Promise<unknown> => {
+      const child = children.at(-1)!;
+      if (child.signalCode === null) await once(child, 'exit');
+      return child.signalCode;
+    };
+    await leaveWebSocket(api, path);
+    assert.equal(await ended(), 'SIGHUP');
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const running = leaveWebSocket(api, path, promise);
+    while (children.length < count + 2) await new Promise((next) => setTimeout(next, 10));
+    await once(children.at(-1)!.stdout!, 'data');
+    await server.close();
+    resolve();
+    await running;
+    assert.equal(await ended(), 'SIGHUP');
+  });
+});
 
 describe('pods/log', { timeout: 30_000 }, () => {
   test('the text, followed until the caller leaves; what a lab does not keep is refused', async () => {

@@ -2,8 +2,8 @@
 import { once } from 'node:events';
 import { connect, type TLSSocket } from 'node:tls';
 import { constants, createDeflate } from 'node:zlib';
-import type { ApiAddress } from '../../src/lab/api-server/api-server.ts';
 import { spdyDictionary } from '../../src/lab/api-server/spdy-dictionary.ts';
+import type { Target } from './api-client.ts';
 
 /** What came of a program: 101, and then what it wrote and how it ended; or a refusal with its body. */
 export interface ExecAnswer {
@@ -15,17 +15,13 @@ export interface ExecAnswer {
 }
 
 /** Runs `query` (`command=…&stdout=1`) in a pod; `input` is its standard input, which then ends. */
-export type Execute = (api: ApiAddress, path: string, input: string | null) => Promise<ExecAnswer>;
+export type Execute = (api: Target, path: string, input: string | null) => Promise<ExecAnswer>;
 
 const names = ['stdin', 'stdout', 'stderr', 'error'] as const;
 
-async function upgraded(
-  api: ApiAddress,
-  path: string,
-  headers: readonly string[],
-): Promise<[TLSSocket, string, Buffer]> {
+async function upgraded(api: Target, path: string, headers: readonly string[]): Promise<[TLSSocket, string, Buffer]> {
   const { hostname, port } = new URL(api.url);
-  const socket = connect({ host: hostname, port: Number(port), ca: api.caPem });
+  const socket = connect({ host: hostname, port: Number(port), ...(api.caPem === undefined ? {} : { ca: api.caPem }) });
   await once(socket, 'secureConnect');
   const lines = [`Host: ${hostname}`, `Authorization: Bearer ${api.token}`, 'Connection: Upgrade', ...headers];
   const method = headers.some((line) => line.startsWith('Sec-WebSocket')) ? 'GET' : 'POST';
@@ -50,11 +46,24 @@ async function refusal(socket: TLSSocket, head: string, rest: Buffer): Promise<E
   return { status, stdout: '', stderr: '', said: (await whole(socket, rest)).toString() };
 }
 
+/** Begins as `overWebSocket` does, and leaves when something has been written, or when `until` has come to pass. */
+export async function leaveWebSocket(api: Target, path: string, until?: Promise<unknown>): Promise<void> {
+  const [socket, , rest] = await upgraded(api, path, webSocketOffer);
+  if (rest.length === 0) await once(socket, 'data');
+  if (until === undefined) socket.destroy();
+  else await Promise.all([until, socket.closed ? null : once(socket, 'close')]);
+}
+
+const webSocketOffer = [
+  'Upgrade: websocket',
+  'Sec-WebSocket-Version: 13',
+  `Sec-WebSocket-Key: ${Buffer.alloc(16, 7).toString('base64')}`,
+  'Sec-WebSocket-Protocol: v5.channel.k8s.io',
+];
+
 /** Over WebSocket, `v5.channel.k8s.io`. */
 export const overWebSocket: Execute = async (api, path, input) => {
-  const key = Buffer.alloc(16, 7).toString('base64');
-  const offer = ['Sec-WebSocket-Version: 13', `Sec-WebSocket-Key: ${key}`, 'Sec-WebSocket-Protocol: v5.channel.k8s.io'];
-  const [socket, head, rest] = await upgraded(api, path, ['Upgrade: websocket', ...offer]);
+  const [socket, head, rest] = await upgraded(api, path, webSocketOffer);
   const refused = await refusal(socket, head, rest);
   if (refused !== null) return refused;
   const send = (first: number, payload: Buffer): void => {

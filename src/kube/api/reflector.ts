@@ -66,8 +66,8 @@ export interface ReflectorOptions {
   readonly labelSelector?: string;
   /** What is kept of each object; default: what the readers of its kind look at. */
   readonly keep?: Keep;
-  /** Media type that is asked for; default: whole objects. */
-  readonly accept?: string;
+  /** Names and versions alone are asked for, not what objects say. */
+  readonly metadataOnly?: boolean;
 }
 
 const pageSize = 500;
@@ -148,7 +148,13 @@ export class Reflector extends EventEmitter<ReflectorEvents> {
     do {
       const query = { ...this.#selector(), limit: String(pageSize), ...(next === '' ? {} : { continue: next }) };
       const timeoutMs = this.#times.pageTimeoutMs;
-      const answer = await client.json({ path, query, signal, timeoutMs, ...this.#accept() });
+      const answer = await client.json({
+        path,
+        query,
+        signal,
+        timeoutMs,
+        ...this.#accept('PartialObjectMetadataList'),
+      });
       const page = listOf(answer, path);
       for (const object of page.items) pass.add(object);
       resourceVersion = page.resourceVersion;
@@ -179,7 +185,14 @@ export class Reflector extends EventEmitter<ReflectorEvents> {
       settled = setTimeout(() => this.#succeeded(), settledMs);
     };
     try {
-      for await (const chunk of client.watch({ path, query, ...this.#accept(), signal, inactivityMs, opened })) {
+      for await (const chunk of client.watch({
+        path,
+        query,
+        ...this.#accept('PartialObjectMetadata'),
+        signal,
+        inactivityMs,
+        opened,
+      })) {
         this.#take(lines.push(chunk), path);
       }
     } finally {
@@ -285,9 +298,9 @@ export class Reflector extends EventEmitter<ReflectorEvents> {
     return labelSelector === undefined ? {} : { labelSelector };
   }
 
-  #accept(): { readonly accept?: string } {
-    const { accept } = this.#options;
-    return accept === undefined ? {} : { accept };
+  #accept(shape: string): { readonly accept?: string } {
+    const { metadataOnly = false } = this.#options;
+    return metadataOnly ? { accept: `application/json;as=${shape};g=meta.k8s.io;v=v1,application/json` } : {};
   }
 
   #apiVersion(): string {

@@ -11,6 +11,7 @@
 // tests that do not wait a minute. Objects may also be put into `server.store` directly, past every check.
 import type { Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { type Clock, systemClock } from '../../base/clock.ts';
 import { nodeHttps } from '../../base/node-http.ts';
 import { issuerName, TokenIssuer } from '../issuer.ts';
@@ -102,6 +103,8 @@ export class ApiServer {
   readonly #tokens: Map<string, UserInfo>;
   readonly #keepers: readonly Keeper[];
   readonly #listen: readonly ListenAt[];
+  /** Connections that are no HTTP any more, which the servers do not know. */
+  readonly #upgraded = new Set<Duplex>();
   #servers: readonly HttpsServer[] = [];
   #ports: readonly number[] = [];
 
@@ -251,7 +254,11 @@ export class ApiServer {
       server.keepAliveTimeout = keepAliveMs;
       // A watch lasts as long as it likes.
       server.requestTimeout = 0;
-      server.on('upgrade', (incoming, socket, head) => answerUpgrade(this.#upgrades, incoming, socket, head));
+      server.on('upgrade', (incoming, socket, head) => {
+        this.#upgraded.add(socket);
+        socket.on('close', () => this.#upgraded.delete(socket));
+        answerUpgrade(this.#upgrades, incoming, socket, head);
+      });
       server.on('tlsClientError', (_error, socket) => socket.destroy());
       server.on('clientError', (_error, socket) => socket.destroy());
       await new Promise<void>((resolve, reject) => {
@@ -267,6 +274,7 @@ export class ApiServer {
     const servers = this.#servers;
     this.#servers = [];
     this.dropWatches();
+    for (const socket of this.#upgraded) socket.destroy();
     await Promise.all(
       servers.map(
         (server) =>

@@ -29,6 +29,14 @@
     "captureBackend": "host",
     "config": {}
   },
+  "waypoint": {
+    "resources": {
+      "cpu": "100m",
+      "memory": "128Mi",
+      "memoryLimit": "512Mi"
+    },
+    "config": {}
+  },
   "webhook": {
     "enabled": true,
     "failurePolicy": "Ignore",
