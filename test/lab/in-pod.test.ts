@@ -208,6 +208,32 @@ describe('capture inside of pods', () => {
     await lab.delete(late());
   });
 
+  test('nobody gets the address of another: neither a namespace nor a caller', { timeout }, async () => {
+    const address = await lab.addressOf('client');
+    const setUp = [
+      'set -e; ip netns add rogue; ip -n rogue link add eth0 type veth peer name other',
+      `ip -n rogue link set other up; ip -n rogue link set eth0 up; ip -n rogue addr add ${address}/32 dev eth0`,
+    ];
+    await inNode(node1, ['sh', '-c', setUp.join('; ')]);
+    for (const endMs = performance.now() + 20_000; ; ) {
+      const rogue = (await lab.dump(node1)).capture.pods.find((each) => each.namespace.endsWith('/rogue'));
+      if (/has an address of this namespace too/.test(rogue?.reason ?? '')) break;
+      assert(performance.now() < endMs, `the rogue is refused: ${JSON.stringify(rogue)}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    assert.equal(await call('client', 'far', 80), 'far;');
+    await inNode(node1, ['ip', 'netns', 'del', 'rogue']);
+    const { namespace: file } = await captureOf('near');
+    const caller = `require('net').connect({ host: process.argv[1], port: ${port}, localAddress: '${address}' })
+      .on('error', (error) => console.log(error.code)).on('data', (data) => console.log(String(data)))`;
+    const enter = ['nsenter', `--net=${file}`];
+    await inNode(node1, [...enter, 'ip', 'addr', 'add', `${address}/32`, 'dev', 'lo']);
+    const outcome = await inNode(node1, [...enter, process.execPath, '-e', caller, await lab.addressOf('far')]);
+    await inNode(node1, [...enter, 'ip', 'addr', 'del', `${address}/32`, 'dev', 'lo']);
+    assert.match(outcome, /ECONNRESET/);
+    await lab.accessRecord(node1, 'the lie', ({ flag }) => flag === 'UNKNOWN_SOURCE');
+  });
+
   test('rolling restarts under load lose nothing', { timeout }, async () => {
     const events: LoadEvent[] = [];
     const since = new Date().toISOString();
