@@ -2,7 +2,7 @@
 // what it means. The words of a finding may change, its code does not; a code that is given up is not used again.
 //
 // 00 reading · 01 enrolment and waypoints · 02 authorisation · 03 authentication · 04 routes of Gateway API
-// 05 VirtualService · 06 DestinationRule · 07 policies of Ambient
+// 05 VirtualService · 06 DestinationRule · 07 policies of Ambient · 10 across objects
 
 export type Severity = 'error' | 'warning' | 'info';
 
@@ -71,6 +71,23 @@ export const findingCodes = {
   AMB0603: { severity: 'warning', title: 'A subset selects pods', equivalent: 'IST0173' },
   AMB0701: { severity: 'warning', title: 'The target of a policy is there, and has no older policy' },
   AMB0702: { severity: 'error', title: 'A policy fits its target' },
+  AMB1001: { severity: 'warning', title: 'A policy selects pods', equivalent: 'IST0127' },
+  AMB1002: { severity: 'warning', title: 'A policy is enforced somewhere', equivalent: 'IST0167' },
+  AMB1003: { severity: 'warning', title: 'A Service selects pods' },
+  AMB1004: { severity: 'warning', title: 'A target port is one of its pods' },
+  AMB1005: { severity: 'info', title: 'A port behind a waypoint says its protocol', equivalent: 'IST0118' },
+  AMB1006: { severity: 'warning', title: 'A port of a pod has one protocol', equivalent: 'IST0116' },
+  AMB1007: { severity: 'warning', title: 'A namespace asks for sidecars or for the mesh', equivalent: 'IST0123' },
+  AMB1008: { severity: 'warning', title: 'The labels of enrolment agree', equivalent: 'IST0123' },
+  AMB1009: { severity: 'warning', title: 'A pod that asks for the mesh can be in it' },
+  AMB1010: { severity: 'warning', title: 'A namespace that a policy names is there' },
+  AMB1011: { severity: 'warning', title: 'Somebody runs as the account that a policy names' },
+  AMB1012: { severity: 'info', title: 'An ALLOW policy has rules' },
+  AMB1013: { severity: 'warning', title: 'A waypoint does what a route asks for' },
+  AMB1014: { severity: 'warning', title: 'A host has one VirtualService', equivalent: 'IST0109' },
+  AMB1015: { severity: 'warning', title: 'A rule can match', equivalent: 'IST0130' },
+  AMB1016: { severity: 'info', title: 'The version of an API is the present one' },
+  AMB1017: { severity: 'error', title: 'A NetworkPolicy lets the tunnel in' },
 } as const satisfies Readonly<Record<string, FindingRule>>;
 
 export type FindingCode = keyof typeof findingCodes;
