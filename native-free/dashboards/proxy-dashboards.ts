@@ -115,6 +115,8 @@ const nodeProxy: Dashboard = {
   ],
 };
 
+const answeredHere = rate('istio_requests_total{response_flags!="-"}');
+const pushSeconds = rate('ambient_controller_push_duration_seconds_bucket');
 const segment = (quantile: number) =>
   `histogram_quantile(${quantile}, sum by (le, segment) (${rate('ambient_request_segment_seconds_bucket')}))`;
 
@@ -173,7 +175,7 @@ const waypoint: Dashboard = {
           unit: 'reqps',
           queries: [
             [
-              `sum by (response_flags, destination_service_name) (${rate('istio_requests_total{response_flags!="-"}')}) > 0`,
+              `sum by (response_flags, destination_service_name) (${answeredHere}) > 0`,
               '{{response_flags}} {{destination_service_name}}',
             ],
           ],
@@ -208,12 +210,7 @@ const controlPlane: Dashboard = {
           title: 'What proxies take to apply a change, p99',
           description: 'Under 0.1 s.',
           unit: 's',
-          queries: [
-            [
-              `histogram_quantile(0.99, sum by (le, type) (${rate('ambient_controller_push_duration_seconds_bucket')}))`,
-              '{{type}}',
-            ],
-          ],
+          queries: [[`histogram_quantile(0.99, sum by (le, type) (${pushSeconds}))`, '{{type}}']],
           quiet: true,
         },
         {
