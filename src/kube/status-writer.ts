@@ -53,6 +53,8 @@ export class StatusWriter {
   readonly #written = new Map<string, string>();
   readonly #queue = new Set<string>();
   readonly #running = new Set<Promise<void>>();
+  /** What failed, until it is tried again. */
+  readonly #failed = new Set<string>();
   #isOn = false;
   #cancelRetry: (() => void) | null = null;
 
@@ -68,13 +70,13 @@ export class StatusWriter {
       const key = resourceKey(status);
       this.#wanted.set(key, status);
       before.delete(key);
-      if (this.#written.get(key) !== textOf(status)) this.#queue.add(key);
+      if (this.#written.get(key) !== textOf(status) && !this.#failed.has(key)) this.#queue.add(key);
     }
     for (const [key, { kind, namespace, name }] of before) {
       // Nobody speaks of it any more: what we said goes.
       this.#wanted.set(key, { kind, namespace, name, conditions: [], parents: [] });
       if (this.#written.get(key) === textOf(this.#wanted.get(key)!)) this.#wanted.delete(key);
-      else this.#queue.add(key);
+      else if (!this.#failed.has(key)) this.#queue.add(key);
     }
     this.#work();
   }
@@ -119,9 +121,10 @@ export class StatusWriter {
       const code = failureOf(error)?.status;
       // It has gone meanwhile, or has no status to write.
       if (code === 404) this.#written.set(key, textOf(status));
+      else if (code === 409) this.#queue.add(key);
       else {
-        if (code !== 409) this.#options.trouble(`${status.kind} ${status.namespace}/${status.name}`, messageOf(error));
-        this.#later(key, code === 409 ? 0 : retryMs);
+        this.#options.trouble(`${status.kind} ${status.namespace}/${status.name}`, messageOf(error));
+        this.#later(key, Math.max(retryMs, failureOf(error)?.retryAfterMs ?? 0));
       }
     }
   }
@@ -151,9 +154,13 @@ export class StatusWriter {
   }
 
   #later(key: string, delayMs: number): void {
-    this.#queue.add(key);
-    this.#cancelRetry?.();
-    this.#cancelRetry = this.#options.clock.after(delayMs, () => this.#work());
+    this.#failed.add(key);
+    this.#cancelRetry ??= this.#options.clock.after(delayMs, () => {
+      this.#cancelRetry = null;
+      for (const one of this.#failed) this.#queue.add(one);
+      this.#failed.clear();
+      this.#work();
+    });
   }
 }
 
