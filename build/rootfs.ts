@@ -166,7 +166,7 @@ function mergedFolders(): string[] {
   return existsSync(hook) ? [`--hook-dir=${hook}`] : [];
 }
 
-/** The distribution's own files of sources, by their names or by who signs; others that people add stand beside them. */
+/** The distribution's own files of sources, by name or by who signs; others that people add stand beside them. */
 function ownSources(): string[] {
   const isOwn = (name: string, text: string): boolean =>
     /^(sources\.list|(debian|ubuntu)\.(sources|list))$/.test(name) || /\b(debian|ubuntu)-archive-keyring\b/.test(text);
