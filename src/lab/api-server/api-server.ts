@@ -11,6 +11,7 @@
 // tests that do not wait a minute. Objects may also be put into `server.store` directly, past every check.
 import type { Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { type Clock, systemClock } from '../../base/clock.ts';
 import { nodeHttps } from '../../base/node-http.ts';
 import { issuerName, TokenIssuer } from '../issuer.ts';
@@ -19,7 +20,7 @@ import { DefinitionKeeper } from './crds.ts';
 import { ApiCredentials, type KeyPairPem, kubeconfig, randomToken } from './credentials.ts';
 import { Faults } from './faults.ts';
 import { GarbageCollector } from './garbage.ts';
-import { Handler } from './handler.ts';
+import { Handler, type PodDialer } from './handler.ts';
 import { History } from './history.ts';
 import { Presenter } from './presenter.ts';
 import { Rbac } from './rbac.ts';
@@ -54,6 +55,8 @@ export interface ApiServerOptions {
   readonly issuer?: TokenIssuer;
   /** How webhooks behind services are reached. Default: by the EndpointSlices of the store. */
   readonly serviceAddress?: ServiceAddress;
+  /** How pods are reached. Default: not at all. */
+  readonly portForward?: PodDialer;
   /** How many changes are remembered for watches and paged lists. */
   readonly historyMax?: number;
   readonly bookmarkMs?: number;
@@ -92,6 +95,8 @@ export class ApiServer {
   readonly #keepers: readonly Keeper[];
   readonly #listen: readonly ListenAt[];
   #servers: readonly HttpsServer[] = [];
+  /** Connections that are no HTTP any more. */
+  readonly #upgraded = new Set<Duplex>();
   #ports: readonly number[] = [];
 
   constructor(options: ApiServerOptions = {}) {
@@ -214,6 +219,7 @@ export class ApiServer {
       },
       jwks: () => issuer.jwks(),
       issuerUrl: issuerName,
+      portForward: options.portForward ?? null,
     });
     return { handler, keepers };
   }
@@ -234,6 +240,11 @@ export class ApiServer {
     this.#servers = servers;
     for (const [at, { host, port, fd }] of this.#listen.entries()) {
       const server = nodeHttps.createServer(tls, (incoming, response) => void this.#handler.handle(incoming, response));
+      server.on('upgrade', (incoming, socket, head) => {
+        this.#upgraded.add(socket);
+        socket.once('close', () => this.#upgraded.delete(socket));
+        void this.#handler.upgrade(incoming, socket, head);
+      });
       server.keepAliveTimeout = keepAliveMs;
       // A watch lasts as long as it likes.
       server.requestTimeout = 0;
@@ -252,6 +263,7 @@ export class ApiServer {
     const servers = this.#servers;
     this.#servers = [];
     this.dropWatches();
+    for (const socket of this.#upgraded) socket.destroy();
     await Promise.all(
       servers.map(
         (server) =>

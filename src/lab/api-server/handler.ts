@@ -1,5 +1,6 @@
 // One request: who calls, what they may, and the part that answers.
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { MeshError } from '../../base/errors.ts';
 import type { KubeObject } from '../objects.ts';
@@ -11,6 +12,7 @@ import { rootPlace } from './list-types.ts';
 import { applied } from './managed-fields.ts';
 import { objectOfBody } from './metadata.ts';
 import { jsonPatch, mergePatch, strategicPatch } from './patches.ts';
+import { servePortForward } from './port-forward.ts';
 import { type Included, type Presenter, type Shape, shapeOf } from './presenter.ts';
 import type { Rbac } from './rbac.ts';
 import { predicateOf, type Reader } from './reader.ts';
@@ -35,7 +37,11 @@ export interface HandlerParts {
   readonly watch: (request: WatchRequest, response: ServerResponse) => void;
   readonly jwks: () => object;
   readonly issuerUrl: string;
+  readonly portForward: PodDialer | null;
 }
+
+/** Connects to a port of a pod, as from within it. */
+export type PodDialer = (pod: KubeObject, port: number) => Promise<Duplex>;
 
 /** A request as the parts see it. */
 interface Call {
@@ -82,6 +88,31 @@ export class Handler {
       await this.#answer(call);
     } catch (error) {
       refuse(response, error);
+    }
+  }
+
+  /** Takes a request over that wants to go on in another protocol: port-forward alone does. Never rejects. */
+  async upgrade(incoming: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    socket.on('error', () => socket.destroy());
+    try {
+      const { authenticator, rbac, registry, reader, portForward } = this.#parts;
+      const resource = resourcePath(new URL(incoming.url ?? '/', 'https://api').pathname);
+      if (resource === null || !isPortForward(resource)) throw noSuchResource();
+      const { group, version, plural, namespace, name } = resource;
+      const caller = authenticator.userOf(incoming.socket as TLSSocket, incoming.headers.authorization);
+      const user = this.#impersonated(caller, incoming);
+      // `create` too, as Kubernetes has it from 1.35 on.
+      for (const verb of ['get', 'create'] as const) {
+        rbac.check(user, { verb, group, resource: plural, subresource: 'portforward', namespace, name });
+      }
+      const pod = reader.get(registry.byPath(group, version, plural)!, namespace ?? '', name ?? '');
+      if (portForward === null) throw badRequest('pods are not reached through this API server');
+      servePortForward(incoming, socket, head, (port) => portForward(pod, port));
+    } catch (error) {
+      const { status, httpStatus } = error instanceof ApiFailure ? error : unexpected(error);
+      const body = JSON.stringify(status);
+      const headers = `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close`;
+      socket.end(`HTTP/1.1 ${httpStatus} ${status.reason ?? ''}\r\n${headers}\r\n\r\n${body}`);
     }
   }
 
@@ -172,6 +203,10 @@ export class Handler {
       throw verb === 'create' ? methodNotAllowed() : noSuchResource();
     }
     if (!type.namespaced && resource.namespace !== null) throw noSuchResource();
+    if (isPortForward(resource)) {
+      this.#parts.reader.get(type, resource.namespace ?? '', resource.name ?? '');
+      throw badRequest('Upgrade request required');
+    }
     checkSubresource(call);
     if (resource.subresource === 'scale') return await this.#scale(call);
     switch (verb) {
@@ -335,6 +370,10 @@ export class Handler {
 /** Namespaces are judged as if they lived in themselves. */
 function namespaceOf({ group, plural, namespace, name }: ResourcePath): string | null {
   return group === '' && plural === 'namespaces' ? name : namespace;
+}
+
+function isPortForward({ group, plural, subresource, name }: ResourcePath): boolean {
+  return group === '' && plural === 'pods' && subresource === 'portforward' && name !== null;
 }
 
 function checkSubresource({ type, resource, verb }: ResourceCall): void {
