@@ -1,6 +1,6 @@
 // The command tree of `ambientctl`: names, options and help. What a command does is imported only when it runs, so
 // that help is instant.
-import { Command as Commander } from 'commander';
+import { Command as Commander, Option } from 'commander';
 import { MeshError } from '../base/errors.ts';
 import { version } from '../base/version.ts';
 import { printResult } from './command.ts';
@@ -30,12 +30,16 @@ export function buildProgram(io: CliIo, outcome: Outcome): Commander {
       outputError: (text, write) => write(errorLine(text, io)),
     })
     .addHelpText('after', examples(topExamples) + exitCodeHelp);
+  // Which mesh may stand before the command too, as with kubectl.
+  for (const name of ['--lab <name>', '--kubeconfig <file>', '--context <name>']) {
+    program.addOption(new Option(name).hideHelp());
+  }
   const act: Act =
     (load) =>
     async (...args) => {
       const command = args.at(-1) as Commander;
       const positional = command.processedArgs.flat().filter((arg): arg is string => typeof arg === 'string');
-      const options = command.opts<Record<string, unknown>>();
+      const options = command.optsWithGlobals<Record<string, unknown>>();
       const run = await load();
       const result = await run({ io, args: positional, options });
       const format = typeof options.output === 'string' ? options.output : 'table';
