@@ -14,6 +14,7 @@ import type { ApiServer } from './api-server/api-server.ts';
 import { Applier, refusals, refuseDuplicates } from './apply.ts';
 import { Cluster } from './cluster.ts';
 import type { ApplyResult, LabDocument, LabPod, LabStatus } from './control-types.ts';
+import { dialPod } from './dial-pod.ts';
 import { DnsServer } from './dns.ts';
 import { DnsZone } from './dns-zone.ts';
 import { TokenIssuer } from './issuer.ts';
@@ -354,7 +355,7 @@ export class Lab {
     const statusOf = (kind: string, namespace: string, name: string) => system.statusOf(kind, namespace, name);
     const isRun = (pod: Pod) => kubelet.runnerOf(pod) !== null;
     const check = (resources: readonly Resource[]) => system.check(resources);
-    return labApiServer({ store, issuer, services, check, isRun, statusOf });
+    return labApiServer({ store, issuer, services, check, isRun, statusOf, dial: dialPod });
   }
 
   #putNode(node: NodePlan): void {
