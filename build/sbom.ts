@@ -5,14 +5,13 @@
 export interface Component {
   readonly name: string;
   readonly version: string;
-  /** SPDX expression, or the names under which Debian's copyright files know them. */
-  readonly licence: string;
+  /** SPDX expression; or, where nobody has written one, names. */
+  readonly licence?: string;
+  readonly licenceNames?: readonly string[];
   /** Package URL, https://github.com/package-url/purl-spec. */
   readonly purl: string;
   readonly type?: 'library' | 'application';
 }
-
-const spdxExpression = /^\(?[A-Za-z0-9.+-]+( (AND|OR|WITH) [A-Za-z0-9.+-]+)*\)?$/;
 
 /** The document as text; `components` in any order. */
 export function sbomText(main: Component, components: readonly Component[]): string {
@@ -29,9 +28,10 @@ export function sbomText(main: Component, components: readonly Component[]): str
   return `${JSON.stringify(document, null, 2)}\n`;
 }
 
-function entryOf({ name, version, licence, purl, type = 'library' }: Component) {
-  const licences = spdxExpression.test(licence) ? [{ expression: licence }] : [{ license: { name: licence } }];
-  return { type, 'bom-ref': purl, name, version, purl, ...(licence === '' ? {} : { licenses: licences }) };
+function entryOf({ name, version, licence, licenceNames = [], purl, type = 'library' }: Component) {
+  const named = licenceNames.map((each) => ({ license: { name: each } }));
+  const licenses = licence === undefined ? named : [{ expression: licence }];
+  return { type, 'bom-ref': purl, name, version, purl, licenses };
 }
 
 /** The URL of a package of npm. */

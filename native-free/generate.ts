@@ -74,11 +74,12 @@ async function generateManifests(): Promise<void> {
 /** Writes every made file of the chart, and the table of values into docs/install.md. */
 async function generateChart(): Promise<void> {
   const { chartFiles, documentedValues } = await import('./chart/chart-files.ts');
+  const files = await chartFiles();
   const kept = new Set(['_helpers.tpl', 'NOTES.txt']);
   for (const name of readdirSync(path.join(chartDir, 'templates'))) {
     if (!kept.has(name)) rmSync(path.join(chartDir, 'templates', name), { recursive: true });
   }
-  for (const [name, text] of await chartFiles()) {
+  for (const [name, text] of files) {
     const file = path.join(chartDir, name);
     mkdirSync(path.dirname(file), { recursive: true });
     writeFileSync(file, text);

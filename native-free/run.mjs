@@ -11,7 +11,7 @@ const scripts = {
   format: 'test/format.ts',
   bench: 'bench/main.ts',
   build: 'build/main.ts',
-
+  image: 'build/image.ts',
   fuzz: 'test/fuzz/main.ts',
   generate: 'native-free/generate.ts',
 };

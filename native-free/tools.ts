@@ -27,6 +27,7 @@ const packages: Readonly<Record<string, PackageNames>> = {
   tc: { apt: 'iproute2', dnf: 'iproute-tc' },
   ss: { apt: 'iproute2', dnf: 'iproute' },
   perl: { apt: 'perl-base', dnf: 'perl-interpreter' },
+  mmdebstrap: { apt: 'mmdebstrap' },
   unshare: { apt: 'util-linux' },
   nsenter: { apt: 'util-linux' },
   setpriv: { apt: 'util-linux' },

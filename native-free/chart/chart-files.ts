@@ -5,16 +5,16 @@ import { version } from '../../src/base/version.ts';
 import { object } from '../../src/config/schema.ts';
 import { controllerConfig } from '../../src/install/controller-objects.ts';
 import { installManifests } from '../../src/install/manifests.ts';
-import { missingNetworks, nextSteps } from '../../src/install/next-steps.ts';
+import { nextSteps } from '../../src/install/next-steps.ts';
 import { liveFields, nodeConfig } from '../../src/install/node-objects.ts';
 import { onceBooleans } from '../../src/install/older-values.ts';
 import { configText, digestLength, digestOf, type Manifest } from '../../src/install/parts.ts';
 import { type InstallValues, readValues, valuesShape } from '../../src/install/values.ts';
 import { comments } from './comments.ts';
-import { type Holes, hole, holesOf } from './holes.ts';
+import { type Holes, hole, holesOf, variantsOf } from './holes.ts';
 import { lineText, templateLines, type Writing } from './template-text.ts';
 import { valuesSchema, valuesTable, valuesYaml } from './values-text.ts';
-import { type Guarded, joined, type Variant } from './variants.ts';
+import { type Guarded, joined } from './variants.ts';
 
 /** Rises with every change of the chart; the version of the programs is another. */
 export const chartVersion = '0.2.0';
@@ -88,10 +88,6 @@ function nextText(values: InstallValues): string {
     ...nextSteps(values).map((step) => `  ${lineText(step)}`),
     '{{- end }}',
     '',
-    '{{- define "ambient.missingNetworks" -}}',
-    missingNetworks,
-    '{{- end }}',
-    '',
   ].join('\n');
 }
 
@@ -100,8 +96,8 @@ function configsText(holes: Holes): string {
   const lines = [`{{- /* ${made}. */ -}}`];
   for (const { name, config, live } of programs) {
     const chosenBy = (values: InstallValues) => config({ ...values, [name]: { ...values[name], config: {} } });
-    const variants = holes.switches.map(({ when, off }) => ({ off: when, tree: chosenBy(off) }));
-    const chosen = joined(chosenBy(holes.values), variants, name);
+    const { whole, variants } = variantsOf(holes, chosenBy);
+    const chosen = joined(whole, variants, name);
     const fixed = live.length === 0 ? '$config' : `omit $config ${live.map((one) => `"${one}"`).join(' ')}`;
     lines.push(
       `{{- define "ambient.${name}.chosen" -}}`,
@@ -127,16 +123,13 @@ function configsText(holes: Holes): string {
 function templates(holes: Holes): Map<string, string> {
   const manifestsOf = (values: InstallValues) =>
     new Map(installManifests(values).flatMap((one) => entryOf(one, values)));
-  const whole = Object.fromEntries(manifestsOf(holes.values));
-  const variants: Variant[] = holes.switches.map(({ when, off }) => {
-    return { off: when, tree: Object.fromEntries(manifestsOf(off)) };
-  });
+  const { whole, variants } = variantsOf(holes, (values) => Object.fromEntries(manifestsOf(values)));
   const all = joined(whole, variants, 'chart');
   const left = new Map(Object.entries(comments));
   const writing: Writing = { numbers: holes.numbers, comments: { get: (at: string) => taken(left, at) } };
   const files = new Map<string, string[]>();
   for (const part of all.is === 'mapping' ? all.parts : []) {
-    const file = fileOf(whole[part.key] as Manifest);
+    const file = fileOf((whole as Readonly<Record<string, Manifest>>)[part.key]!);
     const lines = files.get(file) ?? [`# ${made}.`, '{{- include "ambient.values" . }}'];
     files.set(file, [...lines, ...documentLines(part, writing)]);
   }
@@ -145,9 +138,11 @@ function templates(holes: Holes): Map<string, string> {
 }
 
 function taken(left: Map<string, string>, at: string): string | undefined {
-  const [, key] = /^\w+\/(.*)$/.exec(at) ?? [];
-  const comment = comments[key ?? at];
-  if (comment !== undefined) left.delete(key ?? at);
+  const comment = comments[at];
+  left.delete(at);
+  if (comment === undefined && at.includes('.capabilities.add.')) {
+    throw new MeshError('USAGE', { reason: `${at}: say in native-free/chart/comments.ts what it is for` });
+  }
   return comment;
 }
 

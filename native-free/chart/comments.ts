@@ -1,3 +1,17 @@
-// What a reader of the chart is told beside the fields, by kind and path.
+// What a reader of the chart is told above a field, by kind and path; one that stands above nothing is an error.
 
-export const comments: Readonly<Record<string, string>> = {};
+const node = 'DaemonSet.spec.template.spec';
+const nodeContainer = `${node}.containers.ambient-node`;
+const controller = 'Deployment.spec.template.spec';
+
+export const comments: Readonly<Record<string, string>> = {
+  'DaemonSet.spec.updateStrategy': 'The new proxy takes over while the old one drains.',
+  [`${node}.tolerations`]: 'Every node, whatever its taints.',
+  [`${node}.automountServiceAccountToken`]: 'It asks the controller alone, never the API server.',
+  [`${node}.volumes.token`]: 'A token that is good for the controller alone.',
+  [`${node}.volumes.state`]: 'In memory on every common distribution, so that keys may be kept across a restart.',
+  [`${nodeContainer}.securityContext.capabilities.add."NET_ADMIN"`]:
+    'nftables and the policy route of capture, transparent sockets, marks on packets',
+  'Deployment.spec.strategy': 'The next one is there before the last one goes.',
+  [`${controller}.volumes.ca`]: "The copy of the root's key never gets to a disk.",
+};

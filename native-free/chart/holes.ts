@@ -2,13 +2,15 @@
 // gets to. What is made conditionally is found by making everything twice, with a switch on and off.
 import type { JsonSchema } from '../../src/config/schema.ts';
 import type { InstallValues } from '../../src/install/values.ts';
+import type { Variant } from './variants.ts';
 
 /** Something that is either on or off by the values, and decides what there is. */
 export interface Switch {
   /** The condition, in the language of templates. */
   readonly when: string;
-  readonly on: InstallValues;
   readonly off: InstallValues;
+  /** With a choice among words: the hole, and the word that stands in `off` where it was. */
+  readonly word?: { readonly hole: string; readonly is: string };
 }
 
 type Fields = Record<string, unknown>;
@@ -20,6 +22,8 @@ const expressions: Readonly<Record<string, string>> = {
   namespace: '.Release.Namespace',
   'image.tag': '(.Values.image.tag | default .Chart.AppVersion)',
 };
+/** Fields of files, which helpers of the chart merge with what is chosen. */
+const merged: readonly string[] = ['controller.config', 'node.config'];
 const firstNumber = 900_000_001;
 
 /** What a template asks for, for a path of the values. */
@@ -42,11 +46,14 @@ export interface Holes {
 /** Holes for every value that the schema has. */
 export function holesOf(schema: JsonSchema): Holes {
   const numbers = new Map<number, string>();
-  const off: [path: string, when: string, value: unknown][] = [];
+  const off: [path: string, when: string, value: unknown, isWord?: true][] = [];
   const make = (at: JsonSchema, path: string): unknown => {
     const properties = at['properties'] as Readonly<Record<string, JsonSchema>> | undefined;
     if (Array.isArray(at['anyOf'])) return make(at['anyOf'][0] as JsonSchema, path);
-    if (path.endsWith('.config')) return { [hole('fields', path)]: '' };
+    if (path.endsWith('.config')) {
+      if (!merged.includes(path)) off.push([path, expressionOf(path), {}]);
+      return { [hole('fields', path)]: '' };
+    }
     if (properties !== undefined) {
       const within = (name: string): string => (path === '' ? name : `${path}.${name}`);
       return Object.fromEntries(Object.entries(properties).map(([name, each]) => [name, make(each, within(name))]));
@@ -54,6 +61,10 @@ export function holesOf(schema: JsonSchema): Holes {
     if (at['type'] === 'boolean') {
       off.push([path, expressionOf(path), false]);
       return true;
+    }
+    if (Array.isArray(at['enum'])) {
+      for (const word of at['enum'] as string[]) off.push([path, `ne ${expressionOf(path)} "${word}"`, word, true]);
+      return hole('value', path);
     }
     if (at['type'] === 'array') {
       off.push([path, expressionOf(path), []]);
@@ -71,8 +82,36 @@ export function holesOf(schema: JsonSchema): Holes {
     return number;
   };
   const values = make(schema, '') as InstallValues;
-  const switches = off.map(([path, when, value]) => ({ when, on: values, off: replaced(values, path, value) }));
+  const switches = off.map(([path, when, value, isWord]) => ({
+    when,
+    off: replaced(values, path, value),
+    ...(isWord && { word: { hole: hole('value', path), is: String(value) } }),
+  }));
   return { values, switches, numbers };
+}
+
+/** What `make` makes with every switch on, and with each of them off. */
+export function variantsOf(
+  holes: Holes,
+  make: (values: InstallValues) => unknown,
+): { whole: unknown; variants: Variant[] } {
+  const whole = make(holes.values);
+  const variants = holes.switches.map(({ when, off, word }) => {
+    const tree = make(off);
+    return { off: when, tree: word === undefined ? tree : withHole(tree, whole, word) };
+  });
+  return { whole, variants };
+}
+
+/** The tree with a hole where the word stands only for itself: where the whole has the hole. */
+function withHole(tree: unknown, whole: unknown, word: NonNullable<Switch['word']>): unknown {
+  if (typeof tree === 'string' && typeof whole === 'string') {
+    return whole.replaceAll(word.hole, word.is) === tree ? whole : tree;
+  }
+  if (typeof tree !== 'object' || tree === null || typeof whole !== 'object' || whole === null) return tree;
+  const inWhole = whole as Fields;
+  const filled = Object.entries(tree).map(([key, each]) => [key, withHole(each, inWhole[key], word)]);
+  return Array.isArray(tree) ? filled.map(([, each]) => each) : Object.fromEntries(filled);
 }
 
 function replaced(values: InstallValues, path: string, value: unknown): InstallValues {

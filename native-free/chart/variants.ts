@@ -61,10 +61,15 @@ function joinedParts(
     for (const [key, tree] of parts) {
       const known = guarded.findIndex((one) => one.key === key);
       if (known >= 0) after = known + 1;
-      else guarded.splice(after++, 0, { key, when: [`not (${off})`], node: joined(tree, [], `${at}.${key}`) });
+      else guarded.splice(after++, 0, { key, when: [opposite(off)], node: joined(tree, [], `${at}.${key}`) });
     }
   }
   return guarded;
+}
+
+/** `ne` and `eq` are each other's. */
+function opposite(condition: string): string {
+  return condition.startsWith('ne ') ? `eq ${condition.slice(3)}` : `not (${condition})`;
 }
 
 function entriesOf(tree: Tree): ReadonlyMap<string, Tree> | null {

@@ -18,12 +18,15 @@ export interface CommandResult {
 /** Runs a tool and returns what it said, whatever its exit code. `CommandRunner` is the seam that tests replace. */
 export type CommandRunner = (tool: Tool, args: readonly string[], input?: string) => Promise<CommandResult>;
 
+/** What system tools are run with: they live in sbin, which is not on everybody's path. */
+export function commandEnvironment(): NodeJS.ProcessEnv {
+  return { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin:/usr/bin:/bin`, LC_ALL: 'C' };
+}
+
 /** Runs the tool of the machine. Throws `TOOL_MISSING` when there is none, `TIMED_OUT` when it does not end in 10 s. */
 export const runCommand: CommandRunner = (tool, args, input = '') =>
   new Promise((resolve, reject) => {
-    // System tools live in sbin, which is not on everybody's path.
-    const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin:/usr/bin:/bin`, LC_ALL: 'C' };
-    const child = spawn(tool, args, { stdio: ['pipe', 'pipe', 'pipe'], env });
+    const child = spawn(tool, args, { stdio: ['pipe', 'pipe', 'pipe'], env: commandEnvironment() });
     const output = { stdout: '', stderr: '' };
     const deadline = setTimeout(() => {
       child.kill('SIGKILL');

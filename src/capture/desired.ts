@@ -1,6 +1,7 @@
-// What a node should capture, as data: computed from the node's pod ranges and the workloads that are known to run on
+// What a node should capture, as data: computed from the node's pod networks and the workloads that are known to run on
 // it. `ruleset.ts` turns it into nftables rules, `host-backend.ts` puts it into the kernel.
 import { isIP } from 'node:net';
+import { isDeepStrictEqual } from 'node:util';
 import type { Workload } from '../model/types.ts';
 
 export interface CapturePorts {
@@ -9,15 +10,40 @@ export interface CapturePorts {
   readonly hbone: number;
 }
 
+/** A Linux bridge that pods hang on. What they send each other is bridged, and passes no rule for IP by itself. */
+export interface PodBridge {
+  readonly name: string;
+  readonly mac: string;
+  /** `ADDRESS/LENGTH` of the pods on it. */
+  readonly networks: readonly string[];
+}
+
+/** How pods are connected to this node. */
+export interface PodLinks {
+  readonly bridges: readonly PodBridge[];
+  /** The kernel shows bridged packets to the rules for IP (`br_netfilter`). */
+  readonly bridgeHooks: boolean;
+  /**
+   * Whoever sends by a veth link is a pod, but by one of these; null where that cannot be told, and addresses alone
+   * decide.
+   */
+  readonly otherLinks: readonly string[] | null;
+}
+
+/** Nothing is known of links: addresses alone decide. */
+export const noPodLinks: PodLinks = { bridges: [], bridgeHooks: false, otherLinks: null };
+
 /**
- * Everything in `podCidrs` is captured but the addresses in `bypass`: a pod that nobody has told us about yet is
- * captured by construction, so that its first SYN waits in the proxy instead of leaving in the clear.
+ * Everything in `podCidrs` is captured but the addresses in `bypass`, and so is what comes by a pod's link: a pod that
+ * nobody has told us about yet is captured by construction, so that its first SYN waits in the proxy instead of leaving
+ * in the clear.
  */
 export interface DesiredCapture {
-  /** `ADDRESS/LENGTH` of both families. */
+  /** Networks and addresses of both families, none within another, sorted. */
   readonly podCidrs: readonly string[];
   /** Addresses of pods on this node that are known to be outside the mesh; sorted, canonical. */
   readonly bypass: readonly string[];
+  readonly links: PodLinks;
   readonly ports: CapturePorts;
   /** True lets traffic pass in the clear while the proxy is down; false resets it. */
   readonly failOpen: boolean;
@@ -46,20 +72,20 @@ export function desiredCapture(
   return { ...fixed, bypass: [...bypass].filter((address) => isIP(address) !== 0).sort() };
 }
 
-/** True when both describe the same rules; `bypass` is compared by `sameBypass`. */
+/** True when both describe the same rules; what is in the sets of addresses is compared by `sameAddresses`. */
 export function sameStructure(one: DesiredCapture, other: DesiredCapture): boolean {
   return (
     one.failOpen === other.failOpen &&
-    sameList(one.podCidrs, other.podCidrs) &&
+    isDeepStrictEqual(one.links, other.links) &&
     one.ports.outbound === other.ports.outbound &&
     one.ports.inbound === other.ports.inbound &&
     one.ports.hbone === other.ports.hbone
   );
 }
 
-/** True when both release the same pods. */
-export function sameBypass(one: DesiredCapture, other: DesiredCapture): boolean {
-  return sameList(one.bypass, other.bypass);
+/** True when both capture the same networks and release the same pods. */
+export function sameAddresses(one: DesiredCapture, other: DesiredCapture): boolean {
+  return sameList(one.podCidrs, other.podCidrs) && sameList(one.bypass, other.bypass);
 }
 
 /** True when both hold the same values in the same order. */

@@ -4,13 +4,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MeshError } from '../base/errors.ts';
 import type { CommandResult, CommandRunner } from './command.ts';
-import type { DesiredCapture } from './desired.ts';
+import { type DesiredCapture, noPodLinks } from './desired.ts';
 import { HostCapture } from './host-backend.ts';
 import { readTable } from './readback.ts';
 
 const desired: DesiredCapture = {
   podCidrs: ['10.244.1.0/24'],
   bypass: [],
+  links: noPodLinks,
   ports: { outbound: 15001, inbound: 15006, hbone: 15008 },
   failOpen: false,
 };
@@ -42,7 +43,7 @@ test('what is applied already is not applied again; a pod more is one small tran
   await capture.apply({ ...desired, bypass: ['10.244.1.2'] });
   assert.equal(loads.length, 2);
   assert.match(loads[0] ?? '', /chain before_dnat/);
-  assert.match(loads[1] ?? '', /^flush set inet ambient bypass4\n/);
+  assert.match(loads[1] ?? '', /^flush set inet ambient pods4\n/);
 });
 
 test('a small transaction that fails is followed by the whole', async () => {

@@ -3,16 +3,25 @@
 import { MeshError } from '../base/errors.ts';
 import type { PodCaptureView } from '../model/views.ts';
 import type { CaptureBackend, CaptureVerdict } from './backend.ts';
+import { bridgeRemovalText } from './bridge-rules.ts';
 import { type CommandRunner, failed, runCommand } from './command.ts';
-import { type DesiredCapture, sameBypass, sameList, sameStructure } from './desired.ts';
+import { type DesiredCapture, sameAddresses, sameList, sameStructure } from './desired.ts';
 import { listArguments, readTable, type TableReading } from './readback.ts';
-import { ensureRoutes, migrateAcceptQueues, missingRoutes, removeRoutes } from './routes.ts';
-import { bypassText, connectionMarks, removalText, rulesetText, tableName } from './ruleset.ts';
+import { ensureRoutes, missingRoutes, removeRoutes } from './routes.ts';
+import { tableName } from './rule-text.ts';
+import { addressesText, connectionMarks, removalText, rulesetText } from './ruleset.ts';
+import { changeSettings, restoreSettings, settingsToChange } from './settings.ts';
 
 interface Applied {
   readonly desired: DesiredCapture;
   /** What the kernel said right after the transaction. */
   readonly structure: string;
+}
+
+/** What the kernel has in both tables. */
+interface Reading extends TableReading {
+  /** Addresses in the bypass sets of the table of the bridge family; null when there is none. */
+  readonly bridgeBypass: readonly string[] | null;
 }
 
 /** The host backend; every method throws `CAPTURE_FAILED`, or `TOOL_MISSING` when `nft` or `ip` is not there. */
@@ -23,7 +32,7 @@ export class HostCapture implements CaptureBackend {
   #applied: Applied | null = null;
   #superseded = false;
   /** What the last `verify` found wrong; the next `apply` mends it. */
-  #needs = { routes: false, table: false, bypass: false };
+  #needs = { routes: false, table: false, addresses: false };
   /** Calls run one after the other: two transactions that overlap could each undo the other. */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -40,10 +49,10 @@ export class HostCapture implements CaptureBackend {
       const before = this.#applied;
       const changed = before === null || (!this.#superseded && !sameStructure(before.desired, desired));
       if (changed || this.#needs.table) return this.#applyWhole(desired);
-      if (sameBypass(before.desired, desired) && !this.#needs.bypass) return;
-      if (await this.#applyBypass(desired)) {
+      if (sameAddresses(before.desired, desired) && !this.#needs.addresses) return;
+      if (await this.#applyAddresses(desired)) {
         this.#applied = { desired, structure: before.structure };
-        this.#needs = { ...this.#needs, bypass: false };
+        this.#needs = { ...this.#needs, addresses: false };
       } else if (!this.#superseded) {
         await this.#applyWhole(desired);
       }
@@ -58,12 +67,12 @@ export class HostCapture implements CaptureBackend {
       const routes = await missingRoutes(this.#run);
       this.#superseded = (reading?.ownerMs ?? 0) > this.#ownerMs;
       const changed = reading !== null && reading.structure !== applied.structure && !this.#superseded;
-      const released = reading !== null && !sameList(reading.bypass, applied.desired.bypass);
-      this.#needs = { routes: routes.length > 0, table: reading === null || changed, bypass: released };
+      const differ = reading === null ? [] : setsThatDiffer(reading, applied.desired);
+      this.#needs = { routes: routes.length > 0, table: reading === null || changed, addresses: differ.length > 0 };
       const findings = [...routes];
       if (reading === null) findings.push('table inet ambient is missing');
       if (changed) findings.push('the rules of table inet ambient were changed');
-      if (released) findings.push('the bypass sets of table inet ambient were changed');
+      for (const sets of differ) findings.push(`the ${sets} sets of table inet ambient were changed`);
       if (findings.length > 0) return { state: 'drifted', findings };
       return { state: this.#superseded ? 'superseded' : 'intact', findings };
     });
@@ -71,9 +80,12 @@ export class HostCapture implements CaptureBackend {
 
   remove(): Promise<void> {
     return this.#serially(async () => {
-      const { exitCode, stderr } = await this.#run('nft', ['-f', '-'], `${removalText()}\n`);
+      const reading = await this.#read();
+      const text = reading === null || reading.bridgeBypass === null ? removalText() : bothRemoved;
+      const { exitCode, stderr } = await this.#run('nft', ['-f', '-'], `${text}\n`);
       if (exitCode !== 0) throw failed('nft', stderr);
       await removeRoutes(this.#run);
+      await restoreSettings(reading?.settings ?? {});
       this.#applied = null;
     });
   }
@@ -86,27 +98,39 @@ export class HostCapture implements CaptureBackend {
 
   async #applyWhole(desired: DesiredCapture): Promise<void> {
     await ensureRoutes(this.#run); // first: a mark without its route would drop the packet
-    await migrateAcceptQueues();
-    const { exitCode, stderr } = await this.#run('nft', ['-f', '-'], this.#rules(desired, this.#ownerMs));
+    const before = await this.#read();
+    // What an earlier proxy has noted was so before ours.
+    const settings = { ...(await settingsToChange()), ...before?.settings };
+    const hasBridgeTable = before !== null && before.bridgeBypass !== null;
+    const text = this.#rules(desired, { ownerMs: this.#ownerMs, hasBridgeTable, settings });
+    const { exitCode, stderr } = await this.#run('nft', ['-f', '-'], text);
     if (exitCode !== 0) throw failed('nft', stderr);
+    await changeSettings();
     const reading = await this.#read();
     if (reading === null) {
       const hint = 'another program may have removed it at once; look for a firewall service that flushes all rules';
       throw new MeshError('CAPTURE_FAILED', { reason: 'the table is not there after it was applied', hint });
     }
     this.#applied = { desired, structure: reading.structure };
-    this.#needs = { routes: false, table: false, bypass: false };
+    this.#needs = { routes: false, table: false, addresses: false };
     this.#superseded = false;
   }
 
   /** One small transaction for a pod that came or went. Returns false when the table is not as it should be. */
-  async #applyBypass(desired: DesiredCapture): Promise<boolean> {
-    const { exitCode } = await this.#run('nft', ['-f', '-'], bypassText(desired));
+  async #applyAddresses(desired: DesiredCapture): Promise<boolean> {
+    const { exitCode } = await this.#run('nft', ['-f', '-'], addressesText(desired));
     return exitCode === 0;
   }
 
-  async #read(): Promise<TableReading | null> {
-    const { exitCode, stdout } = await this.#run('nft', listArguments);
+  /** Null when the table for IP is not there. */
+  async #read(): Promise<Reading | null> {
+    const [inet, bridge] = [await this.#list('inet'), await this.#list('bridge')];
+    if (inet === null) return null;
+    return { ...inet, structure: `${inet.structure} ${bridge?.structure}`, bridgeBypass: bridge?.bypass ?? null };
+  }
+
+  async #list(family: 'inet' | 'bridge'): Promise<TableReading | null> {
+    const { exitCode, stdout } = await this.#run('nft', listArguments(family));
     return exitCode === 0 ? readTable(stdout) : null;
   }
 
@@ -115,6 +139,17 @@ export class HostCapture implements CaptureBackend {
     this.#last = next.catch(() => {});
     return next;
   }
+}
+
+const bothRemoved = `${removalText()}\n${bridgeRemovalText()}`;
+
+function setsThatDiffer(reading: Reading, { podCidrs, bypass }: DesiredCapture): string[] {
+  const { bridgeBypass } = reading;
+  const differ: string[] = [];
+  if (reading.pods !== null && !sameList(reading.pods, [...podCidrs].sort())) differ.push('pods');
+  if (!sameList(reading.bypass, bypass)) differ.push('bypass');
+  if (bridgeBypass !== null && !sameList(bridgeBypass, bypass)) differ.push('bridge bypass');
+  return differ;
 }
 
 /**

@@ -66,9 +66,7 @@ export class PodCapture implements CaptureBackend {
   constructor(options: PodCaptureOptions) {
     this.#options = options;
     this.#run = options.run ?? runCommand;
-    this.#host = new HostCapture(options.ownerMs, this.#run, ({ podCidrs }, ownerMs) =>
-      translatedText(podCidrs, ownerMs),
-    );
+    this.#host = new HostCapture(options.ownerMs, this.#run, ({ podCidrs }, notes) => translatedText(podCidrs, notes));
   }
 
   async apply(desired: DesiredCapture): Promise<void> {

@@ -3,8 +3,18 @@
 // What the pod sends meets the output hook, is marked, and comes back in by way of `lo`, where `tproxy` hands it to
 // the proxy. What comes to the pod meets the prerouting hook. Behind each `tproxy` stands a reset, as in `ruleset.ts`.
 import { isIPv6 } from 'node:net';
+import { bridgeRemovalText } from './bridge-rules.ts';
 import type { CapturePorts } from './desired.ts';
-import { clientAddressMark, fwmark, neverCaptured, ownerChain, removalText, tableName } from './ruleset.ts';
+import { tableName } from './rule-text.ts';
+import {
+  clientAddressMark,
+  fwmark,
+  neverCaptured,
+  noteLines,
+  ownerChain,
+  removalText,
+  type TableNotes,
+} from './ruleset.ts';
 
 export interface PodRules {
   readonly ports: CapturePorts;
@@ -65,7 +75,7 @@ export function endingText(ownerMs: number): string {
  * kube-proxy gives the node's address to what comes by way of a NodePort; a pod that took that for the kubelet would be
  * open to everybody.
  */
-export function translatedText(podCidrs: readonly string[], ownerMs: number): string {
+export function translatedText(podCidrs: readonly string[], notes: TableNotes): string {
   const { v4, v6 } = byFamily(podCidrs);
   const mark = (ip: 'ip' | 'ip6', cidrs: readonly string[]): string[] => {
     if (cidrs.length === 0) return [];
@@ -74,8 +84,9 @@ export function translatedText(podCidrs: readonly string[], ownerMs: number): st
   };
   return [
     removalText(),
+    ...(notes.hasBridgeTable ? [bridgeRemovalText()] : []),
     `table inet ${tableName} {`,
-    `  chain ${ownerChain(ownerMs)} {}`,
+    ...noteLines(notes),
     '  chain translated {',
     '    type filter hook postrouting priority srcnat + 10; policy accept;',
     ...mark('ip', v4),

@@ -3,7 +3,8 @@
 import { type CommandRunner, failed } from './command.ts';
 import { listArguments, readTable } from './readback.ts';
 import { type Family, rulePreference } from './routes.ts';
-import { fwmark, removalText, routeTable, tableName } from './ruleset.ts';
+import { tableName } from './rule-text.ts';
+import { fwmark, removalText, routeTable } from './ruleset.ts';
 
 /** Where to run, and what that namespace has. */
 export interface PodPlace {
@@ -84,7 +85,7 @@ function readingLines({ families }: PodPlace): string[] {
       `ip ${family} route show table ${routeTable} 2>/dev/null | grep -q '^local default dev lo' ||` +
         ` echo 'missing ip ${family} route local default dev lo table ${routeTable}'`,
     ]),
-    `nft ${listArguments.join(' ')} 2>/dev/null || true`,
+    `nft ${listArguments('inet').join(' ')} 2>/dev/null || true`,
   ];
 }
 

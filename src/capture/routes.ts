@@ -1,7 +1,6 @@
 // The policy route that goes with the rules: a packet that carries our mark is delivered to this machine whatever its
 // destination.
 import { readFileSync, writeFileSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
 import { type CommandRunner, failed } from './command.ts';
 import { fwmark, routeTable } from './ruleset.ts';
 
@@ -77,19 +76,9 @@ async function hasRule(run: CommandRunner, family: Family): Promise<boolean> {
 const migrateFile = '/proc/sys/net/ipv4/tcp_migrate_req';
 
 /**
- * Lets connections that wait in the accept queue of a closed listener move to another one of the port, so that
- * replacing the proxy loses none. Returns false where the kernel does not allow it; nothing depends on it but that.
+ * As `settings.ts` at once, for the namespace that the thread is in: connections that wait in the accept queue of a
+ * closed listener move to another one of the port. Returns false where the kernel does not allow it.
  */
-export async function migrateAcceptQueues(): Promise<boolean> {
-  try {
-    if ((await readFile(migrateFile, 'utf8')).trim() !== '1') await writeFile(migrateFile, '1');
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** The same at once, for the namespace that the thread is in. */
 export function migrateAcceptQueuesNow(): boolean {
   try {
     if (readFileSync(migrateFile, 'utf8').trim() !== '1') writeFileSync(migrateFile, '1');

@@ -5,12 +5,13 @@
 //   mangle (-150)      before kube-proxy's DNAT: what is the proxy's already, tunnels to local pods, traffic from pods
 //   dstnat - 1 (-101)  keeps what was captured out of kube-proxy's DNAT
 //   dstnat + 1 (-99)   after DNAT: traffic to local pods, also what came through a ClusterIP or NodePort
-// and in output what this machine sends to its own pods by way of a ClusterIP or NodePort.
+// in forward what would reach a pod that is too new for its address to be known, and in output what this machine sends
+// to its own pods by way of a ClusterIP or NodePort.
 // Behind each `tproxy` stands a reset: `tproxy` does nothing when no socket listens, and evaluation goes on.
-import { isIPv6 } from 'node:net';
+import { bridgeRefillLines, bridgeRemovalText, bridgeText, onceMore } from './bridge-rules.ts';
 import type { DesiredCapture } from './desired.ts';
+import { quoted, type RuleFamily, refillLines, ruleFamilies, setLines, tableName } from './rule-text.ts';
 
-export const tableName = 'ambient';
 /** On packets that the routing table below delivers to this machine whatever their destination. */
 export const fwmark = 0x539;
 export const routeTable = 539;
@@ -32,6 +33,8 @@ export const neverCaptured = {
 } as const;
 
 const ownerPrefix = 'owner_';
+/** Empty chains too: what they remember lasts exactly as long as the rules, and as what was changed. */
+const settingPrefix = 'was_';
 const ourMark = `meta mark 0x${fwmark.toString(16)}`;
 const setMark = `meta mark set 0x${fwmark.toString(16)}`;
 const mark = `${setMark} accept`;
@@ -62,30 +65,60 @@ export function ownerOf(chain: string): number | null {
   return Number.isSafeInteger(value) ? value : null;
 }
 
-/**
- * The text that replaces whatever table is there by the desired one, atomically. `ownerMs` is when this proxy started.
- */
-export function rulesetText(desired: DesiredCapture, ownerMs: number): string {
+/** The setting and its former value in a chain's name, or null when it is about none. */
+export function settingOf(chain: string): readonly [name: string, value: string] | null {
+  const found = chain.startsWith(settingPrefix) ? /^([a-z_]+)_(\d+)$/.exec(chain.slice(settingPrefix.length)) : null;
+  return found === null ? null : [found[1] ?? '', found[2] ?? ''];
+}
+
+/** What goes into the table besides the rules. */
+export interface TableNotes {
+  /** When this proxy started. */
+  readonly ownerMs: number;
+  /** There is a table of the bridge family from before. */
+  readonly hasBridgeTable?: boolean;
+  /** What settings of the kernel were before this proxy, or an earlier one, changed them. */
+  readonly settings?: KernelSettings;
+}
+
+/** Names of settings, of lower-case letters and `_`, and their values, which are numbers. */
+export type KernelSettings = Readonly<Record<string, string>>;
+
+/** The chains that say them. */
+export function noteLines({ ownerMs, settings = {} }: TableNotes): string[] {
+  const former = Object.entries(settings).map(([name, value]) => `  chain ${settingPrefix}${name}_${value} {}`);
+  return [`  chain ${ownerChain(ownerMs)} {}`, ...former];
+}
+
+/** The text that replaces whatever tables are there by the desired ones, atomically. */
+export function rulesetText(desired: DesiredCapture, notes: TableNotes): string {
+  const { hasBridgeTable = false } = notes;
+  const bridges = bridgeText(desired);
   return [
     removalText(),
+    // A kernel may lack the family; then nothing of it is said.
+    ...(hasBridgeTable || bridges !== '' ? [bridgeRemovalText()] : []),
     `table inet ${tableName} {`,
-    `  chain ${ownerChain(ownerMs)} {}`,
+    ...noteLines(notes),
     ...sets(desired),
     ...beforeDnat(desired),
     ...withoutDnat(),
     ...afterDnat(desired),
+    ...unknownPods(desired),
     ...output(desired),
+    ...onceMore(desired, ourMark, (ip) => assignments(desired, ip)),
     '}',
-    '',
+    bridges,
   ].join('\n');
 }
 
-/** The text that replaces only the bypass sets of a table that is in place, atomically. */
-export function bypassText(desired: DesiredCapture): string {
-  const lines = ['4', '6'].map((family) => `flush set inet ${tableName} bypass${family}`);
-  const { v4, v6 } = byFamily(desired.bypass);
-  if (v4.length > 0) lines.push(`add element inet ${tableName} bypass4 { ${v4.join(', ')} }`);
-  if (v6.length > 0) lines.push(`add element inet ${tableName} bypass6 { ${v6.join(', ')} }`);
+/** The text that replaces only the addresses in the sets of tables that are in place, atomically. */
+export function addressesText(desired: DesiredCapture): string {
+  const lines = [
+    ...refillLines('inet', 'pods', desired.podCidrs),
+    ...refillLines('inet', 'bypass', desired.bypass),
+    ...bridgeRefillLines(desired),
+  ];
   return `${lines.join('\n')}\n`;
 }
 
@@ -95,14 +128,7 @@ export function removalText(): string {
 }
 
 function sets(desired: DesiredCapture): string[] {
-  const pods = byFamily(desired.podCidrs);
-  const bypass = byFamily(desired.bypass);
-  return [
-    `  set pods4 { type ipv4_addr; flags interval; auto-merge;${elements(pods.v4)} }`,
-    `  set pods6 { type ipv6_addr; flags interval; auto-merge;${elements(pods.v6)} }`,
-    `  set bypass4 { type ipv4_addr;${elements(bypass.v4)} }`,
-    `  set bypass6 { type ipv6_addr;${elements(bypass.v6)} }`,
-  ];
+  return [...setLines('pods', desired.podCidrs, ' flags interval;'), ...setLines('bypass', desired.bypass)];
 }
 
 function beforeDnat(desired: DesiredCapture): string[] {
@@ -116,9 +142,51 @@ function beforeDnat(desired: DesiredCapture): string[] {
     '    iif lo accept',
     `    ip daddr { ${neverCaptured[4].join(', ')} } accept`,
     `    ip6 daddr { ${neverCaptured[6].join(', ')} } accept`,
-    ...capture(desired, (ip) => `${ip.name} saddr @pods${ip.set} ${ip.name} saddr != @bypass${ip.set}`, outbound),
+    ...capture(desired, fromPods, outbound),
+    ...byLinks(desired).flatMap((link) => {
+      return capture(desired, (ip) => `${link} ${ip.name} saddr != @bypass${ip.set}`, outbound);
+    }),
     '  }',
   ];
+}
+
+/** Matches of what comes in by the links of pods, whatever address it bears; none where links tell nothing. */
+function byLinks({ links: { bridges, otherLinks } }: DesiredCapture): string[] {
+  if (otherLinks === null) return [];
+  const names = (links: readonly string[]) => `{ ${links.map(quoted).join(', ')} }`;
+  const veth = `meta iifkind "veth"${otherLinks.length === 0 ? '' : ` iifname != ${names(otherLinks)}`}`;
+  return [veth, ...(bridges.length === 0 ? [] : [`iifname ${names(bridges.map(({ name }) => name))}`])];
+}
+
+/**
+ * A pod may be called before its address has been read from the node: what is not captured, and not for a pod that is
+ * known to be outside the mesh, waits for its sender to say it again.
+ */
+function unknownPods(desired: DesiredCapture): string[] {
+  const { otherLinks } = desired.links;
+  if (otherLinks === null || desired.failOpen) return [];
+  const others = otherLinks.length === 0 ? '' : ` oifname != { ${otherLinks.map(quoted).join(', ')} }`;
+  return [
+    '  chain unknown_pods {',
+    '    type filter hook forward priority filter; policy accept;',
+    '    meta l4proto != tcp accept',
+    '    ct direction reply accept',
+    ...ruleFamilies.map((ip) => `    meta oifkind "veth"${others} ${ip.name} daddr != @bypass${ip.set} counter drop`),
+    '  }',
+  ];
+}
+
+/** As the rules have decided about a packet that they have marked, once more. */
+function assignments(desired: DesiredCapture, ip: RuleFamily): string[] {
+  const { hbone, outbound, inbound } = desired.ports;
+  const [, ...links] = byLinks(desired);
+  const rows = [
+    [`${toPods(ip)} tcp dport ${hbone}`, hbone],
+    [fromPods(ip), outbound],
+    ...links.map((link) => [`${link} ${ip.name} saddr != @bypass${ip.set}`, outbound] as const),
+    [toPods(ip), inbound],
+  ] as const;
+  return rows.map(([match, port]) => `    ${match} meta l4proto tcp tproxy ${ip.name} to :${port} accept`);
 }
 
 /**
@@ -129,13 +197,13 @@ function withoutDnat(): string[] {
   return [
     '  chain without_dnat {',
     '    type nat hook prerouting priority dstnat - 1; policy accept;',
-    ...families.map((ip) => `    ${ourMark} dnat ${ip.name} to ${ip.name} daddr`),
+    ...ruleFamilies.map((ip) => `    ${ourMark} dnat ${ip.name} to ${ip.name} daddr`),
     '  }',
   ];
 }
 
 function afterDnat(desired: DesiredCapture): string[] {
-  const fromHere = (ip: Family) => `iif lo ${ourMark} ${dnatted} ${toPods(ip)}`;
+  const fromHere = (ip: RuleFamily) => `iif lo ${ourMark} ${dnatted} ${toPods(ip)}`;
   return [
     '  chain after_dnat {',
     '    type filter hook prerouting priority dstnat + 1; policy accept;',
@@ -166,11 +234,11 @@ function output(desired: DesiredCapture): string[] {
     // Not where the client has a connection of its own from the same port: `socket transparent` finds its replies.
     `    meta mark 0x${clientAddressMark.toString(16)} ct state new ct mark set ${connectionMarks.away}`,
     `    ct direction reply ct mark ${connectionMarks.here} ${setMark}`,
-    ...families.map((ip) => `    ${toPods(ip)} tcp dport ${hbone} ${setMark}`),
+    ...ruleFamilies.map((ip) => `    ${toPods(ip)} tcp dport ${hbone} ${setMark}`),
     '  }',
     '  chain output_after_dnat {',
     '    type route hook output priority -99; policy accept;',
-    ...families.map((ip) => `    meta l4proto tcp ${dnatted} ${toPods(ip)} ${setMark}`),
+    ...ruleFamilies.map((ip) => `    meta l4proto tcp ${dnatted} ${toPods(ip)} ${setMark}`),
     '  }',
   ];
 }
@@ -190,32 +258,18 @@ function alreadyOurs(): string[] {
   ];
 }
 
-interface Family {
-  readonly name: 'ip' | 'ip6';
-  readonly set: '4' | '6';
-}
-const families = [
-  { name: 'ip', set: '4' },
-  { name: 'ip6', set: '6' },
-] as const satisfies readonly Family[];
-
-function toPods(ip: Family): string {
+function toPods(ip: RuleFamily): string {
   return `${ip.name} daddr @pods${ip.set} ${ip.name} daddr != @bypass${ip.set}`;
 }
 
-function capture(desired: DesiredCapture, match: (ip: Family) => string, port: number): string[] {
-  return families.flatMap((ip) => {
+function fromPods(ip: RuleFamily): string {
+  return `${ip.name} saddr @pods${ip.set} ${ip.name} saddr != @bypass${ip.set}`;
+}
+
+function capture(desired: DesiredCapture, match: (ip: RuleFamily) => string, port: number): string[] {
+  return ruleFamilies.flatMap((ip) => {
     const lines = [`    ${match(ip)} meta l4proto tcp tproxy ${ip.name} to :${port} ${mark}`];
     if (!desired.failOpen) lines.push(`    ${match(ip)} counter reject with tcp reset`);
     return lines;
   });
-}
-
-function elements(values: readonly string[]): string {
-  return values.length === 0 ? '' : ` elements = { ${values.join(', ')} };`;
-}
-
-function byFamily(values: readonly string[]): { v4: string[]; v6: string[] } {
-  const six = (value: string) => isIPv6(value.split('/')[0] ?? '');
-  return { v4: values.filter((value) => !six(value)), v6: values.filter(six) };
 }

@@ -18,6 +18,8 @@ export interface CommandResult {
   readonly text: (view: TableView) => string;
   /** What a person should know beside the answer: goes to stderr in every format. */
   readonly talk?: (paint: Paint) => string;
+  /** Formats that only this command has, such as `sarif`. */
+  readonly also?: Readonly<Record<string, () => string>>;
   /** 0 unless the answer itself is bad news. */
   readonly exitCode?: number;
 }
@@ -39,6 +41,8 @@ export async function printResult(io: CliIo, result: CommandResult, format: stri
 
 /** A result as text in `format`. */
 export async function render(result: CommandResult, format: string, colour = false): Promise<string> {
+  const own = result.also?.[format];
+  if (own !== undefined) return own();
   switch (format) {
     case 'table':
     case 'wide':

@@ -7,7 +7,7 @@ import { readStandardInput } from '../base/standard-input.ts';
 import { applyManifests } from '../install/apply.ts';
 import { cleanupName, cleanupObjects } from '../install/cleanup-objects.ts';
 import { installManifests, manifestsText } from '../install/manifests.ts';
-import { missingValue, nextSteps } from '../install/next-steps.ts';
+import { nextSteps } from '../install/next-steps.ts';
 import { type Manifest, nodeName } from '../install/parts.ts';
 import { type InstallValues, readValues } from '../install/values.ts';
 import { ApiClient } from '../kube/api/api-client.ts';
@@ -89,7 +89,7 @@ function filesOf(context: CommandContext): { text: string; file: string }[] {
 }
 
 function whatNext(values: InstallValues): string {
-  const missing = missingValue(values);
-  const steps = nextSteps(values).map((step) => `  ${step}\n`);
-  return steps.join('') + (missing === '' ? '' : `note: ${missing}\n`);
+  return nextSteps(values)
+    .map((step) => `  ${step}\n`)
+    .join('');
 }

@@ -1,9 +1,11 @@
 // `ambientctl lab up | down | list | status`: the life of a lab.
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { isMeshError, MeshError, messageOf } from '../base/errors.ts';
 import { findLab, type LabClient, listLabs } from '../lab/control-client.ts';
 import type { LabPod, LabProgress, LabStatus } from '../lab/control-types.ts';
 import { launchLab } from '../lab/launch.ts';
+import type { Rootfs } from '../lab/rootfs.ts';
 import { type Command, type CommandResult, durationOption, flagOption, listOption, textOption } from './command.ts';
 import { exitCodes } from './exit-codes.ts';
 import { type CliIo, coloured, plain } from './io.ts';
@@ -16,6 +18,7 @@ export const labUp: Command = async ({ io, ...context }) => {
   const { paths, lastName } = manifestsOf(listOption(full, 'file'));
   const name = context.args[0] ?? lastName ?? textOption(full, 'lab') ?? (io.env.AMBIENT_LAB || 'lab');
   const nodes = textOption(full, 'nodes');
+  const rootfs = textOption(full, 'rootfs');
   const wantsApi = flagOption(full, 'apiServer') || textOption(full, 'writeKubeconfig') !== undefined;
   const abort = (): void => void endLab(name);
   const interruption = io.interruption();
@@ -28,6 +31,7 @@ export const labUp: Command = async ({ io, ...context }) => {
       images: imageOptions(listOption(full, 'image')),
       timeoutMs: durationOption(full, 'timeout', 60_000),
       apiServer: wantsApi,
+      ...(rootfs === undefined ? {} : { rootfs: await imageAt(rootfs) }),
       onProgress: (progress) => sayProgress(io, progress),
     });
     const status = await lab.status();
@@ -46,6 +50,13 @@ export const labUp: Command = async ({ io, ...context }) => {
     interruption.removeEventListener('abort', abort);
   }
 };
+
+/** The programs' rights are those of an installation. */
+async function imageAt(dir: string): Promise<Rootfs> {
+  const { programSecurity } = await import('../install/program-security.ts');
+  const { readValues } = await import('../install/values.ts');
+  return { dir: path.resolve(dir), ...programSecurity(await readValues({})) };
+}
 
 /** The path of the lab's kubeconfig: its own, or a copy for the owner alone at the place that was asked for. */
 function keptKubeconfig(lab: LabClient, file: string | undefined): string {

@@ -52,7 +52,6 @@ const rows: readonly { title: string; args: string[]; code: number; err?: RegExp
     err: /leave out --context/,
   },
   { title: 'lab up without manifests', args: ['lab', 'up'], code: 2, err: /-f deploy\/samples\/shop/ },
-  { title: 'what comes later', args: ['analyze', 'x'], code: 2, err: /analyze comes with a later release/ },
   { title: 'a bad header', args: ['why', 'a', 'b', '--header', 'x'], code: 2, err: /--header 'x' is not like/ },
   { title: 'bad claims', args: ['why', 'a', 'b', '--claims', '[]'], code: 2, err: /--claims is no JSON object/ },
   { title: 'a bad path', args: ['why', 'a', 'b', '--path', 'x'], code: 2, err: /--path 'x' is no path/ },

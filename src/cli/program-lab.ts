@@ -46,6 +46,7 @@ function addLife(lab: Commander, act: Act): void {
       collect,
     )
     .option('--timeout <duration>', 'how long readiness may take', '60s')
+    .option('--rootfs <dir>', "run the mesh's own programs from their image, as `npm run image` makes it; as root")
     .option('--api-server', 'serve the cluster through the Kubernetes API too, for kubectl on this machine')
     .option('--write-kubeconfig <file>', 'put the kubeconfig there, readable by you alone (implies --api-server)')
     .addHelpText(

@@ -1,11 +1,11 @@
 // The command tree of `ambientctl`: names, options and help. What a command does is imported only when it runs, so
 // that help is instant.
 import { Command as Commander, Option } from 'commander';
-import { MeshError } from '../base/errors.ts';
 import { version } from '../base/version.ts';
 import { printResult } from './command.ts';
 import { configViews } from './config-views.ts';
 import { type CliIo, coloured, plain } from './io.ts';
+import { addAnalyzeCommand } from './program-analyze.ts';
 import { addInstallCommands } from './program-install.ts';
 import { addLabCommands } from './program-lab.ts';
 import { type Act, collect, examples, withMesh } from './program-options.ts';
@@ -49,7 +49,6 @@ export function buildProgram(io: CliIo, outcome: Outcome): Commander {
   addInstallCommands(program, act);
   addLabCommands(program, act);
   addCompletion(program, io, act);
-  addLater(program);
   return program;
 }
 
@@ -125,6 +124,7 @@ function addLookCommands(program: Commander, act: Act): void {
     )
     .action(act(async () => (await import('./edges.ts')).edges));
 
+  addAnalyzeCommand(program, act);
   addTapCommand(program, act);
 
   withMesh(program.command('version'))
@@ -172,14 +172,6 @@ const configSummary = {
   routes: 'routes of a waypoint, in the order in which they are tried',
   all: 'everything, one table after the other; -o json is the whole dump',
 } as const;
-
-/** What scripts may already ask for, and what comes with waypoints: said so, instead of being unknown. */
-function addLater(program: Commander): void {
-  const later = (what: string) => () => {
-    throw new MeshError('USAGE', { reason: `${what} comes with a later release, with HTTP` });
-  };
-  program.command('analyze', { hidden: true }).argument('[paths...]').allowUnknownOption().action(later('analyze'));
-}
 
 function addCompletion(program: Commander, io: CliIo, act: Act): void {
   program

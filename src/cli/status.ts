@@ -94,7 +94,7 @@ function sourceLines(view: StatusView, shown: TableView): string {
   return lines.join('');
 }
 
-/** One finding as one line: severity, what and where, the words, and what to write instead. */
+/** One finding as one line: severity, what and where, the words, what to write instead, and the code. */
 export function issueText(issue: ResourceIssue, paint: Paint): string {
   const tone = { error: 'bad', warning: 'warn', info: 'dim' } as const;
   const { severity, kind, namespace, name, place, message } = issue;
@@ -103,7 +103,8 @@ export function issueText(issue: ResourceIssue, paint: Paint): string {
   const where = place === null ? '' : formatPlace(place);
   const subject = object === '' || where === '' ? `${object}${where}` : `${object} (${where})`;
   const fix = issue.fix === '' ? '' : `; ${issue.fix}`;
-  return `${paint(severity, tone[severity])} ${subject === '' ? '' : `${subject}: `}${message}${fix}\n`;
+  const about = subject === '' ? '' : `${subject}: `;
+  return `${paint(severity, tone[severity])} ${about}${message}${fix} ${paint(`[${issue.code}]`, 'dim')}\n`;
 }
 
 /** `istio.workload.Address` of a type URL. */

@@ -55,6 +55,15 @@ export const dump: NodeDump = {
     fromDisk: false,
   },
   capture: { backend: 'host', state: 'applied', verifiedAt: '2026-11-21T12:00:01.000Z', reason: null, pods: [] },
+  network: {
+    source: 'found',
+    podCidrs: ['10.244.1.0/24'],
+    meshCidrs: ['10.244.0.0/16'],
+    bridges: ['cni0'],
+    otherLinks: [],
+    readAt: '2026-11-21T12:00:00.000Z',
+    reason: null,
+  },
   revocations: [
     {
       namespace: 'ambient-system',
@@ -250,6 +259,7 @@ export const statusView: StatusView = {
   ],
   issues: [
     {
+      code: 'AMB0207',
       severity: 'error',
       kind: 'AuthorizationPolicy',
       namespace: 'shop',

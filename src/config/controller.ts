@@ -1,7 +1,8 @@
 // The configuration of the controller: one frozen object, read once at start.
 import { readFileSync } from 'node:fs';
 import { MeshError, messageOf } from '../base/errors.ts';
-import { boolean, durationMs, list, object, oneOf, port, readConfig, string } from './schema.ts';
+import { boolean, durationMs, list, object, oneOf, port, readConfig, someOf, string } from './schema.ts';
+import { ownWaypointFields, waypointShape } from './waypoint.ts';
 
 export interface ControllerConfig {
   readonly listenHost: string;
@@ -54,6 +55,18 @@ export interface ControllerConfig {
     /** `NAMESPACE/SERVICEACCOUNT`s that are node proxies. */
     readonly nodeAccounts: readonly string[];
   };
+  /** What waypoints are deployed with, for Gateways that ask for one; in a cluster that is written to. */
+  readonly waypoints: {
+    /** '' deploys none. */
+    readonly image: string;
+    readonly pullPolicy: (typeof pullPolicies)[number];
+    /** Names of Secrets in the Gateway's namespace. */
+    readonly pullSecrets: readonly string[];
+    /** Quantities; '' leaves one out. */
+    readonly resources: { readonly cpu: string; readonly memory: string; readonly memoryLimit: string };
+    /** Further fields of the waypoint's own file. */
+    readonly config: Readonly<Record<string, unknown>>;
+  };
   readonly webhook: {
     /**
      * Name of the ValidatingWebhookConfiguration that is kept by this controller, which then is the webhook; '' for
@@ -66,6 +79,7 @@ export interface ControllerConfig {
   readonly log: { readonly level: string; readonly format: 'json' | 'text' };
 }
 
+const pullPolicies = ['IfNotPresent', 'Always', 'Never'] as const;
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 
@@ -99,6 +113,13 @@ export const controllerShape = {
     jwksFile: string(''),
     audiences: list(string(undefined, notEmpty), ['ambient-controller', 'istio-ca']),
     nodeAccounts: list(string(undefined, account), ['ambient-system/ambient-node']),
+  }),
+  waypoints: object({
+    image: string(''),
+    pullPolicy: oneOf(pullPolicies, 'IfNotPresent'),
+    pullSecrets: list(string(undefined, notEmpty), []),
+    resources: object({ cpu: string(''), memory: string(''), memoryLimit: string('') }),
+    config: someOf(waypointShape, ownWaypointFields, 'is chosen by the controller'),
   }),
   webhook: object({ configuration: string('') }),
   certificateTtlMs: durationMs(dayMs),

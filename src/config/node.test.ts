@@ -10,7 +10,7 @@ test('the least that must be said; everything else has its default', () => {
   assert.equal(config.ports.hbone, 15008);
   assert.equal(config.capture.failOpen, false);
   assert.equal(config.timeouts.drainMs, 25_000);
-  assert.deepEqual(config.meshCidrs, ['10.244.1.0/24']);
+  assert.deepEqual([config.podCidrs, config.meshCidrs], [['10.244.1.0/24'], []]);
   assert.ok(Object.isFrozen(config));
 });
 
@@ -24,7 +24,6 @@ const wrong: { text: string; place: string; says: RegExp }[] = [
   { text: `${least}log: {level: loud}\n`, place: 'node.yaml:4:14', says: /must be one of trace, debug/ },
   { text: `${least}ports:\n  hbone: 70000\n`, place: 'node.yaml:5:10', says: /0 to 65535/ },
   { text: 'nodeName: n1\ncontrollerUrl: http://c\n', place: 'node.yaml:2:16', says: /https/ },
-  { text: 'nodeName: n1\ncontrollerUrl: https://c\n', place: 'node.yaml:1:1', says: /podCidrs must name/ },
   {
     text: 'nodeName: n1\ncapture: {backend: none}\nstateDir: ""\n',
     place: 'node.yaml:1:1',

@@ -65,11 +65,14 @@ export interface NodeConfig {
   readonly stateDir: string;
   /** Data threads; 0 means the CPUs available to the process. */
   readonly threads: number;
-  /** Pod addresses of this node, `ADDRESS/LENGTH`; traffic from them is captured or held. */
+  /**
+   * Pod addresses of this node, `ADDRESS/LENGTH`; traffic from them is captured or held. Empty: they are found, by what
+   * the controller knows and what the node's links and routes show.
+   */
   readonly podCidrs: readonly string[];
   /**
-   * Pod and service addresses of the whole mesh; one that is not known is held, and refused if it stays so. Default:
-   * `podCidrs`.
+   * Addresses of the mesh besides the pods' of all nodes, such as the services'; one that is not known is held, and
+   * refused if it stays so.
    */
   readonly meshCidrs: readonly string[];
   readonly capture: {
@@ -213,17 +216,11 @@ export function parseNodeConfig(text: string, file: string, env: NodeJS.ProcessE
     throw placedError('CONFIG_INVALID', document?.place(path) ?? { file, line: 1, column: 1 }, reason);
   };
   if (config.nodeName === '') complain([], 'nodeName must be given, here or in the variable NODE_NAME');
-  if (config.capture.backend !== 'none' && config.podCidrs.length === 0) {
-    complain(
-      ['podCidrs'],
-      `podCidrs must name the pod networks of this node when capture.backend is ${config.capture.backend}`,
-    );
-  }
   if (config.controllerUrl === '' && config.stateDir === '') {
     complain(
       ['controllerUrl'],
       'controllerUrl must be given when stateDir is empty: there is no mesh to serve otherwise',
     );
   }
-  return config.meshCidrs.length > 0 ? config : Object.freeze({ ...config, meshCidrs: config.podCidrs });
+  return config;
 }

@@ -4,15 +4,18 @@ import { isMeshError } from '../base/errors.ts';
 import {
   boolean,
   cidr,
+  described,
   durationMs,
   integer,
   ip,
   list,
+  mapping,
   object,
   oneOf,
   parseDurationMs,
   port,
   readConfig,
+  someOf,
   string,
 } from './schema.ts';
 
@@ -120,4 +123,30 @@ test('durations', () => {
   assert.equal(parseDurationMs('1.5s'), 1500);
   assert.equal(parseDurationMs('7d'), 604_800_000);
   for (const bad of ['', '5', 's', '-5s', '5 s', '5x']) assert.equal(parseDurationMs(bad), null, bad);
+});
+
+test('fields describe themselves as JSON Schema', () => {
+  const { schema } = object({ ...shape, tag: described('of an image', string('', { pattern: /^\S*$/, what: 'x' })) });
+  const { tag, threads, certificateTtlMs, certificateTtl, capture } = schema['properties'] as Record<string, unknown>;
+  assert.deepEqual(tag, { description: 'of an image', type: 'string', pattern: '^\\S*$' });
+  assert.deepEqual(threads, { type: 'integer', minimum: 0, maximum: 64 });
+  assert.deepEqual(certificateTtl, certificateTtlMs);
+  const properties = { backend: { enum: ['host', 'none'] }, failOpen: { type: 'boolean' } };
+  assert.deepEqual(capture, { type: 'object', additionalProperties: false, properties });
+});
+
+test('some of the fields of a shape are judged, and passed on as they were written', () => {
+  const some = { config: someOf(shape, ['ports'], 'is chosen elsewhere'), labels: mapping(string()) };
+  const { config, labels } = readConfig('config: {certificateTtl: 5s, address: ~}\nlabels: {a: b}', 'v.yaml', some);
+  assert.deepEqual(config, { certificateTtl: '5s' });
+  assert.deepEqual(labels, { a: 'b' });
+  for (const [text, says] of [
+    ['config: {ports: {}}', /v\.yaml:1:10: config\.ports is chosen elsewhere/],
+    ['config:\n  threads: many', /v\.yaml:2:12: config\.threads must be a whole number/],
+    ['config: {thread: 1}', /config\.thread is no known field; did you mean threads\?/],
+    ['labels: {a: 1}', /v\.yaml:1:13: labels\.a must be a string/],
+    ['labels: a', /labels must be a mapping/],
+  ] as const) {
+    assert.throws(() => readConfig(text, 'v.yaml', some), says);
+  }
 });

@@ -115,6 +115,18 @@ export function mapping<T>(item: Field<T>): Field<Readonly<Record<string, T>>> {
   return { read, fallback: () => ({}), isDuration: false, schema };
 }
 
+/** A mapping of whose fields somebody else is the judge; undefined when it is left out. */
+export function foreign(): Field<Readonly<Record<string, unknown>> | undefined> {
+  const read = (value: unknown, at: Position): Readonly<Record<string, unknown>> =>
+    isRecord(value) ? value : at.fail(`must be a mapping, not ${describe(value)}`);
+  return { read, fallback: () => undefined, isDuration: false, schema: { type: 'object' } };
+}
+
+/** The field, or undefined when it is left out. */
+export function optional<T>({ read, isDuration, schema }: Field<T>): Field<T | undefined> {
+  return { read, fallback: () => undefined, isDuration, schema };
+}
+
 /** The field, with words that say what it is for. */
 export function described<T>(description: string, field: Field<T>): Field<T> {
   return { ...field, schema: { description, ...field.schema } };

@@ -48,7 +48,8 @@ const dns = {
 };
 const nameOrNone = { pattern: /^([A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?)?$/, what: 'a name, or empty' };
 
-const shape = {
+/** Every field of the file. */
+export const waypointShape = {
   namespace: string(undefined, dns),
   name: string(undefined, dns),
   serviceAccount: string('', nameOrNone),
@@ -82,6 +83,22 @@ const shape = {
   limits: nodeShape.limits,
 };
 
+/** Fields that whoever deploys a waypoint chooses, and nobody else. */
+export const ownWaypointFields: readonly string[] = [
+  'namespace',
+  'name',
+  'serviceAccount',
+  'podName',
+  'nodeName',
+  'trustDomain',
+  'clusterId',
+  'controllerUrl',
+  'controllerRootsFile',
+  'tokenFile',
+  'stateDir',
+  'ports',
+];
+
 /**
  * Reads the YAML file of a waypoint; what it leaves out has its default.
  * @throws MeshError INPUT_UNREADABLE when it is not there or no YAML, CONFIG_INVALID with `file:line:column` for a
@@ -99,7 +116,7 @@ export function readWaypointConfig(file: string): WaypointConfig {
 
 /** As `readWaypointConfig`, from a text; `file` is for the error. */
 export function parseWaypointConfig(text: string, file: string, env: NodeJS.ProcessEnv): WaypointConfig {
-  const config = readConfig(text, file, shape);
+  const config = readConfig(text, file, waypointShape);
   if (config.controllerUrl === '' && config.stateDir === '') {
     const reason = 'controllerUrl must be given when stateDir is empty: there is no mesh to serve otherwise';
     const [document] = readYaml(text, file);

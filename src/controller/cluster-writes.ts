@@ -4,15 +4,19 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Clock } from '../base/clock.ts';
 import { leaseName } from '../install/parts.ts';
-import { rootsSet } from '../install/roots-object.ts';
+import type { WaypointSettings } from '../install/waypoint-objects.ts';
 import type { ApiClient } from '../kube/api/api-client.ts';
 import { LeaderElection } from '../kube/api/leader.ts';
+import { apiVersionOf, pathOfWritten } from '../kube/api/written-kinds.ts';
 import { type ClusterEvent, EventWriter } from '../kube/event-writer.ts';
 import { ObjectKeeper } from '../kube/object-keeper.ts';
+import { ParameterMaps } from '../kube/parameter-maps.ts';
 import { type StatusPlace, StatusWriter } from '../kube/status-writer.ts';
 import { WrittenObjects } from '../kube/written-objects.ts';
 import type { ObjectStatus } from '../model/conditions.ts';
+import type { GatewayResource } from '../model/resources.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { WaypointDeployer } from './waypoint-deployer.ts';
 import { WebhookBundle } from './webhook-bundle.ts';
 
 /** Something that one replica does at a time. */
@@ -30,6 +34,10 @@ export interface ClusterWritesOptions {
   readonly place: (kind: string, namespace: string, name: string) => StatusPlace | null;
   /** The statuses of all objects, as of now. */
   readonly statuses: () => Iterable<ObjectStatus>;
+  /** Every Gateway that asks for a waypoint, or might have. */
+  readonly gateways: () => readonly GatewayResource[];
+  /** What waypoints are deployed with; null deploys none. */
+  readonly waypoints: WaypointSettings | null;
   /** What verifies the mesh, one PEM each, as of now. */
   readonly rootsPem: () => readonly string[];
   /** Name of the ValidatingWebhookConfiguration that is kept; '' for none. */
@@ -49,6 +57,8 @@ export class ClusterWrites {
   readonly #events: EventWriter;
   readonly #there: WrittenObjects;
   readonly #keeper: ObjectKeeper;
+  readonly #parameters: ParameterMaps;
+  readonly #deployer: WaypointDeployer;
   readonly #jobs: LeaderJob[];
   #cancel: (() => void) | null = null;
   /** The mesh is known. */
@@ -56,7 +66,7 @@ export class ClusterWrites {
   #isClosed = false;
 
   constructor(options: ClusterWritesOptions) {
-    const { api: client, namespace, place, clock, log } = options;
+    const { api: client, namespace, waypoints: settings, place, clock, log } = options;
     this.#options = options;
     this.#events = new EventWriter({
       client,
@@ -66,7 +76,10 @@ export class ClusterWrites {
     this.#writer = new StatusWriter({
       client,
       clock,
-      place: (object) => place(object.kind, object.namespace, object.name),
+      place: ({ kind, namespace: within, name }) =>
+        kind === 'GatewayClass'
+          ? { path: pathOfWritten(kind, '', name), apiVersion: apiVersionOf(kind) }
+          : place(kind, within, name),
       turned: (event) => this.tell(event),
       trouble: (resource, reason) => log.warn({ resource, reason }, 'cannot write a status; it is tried again'),
     });
@@ -78,8 +91,14 @@ export class ClusterWrites {
       there: this.#there,
       problem: (set, problem) => {
         if (problem !== null) log.warn({ set, reason: problem.message }, 'cannot make an object; it is tried again');
+        this.changed();
       },
     });
+    this.#parameters = new ParameterMaps({ client, random: Math.random });
+    const parts = { there: this.#there, keeper: this.#keeper, parameters: this.#parameters };
+    this.#deployer = new WaypointDeployer({ namespace, settings, ...parts });
+    this.#there.on('changed', () => this.changed());
+    this.#parameters.on('changed', () => this.changed());
     this.#jobs = [this.#writer, this.#events, this.#keeper];
     const { webhook: name, rootsPem } = options;
     if (name !== '') this.#jobs.push(new WebhookBundle({ api: client, name, rootsPem, clock, log }));
@@ -98,6 +117,12 @@ export class ClusterWrites {
   start(): void {
     this.#there.start();
     this.#leader.start();
+  }
+
+  /** The statuses with what is known of deployments, as of now. */
+  statuses(): ObjectStatus[] {
+    const { gateways, statuses } = this.#options;
+    return [...this.#deployer.statuses(statuses(), gateways())];
   }
 
   /** Something that a person should see beside the object that it is about. */
@@ -124,13 +149,14 @@ export class ClusterWrites {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#cancel?.();
-    await Promise.all([...this.#jobs.map((job) => job.close()), this.#there.close()]);
+    const others = [this.#there, this.#parameters];
+    await Promise.all([...this.#jobs, ...others].map((each) => each.close()));
     await this.#leader.close();
   }
 
   #update(): void {
-    const { namespace, rootsPem, statuses } = this.#options;
-    this.#keeper.want([rootsSet([namespace], rootsPem())]);
-    this.#writer.update(statuses());
+    const { gateways, rootsPem } = this.#options;
+    this.#deployer.update(gateways(), rootsPem());
+    this.#writer.update(this.statuses());
   }
 }

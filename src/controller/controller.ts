@@ -197,8 +197,9 @@ class Controller {
     }
     this.#issuerKeeper.start();
     const statuses = () => this.#compiler.statuses();
+    const gateways = () => this.#compiler.gateways();
     const rootsPem = () => this.#authority.rootsPem();
-    const parts = { statuses, rootsPem, webhook: this.#config.webhook.configuration };
+    const parts = { statuses, gateways, rootsPem, webhook: this.#config.webhook.configuration };
     this.#writes = await this.#opened.writesOf({ ...parts, clock: this.#clock, log: this.#log });
     this.#writes?.start();
     // Read before anyone may ask: a controller that knows nothing yet would tell proxies that all is gone.
@@ -220,7 +221,7 @@ class Controller {
       proxies: this.#discovery.proxies(),
       sources: this.#feed.sources(),
       issues: this.#compiler.issues(),
-      objects: this.#compiler.statuses(),
+      objects: this.#writes?.statuses() ?? this.#compiler.statuses(),
     };
   }
 

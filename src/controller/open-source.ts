@@ -2,13 +2,16 @@
 import type { Clock } from '../base/clock.ts';
 import type { ControllerConfig } from '../config/controller.ts';
 import { JwtVerifier, type TokenClaims } from '../identity/jwt.ts';
+import { controllerHost } from '../install/controller-objects.ts';
+import { discoveryPort } from '../install/parts.ts';
+import type { WaypointSettings } from '../install/waypoint-objects.ts';
 import type { ApiClient } from '../kube/api/api-client.ts';
 import { FolderSource } from '../kube/folder-source.ts';
 import type { MeshSource } from '../kube/mesh-source.ts';
 import type { ClusterWrites, ClusterWritesOptions } from './cluster-writes.ts';
 import type { RootSecret } from './root-secret.ts';
 
-type WriteParts = Pick<ClusterWritesOptions, 'statuses' | 'rootsPem' | 'webhook' | 'clock' | 'log'>;
+type WriteParts = Pick<ClusterWritesOptions, 'statuses' | 'gateways' | 'rootsPem' | 'webhook' | 'clock' | 'log'>;
 
 export interface OpenedSource {
   readonly source: MeshSource;
@@ -56,11 +59,18 @@ export async function openSource(config: ControllerConfig): Promise<OpenedSource
     const { ClusterWrites } = await import('./cluster-writes.ts');
     const { eventOfReading } = await import('./told-events.ts');
     const place = source.objectPlace.bind(source);
-    const writes = new ClusterWrites({ ...parts, api, place, namespace: config.systemNamespace });
+    const { systemNamespace: namespace } = config;
+    const writes = new ClusterWrites({ ...parts, api, place, namespace, waypoints: waypointSettings(config) });
     source.on('reading', (reading) => writes.tell(eventOfReading(reading)));
     return writes;
   };
   return { source, api, secret: await secretOf(config, api), verifier, writesOf };
+}
+
+function waypointSettings(config: ControllerConfig): WaypointSettings | null {
+  const { trustDomain, clusterId, systemNamespace: namespace, waypoints } = config;
+  const controllerUrl = `https://${controllerHost({ namespace })}:${discoveryPort}`;
+  return waypoints.image === '' ? null : { ...waypoints, trustDomain, clusterId, controllerUrl };
 }
 
 async function secretOf(config: ControllerConfig, api: ApiClient): Promise<RootSecret | null> {

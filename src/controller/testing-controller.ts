@@ -80,6 +80,13 @@ export function prepared(
       audiences: ['ambient-controller', 'istio-ca'],
       nodeAccounts: ['ambient-system/ambient-node'],
     },
+    waypoints: {
+      image: '',
+      pullPolicy: 'IfNotPresent',
+      pullSecrets: [],
+      resources: { cpu: '', memory: '', memoryLimit: '' },
+      config: {},
+    },
     webhook: { configuration: '' },
     certificateTtlMs: 3_600_000,
     certificateTtlMaxMs: 86_400_000,

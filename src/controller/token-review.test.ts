@@ -6,12 +6,14 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import { Code, ConnectError, createClient } from '@connectrpc/connect';
+import { type Clock, systemClock } from '../base/clock.ts';
 import { openChannel } from '../discovery/channel.ts';
 import { IstioCertificateRequestSchema, IstioCertificateService } from '../discovery/generated/certificate_pb.ts';
 import { createCsr } from '../identity/csr.ts';
 import { ApiClient } from '../kube/api/api-client.ts';
 import { kubeconfigAccess } from '../kube/api/kubeconfig.ts';
 import { ApiServer } from '../lab/api-server/api-server.ts';
+import type { Pod } from '../lab/objects.ts';
 import { cart, eventually, namespaceManifest, podManifest, setUp, web } from './testing-controller.ts';
 
 const system = 'ambient-system';
@@ -21,8 +23,12 @@ const audience = 'ambient-controller';
 type Json = Readonly<Record<string, unknown>>;
 
 /** A cluster in which node proxies run on a and b, `web` on a and `cart` on b, and a controller that follows it. */
-async function cluster(context: TestContext, nodeAccounts: readonly string[] = [`${system}/${nodeAccount}`]) {
-  const server = new ApiServer();
+async function cluster(
+  context: TestContext,
+  nodeAccounts: readonly string[] = [`${system}/${nodeAccount}`],
+  clock: Clock = systemClock,
+) {
+  const server = new ApiServer({ clock });
   await server.start();
   context.after(() => server.close());
   const auth = { issuer: '', jwksFile: '', audiences: [audience], nodeAccounts };
@@ -50,6 +56,7 @@ async function cluster(context: TestContext, nodeAccounts: readonly string[] = [
     const answer = (await post(path, { spec: { audiences: [aud], ...boundObjectRef } })) as { status: Json };
     return String(answer.status['token']);
   };
+  for (const name of ['a', 'b']) server.store.put({ apiVersion: 'v1', kind: 'Node', metadata: { name } });
   await post('/api/v1/namespaces', JSON.parse(namespaceManifest) as Json);
   await post('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: system } });
   for (const [namespace, name] of [
@@ -88,7 +95,7 @@ async function cluster(context: TestContext, nodeAccounts: readonly string[] = [
 }
 
 test('the matrix, by the tokens of the cluster', { timeout: 60_000 }, async (context) => {
-  const { ask, token, lines, deletePod, runPod, controller } = await cluster(context);
+  const { ask, token, lines, deletePod, runPod, controller, server } = await cluster(context);
   const refusedWith = async (bearer: string, identity: string, reason: RegExp): Promise<void> => {
     lines.length = 0;
     assert.equal(await ask(bearer, identity), 'Unauthenticated', String(reason));
@@ -104,6 +111,21 @@ test('the matrix, by the tokens of the cluster', { timeout: 60_000 }, async (con
   await refusedWith(await token(system, nodeAccount, 'proxy-a', 'api'), web, /for the audience api/);
   const elsewhere = await cluster(context);
   await refusedWith(await elsewhere.token(system, nodeAccount, 'proxy-a'), web, /the API server says/);
+  // What the API server would not let happen to a pod that runs.
+  const before = server.store.list<Pod>('Pod', system).find((one) => one.metadata.name === 'proxy-a');
+  assert.ok(before);
+  for (const [change, reason] of [
+    [{ serviceAccountName: 'other', nodeName: 'a' }, /runs as other/],
+    [{ serviceAccountName: nodeAccount, nodeName: 'b' }, /is on node b, its token is for a/],
+  ] as const) {
+    server.store.put({ ...before, spec: { ...before.spec, ...change } });
+    const isSo = () => {
+      const known = controller.compiler.pod(system, 'proxy-a');
+      return known?.serviceAccount === change.serviceAccountName && known.node === change.nodeName;
+    };
+    await eventually(isSo, 'it is known', 2_000);
+    await refusedWith(proxy, web, reason);
+  }
   // The pod goes, and another of its name comes: the token was for the first.
   const other = await token(system, nodeAccount, 'proxy-b');
   assert.equal(await ask(other, cart), 'issued');
@@ -112,6 +134,21 @@ test('the matrix, by the tokens of the cluster', { timeout: 60_000 }, async (con
   await refusedWith(other, cart, /is not known/);
   await runPod(system, 'proxy-b', 'b', nodeAccount, '10.80.0.12');
   await refusedWith(other, cart, /has another uid/);
+});
+
+test('a token that has expired: by the clock of the API server', { timeout: 60_000 }, async (context) => {
+  let aheadMs = 0;
+  const clock = { ...systemClock, now: () => Date.now() + aheadMs };
+  const { ask, token, lines } = await cluster(context, undefined, clock);
+  const bearer = await token(system, nodeAccount, 'proxy-a');
+  aheadMs = 2 * 3_600_000;
+  assert.equal(await ask(bearer, web), 'Unauthenticated');
+  assert.match(lines.join(''), /the API server says/);
+  // Issued by a clock that is minutes ahead of ours, or behind it.
+  for (const skewMs of [240_000, -240_000]) {
+    aheadMs = skewMs;
+    assert.equal(await ask(await token(system, nodeAccount, 'proxy-a'), web), 'issued', String(skewMs));
+  }
 });
 
 test('no trusted accounts configured: nobody is let in', { timeout: 60_000 }, async (context) => {

@@ -165,7 +165,8 @@ export class DiscoveryClient extends EventEmitter<ClientEvents> {
   }
 
   #types(): TypeUrl[] {
-    return typeOrder.filter((typeUrl) => typeUrl !== typeUrls.routes || this.#isWaypoint);
+    const others = this.#isWaypoint ? typeUrls.nodes : typeUrls.routes;
+    return typeOrder.filter((typeUrl) => typeUrl !== others);
   }
 
   /** Applies what is good in `response` and returns the acknowledgement, or the refusal that names what is not. */

@@ -15,6 +15,7 @@ import { ProxyStream, type StreamObserver, type Tables } from './proxy-stream.ts
 import { ResourceTable } from './resource-table.ts';
 import {
   type EncodedResource,
+  encodeNode,
   encodePolicy,
   encodeRevocation,
   encodeService,
@@ -67,11 +68,13 @@ export class DiscoveryServer {
   readonly #addresses = new ResourceTable();
   readonly #policies = new ResourceTable();
   readonly #revocations = new ResourceTable();
+  readonly #nodes = new ResourceTable();
   readonly #routes = new RouteTables();
   readonly #tables: ReadonlyMap<TypeUrl, ResourceTable> = new Map([
     [typeUrls.address, this.#addresses],
     [typeUrls.authorization, this.#policies],
     [typeUrls.revocation, this.#revocations],
+    [typeUrls.nodes, this.#nodes],
   ]);
   readonly #streams = new Set<ProxyStream>();
   readonly #known = new Map<string, Known>();
@@ -91,12 +94,14 @@ export class DiscoveryServer {
       hasChanged = table.upsert(resource) || hasChanged;
     };
     for (const revocation of update.revocations ?? []) put(this.#revocations, encodeRevocation(revocation));
+    for (const node of update.nodes ?? []) put(this.#nodes, encodeNode(node));
     for (const policy of update.policies) put(this.#policies, encodePolicy(policy));
     for (const service of update.services) put(this.#addresses, encodeService(service));
     for (const workload of update.workloads) put(this.#addresses, encodeWorkload(workload));
     for (const name of update.removedAddresses) hasChanged = this.#addresses.remove(name) || hasChanged;
     for (const name of update.removedPolicies) hasChanged = this.#policies.remove(name) || hasChanged;
     for (const name of update.removedRevocations ?? []) hasChanged = this.#revocations.remove(name) || hasChanged;
+    for (const name of update.removedNodes ?? []) hasChanged = this.#nodes.remove(name) || hasChanged;
     hasChanged = this.#routes.update(update) || hasChanged;
     if (hasChanged || update.complete) this.#schedulePush();
   }
@@ -200,6 +205,10 @@ export class DiscoveryServer {
     const policies = new Set(update.policies.map((policy) => `${policy.namespace}/${policy.name}`));
     for (const name of [...this.#addresses.names()]) if (!addresses.has(name)) this.#addresses.remove(name);
     for (const name of [...this.#policies.names()]) if (!policies.has(name)) this.#policies.remove(name);
+    if (update.nodes !== undefined) {
+      const nodes = new Set(update.nodes.map(({ name }) => name));
+      for (const name of [...this.#nodes.names()]) if (!nodes.has(name)) this.#nodes.remove(name);
+    }
     if (update.revocations === undefined) return;
     const revocations = new Set(update.revocations.map(revocationKey));
     for (const name of [...this.#revocations.names()]) if (!revocations.has(name)) this.#revocations.remove(name);

@@ -175,10 +175,12 @@ test('the whole mesh arrives, policies first, and the proxy shows in step', time
     canonical: true,
     visibility: 'public',
   };
-  fixture.discovery().update(change({ workloads: [workload('web')], services: [shop], policies: [policy('deny')] }));
+  const mesh = { workloads: [workload('web')], policies: [policy('deny')], nodes: [{ name: 'a', podCidrs: [] }] };
+  fixture.discovery().update(change({ ...mesh, services: [shop] }));
   const { client, synced, next } = follow(context, fixture);
   client.start();
   assert.deepEqual((await next()).revocations, [], 'what was revoked comes before all');
+  assert.deepEqual((await next()).nodes, mesh.nodes, 'then where pods are');
   const first = await next();
   assert.deepEqual([first.policies.length, first.workloads.length], [1, 0], 'policies come first');
   const second = await next();
@@ -189,13 +191,13 @@ test('the whole mesh arrives, policies first, and the proxy shows in step', time
   assert.equal(client.state().connected, true);
   await until(() => fixture.discovery().proxies()[0]?.inStep === true, 'in step');
   const [view] = fixture.discovery().proxies();
-  assert.equal(view?.ready, true);
-  assert.equal(view?.node, 'a');
+  assert.deepEqual([view?.ready, view?.node], [true, 'a']);
   assert.equal(view?.behindSince, null);
   assert.deepEqual(
     view?.types.map((type) => [type.type, type.refused.length]),
     [
       ['ambient.mesh.v1alpha1.CertificateRevocation', 0],
+      ['ambient.mesh.v1alpha1.NodeNetwork', 0],
       ['istio.security.Authorization', 0],
       ['istio.workload.Address', 0],
     ],
@@ -312,7 +314,7 @@ test('after a restart of the controller only differences and removals are sent',
   assert.deepEqual(update.workloads, [changed]);
   assert.deepEqual(update.removedAddresses, [many[0]?.uid]);
   await until(() => fixture.discovery().proxies()[0]?.inStep === true, 'in step');
-  assert.deepEqual(fixture.pushes, [0, 0, 2]);
+  assert.deepEqual(fixture.pushes, [0, 0, 0, 2]);
 });
 
 test('a restarted proxy that held everything on disk gets nothing again', timeout, async (context) => {
@@ -327,7 +329,7 @@ test('a restarted proxy that held everything on disk gets nothing again', timeou
   const second = follow(context, fixture, { held });
   second.client.start();
   await second.synced;
-  assert.deepEqual(fixture.pushes, [0, 0, 0]);
+  assert.deepEqual(fixture.pushes, [0, 0, 0, 0]);
 });
 
 test(
@@ -341,7 +343,7 @@ test(
     refusals.push({ resource: 'shop/p', reason: 'too many rules' });
     fixture.discovery().update(change({ policies: [policy('p'), policy('q')] }));
     await nextChange();
-    const refused = () => fixture.discovery().proxies()[0]?.types[1]?.refused ?? [];
+    const refused = () => fixture.discovery().proxies()[0]?.types[2]?.refused ?? [];
     await until(() => refused().length > 0, 'the refusal shows');
     assert.deepEqual(refused(), [{ resource: 'shop/p', reason: 'too many rules' }]);
     const [view] = fixture.discovery().proxies();
@@ -393,7 +395,7 @@ test('a mesh of 5,000 workloads comes in pages, and is complete only with the la
   client.start();
   await synced;
   assert.equal(seen, 5_000);
-  assert.deepEqual(fixture.pushes, [0, 0, 2_000, 2_000, 1_000]);
+  assert.deepEqual(fixture.pushes, [0, 0, 0, 2_000, 2_000, 1_000]);
 });
 
 test(

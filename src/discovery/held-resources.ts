@@ -2,7 +2,7 @@
 // what was applied, so that the next stream can begin with differences only.
 import { messageOf } from '../base/errors.ts';
 import type { ServiceRoutes } from '../model/route-types.ts';
-import type { MeshUpdate, Policy, Revocation, Service, Workload } from '../model/types.ts';
+import type { MeshUpdate, NodeNetwork, Policy, Revocation, Service, Workload } from '../model/types.ts';
 import { closedRoutes } from './convert-routes.ts';
 import type { DeltaDiscoveryResponse, Resource } from './generated/ads_pb.ts';
 import type { RefusedResource } from './refusals.ts';
@@ -38,6 +38,7 @@ export class HeldResources {
     const policies: Policy[] = [];
     const revocations: Revocation[] = [];
     const routes: ServiceRoutes[] = [];
+    const nodes: NodeNetwork[] = [];
     const refused: RefusedResource[] = [];
     const { typeUrl, removedResources } = response;
     const isPolicies = typeUrl === typeUrls.authorization;
@@ -48,6 +49,7 @@ export class HeldResources {
         else if (decoded.kind === 'service') services.push(decoded.value);
         else if (decoded.kind === 'policy') policies.push(decoded.value);
         else if (decoded.kind === 'routes') routes.push(decoded.value);
+        else if (decoded.kind === 'node') nodes.push(decoded.value);
         else revocations.push(decoded.value);
       } catch (error) {
         refused.push({ resource: resource.name, reason: messageOf(error) });
@@ -66,6 +68,8 @@ export class HeldResources {
       removedRevocations: typeUrl === typeUrls.revocation ? removedResources : [],
       routes,
       removedRoutes: typeUrl === typeUrls.routes ? removedResources : [],
+      nodes,
+      removedNodes: typeUrl === typeUrls.nodes ? removedResources : [],
       complete: false,
     };
     return { update, refused };

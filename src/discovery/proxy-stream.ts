@@ -125,10 +125,11 @@ export class ProxyStream {
 
   #pick(): DeltaDiscoveryResponse | null {
     const revocations = this.#subscriptions.get(typeUrls.revocation);
+    const nodes = this.#subscriptions.get(typeUrls.nodes);
     const policies = this.#subscriptions.get(typeUrls.authorization);
     const routes = this.#subscriptions.get(typeUrls.routes);
     const addresses = this.#subscriptions.get(typeUrls.address);
-    for (const subscription of [revocations, policies, routes, addresses]) {
+    for (const subscription of [revocations, nodes, policies, routes, addresses]) {
       if (subscription?.catchUp() === false) {
         this.#end = 'tooFarBehind';
         return null;
@@ -136,6 +137,8 @@ export class ProxyStream {
     }
     const revocationPage = revocations?.nextPage(false) ?? null;
     if (revocations !== undefined && revocationPage !== null) return this.#send(revocations, revocationPage);
+    const nodePage = nodes?.nextPage(false) ?? null;
+    if (nodes !== undefined && nodePage !== null) return this.#send(nodes, nodePage);
     const policyPage = policies?.nextPage(addresses?.hasWork !== false) ?? null;
     if (policies !== undefined && policyPage !== null) return this.#send(policies, policyPage);
     const routePage = routes?.nextPage(addresses?.hasWork !== false) ?? null;

@@ -5,13 +5,15 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { isMeshError, MeshError, messageOf } from '../base/errors.ts';
 import { revocationKey } from '../model/revocation.ts';
 import type { ServiceRoutes } from '../model/route-types.ts';
-import type { Policy, Revocation, Service, Workload } from '../model/types.ts';
+import type { NodeNetwork, Policy, Revocation, Service, Workload } from '../model/types.ts';
 import { serviceMessage, serviceOf, workloadMessage, workloadOf } from './convert-address.ts';
+import { nodeNetworkMessage, nodeNetworkOf } from './convert-node-network.ts';
 import { closedStandIn, policyMessage, policyOf } from './convert-policy.ts';
 import { revocationMessage, revocationOf } from './convert-revocation.ts';
 import { routesMessage, routesOf } from './convert-routes.ts';
 import type { Resource } from './generated/ads_pb.ts';
 import { type Authorization, AuthorizationSchema } from './generated/authorization_pb.ts';
+import { NodeNetworkSchema } from './generated/node_network_pb.ts';
 import { CertificateRevocationSchema } from './generated/revocation_pb.ts';
 import { ServiceRoutesSchema } from './generated/routes_pb.ts';
 import { AddressSchema } from './generated/workload_pb.ts';
@@ -21,15 +23,18 @@ export const typeUrls = {
   authorization: 'type.googleapis.com/istio.security.Authorization',
   revocation: 'type.googleapis.com/ambient.mesh.v1alpha1.CertificateRevocation',
   routes: 'type.googleapis.com/ambient.mesh.v1alpha1.ServiceRoutes',
+  nodes: 'type.googleapis.com/ambient.mesh.v1alpha1.NodeNetwork',
 } as const;
 export type TypeUrl = (typeof typeUrls)[keyof typeof typeUrls];
 
 /**
  * Revocations go before all else, since nothing waits for them; policies before the workloads that name them: a proxy
- * never knows of a policy that it has not got. Routes, which have the policies of waypoints, before the services.
+ * never knows of a policy that it has not got. Routes, which have the policies of waypoints, before the services. What
+ * the pods' networks are is known before the pods.
  */
 export const typeOrder: readonly TypeUrl[] = [
   typeUrls.revocation,
+  typeUrls.nodes,
   typeUrls.authorization,
   typeUrls.routes,
   typeUrls.address,
@@ -59,7 +64,8 @@ export type DecodedResource =
   | { readonly kind: 'service'; readonly value: Service }
   | { readonly kind: 'policy'; readonly value: Policy }
   | { readonly kind: 'revocation'; readonly value: Revocation }
-  | { readonly kind: 'routes'; readonly value: ServiceRoutes };
+  | { readonly kind: 'routes'; readonly value: ServiceRoutes }
+  | { readonly kind: 'node'; readonly value: NodeNetwork };
 
 /** The resource of a workload, named by its uid. Throws RESOURCE_REFUSED. */
 export function encodeWorkload(workload: Workload): EncodedResource {
@@ -89,6 +95,11 @@ export function encodePolicy(policy: Policy): EncodedResource {
 export function encodeRevocation(revocation: Revocation): EncodedResource {
   const bytes = toBinary(CertificateRevocationSchema, revocationMessage(revocation));
   return encoded(revocationKey(revocation), bytes, []);
+}
+
+/** The resource of a node's networks, named as the node. */
+export function encodeNode(node: NodeNetwork): EncodedResource {
+  return encoded(node.name, toBinary(NodeNetworkSchema, nodeNetworkMessage(node)), []);
 }
 
 /** The resource of a service's routes, named `NAMESPACE/HOSTNAME`. */
@@ -139,6 +150,8 @@ export function nameOf(decoded: DecodedResource): string {
       return revocationKey(decoded.value);
     case 'routes':
       return decoded.value.service;
+    case 'node':
+      return decoded.value.name;
   }
 }
 
@@ -150,6 +163,8 @@ function decode(typeUrl: string, bytes: Uint8Array): DecodedResource {
       return { kind: 'revocation', value: revocationOf(fromBinary(CertificateRevocationSchema, bytes)) };
     case typeUrls.routes:
       return { kind: 'routes', value: routesOf(fromBinary(ServiceRoutesSchema, bytes)) };
+    case typeUrls.nodes:
+      return { kind: 'node', value: nodeNetworkOf(fromBinary(NodeNetworkSchema, bytes)) };
     default:
       return decodeAddress(bytes);
   }

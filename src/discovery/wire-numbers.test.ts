@@ -10,6 +10,7 @@ import {
   StringMatchSchema,
 } from './generated/authorization_pb.ts';
 import { IstioCertificateRequestSchema, IstioCertificateResponseSchema } from './generated/certificate_pb.ts';
+import { NodeNetworkSchema } from './generated/node_network_pb.ts';
 import { CertificateRevocationSchema, RevokedIdentitySchema } from './generated/revocation_pb.ts';
 import {
   AddressSchema,
@@ -27,6 +28,7 @@ const messages: readonly (readonly [DescMessage, string, Readonly<Record<string,
     'ambient.mesh.v1alpha1.CertificateRevocation',
     { namespace: 1, name: 2, serials: 3, identities: 4 },
   ],
+  [NodeNetworkSchema, 'ambient.mesh.v1alpha1.NodeNetwork', { name: 1, pod_cidrs: 2 }],
   [RevokedIdentitySchema, 'ambient.mesh.v1alpha1.RevokedIdentity', { identity: 1, issued_before_ms: 2 }],
   [AddressSchema, 'istio.workload.Address', { workload: 1, service: 2 }],
   [

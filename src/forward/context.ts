@@ -1,6 +1,5 @@
 // What every part of a data thread's L4 path works with: assembled once per thread, handed to each connection.
 import type { MeshError } from '../base/errors.ts';
-import { type Cidr, cidrContains } from '../base/ip.ts';
 import type { NodeConfig } from '../config/node.ts';
 import type { ConnectTcpOptions } from '../io/connect-tcp.ts';
 import type { TcpStream } from '../io/tcp-stream.ts';
@@ -9,6 +8,7 @@ import type { SpiffeId } from '../model/types.ts';
 import type { TunnelCredentials, TunnelPool } from '../tunnel/types.ts';
 import type { ConnectionTracker } from './connection-tracker.ts';
 import type { HoldQueue } from './hold-queue.ts';
+import type { Networks } from './networks.ts';
 import type { Sweep } from './sweep.ts';
 
 /** The part of the node's configuration that the data path reads. */
@@ -39,9 +39,7 @@ export type ConnectTcp = (
 
 export interface ForwardContext {
   readonly config: ForwardConfig;
-  /** Pods of this node, and addresses of the whole mesh. */
-  readonly podCidrs: readonly Cidr[];
-  readonly meshCidrs: readonly Cidr[];
+  readonly networks: Networks;
   readonly index: MeshIndex;
   readonly tracker: ConnectionTracker;
   readonly credentials: CredentialSource;
@@ -59,10 +57,4 @@ export interface ForwardContext {
 export function isOwnPort(config: ForwardConfig, port: number): boolean {
   const { outbound, inbound, hbone } = config.ports;
   return port === outbound || port === inbound || port === hbone;
-}
-
-/** True when `address` lies in one of the networks. */
-export function isIn(cidrs: readonly Cidr[], address: string): boolean {
-  for (const cidr of cidrs) if (cidrContains(cidr, address)) return true;
-  return false;
 }

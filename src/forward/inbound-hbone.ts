@@ -8,7 +8,7 @@ import { parseForwarded } from '../tunnel/forwarded.ts';
 import type { TunnelServer } from '../tunnel/server.ts';
 import type { IncomingTunnel, TunnelCredentials } from '../tunnel/types.ts';
 import { Connection, type Peer } from './connection.ts';
-import { type ForwardContext, isIn, isOwnPort } from './context.ts';
+import { type ForwardContext, isOwnPort } from './context.ts';
 import { Pending } from './pending.ts';
 import type { PodNetwork } from './pod-networks.ts';
 import { AnswerTurns } from './turns.ts';
@@ -72,7 +72,7 @@ class Arrival {
 
   /** Which pod was called: its certificate is shown, and only pods of its identity may be asked for. */
   identify(): void {
-    const { index, config, podCidrs, holds } = this.#context;
+    const { index, config, networks, holds } = this.#context;
     const address = this.#local;
     const pod = index.workloadByAddress(address);
     if (pod !== null && pod.node === config.nodeName && pod.tunnelProtocol === 'HBONE') {
@@ -80,7 +80,7 @@ class Arrival {
       return;
     }
     const unknown = new MeshError('UNKNOWN_DESTINATION', { address });
-    if (pod !== null || !isIn(podCidrs, address)) this.#refuse(unknown);
+    if (pod !== null || !networks.isPod(address)) this.#refuse(unknown);
     else {
       try {
         holds.hold(address, this.#remote, (known) => (known ? this.identify() : this.#refuse(unknown)));

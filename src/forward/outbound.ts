@@ -12,7 +12,7 @@ import { newTraceparent } from '../tunnel/traceparent.ts';
 import type { TunnelCredentials, TunnelOpened, TunnelRequest } from '../tunnel/types.ts';
 import { type Captured, captured } from './captured.ts';
 import { Connection } from './connection.ts';
-import { type ForwardContext, isIn, isOwnPort } from './context.ts';
+import { type ForwardContext, isOwnPort } from './context.ts';
 import { decideOutbound, type Way } from './decide.ts';
 import { mayTryElsewhere, refusedByPeer } from './dial.ts';
 import { Pending } from './pending.ts';
@@ -62,12 +62,12 @@ class Outbound {
   }
 
   #identify(): void {
-    const { index, podCidrs, tracker, config } = this.#context;
+    const { index, networks, tracker, config } = this.#context;
     const { sourceAddress: address, sourcePort: port } = this.#from;
     const source = index.workloadByAddress(address);
     if (source === null) {
       const unknown = new MeshError('UNKNOWN_SOURCE', { address });
-      if (!isIn(podCidrs, address)) throw unknown;
+      if (!networks.maySend(address)) throw unknown;
       this.#pending.hold(address, unknown, () => this.#identify());
       return;
     }
@@ -80,10 +80,10 @@ class Outbound {
   }
 
   #resolve(source: Workload): void {
-    const { index, meshCidrs } = this.#context;
+    const { index, networks } = this.#context;
     const address = this.#from.destinationAddress;
     const known = index.workloadByAddress(address) !== null || index.serviceByVip(address, source.namespace) !== null;
-    if (known || !isIn(meshCidrs, address)) {
+    if (known || !networks.isMesh(address)) {
       this.#attempt(source);
       return;
     }

@@ -155,6 +155,20 @@ test('a certificate is never back-dated to where its identity is revoked', (cont
   assert.ok(notBeforeMs >= revokedMs && notBeforeMs <= clock.now(), String(notBeforeMs - revokedMs));
 });
 
+test('a certificate begins minutes before it was asked for, and at most a tenth of its life', (context) => {
+  const clock = new ManualClock(Date.UTC(2026, 0, 31));
+  const authority = new CertificateAuthority({ dir: temporaryDir(context), trustDomain: 'cluster.local', clock });
+  for (const [ttlMs, beforeMs] of [
+    [dayMs, 300_000],
+    [3_600_000, 300_000],
+    [600_000, 60_000],
+  ] as const) {
+    const { chainPem } = authority.issueWorkload(identity, spkiOf(newKeys()), ttlMs);
+    const { notBeforeMs, notAfterMs } = validityOf(new X509Certificate(chainPem[0] ?? ''));
+    assert.deepEqual([clock.now() - notBeforeMs, notAfterMs - clock.now()], [beforeMs, ttlMs]);
+  }
+});
+
 test('roots of a rotation are handed out together', (context) => {
   const dir = temporaryDir(context);
   const clock = new ManualClock(Date.now());

@@ -26,8 +26,8 @@ export interface IssuedChain {
   readonly notAfterMs: number;
 }
 
-/** Clocks of nodes differ: a certificate begins a little before it was asked for, by at most a tenth of its life. */
-const backDateMaxMs = 60_000;
+/** Clocks differ by minutes: a certificate begins before it was asked for, by at most a tenth of its life. */
+const backDateMaxMs = 300_000;
 const overlapMsDefault = 86_400_000;
 
 /** Issues certificates from the issuer in one folder. */

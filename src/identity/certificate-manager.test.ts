@@ -15,16 +15,18 @@ import { createRoot, createWorkloadLeaf } from './x509.ts';
 const web = 'spiffe://cluster.local/ns/shop/sa/web';
 const cart = 'spiffe://cluster.local/ns/shop/sa/cart';
 const ttlMs = 24 * 3_600_000;
+const backDateMs = 300_000;
 
 /** An authority in memory: signs what it is asked, or does what a test says. */
-function setUp(context: TestContext, change: Partial<CertificateManagerOptions> = {}) {
+function setUp(context: TestContext, change: Partial<CertificateManagerOptions> = {}, authorityAheadMs = 0) {
   const clock = new ManualClock(Date.now());
   const keys = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const life = { notBeforeMs: clock.now() - ttlMs, notAfterMs: clock.now() + 1000 * ttlMs };
   const rootPem = createRoot(keys, 'cluster.local', life);
   const issuer = { certificate: new X509Certificate(rootPem), privateKey: keys.privateKey };
   const signAs = (identity: string, csrPem: string): SignedChain => {
-    const validity = { notBeforeMs: clock.now(), notAfterMs: clock.now() + ttlMs };
+    const nowMs = clock.now() + authorityAheadMs;
+    const validity = { notBeforeMs: nowMs - backDateMs, notAfterMs: nowMs + ttlMs };
     return { chainPem: [createWorkloadLeaf(issuer, parseCsr(csrPem).spki, identity, validity)], rootsPem: [rootPem] };
   };
   const authority = {
@@ -77,6 +79,23 @@ test('renewal comes at half-life, with a new key, and the old certificate serves
   assert.notEqual(second.keyPem, first.keyPem);
   assert.equal(manager.current(web), second);
 });
+
+for (const aheadMs of [240_000, -240_000, 3_600_000]) {
+  test(`an authority whose clock is ${aheadMs / 1000} s ahead: renewed by our own clock`, async (context) => {
+    const { manager, clock, authority } = setUp(context, {}, aheadMs);
+    manager.want(web, 'connection');
+    const [first] = await once(manager, 'certificate');
+    assert.equal(manager.current(web), first);
+    const endMs = Math.floor((clock.now() + aheadMs + ttlMs) / 1000) * 1000;
+    const renewsInMs = (clock.nextAtMs ?? 0) - clock.now();
+    const halfMs = (endMs - Math.max(clock.now(), first.notBeforeMs)) / 2;
+    assert.ok(Math.abs(renewsInMs - halfMs) < 1_000, `${renewsInMs} of ${halfMs}`);
+    clock.advance(renewsInMs);
+    const [second] = await once(manager, 'certificate');
+    assert.equal(authority.requests.length, 2);
+    assert.equal(manager.current(web), second);
+  });
+}
 
 test('jitter brings renewal forward by at most a tenth of the half-life', async (context) => {
   const { manager, clock } = setUp(context, { random: () => 0.999_999 });

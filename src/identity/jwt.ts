@@ -27,8 +27,8 @@ export interface JwtVerifierOptions {
 
 const tokenLengthMax = 16 * 1024;
 const keysMax = 100;
-/** Clocks differ: how far in the future a token may begin. Its end has no such grace. */
-const leewayMs = 10_000;
+/** Clocks differ by minutes: how far in the future a token may begin. Its end has no such grace. */
+const leewayMs = 300_000;
 
 type Jwk = webcrypto.JsonWebKey & { readonly kid: string };
 type Algorithm = 'ES256' | 'RS256';

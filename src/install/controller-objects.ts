@@ -8,6 +8,8 @@ import {
   digestOf,
   discoveryPort,
   gatewayClassName,
+  imageOf,
+  imageUseOf,
   leaseName,
   type Manifest,
   metaOf,
@@ -27,7 +29,7 @@ const userId = 65_532;
 const caDir = '/run/ambient/ca';
 const api = 'rbac.authorization.k8s.io';
 /** The address at which every proxy finds the controller. */
-export const controllerHost = ({ namespace }: InstallValues) => `${name}.${namespace}.svc`;
+export const controllerHost = ({ namespace }: Pick<InstallValues, 'namespace'>) => `${name}.${namespace}.svc`;
 
 /** Everything of the controller, in the order in which it is applied. Throws CONFIG_INVALID. */
 export function controllerObjects(values: InstallValues): Manifest[] {
@@ -70,7 +72,8 @@ export function controllerObjects(values: InstallValues): Manifest[] {
 
 /** What the file of the controller says. */
 export function controllerConfig(values: InstallValues): Readonly<Record<string, unknown>> {
-  const { namespace, trustDomain, clusterId, clusterDomain, controller } = values;
+  const { namespace, trustDomain, clusterId, clusterDomain, controller, waypoint, image } = values;
+  const { pullPolicy, pullSecrets } = image;
   const chosen = {
     source: 'kubernetes',
     trustDomain,
@@ -86,6 +89,13 @@ export function controllerConfig(values: InstallValues): Readonly<Record<string,
       '127.0.0.1',
       '::1',
     ],
+    waypoints: {
+      image: imageOf(values),
+      pullPolicy,
+      ...(pullSecrets.length === 0 ? {} : { pullSecrets }),
+      resources: waypoint.resources,
+      ...(Object.keys(waypoint.config).length === 0 ? {} : { config: waypoint.config }),
+    },
     auth: { audiences: [tokenAudience], nodeAccounts: [`${namespace}/${nodeName}`] },
     webhook: { configuration: values.webhook.enabled ? name : '' },
   };
@@ -125,7 +135,7 @@ function deployment(values: InstallValues): Manifest {
     'istio.io/dataplane-mode': 'none',
   };
   const container = {
-    ...containerOf(name, values, controller.resources),
+    ...containerOf(name, imageUseOf(values), controller.resources),
     ports: [
       { name: 'discovery', containerPort: discoveryPort },
       ...(values.webhook.enabled ? [{ name: 'webhook', containerPort: webhookPort }] : []),

@@ -9,12 +9,3 @@ export function nextSteps({ namespace }: InstallValues): string[] {
     'kubectl label namespace NAME ambient.mesh/dataplane-mode=ambient',
   ];
 }
-
-/** What is missing in the values before node proxies can start, or ''. */
-export function missingValue({ node }: InstallValues): string {
-  const { backend = 'host' } = (node.config.capture ?? {}) as { backend?: unknown };
-  return backend === 'host' && node.config.podCidrs === undefined ? missingNetworks : '';
-}
-
-export const missingNetworks =
-  'node.config.podCidrs is not set, and node proxies do not start without the pod networks of their node';

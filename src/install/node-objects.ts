@@ -6,6 +6,7 @@ import {
   containerOf,
   digestOf,
   discoveryPort,
+  imageUseOf,
   type Manifest,
   metaOf,
   nodeName as name,
@@ -57,7 +58,7 @@ export function nodeConfig(values: InstallValues): Readonly<Record<string, unkno
 function daemonSet(values: InstallValues): Manifest {
   const { namespace, node, image } = values;
   const container = {
-    ...containerOf(name, values, node.resources),
+    ...containerOf(name, imageUseOf(values), node.resources),
     args: ['run', '--config', `${configDir}/config.yaml`],
     env: [{ name: 'NODE_NAME', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } }],
     // No ports are named: on the node's network they would count as taken, and an upgrade could not overlap.

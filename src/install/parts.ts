@@ -72,14 +72,25 @@ export function digestOf(config: unknown): Readonly<Record<string, string>> {
 /** The image that has every program. */
 export const imageOf = ({ image }: InstallValues): string => `${image.repository}:${image.tag || version}`;
 
+/** The image of a container, and where its node gets it from. */
+export interface ImageUse {
+  readonly image: string;
+  readonly pullPolicy: string;
+}
+
+export const imageUseOf = (values: InstallValues): ImageUse => ({
+  image: imageOf(values),
+  pullPolicy: values.image.pullPolicy,
+});
+
 /** Image, probes and resources of a program's container; alive is who answers, ready who serves. */
-export function containerOf(name: string, values: InstallValues, { cpu, memory, memoryLimit }: Resources) {
+export function containerOf(name: string, { image, pullPolicy }: ImageUse, { cpu, memory, memoryLimit }: Resources) {
   const probe = (path: string) => ({ httpGet: { path: `/healthz/${path}`, port: readinessPort } });
   const requests = { ...(cpu === '' ? {} : { cpu }), ...(memory === '' ? {} : { memory }) };
   return {
     name,
-    image: imageOf(values),
-    imagePullPolicy: values.image.pullPolicy,
+    image,
+    imagePullPolicy: pullPolicy,
     command: [name],
     args: ['--config', `${configDir}/config.yaml`],
     readinessProbe: { ...probe('ready'), periodSeconds: 5 },

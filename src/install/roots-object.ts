@@ -9,5 +9,5 @@ export function rootsSet(namespaces: readonly string[], rootsPem: readonly strin
     metadata: metaOf(rootsName, 'ambient-controller', namespace),
     data: { [rootsKey]: rootsPem.join('') },
   }));
-  return { id: `ConfigMap ${rootsName}`, objects, isOurs: () => true, ownerUid: null };
+  return { id: `ConfigMap ${rootsName}`, objects, isOurs: () => true, owner: null };
 }

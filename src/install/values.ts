@@ -17,6 +17,7 @@ import {
   someOf,
   string,
 } from '../config/schema.ts';
+import { ownWaypointFields, waypointShape } from '../config/waypoint.ts';
 import { onceBoolean, presentValues } from './older-values.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -41,6 +42,7 @@ const ofController = [
   'systemNamespace',
   'caDir',
   'serverNames',
+  'waypoints',
   'webhook',
 ];
 const ofNode = [
@@ -89,6 +91,11 @@ export const valuesShape = {
     // 95 MB at rest, 108 MB with 9,000 connections, 248 MB in a mesh of 50,000 workloads (bench/README.md).
     resources: resources('100m', '128Mi', '512Mi'),
     config: described('further fields of its file, see docs/node-proxy.md', settings(nodeShape, ofNode)),
+  }),
+  waypoint: object({
+    // 105 MB at rest (bench/README.md).
+    resources: resources('100m', '128Mi', '512Mi'),
+    config: described('further fields of their file, see docs/waypoint.md', settings(waypointShape, ownWaypointFields)),
   }),
   webhook: object({
     enabled: described('the API server asks the controller before it takes an object of the mesh', boolean(true)),

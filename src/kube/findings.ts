@@ -35,7 +35,7 @@ export function issueOf(error: unknown): ResourceIssue {
   const { reason, kind = '', namespace = '', name = '' } = isMeshError(error) ? error.details : {};
   const object = { kind: String(kind), namespace: String(namespace), name: String(name) };
   const message = String(reason ?? error);
-  return { severity: 'error', ...object, message, fix: '', place, field: fieldIn(message) };
+  return { code: 'AMB0001', severity: 'error', ...object, message, fix: '', place, field: fieldIn(message) };
 }
 
 /** A finding as a field and the words about it, the field not said twice; the field is '' for the whole object. */

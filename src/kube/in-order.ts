@@ -18,6 +18,11 @@ export function sealed<T extends Applicable>(object: T): T {
   return { ...object, metadata: { ...object.metadata, annotations } };
 }
 
+/** True for what was applied by us at some time. */
+export function isSealed({ metadata: { annotations } }: KubeObject): boolean {
+  return isMapping(annotations) && annotations[digestAnnotation] !== undefined;
+}
+
 /** True when what was last applied to `there` is `wanted`. */
 export function isSealedAs(wanted: Applicable, there: KubeObject): boolean {
   const annotations = there.metadata['annotations'];
@@ -30,10 +35,11 @@ export function isSealedAs(wanted: Applicable, there: KubeObject): boolean {
  */
 export function isCovered(wanted: unknown, there: unknown): boolean {
   if (isMapping(wanted)) {
+    // What is empty is left out when it is stored.
+    if (there === undefined) return Object.keys(wanted).length === 0;
     return isMapping(there) && Object.entries(wanted).every(([field, value]) => isCovered(value, there[field]));
   }
   if (!Array.isArray(wanted)) return wanted === there;
-  // What is empty is left out when it is stored.
   if (!Array.isArray(there)) return wanted.length === 0 && there === undefined;
   if (!wanted.every(isMapping)) return JSON.stringify(wanted) === JSON.stringify(there);
   return wanted.every((each) => there.some((one) => isCovered(each, one)));

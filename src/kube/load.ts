@@ -13,12 +13,20 @@ const folderDepthMax = 16;
  * @throws MeshError INPUT_UNREADABLE for what is not there or is no YAML, CONFIG_INVALID for what is no manifest.
  */
 export async function loadManifests(paths: readonly string[]): Promise<ManifestSet> {
+  return readManifests(await loadTexts(paths));
+}
+
+/**
+ * The texts of every path, as `loadManifests` finds them.
+ * @throws MeshError INPUT_UNREADABLE for what is not there.
+ */
+export async function loadTexts(paths: readonly string[]): Promise<ManifestText[]> {
   const texts: ManifestText[] = [];
   for (const path of paths) {
     if (path === '-') texts.push({ text: await readText(process.stdin), file: '-' });
     else for (const file of await manifestFiles(path)) texts.push({ text: await readInput(file), file });
   }
-  return readManifests(texts);
+  return texts;
 }
 
 /**

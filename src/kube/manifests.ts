@@ -99,6 +99,55 @@ export function readManifests(texts: readonly ManifestText[]): ManifestSet {
   return { resources: [...resources.values()], ignored: counts };
 }
 
+/** An object of a kind that the mesh is not made of, as it stands in a manifest. */
+export interface UnusedObject {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly object: Readonly<Record<string, unknown>>;
+  readonly places: SourcePlaces;
+}
+
+/**
+ * As `readManifests`, for who wants to say everything that is wrong: what cannot be read is left out and is an error.
+ */
+export function readLeniently(texts: readonly ManifestText[]): {
+  readonly resources: readonly Resource[];
+  readonly unused: readonly UnusedObject[];
+  readonly errors: readonly unknown[];
+} {
+  const resources = new Map<string, Resource>();
+  const unused: UnusedObject[] = [];
+  const errors: unknown[] = [];
+  const attempt = <Value>(read: () => Value, otherwise: Value): Value => {
+    try {
+      return read();
+    } catch (error) {
+      errors.push(error);
+      return otherwise;
+    }
+  };
+  for (const { text, file } of texts) {
+    for (const document of attempt(() => readYaml(text, file), [])) {
+      for (const object of attempt(() => objectsOf(new ObjectReader(document, [], document.value), 0), [])) {
+        attempt(() => {
+          const resource = readResource(object);
+          if (typeof resource === 'string') unused.push(unusedObject(object));
+          else addOnce(resources, resource);
+        }, undefined);
+      }
+    }
+  }
+  return { resources: [...resources.values()], unused, errors };
+}
+
+function unusedObject(object: ObjectReader): UnusedObject {
+  const metadata = object.object('metadata');
+  const kind = object.string('kind');
+  const [namespace, name] = [metadata.string('namespace', 'default'), metadata.string('name', '')];
+  return { kind, namespace, name, object: object.fields, places: new ObjectPlaces(object.document, object.path) };
+}
+
 /** Where the API server has a kind: its group and the versions that are read, the one that is liked best first. */
 export function groupOf(kind: ResourceKind): { readonly group: string; readonly versions: readonly string[] } {
   const { group, versions } = kinds[kind];

@@ -11,25 +11,25 @@ import { controllerUidOf, WrittenObjects } from './written-objects.ts';
 const timeout = { timeout: 60_000 };
 const base = '/api/v1/namespaces/default';
 const contentType = 'application/merge-patch+json';
-const ownerUid = 'uid-of-the-owner';
+let ownerUid = '';
 /** What is tried again after seconds is so at once. */
 const clock: Clock = { ...systemClock, after: (ms, call) => systemClock.after(ms / 50, call) };
-const ownerReferences = [{ apiVersion: 'v1', kind: 'Gateway', name: 'w', uid: ownerUid, controller: true }];
+const ownerReferences = () => [{ apiVersion: 'v1', kind: 'Secret', name: 'owner', uid: ownerUid, controller: true }];
 
 const map = (name: string, data: Readonly<Record<string, string>>): WantedObject => ({
   kind: 'ConfigMap',
-  metadata: { name, namespace: 'default', annotations: { note: 'ours' }, ownerReferences },
+  metadata: { name, namespace: 'default', annotations: { note: 'ours' }, ownerReferences: ownerReferences() },
   data,
 });
-const account: WantedObject = {
+const account = (): WantedObject => ({
   kind: 'ServiceAccount',
-  metadata: { name: 'w', namespace: 'default', ownerReferences },
-};
+  metadata: { name: 'w', namespace: 'default', ownerReferences: ownerReferences() },
+});
 const setOf = (...objects: WantedObject[]): ObjectSet => ({
   id: 'w',
   objects,
   isOurs: (there) => controllerUidOf(there) === ownerUid,
-  ownerUid,
+  owner: { uid: ownerUid, path: `${base}/secrets/owner` },
 });
 
 async function open(context: TestContext) {
@@ -39,6 +39,9 @@ async function open(context: TestContext) {
   const tls = (): { ca: string } => ({ ca: caPem });
   const client = new ApiClient({ server: url, namespace: 'default', tls, authorization: () => `Bearer ${token}` });
   context.after(() => client.close());
+  const owner = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'owner' } };
+  const made = await client.json({ method: 'POST', path: `${base}/secrets`, body: owner });
+  ownerUid = (made as KubeObject).metadata.uid ?? '';
   const writes: string[] = [];
   const replica = () => {
     const counting = new ApiClient({
@@ -85,7 +88,7 @@ async function until(what: string, isSo: () => boolean | Promise<boolean>): Prom
 test('objects are made, healed, changed and deleted, and otherwise nothing is written', timeout, async (context) => {
   const { client, replica, read, change, writes } = await open(context);
   const { keeper, problems } = replica();
-  keeper.want([setOf(account, map('a', { x: '1' }), map('b', { y: '1' }))]);
+  keeper.want([setOf(account(), map('a', { x: '1' }), map('b', { y: '1' }))]);
   keeper.switch(true);
   await until(
     'they are made',
@@ -116,11 +119,11 @@ test('objects are made, healed, changed and deleted, and otherwise nothing is wr
   // Somebody else may add what he likes.
   writes.length = 0;
   await change('configmaps/a', { data: { z: 'theirs' }, metadata: { labels: { team: 'a' } } });
-  keeper.want([setOf(account, map('a', { x: '1' }), map('b', { y: '2' }))]);
+  keeper.want([setOf(account(), map('a', { x: '1' }), map('b', { y: '2' }))]);
   await until('a change', async () => (await dataOf('configmaps/b')) === '{"y":"2"}');
   assert.deepEqual(writes, ['PATCH /configmaps/b']);
   assert.equal(await dataOf('configmaps/a'), '{"x":"1","z":"theirs"}');
-  keeper.want([setOf(account, map('a', { x: '1' }))]);
+  keeper.want([setOf(account(), map('a', { x: '1' }))]);
   await until('no longer wanted', async () => (await read('configmaps/b')) === null);
   assert.deepEqual(problems, []);
 });
@@ -128,7 +131,7 @@ test('objects are made, healed, changed and deleted, and otherwise nothing is wr
 test('a successor completes what a leader left half-written, and writes nothing twice', timeout, async (context) => {
   const { server, replica, read, writes } = await open(context);
   const first = replica();
-  const wanted = [setOf(account, map('a', { x: '1' }), map('b', { y: '1' }))];
+  const wanted = [setOf(account(), map('a', { x: '1' }), map('b', { y: '1' }))];
   // The leader dies with its second object: the first one is there, the third one is not.
   server.faults.add({ match: { verb: 'patch', resource: 'configmaps' }, status: 500, times: 100 });
   first.keeper.want(wanted);
@@ -152,7 +155,7 @@ test('a successor completes what a leader left half-written, and writes nothing 
   await until('what is there is known', () => third.there.ofOwner(ownerUid).length === 3);
   third.keeper.want(wanted);
   third.keeper.switch(true);
-  third.keeper.want([setOf(account, map('a', { x: '3' }), map('b', { y: '1' }))]);
+  third.keeper.want([setOf(account(), map('a', { x: '3' }), map('b', { y: '1' }))]);
   await until('a change', async () => JSON.stringify((await read('configmaps/a'))?.['data']) === '{"x":"3"}');
   assert.deepEqual(writes, ['PATCH /configmaps/a']);
 });
@@ -162,7 +165,7 @@ test("somebody else's object is left alone, nothing is made beside it, and it is
   const { keeper, problems } = replica();
   const body = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a' }, data: { x: 'theirs' } };
   await client.json({ method: 'POST', path: `${base}/configmaps`, body });
-  keeper.want([setOf(account, map('a', { x: '1' }))]);
+  keeper.want([setOf(account(), map('a', { x: '1' }))]);
   keeper.switch(true);
   await until('it is said', () => problems.length > 0);
   assert.equal(problems[0]?.what, 'taken');
@@ -178,7 +181,7 @@ test('what is refused is named, and the rest is made', timeout, async (context) 
   const { server, replica, read } = await open(context);
   const { keeper, problems } = replica();
   server.faults.add({ match: { verb: 'patch', resource: 'serviceaccounts' }, status: 403, times: 1 });
-  keeper.want([setOf(account, map('a', { x: '1' }))]);
+  keeper.want([setOf(account(), map('a', { x: '1' }))]);
   keeper.switch(true);
   await until('it is said', () => problems.length > 0);
   assert.match(problems[0]?.message ?? '', /serviceaccounts\/w: the API server answered 403/);

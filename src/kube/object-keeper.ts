@@ -25,6 +25,12 @@ export interface WantedObject {
   readonly [field: string]: unknown;
 }
 
+/** The object that a set is made for, and where it is. */
+export interface SetOwner {
+  readonly uid: string;
+  readonly path: string;
+}
+
 /** Objects that are made together, or not at all. */
 export interface ObjectSet {
   readonly id: string;
@@ -33,7 +39,9 @@ export interface ObjectSet {
   /** May an object that stands there already be written? */
   readonly isOurs: (there: KubeObject) => boolean;
   /** What this owner controls and is not in `objects` is deleted; null for none. */
-  readonly ownerUid: string | null;
+  readonly owner: SetOwner | null;
+  /** Keys of further objects that are deleted. */
+  readonly extra?: readonly string[];
 }
 
 export interface SetProblem {
@@ -57,7 +65,7 @@ const retryMs = 5_000;
 /** Writes while it is on; everything is looked at again when it is switched on again. */
 export class ObjectKeeper {
   readonly #options: ObjectKeeperOptions;
-  readonly #sets = new Map<string, ObjectSet>();
+  readonly #sets = new Map<string, PreparedSet>();
   /** What was last settled, as a text, by set. */
   readonly #settled = new Map<string, string>();
   /** Which set wants an object, and whose objects are whose. */
@@ -78,19 +86,20 @@ export class ObjectKeeper {
 
   /** All sets that there shall be. What belonged to a set that is not named any more is let be. */
   want(sets: readonly ObjectSet[]): void {
-    const gone = new Set(this.#sets.keys());
+    const before = new Map(this.#sets);
     this.#sets.clear();
     this.#setOfKey.clear();
     this.#setOfOwner.clear();
     for (const set of sets) {
-      const objects = set.objects.map(prepared);
-      this.#sets.set(set.id, { ...set, objects });
-      for (const object of objects) this.#setOfKey.set(keyOf(object), set.id);
-      if (set.ownerUid !== null) this.#setOfOwner.set(set.ownerUid, set.id);
-      gone.delete(set.id);
-      if (this.#settled.get(set.id) !== JSON.stringify(objects)) this.#queue.add(set.id);
+      const known = before.get(set.id);
+      const prepared = known?.set === set ? known : preparedSet(set);
+      this.#sets.set(set.id, prepared);
+      for (const object of prepared.objects) this.#setOfKey.set(keyOf(object), set.id);
+      if (set.owner !== null) this.#setOfOwner.set(set.owner.uid, set.id);
+      before.delete(set.id);
+      if (this.#settled.get(set.id) !== prepared.text) this.#queue.add(set.id);
     }
-    for (const id of gone) this.#forget(id);
+    for (const id of before.keys()) this.#forget(id);
     this.#work();
   }
 
@@ -154,30 +163,32 @@ export class ObjectKeeper {
   }
 
   async #settle(id: string): Promise<void> {
-    const set = this.#sets.get(id);
-    if (set === undefined) return;
+    const prepared = this.#sets.get(id);
+    if (prepared === undefined) return;
     this.#retries.get(id)?.();
     this.#retries.delete(id);
     let problem: SetProblem | null;
     try {
-      problem = await this.#make(set);
+      problem = await this.#make(prepared);
     } catch (error) {
       problem = { what: 'failed', message: messageOf(error) };
     }
-    if (this.#sets.get(id) !== set) {
+    if (this.#sets.get(id)?.text !== prepared.text) {
       // It is wanted in another way by now.
       if (this.#sets.has(id)) this.#queue.add(id);
       return;
     }
     this.#tell(id, problem);
-    if (problem === null) this.#settled.set(id, JSON.stringify(set.objects));
+    if (problem === null) this.#settled.set(id, prepared.text);
     else this.#later(id);
   }
 
   /** Null when everything stands there; throws what the client throws for what cannot be looked at. */
-  async #make(set: ObjectSet): Promise<SetProblem | null> {
+  async #make({ set, objects }: PreparedSet): Promise<SetProblem | null> {
+    // What goes with its owner must not be made again before we hear of that.
+    if (set.owner !== null && !(await this.#isThere(set.owner))) return null;
     const found: (readonly [wanted: WantedObject, there: KubeObject | null])[] = [];
-    for (const object of set.objects) found.push([object, await this.#find(object)]);
+    for (const object of objects) found.push([object, await this.#find(object)]);
     const foreign = found.find(([, there]) => there !== null && !set.isOurs(there));
     // All or nothing: a program must not run under an account that is somebody else's.
     if (foreign !== undefined) {
@@ -196,22 +207,30 @@ export class ObjectKeeper {
     for (const [wanted, there] of found) {
       if (there === null || !this.#isInOrder(wanted, there)) await attempt(() => this.#apply(wanted, there));
     }
-    if (set.ownerUid === null) return problem;
-    const keys = new Set(set.objects.map(keyOf));
-    for (const key of this.#options.there.ofOwner(set.ownerUid)) {
+    const keys = new Set(objects.map(keyOf));
+    const owned = set.owner === null ? [] : this.#options.there.ofOwner(set.owner.uid);
+    for (const key of [...owned, ...(set.extra ?? [])]) {
       if (!keys.has(key)) await attempt(() => this.#delete(key));
     }
     return problem;
   }
 
+  async #isThere({ uid, path }: SetOwner): Promise<boolean> {
+    const object = (await this.#ask(path)) ?? { metadata: { name: '' } };
+    return object.metadata.uid === uid && object.metadata['deletionTimestamp'] === undefined;
+  }
+
   /** As it stands in the cluster; null when it does not. */
   async #find({ kind, metadata }: WantedObject): Promise<KubeObject | null> {
-    const { client, there } = this.#options;
     const { namespace = '', name } = metadata;
-    const known = there.get(resourceKey({ kind, namespace, name }));
+    const known = this.#options.there.get(resourceKey({ kind, namespace, name }));
     if (known !== undefined) return known;
     // One without our label is not known, and there all the same.
-    return (await client.json({ path: pathOfWritten(kind, namespace, name) }).catch((error: unknown) => {
+    return this.#ask(pathOfWritten(kind, namespace, name));
+  }
+
+  async #ask(path: string): Promise<KubeObject | null> {
+    return (await this.#options.client.json({ path }).catch((error: unknown) => {
       if (failureOf(error)?.status === 404) return null;
       throw error;
     })) as KubeObject | null;
@@ -262,6 +281,18 @@ export class ObjectKeeper {
     else this.#problems.set(id, problem);
     this.#options.problem(id, problem);
   }
+}
+
+interface PreparedSet {
+  readonly set: ObjectSet;
+  readonly objects: readonly WantedObject[];
+  /** Of all that is wanted, to compare with. */
+  readonly text: string;
+}
+
+function preparedSet(set: ObjectSet): PreparedSet {
+  const objects = set.objects.map(prepared);
+  return { set, objects, text: JSON.stringify([objects, set.owner, set.extra ?? []]) };
 }
 
 /** With our label, by which it is found again, and the digest of all that is said. */

@@ -1,5 +1,11 @@
 // Gateway: from an object to what the model keeps of it.
-import type { GatewayListener, GatewayResource, Labels, ResourceMeta } from '../model/resources.ts';
+import type {
+  GatewayInfrastructure,
+  GatewayListener,
+  GatewayResource,
+  Labels,
+  ResourceMeta,
+} from '../model/resources.ts';
 import type { ObjectReader } from './object-reader.ts';
 
 const anyPort = { min: 1, max: 65535 };
@@ -13,11 +19,24 @@ export function readGateway(object: ObjectReader, meta: ResourceMeta): GatewayRe
     kind: 'Gateway',
     gatewayClassName: spec.string('gatewayClassName'),
     listeners: spec.objects('listeners').map(readListener),
+    infrastructure: readInfrastructure(spec.object('infrastructure')),
     addresses: object
       .object('status')
       .objects('addresses')
       .map((address) => address.string('value', ''))
       .filter((value) => value !== ''),
+  };
+}
+
+function readInfrastructure(infrastructure: ObjectReader): GatewayInfrastructure {
+  const parameters = infrastructure.object('parametersRef');
+  const isNamed = infrastructure.has('parametersRef');
+  return {
+    labels: infrastructure.labels('labels'),
+    annotations: infrastructure.labels('annotations'),
+    parametersRef: isNamed
+      ? { group: parameters.string('group', ''), kind: parameters.string('kind'), name: parameters.string('name') }
+      : null,
   };
 }
 

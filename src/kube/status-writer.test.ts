@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { definitionsPath, foreignDefinition } from '../../test/kube/foreign-definitions.ts';
-import { systemClock } from '../base/clock.ts';
+import { type Clock, systemClock } from '../base/clock.ts';
+import { ManualClock } from '../base/manual-clock.ts';
 import { ApiServer } from '../lab/api-server/api-server.ts';
 import { controllerName, type ObjectStatus } from '../model/conditions.ts';
 import { ApiClient } from './api/api-client.ts';
@@ -42,7 +43,7 @@ function placeOf(kind: string, name: string) {
   return { path, apiVersion: `${entry.group}/${version}` };
 }
 
-async function open(context: TestContext) {
+async function open(context: TestContext, clock: Clock = systemClock) {
   const server = new ApiServer();
   const { url, caPem, token } = await server.start();
   context.after(() => server.close());
@@ -66,7 +67,7 @@ async function open(context: TestContext) {
   const writer = new StatusWriter({
     client,
     place: ({ kind, name }) => placeOf(kind, name),
-    clock: systemClock,
+    clock,
     turned: () => {},
     trouble: (title, reason) => troubles.push(`${title}: ${reason}`),
   });
@@ -125,7 +126,8 @@ test('what stands there already is not written', timeout, async (context) => {
 });
 
 test('a conflict is tried again at once, a refusal is told', timeout, async (context) => {
-  const { server, writer, until, ours, troubles } = await open(context);
+  const clock = new ManualClock();
+  const { server, writer, until, ours, troubles } = await open(context, clock);
   server.faults.add({ match: { verb: 'patch' }, status: 409, times: 3 });
   writer.switch(true);
   writer.update([statusOf(true)]);
@@ -133,8 +135,26 @@ test('a conflict is tried again at once, a refusal is told', timeout, async (con
   assert.deepEqual(troubles, []);
   server.faults.add({ match: { verb: 'patch' }, status: 403, times: 1 });
   writer.update([statusOf(false)]);
+  while (troubles.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  clock.advance(5_000);
   await until('it is written later', (route) => ours(route)[0]?.['status'] === 'False');
   assert.match(troubles.join(), /^HTTPRoute default\/r: .*403/);
+});
+
+test('what fails is left alone for a while, whatever else is written', timeout, async (context) => {
+  const clock = new ManualClock();
+  const { server, writer, until, ours, troubles } = await open(context, clock);
+  server.faults.add({ match: { verb: 'get' }, status: 500 });
+  writer.switch(true);
+  writer.update([statusOf(true), { ...statusOf(true), name: 'other' }]);
+  while (clock.pending === 0 || troubles.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+  writer.update([statusOf(true), { ...statusOf(true), name: 'third' }]);
+  while (troubles.length < 3) await new Promise((resolve) => setTimeout(resolve, 5));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.equal(troubles.length, 3, troubles.join('\n'));
+  server.faults.clear();
+  clock.advance(5_000);
+  await until('it is written', (route) => ours(route).length === 1);
 });
 
 test('what a schema has no room for is left out: long messages, more parents than 32', timeout, async (context) => {

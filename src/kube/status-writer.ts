@@ -53,6 +53,8 @@ export class StatusWriter {
   readonly #written = new Map<string, string>();
   readonly #queue = new Set<string>();
   readonly #running = new Set<Promise<void>>();
+  /** What failed, until it is tried again. */
+  readonly #failed = new Set<string>();
   #isOn = false;
   #cancelRetry: (() => void) | null = null;
 
@@ -68,13 +70,13 @@ export class StatusWriter {
       const key = resourceKey(status);
       this.#wanted.set(key, status);
       before.delete(key);
-      if (this.#written.get(key) !== textOf(status)) this.#queue.add(key);
+      if (this.#written.get(key) !== textOf(status) && !this.#failed.has(key)) this.#queue.add(key);
     }
     for (const [key, { kind, namespace, name }] of before) {
       // Nobody speaks of it any more: what we said goes.
       this.#wanted.set(key, { kind, namespace, name, conditions: [], parents: [] });
       if (this.#written.get(key) === textOf(this.#wanted.get(key)!)) this.#wanted.delete(key);
-      else this.#queue.add(key);
+      else if (!this.#failed.has(key)) this.#queue.add(key);
     }
     this.#work();
   }
@@ -119,9 +121,10 @@ export class StatusWriter {
       const code = failureOf(error)?.status;
       // It has gone meanwhile, or has no status to write.
       if (code === 404) this.#written.set(key, textOf(status));
+      else if (code === 409) this.#queue.add(key);
       else {
-        if (code !== 409) this.#options.trouble(`${status.kind} ${status.namespace}/${status.name}`, messageOf(error));
-        this.#later(key, code === 409 ? 0 : retryMs);
+        this.#options.trouble(`${status.kind} ${status.namespace}/${status.name}`, messageOf(error));
+        this.#later(key, Math.max(retryMs, failureOf(error)?.retryAfterMs ?? 0));
       }
     }
   }
@@ -140,7 +143,7 @@ export class StatusWriter {
       apiVersion,
       kind,
       // Whoever writes in between makes this one fail, since the lists hold what others said.
-      metadata: { name, namespace, resourceVersion: metadata['resourceVersion'] },
+      metadata: { name, ...(namespace === '' ? {} : { namespace }), resourceVersion: metadata['resourceVersion'] },
       status: wanted,
     };
     const query = { fieldManager, force: 'true' };
@@ -151,9 +154,13 @@ export class StatusWriter {
   }
 
   #later(key: string, delayMs: number): void {
-    this.#queue.add(key);
-    this.#cancelRetry?.();
-    this.#cancelRetry = this.#options.clock.after(delayMs, () => this.#work());
+    this.#failed.add(key);
+    this.#cancelRetry ??= this.#options.clock.after(delayMs, () => {
+      this.#cancelRetry = null;
+      for (const one of this.#failed) this.#queue.add(one);
+      this.#failed.clear();
+      this.#work();
+    });
   }
 }
 
@@ -178,12 +185,19 @@ function statusOf(status: ObjectStatus, there: Fields, { isMerged, stale, now }:
   });
   const otherParents = parentsThere.filter((one) => one['controllerName'] !== controllerName);
   const { addresses = [] } = status;
+  const listenersThere = listOf(there['listeners']);
+  const listeners = (status.listeners ?? []).map((listener) => {
+    const before = listenersThere.find((one) => one['name'] === listener.name);
+    const conditions = listener.conditions.map((one) => timed(one, listOf(before?.['conditions']), now));
+    return { ...listener, conditions };
+  });
   return {
     ...(own.length + others.length > 0 ? { conditions: [...others, ...own] } : {}),
     ...(parents.length > 0 || parentsThere.length > 0
       ? { parents: [...otherParents, ...parents].slice(0, parentsMax) }
       : {}),
     ...(addresses.length > 0 ? { addresses } : {}),
+    ...(listeners.length > 0 ? { listeners } : {}),
   };
 }
 
@@ -231,8 +245,8 @@ function isThere(wanted: Fields, there: Fields): boolean {
   });
 }
 
-function textOf({ conditions, parents, addresses }: ObjectStatus): string {
-  return JSON.stringify([conditions, parents, addresses]);
+function textOf({ conditions, parents, addresses, listeners }: ObjectStatus): string {
+  return JSON.stringify([conditions, parents, addresses, listeners]);
 }
 
 /** In whole seconds, as Kubernetes writes times. */

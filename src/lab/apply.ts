@@ -146,7 +146,17 @@ export function refusals(objects: readonly PlacedObject[], store: ObjectStore): 
     const message = `node ${object.metadata.name} is not part of this lab`;
     const fix = 'nodes are made when the lab starts: end it and start it with this manifest';
     return [
-      { severity: 'error', kind: 'Node', namespace: '', name: object.metadata.name, message, fix, place, field: '' },
+      {
+        code: 'AMB0003',
+        severity: 'error',
+        kind: 'Node',
+        namespace: '',
+        name: object.metadata.name,
+        message,
+        fix,
+        place,
+        field: '',
+      },
     ];
   });
 }

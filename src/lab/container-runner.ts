@@ -66,6 +66,10 @@ export class ContainerRunner {
     return this.#options.container.name;
   }
 
+  get image(): string {
+    return this.#options.container.image ?? '';
+  }
+
   /** What a person should know while the container is not ready; '' when there is nothing to say. */
   get failing(): string {
     return this.#failing;

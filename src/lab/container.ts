@@ -9,6 +9,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import path from 'node:path';
 import { firstChildOf } from './enter.ts';
+import { enterRoot, type Rootfs, rootMounts } from './rootfs.ts';
 import { inNetns, shellQuote } from './run.ts';
 import type { Mount } from './volumes.ts';
 
@@ -19,6 +20,8 @@ export interface ContainerPlan {
   /** Folder that becomes `/run`. */
   readonly runDir: string;
   readonly argv: readonly string[];
+  /** Whose root file system it sees and whose rights it has; null for the host's. */
+  readonly image: Rootfs | null;
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
   readonly logFile: string;
@@ -43,7 +46,7 @@ export class ContainerProcess {
     const [command = '', ...args] = [
       ...inNetns(plan.netns),
       ...['unshare', '--mount', '--uts', '--pid', '--', 'sh', '-c', waitScript],
-      ...['sh', '-c', setupScript(plan), 'lab', ...plan.argv],
+      ...['sh', '-c', setupScript(plan), 'lab', ...enterImage(plan), ...plan.argv],
     ];
     this.#child = spawn(command, args, { stdio: ['ignore', log, log], env: { ...plan.env }, detached: true, cwd: '/' });
     closeSync(log);
@@ -90,9 +93,20 @@ function setupScript(plan: ContainerPlan): string {
     ...bind,
     // Last, since the sources of the mounts above lie below the lab's own /run.
     `mount --rbind ${shellQuote(plan.runDir)} /run`,
+    ...(plan.image === null ? [] : rootMounts(plan.image.dir, ownFiles)),
     `cd ${shellQuote(plan.cwd)}`,
   ];
   return `{ ${steps.join(' && ')}; } || { echo 'lab: the container could not be set up' >&2; exit ${setupFailed}; }\nexec "$@"`;
+}
+
+/** What the container has of its own by now, seen below the image's root too. */
+function ownFiles(root: string): string[] {
+  const etc = ['resolv.conf', 'hosts', 'hostname'].map((name) => `/etc/${name}`);
+  return [`mount --rbind /run ${root}/run`, ...etc.map((file) => `mount --bind ${file} ${root}${file}`)];
+}
+
+function enterImage({ image }: ContainerPlan): string[] {
+  return image === null ? [] : enterRoot(image.dir, image.controller);
 }
 
 /** `nsenter` words that join a container: everything but the user namespace. */

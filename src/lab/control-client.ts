@@ -28,6 +28,7 @@ export interface TargetAnswer {
   readonly nsenterArgs: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
+  readonly image: string;
 }
 
 const ordinaryTimeoutMs = 30_000;
@@ -123,7 +124,7 @@ export class LabClient {
       arg.replace(/^--net=\//, `--net=/proc/${this.lab.hostPid}/root/`),
     );
     const user = hasOwnUserNamespace(this.lab.hostPid) ? ['--user', '--preserve-credentials'] : [];
-    return { hostPid, nsenterArgs: [...user, ...nsenterArgs], env: answer.env, cwd: answer.cwd };
+    return { hostPid, nsenterArgs: [...user, ...nsenterArgs], env: answer.env, cwd: answer.cwd, image: answer.image };
   }
 
   /**

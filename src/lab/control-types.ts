@@ -53,6 +53,8 @@ export interface LabTarget {
   readonly nsenterArgs: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
+  /** Image of the container; '' in a node. It may bring programs of its own (`images.ts`). */
+  readonly image: string;
 }
 
 export interface ApplyResult {

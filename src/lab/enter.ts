@@ -4,12 +4,14 @@ import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from 'node:chi
 import { readdirSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { LabTarget } from './control-types.ts';
+import { resolveInside } from './images.ts';
 import { processIds } from './running.ts';
 
 /** The command line that runs `argv` in `target`: to be spawned with `target.env`. */
 export function enterCommand(target: LabTarget, argv: readonly string[]): { command: string; args: string[] } {
+  const program = resolveInside(target.image, argv);
   // The working directory is entered after the namespaces are, since it is a path inside them.
-  const inside = ['sh', '-c', 'cd -- "$1" && shift && exec "$@"', 'lab', target.cwd, ...argv];
+  const inside = ['sh', '-c', 'cd -- "$1" && shift && exec "$@"', 'lab', target.cwd, ...program];
   return { command: 'nsenter', args: ['-t', String(target.hostPid), ...target.nsenterArgs, '--', ...inside] };
 }
 

@@ -149,3 +149,11 @@ export function expand(text: string, env: Readonly<Record<string, string>>): str
     return env[name] ?? whole;
   });
 }
+
+/** What a program has that is run in a container or node from outside, beside the container's own. */
+export function baseEnvironment(): Record<string, string> {
+  const kept = ['HOME', 'TERM', 'LANG', 'USER'].flatMap((name) =>
+    process.env[name] === undefined ? [] : [[name, process.env[name]]],
+  );
+  return { ...Object.fromEntries(kept), PATH: systemPath() };
+}

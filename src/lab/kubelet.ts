@@ -8,6 +8,7 @@ import { addPods, hasIpv6, type PodLink, removePod } from './network.ts';
 import { type KubeObject, type Pod, podIps, type ServiceObject } from './objects.ts';
 import { PodRunner } from './pod-runner.ts';
 import { isTerminating } from './pods.ts';
+import type { Rootfs } from './rootfs.ts';
 import { endpointSlicesOf } from './services.ts';
 import type { Change, ObjectStore } from './store.ts';
 import type { VolumeInput } from './volumes.ts';
@@ -17,6 +18,7 @@ export interface KubeletOptions {
   readonly clock: Clock;
   readonly random: () => number;
   readonly images: Readonly<Record<string, string>>;
+  readonly rootfs: Rootfs | null;
   readonly logsDir: string;
   readonly podsDir: string;
   readonly admitted: (nodeName: string) => Promise<void>;
@@ -123,7 +125,7 @@ export class Kubelet {
   }
 
   #hostOf(node: KubeletNode, pod: Pod) {
-    const { store, clock, random, images, logsDir, podsDir, volumes } = this.#options;
+    const { store, clock, random, images, rootfs, logsDir, podsDir, volumes } = this.#options;
     const { plan, agent, pools } = node;
     return {
       node: plan,
@@ -131,6 +133,7 @@ export class Kubelet {
       clock,
       random,
       images,
+      rootfs,
       logsDir,
       podsDir,
       volumes,

@@ -7,6 +7,7 @@ import type { Resource } from '../model/resources.ts';
 import type { ResourceIssue } from '../model/types.ts';
 import { fabricAddresses } from './addresses.ts';
 import { ApiServer } from './api-server/api-server.ts';
+import type { ContainerAccess } from './api-server/containers.ts';
 import { ApiFailure, forbidden } from './api-server/failure.ts';
 import { meshTypes } from './api-server/resources.ts';
 import { type ClusterRules, defaultRules } from './api-server/rules.ts';
@@ -21,6 +22,7 @@ import type { ObjectStore } from './store.ts';
 export interface LabApiParts {
   readonly store: ObjectStore;
   readonly issuer: TokenIssuer;
+  readonly containers: ContainerAccess;
   readonly services: ServiceAllocator;
   /** What the mesh finds in manifests. */
   readonly check: (resources: readonly Resource[]) => readonly ResourceIssue[];
@@ -39,14 +41,15 @@ const apiSocketFd = 3;
 
 /** The API server of a lab. */
 export function labApiServer(parts: LabApiParts): ApiServer {
-  const { store, issuer } = parts;
+  const { store, issuer, containers } = parts;
   const listen = [
     { host: '127.0.0.1', fd: apiSocketFd },
     { host: fabricAddresses[0], port: fabricPort },
   ];
   const names = [...fabricAddresses];
   const portForward = (pod: KubeObject, port: number): Promise<Duplex> => parts.dial(pod as Pod, port);
-  return new ApiServer({ store, issuer, listen, names, portForward, extraTypes: meshTypes, rules: labRules(parts) });
+  const access = { containers, portForward };
+  return new ApiServer({ store, issuer, ...access, listen, names, extraTypes: meshTypes, rules: labRules(parts) });
 }
 
 /** Starts the API server and writes the kubeconfig. */

@@ -13,6 +13,7 @@ import { NodeAgent } from './agent.ts';
 import type { ApiServer } from './api-server/api-server.ts';
 import { Applier, refusals, refuseDuplicates } from './apply.ts';
 import { Cluster } from './cluster.ts';
+import { containerAccess } from './container-access.ts';
 import type { ApplyResult, LabDocument, LabPod, LabStatus } from './control-types.ts';
 import { dialPod } from './dial-pod.ts';
 import { DnsServer } from './dns.ts';
@@ -105,6 +106,7 @@ export class Lab {
       clock: systemClock,
       random: Math.random,
       images: options.images,
+      rootfs: options.rootfs,
       logsDir: paths.logs,
       podsDir: paths.pods,
       admitted: (nodeName) => this.system.captured(nodeName),
@@ -281,6 +283,7 @@ export class Lab {
       if (usedByLab.has(kind)) return [];
       return [
         {
+          code: 'AMB0002',
           severity: 'info',
           kind,
           namespace,
@@ -355,7 +358,8 @@ export class Lab {
     const statusOf = (kind: string, namespace: string, name: string) => system.statusOf(kind, namespace, name);
     const isRun = (pod: Pod) => kubelet.runnerOf(pod) !== null;
     const check = (resources: readonly Resource[]) => system.check(resources);
-    return labApiServer({ store, issuer, services, check, isRun, statusOf, dial: dialPod });
+    const containers = containerAccess({ store, kubelet: () => kubelet, logsDir: paths.logs });
+    return labApiServer({ store, issuer, containers, services, check, isRun, statusOf, dial: dialPod });
   }
 
   #putNode(node: NodePlan): void {

@@ -11,6 +11,7 @@ import { MeshError, messageOf } from '../base/errors.ts';
 import { modulePath } from '../base/project-files.ts';
 import { LabClient } from './control-client.ts';
 import type { LabProgress } from './control-types.ts';
+import { checkRootfs, type Rootfs } from './rootfs.ts';
 import { defaultLabName, findRunningLab, listLabs } from './running.ts';
 import { requireTools, systemPath } from './tools.ts';
 
@@ -31,6 +32,8 @@ export interface LaunchOptions {
   readonly mesh?: boolean;
   /** Serve the cluster through the Kubernetes API too. */
   readonly apiServer?: boolean;
+  /** Run the mesh's own programs from their image instead of from here; root alone can. */
+  readonly rootfs?: Rootfs;
   /** Leave a lab that did not become ready running, to be looked at. */
   readonly keepOnFailure?: boolean;
   /**
@@ -51,6 +54,7 @@ export interface LabOptions {
   readonly foreground: boolean;
   readonly mesh: boolean;
   readonly apiServer: boolean;
+  readonly rootfs: Rootfs | null;
   readonly nodeConfig: Readonly<Record<string, unknown>>;
   readonly controllerConfig: Readonly<Record<string, unknown>>;
   readonly waypointConfig: Readonly<Record<string, unknown>>;
@@ -69,6 +73,7 @@ export async function launchLab(options: LaunchOptions): Promise<LabClient> {
   const name = options.name ?? defaultLabName;
   checkOptions(name, options);
   requireTools();
+  if (options.rootfs !== undefined) checkRootfs(options.rootfs.dir);
   const labOptions: LabOptions = {
     paths: options.paths.map((each) => path.resolve(each)),
     nodes: options.nodes ?? defaultNodes,
@@ -77,6 +82,7 @@ export async function launchLab(options: LaunchOptions): Promise<LabClient> {
     foreground: options.foreground ?? false,
     mesh: options.mesh ?? true,
     apiServer: options.apiServer ?? false,
+    rootfs: options.rootfs ?? null,
     nodeConfig: options.nodeConfig ?? {},
     controllerConfig: options.controllerConfig ?? {},
     waypointConfig: options.waypointConfig ?? {},

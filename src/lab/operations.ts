@@ -15,6 +15,7 @@ import type {
   LabStatus,
   RestartResult,
 } from './control-types.ts';
+import { baseEnvironment } from './environment.ts';
 import { kindOf } from './kinds.ts';
 import type { Lab } from './lab.ts';
 import { type FaultyLink, type LinkChange, LinkFaults } from './link-faults.ts';
@@ -26,7 +27,6 @@ import { podLogDir } from './pod-runner.ts';
 import { controllerOf, isTerminating } from './pods.ts';
 import { labLog, paths } from './private-files.ts';
 import { netnsPath } from './run.ts';
-import { systemPath } from './tools.ts';
 
 export interface LabOperationsOptions {
   readonly lab: Lab;
@@ -84,7 +84,7 @@ export class LabOperations {
       const node = this.#lab.nodes.find((each) => each.name === name);
       if (node === undefined) throw notFound(`node ${name}`);
       const nsenterArgs = ['--mount', '--uts', '--pid', `--net=${netnsPath(nodeNetns(name))}`];
-      return { labPid: 1, nsenterArgs, env: baseEnvironment(), cwd: '/' };
+      return { labPid: 1, nsenterArgs, env: baseEnvironment(), cwd: '/', image: '' };
     }
     const pod = this.pod(namespace, name);
     const container = this.#lab.kubelet.runnerOf(pod)?.container(containerName);
@@ -96,6 +96,7 @@ export class LabOperations {
         nsenterArgs: containerNamespaces,
         env: { ...baseEnvironment(), ...plan.env },
         cwd: plan.cwd,
+        image: container?.image ?? '',
       };
     }
     throw new MeshError('NOT_FOUND', {
@@ -303,13 +304,6 @@ async function within<T>(promise: Promise<T>, timeoutMs: number, otherwise: T): 
     timer = setTimeout(resolve, Math.max(timeoutMs, 0), otherwise);
   });
   return await Promise.race([promise, late]).finally(() => clearTimeout(timer));
-}
-
-function baseEnvironment(): Record<string, string> {
-  const kept = ['HOME', 'TERM', 'LANG', 'USER'].flatMap((name) =>
-    process.env[name] === undefined ? [] : [[name, process.env[name]]],
-  );
-  return { ...Object.fromEntries(kept), PATH: systemPath() };
 }
 
 const podName = (pod: KubeObject) => `${pod.metadata.namespace}/${pod.metadata.name}`;

@@ -11,6 +11,7 @@ import { resolveCommand } from './images.ts';
 import { nodeNetns, type PodLink, podNetns } from './network.ts';
 import type { Container, Pod, PodStatus } from './objects.ts';
 import { withCondition } from './pods.ts';
+import type { Rootfs } from './rootfs.ts';
 import { rfc3339 } from './store.ts';
 import { PodFiles, type VolumeInput } from './volumes.ts';
 
@@ -20,6 +21,8 @@ export interface PodHost {
   readonly clock: Clock;
   readonly random: () => number;
   readonly images: Readonly<Record<string, string>>;
+  /** The image of the mesh's own programs, null when they run from here. */
+  readonly rootfs: Rootfs | null;
   readonly logsDir: string;
   readonly podsDir: string;
   takeAddresses(): string[];
@@ -188,7 +191,8 @@ export class PodRunner {
   #plan(container: Container): ContainerPlan | { reason: string; message: string; retry: boolean } {
     const files = this.#files;
     if (files === null) return { reason: 'ContainerCreating', message: 'the pod has no network yet', retry: true };
-    const command = resolveCommand(container, this.#host.images);
+    const { images, rootfs } = this.#host;
+    const command = resolveCommand(container, images, rootfs !== null);
     if (!command.ok) return { reason: 'ErrImageNeverPull', message: command.reason, retry: false };
     if (files.problem !== null) {
       files.prepareAgain();
@@ -209,6 +213,7 @@ export class PodRunner {
       mounts,
       runDir: files.runDir,
       argv: command.argv,
+      image: command.isOfMesh === true ? rootfs : null,
       env: made.env,
       cwd,
       logFile,

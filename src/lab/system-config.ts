@@ -1,6 +1,6 @@
 // The files that the mesh's programs start from in the lab: their configuration, the authority, keys of the token
 // issuer.
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { loadOrCreateIssuer } from '../identity/issuer-files.ts';
 import { fabricAddresses, type NodePlan, serviceCidrs } from './addresses.ts';
@@ -20,7 +20,10 @@ export const systemFiles = {
   controllerConfig: path.join(paths.system, 'controller', 'config.yaml'),
   caDir: path.join(paths.system, 'controller', 'ca'),
   jwks: path.join(paths.system, 'controller', 'jwks.json'),
-  roots: path.join(paths.system, 'roots.pem'),
+  /** In a folder of its own, which the controller writes and everybody else reads. */
+  roots: path.join(paths.system, 'roots', 'roots.pem'),
+  /** What Node has compiled of the sources. */
+  compiled: path.join(paths.system, 'compiled'),
   controllerLog: path.join(paths.logs, 'controller.log'),
 } as const;
 
@@ -42,6 +45,7 @@ export function nodeFiles(nodeName: string) {
 /** Makes the root and the controller's configuration. Throws `CONFIG_INVALID` for settings that do not fit. */
 export function writeControllerFiles(overrides: Settings, nowMs: number): void {
   mkdirSync(systemFiles.caDir, { recursive: true, mode: 0o700 });
+  mkdirSync(path.dirname(systemFiles.roots), { recursive: true });
   // Made here instead of by the controller, so that proxies and pods can start while it still does.
   const { roots } = loadOrCreateIssuer(systemFiles.caDir, trustDomain, nowMs);
   writeFileSync(systemFiles.roots, roots.map((root) => root.toString()).join(''));
@@ -65,8 +69,26 @@ export function writeControllerFiles(overrides: Settings, nowMs: number): void {
   writeFileSync(systemFiles.controllerConfig, JSON.stringify(merged(config, overrides), null, 2));
 }
 
+/** Gives what is the controller's to the user that it runs as, and lets it read the objects. */
+export function giveToController(userId: number): void {
+  for (const folder of controllerFolders) giveTo(userId, folder);
+  chmodSync(paths.objects, 0o755);
+}
+
+/** What the controller writes. */
+export const controllerFolders = [path.dirname(systemFiles.controllerConfig), path.dirname(systemFiles.roots)] as const;
+
+function giveTo(userId: number, folder: string): void {
+  chownSync(folder, userId, userId);
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const file = path.join(folder, entry.name);
+    if (entry.isDirectory()) giveTo(userId, file);
+    else chownSync(file, userId, userId);
+  }
+}
+
 /** Writes the configuration of a node's proxy. */
-export function writeNodeFiles(node: NodePlan, nodes: readonly NodePlan[], overrides: Settings): void {
+export function writeNodeFiles(node: NodePlan, overrides: Settings): void {
   const files = nodeFiles(node.name);
   mkdirSync(files.stateDir, { recursive: true, mode: 0o700 });
   const isUsable = (cidr: string) => hasIpv6() || !cidr.includes(':');
@@ -80,8 +102,7 @@ export function writeNodeFiles(node: NodePlan, nodes: readonly NodePlan[], overr
     controllerRootsFile: systemFiles.roots,
     tokenFile: files.token,
     stateDir: files.stateDir,
-    podCidrs: node.podCidrs.filter(isUsable),
-    meshCidrs: [...nodes.flatMap((each) => each.podCidrs), ...serviceCidrs].filter(isUsable),
+    meshCidrs: serviceCidrs.filter(isUsable),
     log: { level: 'info', format: 'text', access: 'on', accessFile: files.accessLog },
   };
   writeFileSync(files.config, JSON.stringify(merged(config, overrides), null, 2));

@@ -15,11 +15,15 @@ import { lastLines } from './log-files.ts';
 import { MeshMirror } from './mesh-mirror.ts';
 import { nodeNetns } from './network.ts';
 import type { Pod } from './objects.ts';
+import { paths } from './private-files.ts';
+import { type Bind, inRootfs } from './rootfs.ts';
 import type { ShownStatus } from './status-keeper.ts';
 import { type Replaced, Supervised } from './supervised.ts';
 import {
   clusterDomain,
   clusterId,
+  controllerFolders,
+  giveToController,
   nodeAccount,
   nodeFiles,
   ports,
@@ -43,6 +47,16 @@ interface NodeProxy {
   /** What its readiness waits for. */
   waits: string;
   readonly waiters: (() => void)[];
+}
+
+/** A program outside of any pod, with what of the lab it sees from within an image. */
+interface SystemProgram {
+  readonly name: string;
+  readonly program: 'ambient-controller' | 'ambient-node';
+  readonly config: string;
+  readonly netns: string | null;
+  readonly logFile: string;
+  readonly binds: readonly Bind[];
 }
 
 const tokenLifetimeS = 3600;
@@ -88,9 +102,10 @@ export class MeshSystem {
     }
     writeControllerFiles(options.controllerConfig, Date.now());
     issuer.writeJwks(systemFiles.jwks);
+    if (options.rootfs !== null) giveToController(options.rootfs.controller.userId);
     for (const plan of nodes) {
       store.put(nodeProxyPod(plan, Date.now()));
-      writeNodeFiles(plan, nodes, options.nodeConfig);
+      writeNodeFiles(plan, options.nodeConfig);
     }
     if (options.apiServer && nodes[0] !== undefined) store.put(controllerPod(nodes[0], Date.now()));
     this.#refreshTokens();
@@ -98,25 +113,27 @@ export class MeshSystem {
 
   start(): void {
     if (!this.#enabled) return;
-    const controller = ['--config', systemFiles.controllerConfig];
-    this.#controller = this.#supervised(
-      'controller',
-      'src/bin/ambient-controller.ts',
-      controller,
-      null,
-      systemFiles.controllerLog,
-    );
+    this.#controller = this.#supervised({
+      name: 'controller',
+      program: 'ambient-controller',
+      config: systemFiles.controllerConfig,
+      netns: null,
+      logFile: systemFiles.controllerLog,
+      binds: [...controllerFolders.map((folder) => ({ folder, isWritable: true })), { folder: paths.objects }],
+    });
     this.#controller.start();
     if (this.#lab.options.apiServer) void this.#followController();
     for (const plan of this.#lab.nodes) {
-      const { config, log } = nodeFiles(plan.name);
-      const process = this.#supervised(
-        `node proxy ${plan.name}`,
-        'src/bin/ambient-node.ts',
-        ['--config', config],
-        nodeNetns(plan.name),
-        log,
-      );
+      const { dir, config, log } = nodeFiles(plan.name);
+      const roots = path.dirname(systemFiles.roots);
+      const process = this.#supervised({
+        name: `node proxy ${plan.name}`,
+        program: 'ambient-node',
+        config,
+        netns: nodeNetns(plan.name),
+        logFile: log,
+        binds: [{ folder: dir, isWritable: true }, { folder: paths.logs, isWritable: true }, { folder: roots }],
+      });
       const proxy: NodeProxy = {
         plan,
         process,
@@ -305,27 +322,21 @@ export class MeshSystem {
     throw new MeshError('NOT_FOUND', { what: `a proxy on node ${name}`, hint });
   }
 
-  #supervised(
-    name: string,
-    program: string,
-    args: readonly string[],
-    netns: string | null,
-    logFile: string,
-  ): Supervised {
-    const entry = modulePath(program);
-    const argv = [process.execPath, '--disable-warning=ExperimentalWarning', entry, ...args];
+  #supervised({ name, program, config, netns, logFile, binds }: SystemProgram): Supervised {
+    const { rootfs } = this.#lab.options;
+    const entry = modulePath(`src/bin/${program}.ts`);
+    const fromHere = [process.execPath, '--disable-warning=ExperimentalWarning', entry];
+    const security = program === 'ambient-node' ? rootfs?.node : rootfs?.controller;
+    const isImage = rootfs !== null && security !== undefined;
+    const argv = isImage ? [...inRootfs(rootfs.dir, security, binds), program] : fromHere;
     const kept = process.env.HOME === undefined ? {} : { HOME: process.env.HOME };
     // What Node has compiled of the sources is kept, so that a program that is started again is there sooner.
-    const env = {
-      ...kept,
-      PATH: systemPath(),
-      NODE_COMPILE_CACHE: path.join(path.dirname(systemFiles.roots), 'compiled'),
-    };
+    const cache = isImage ? {} : { NODE_COMPILE_CACHE: systemFiles.compiled };
     return new Supervised({
       name,
       netns,
-      argv,
-      env,
+      argv: [...argv, '--config', config],
+      env: { ...kept, PATH: systemPath(), ...cache },
       logFile,
       clock: systemClock,
       random: Math.random,

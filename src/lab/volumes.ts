@@ -1,7 +1,7 @@
 // The files of a pod, on the lab's tmpfs: volumes, the service account's token, resolv.conf, hosts, hostname.
 //
 // A pod sees the host's file system, with a `/run` of its own in place of the lab's, and its volumes bound over it.
-import { existsSync, lstatSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { dataOf, fieldOf, hostnameOf, type Lookup } from './environment.ts';
 import type { Container, KeyToPath, Pod, ProjectedSource, Volume } from './objects.ts';
@@ -164,6 +164,7 @@ export class PodFiles {
   #fill(volume: Volume): void {
     const dir = path.join(this.#input.dir, 'volumes', volume.name);
     mkdirSync(dir, { recursive: true });
+    if (volume.emptyDir !== undefined) chmodSync(dir, 0o777); // whoever the container runs as
     if (volume.name === accountVolume) writeWhole(path.join(dir, 'ca.crt'), this.#input.clusterRoots());
     if (volume.configMap !== undefined) this.#fillFrom(dir, 'ConfigMap', volume.configMap.name, volume.configMap);
     if (volume.secret !== undefined) this.#fillFrom(dir, 'Secret', volume.secret.secretName, volume.secret);

@@ -179,7 +179,7 @@ export class WaypointDeployer {
   }
 
   #deploy(gateway: KubeObject, restartedAt: string): void {
-    const compiled = path.join(path.dirname(systemFiles.roots), 'compiled');
+    const { compiled } = systemFiles;
     mkdirSync(compiled, { recursive: true });
     const settings = {
       trustDomain,

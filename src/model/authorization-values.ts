@@ -8,12 +8,12 @@ export type ValueType = 'text' | 'principal' | 'account' | 'network' | 'port' | 
 
 export interface ValueProblem {
   readonly at: number;
-  readonly severity: 'error' | 'warning';
+  readonly code: 'AMB0205' | 'AMB0206';
   readonly reason: string;
   readonly fix: string;
 }
 
-type Parsed = { readonly value: unknown; readonly warning?: Omit<ValueProblem, 'at' | 'severity'> } | Bad;
+type Parsed = { readonly value: unknown; readonly warning?: Omit<ValueProblem, 'at' | 'code'> } | Bad;
 type Bad = { readonly reason: string; readonly fix: string };
 
 /** The values that can be read, in the form that a policy match holds, and what is wrong with the others. */
@@ -26,10 +26,10 @@ export function readValues(
   const problems: ValueProblem[] = [];
   for (const [at, text] of values.entries()) {
     const parsed = parsers[type](text, policyNamespace);
-    if (!('value' in parsed)) problems.push({ at, severity: 'error', ...parsed });
+    if (!('value' in parsed)) problems.push({ at, code: 'AMB0205', ...parsed });
     else {
       good.push(parsed.value);
-      if (parsed.warning !== undefined) problems.push({ at, severity: 'warning', ...parsed.warning });
+      if (parsed.warning !== undefined) problems.push({ at, code: 'AMB0206', ...parsed.warning });
     }
   }
   return { good, problems };

@@ -12,7 +12,7 @@ const reservedHeaders = /^(?:host|connection|content-length|transfer-encoding|te
 export function compileAuthentication(resource: RequestAuthenticationResource, list: IssueList): JwtRule[] {
   const policy = `${resource.namespace}/${resource.name}`;
   if (resource.rules.length === 0) {
-    list.add('warning', ['spec'], 'has no jwtRules: it asks nothing', 'name at least one issuer');
+    list.add('AMB0301', ['spec'], 'has no jwtRules: it asks nothing', 'name at least one issuer');
   }
   return resource.rules.map((rule, at) => compileRule(rule, ['spec', 'jwtRules', at], policy, list));
 }
@@ -21,15 +21,15 @@ function compileRule(rule: WrittenJwtRule, path: ResourcePath, policy: string, l
   const problem = problemOf(rule);
   if (problem !== null) {
     const message = `${problem.reason}: tokens of ${rule.issuers.join(', ') || 'its issuer'} are refused`;
-    list.add('error', [...path, ...problem.path], message, problem.fix);
+    list.add('AMB0302', [...path, ...problem.path], message, problem.fix);
   }
   if (rule.jwks !== '' && rule.jwksUri !== '') {
-    list.add('warning', [...path, 'jwksUri'], 'stands beside jwks, which is used', 'keep one of them');
+    list.add('AMB0303', [...path, 'jwksUri'], 'stands beside jwks, which is used', 'keep one of them');
   }
   const outputs = rule.outputClaimToHeaders.filter(({ header }, at) => {
     if (!reservedHeaders.test(header)) return true;
     list.add(
-      'error',
+      'AMB0304',
       [...path, 'outputClaimToHeaders', at],
       `a claim cannot become the header ${header}`,
       'use another',

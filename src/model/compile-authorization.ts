@@ -14,6 +14,7 @@ import {
 } from './authorization-fields.ts';
 import { readValues } from './authorization-values.ts';
 import { conditionOf, type ObjectStatus } from './conditions.ts';
+import type { FindingCode } from './finding-codes.ts';
 import { IssueList } from './issues.ts';
 import type { Attributes, AuthorizationCondition, AuthorizationPolicyResource, ResourcePath } from './resources.ts';
 import type { Policy, PolicyMatch, PolicyRule, ResourceIssue } from './types.ts';
@@ -45,10 +46,10 @@ export function compileAuthorization(
   if (isForWaypoints(resource)) return { policy: null, issues: [] };
   if (resource.targets.length > 0) {
     const fix = 'keep either selector or targetRefs';
-    list.add('error', ['spec', 'selector'], 'names both a selector and targetRefs; the selector is obeyed', fix);
+    list.add('AMB0201', ['spec', 'selector'], 'names both a selector and targetRefs; the selector is obeyed', fix);
   }
   if (resource.action === 'AUDIT') {
-    list.add('warning', ['spec', 'action'], 'AUDIT is not enforced at L4', 'nothing is denied or allowed by it');
+    list.add('AMB0202', ['spec', 'action'], 'AUDIT is not enforced at L4', 'nothing is denied or allowed by it');
     return { policy: null, issues: list.issues };
   }
   const policy = compilePolicy(resource, 'L4', scopeOf(resource, rootNamespaces), list);
@@ -90,10 +91,10 @@ function compilePolicy(
 ): Policy {
   if (resource.action === 'CUSTOM') {
     const message = `CUSTOM asks an external authorizer, which Ambient does not; what the rules match is denied`;
-    list.add('error', ['spec', 'action'], message, 'use ALLOW or DENY');
+    list.add('AMB0203', ['spec', 'action'], message, 'use ALLOW or DENY');
   }
   if (resource.action === 'DENY' && resource.rules.length === 0) {
-    list.add('warning', ['spec'], 'denies nothing, since it has no rules', 'to deny everything write "rules: [{}]"');
+    list.add('AMB0204', ['spec'], 'denies nothing, since it has no rules', 'to deny everything write "rules: [{}]"');
   }
   return {
     name: resource.name,
@@ -130,7 +131,8 @@ class RuleCompiler {
     const alternatives: Part[][] = [];
     const addItems = (key: 'from' | 'to', itemKey: string, items: readonly Attributes[] | null): void => {
       if (items === null) return;
-      if (items.length === 0) this.#report([key], `${key} is an empty list`, 'leave it out, or name something in it');
+      if (items.length === 0)
+        this.#report('AMB0212', [key], `${key} is an empty list`, 'leave it out, or name something in it');
       const parts = items.map((item, at) => this.#attributes(item, [key, at, itemKey]));
       alternatives.push(items.length === 0 ? [this.#unreadable()] : parts);
     };
@@ -158,7 +160,7 @@ class RuleCompiler {
       else this.#values(match, entry, isNegated, values, [...path, name]);
     }
     if (Object.keys(attributes).length > 0) return match.build();
-    this.#report(path, `${path.at(-1)} is empty`, 'name at least one attribute, or leave the item out');
+    this.#report('AMB0212', path, `${path.at(-1)} is empty`, 'name at least one attribute, or leave the item out');
     return this.#unreadable();
   }
 
@@ -170,7 +172,7 @@ class RuleCompiler {
       return this.#unreadable();
     }
     if (condition.values === null && condition.notValues === null) {
-      this.#report(path, `when ${condition.key} has no values`, 'name values or notValues');
+      this.#report('AMB0212', path, `when ${condition.key} has no values`, 'name values or notValues');
       return this.#unreadable();
     }
     const match = new MatchBuilder(this.#action);
@@ -188,10 +190,10 @@ class RuleCompiler {
     path: ResourcePath,
   ): void {
     const name = path.at(-1);
-    if (values.length === 0) this.#report(path, `${name} is an empty list`, 'leave it out, or name a value');
+    if (values.length === 0) this.#report('AMB0212', path, `${name} is an empty list`, 'leave it out, or name a value');
     const read = readValues(entry.type, values, this.#resource.namespace);
-    for (const { at, reason, fix, severity } of read.problems) {
-      this.#list.add(severity, this.#path([...path, at]), `rule ${this.#at}: ${name}: ${reason}`, fix);
+    for (const { at, reason, fix, code } of read.problems) {
+      this.#list.add(code, this.#path([...path, at]), `rule ${this.#at}: ${name}: ${reason}`, fix);
     }
     const isBroken = values.length === 0 || read.good.length < values.length;
     const good = entry.of === undefined || read.good.length === 0 ? read.good : [{ ...entry.of, values: read.good }];
@@ -206,8 +208,9 @@ class RuleCompiler {
         : this.#action === 'allow'
           ? 'the rule allows nothing'
           : 'the rule denies whatever else it matches, whatever the value here';
-    if (this.#layer === 'L7') this.#report(path, `${name} is not seen by a waypoint: ${outcome}`, 'leave it out');
-    else this.#report(path, `${name} is an HTTP attribute, which L4 does not see: ${outcome}`, waypointFix);
+    if (this.#layer === 'L7')
+      this.#report('AMB0207', path, `${name} is not seen by a waypoint: ${outcome}`, 'leave it out');
+    else this.#report('AMB0207', path, `${name} is an HTTP attribute, which L4 does not see: ${outcome}`, waypointFix);
     if (this.#action === 'allow') this.#isLost = true;
   }
 
@@ -217,7 +220,7 @@ class RuleCompiler {
       return;
     }
     const hint = didYouMean(key, conditionKeys);
-    this.#report(path, `when ${key} is no condition that is known${hint}`, waypointFix);
+    this.#report('AMB0208', path, `when ${key} is no condition that is known${hint}`, waypointFix);
     if (this.#action === 'allow') this.#isLost = true;
   }
 
@@ -225,8 +228,8 @@ class RuleCompiler {
     return this.#action === 'allow' ? 'never' : 'any';
   }
 
-  #report(path: ResourcePath, message: string, fix: string): void {
-    this.#list.add('error', this.#path(path), `rule ${this.#at}: ${message}`, fix);
+  #report(code: FindingCode, path: ResourcePath, message: string, fix: string): void {
+    this.#list.add(code, this.#path(path), `rule ${this.#at}: ${message}`, fix);
   }
 
   #path(path: ResourcePath): ResourcePath {
@@ -270,6 +273,6 @@ function isDryRun(resource: AuthorizationPolicyResource, list: IssueList): boole
   if (value === undefined || value === 'false') return false;
   if (value === 'true') return true;
   const message = `${key} is "${value}"; the policy is enforced`;
-  list.add('warning', ['metadata', 'annotations', key], message, 'write "true" or "false"');
+  list.add('AMB0209', ['metadata', 'annotations', key], message, 'write "true" or "false"');
   return false;
 }

@@ -19,11 +19,11 @@ export function compileRevocation(
   const { namespace, name, serials, identities } = resource;
   if (namespace !== systemNamespace) {
     const message = `is refused: it would hold for the whole mesh, and only namespace ${systemNamespace} may do that`;
-    list.add('error', ['metadata', 'namespace'], message, `put it into namespace ${systemNamespace}`);
+    list.add('AMB0321', ['metadata', 'namespace'], message, `put it into namespace ${systemNamespace}`);
     return { revocation: null, issues: list.issues };
   }
   if (serials.length + identities.length === 0) {
-    list.add('warning', ['spec'], 'revokes nothing', 'add spec.serials or spec.identities');
+    list.add('AMB0322', ['spec'], 'revokes nothing', 'add spec.serials or spec.identities');
   }
   return { revocation: { namespace, name, serials, identities }, issues: list.issues };
 }

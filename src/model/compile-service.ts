@@ -1,6 +1,6 @@
 // Service → service, and the ports of a service as one endpoint has them.
 import type { EndpointSliceResource, PodSpec, ServicePort, ServiceResource } from './resources.ts';
-import type { AppProtocol, LoadBalancing, PortMapping, Service, WaypointAddress } from './types.ts';
+import type { AppProtocol, LoadBalancing, NamespacedKey, PortMapping, Service, WaypointAddress } from './types.ts';
 
 /** `NAME.NAMESPACE.svc.DOMAIN`. */
 export function hostnameOf(namespace: string, name: string, clusterDomain: string): string {
@@ -114,4 +114,10 @@ function visibilityOf(resource: ServiceResource): Service['visibility'] {
   const exportTo = resource.annotations['networking.istio.io/exportTo'];
   if (exportTo === undefined) return 'public';
   return exportTo.split(',').some((one) => one.trim() === '*') ? 'public' : 'namespace';
+}
+
+/** `NAMESPACE/NAME` of `NAMESPACE/NAME.NAMESPACE.svc.DOMAIN`. */
+export function idOfService(key: NamespacedKey): string {
+  const dot = key.indexOf('.');
+  return dot < 0 ? key : key.slice(0, dot);
 }

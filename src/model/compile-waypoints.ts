@@ -2,22 +2,30 @@
 // so that a change of a Gateway costs no scan.
 import type { PodView } from './compile-workload.ts';
 import type { CompilerOptions } from './compiler.ts';
-import { conditionOf, type ObjectStatus } from './conditions.ts';
+import {
+  type Condition,
+  type ConditionType,
+  conditionOf,
+  type ListenerStatus,
+  type ObjectStatus,
+} from './conditions.ts';
 import { converted } from './converted-policies.ts';
 import { IssueList } from './issues.ts';
 import type { ResourceStore } from './resource-store.ts';
-import type { GatewayResource, Labels, Resource, ServiceResource } from './resources.ts';
+import type { GatewayListener, GatewayResource, Labels, Resource, ServiceResource } from './resources.ts';
 import type { NamespacedKey, Policy, ResourceIssue, WaypointAddress } from './types.ts';
 import {
   addressOfWaypoint,
   bindingOf,
   gatewayNameLabel,
+  isMeshListener,
   isWaypoint,
   problemOfGateway,
   referenceOf,
   requiresWaypoint,
   type WaypointBinding,
   type WaypointReference,
+  waypointPort,
 } from './waypoints.ts';
 
 export interface BoundObject {
@@ -79,7 +87,7 @@ export class WaypointBindings {
     const problem = problemOfGateway(gateway);
     if (problem === null) return [];
     const list = new IssueList(gateway);
-    list.add('error', ['spec', 'listeners'], problem.message, problem.fix);
+    list.add('AMB0103', ['spec', 'listeners'], problem.message, problem.fix);
     return list.issues;
   }
 
@@ -154,7 +162,8 @@ export class WaypointBindings {
     const [reason, message] = missing ?? ['Programmed', 'a pod of it is ready'];
     const programmed = conditionOf(gateway, 'Programmed', missing === null, reason, message);
     const addresses = this.#addressesOf(gateway);
-    return { kind, namespace, name, conditions: [accepted, programmed], parents: [], addresses };
+    const listeners = gateway.listeners.map((listener) => listenerStatus(gateway, listener, programmed));
+    return { kind, namespace, name, conditions: [accepted, programmed], parents: [], addresses, listeners };
   }
 
   /** What clients of a Gateway's status are told: the addresses of its Service, as Istio does for waypoints. */
@@ -194,6 +203,21 @@ export class WaypointBindings {
   }
 }
 
+/** Only the mesh's listener is served; routes are attached to the services behind a waypoint, and to no listener. */
+function listenerStatus(gateway: GatewayResource, listener: GatewayListener, programmed: Condition): ListenerStatus {
+  const { name } = listener;
+  const condition = (type: ConditionType, isTrue: boolean, reason: string, message: string) =>
+    conditionOf(gateway, type, isTrue, reason, message);
+  const wrong = isMeshListener(listener) ? null : `a waypoint serves {port: ${waypointPort}, protocol: HBONE} alone`;
+  const reason = listener.protocol === 'HBONE' ? 'PortUnavailable' : 'UnsupportedProtocol';
+  const conditions =
+    wrong === null
+      ? [condition('Accepted', true, 'Accepted', 'the listener is valid'), programmed]
+      : [condition('Accepted', false, reason, wrong), condition('Programmed', false, 'Invalid', wrong)];
+  const resolved = condition('ResolvedRefs', true, 'ResolvedRefs', 'nothing is referred to');
+  return { name, supportedKinds: [], attachedRoutes: 0, conditions: [...conditions, resolved] };
+}
+
 /** What is wrong on the namespace is said of each service in it, and of no pod: a pod has rarely one of its own. */
 function issuesOf(
   resource: Resource,
@@ -203,6 +227,6 @@ function issuesOf(
   if (problem === null || reference === null || (resource.kind === 'Pod' && !reference.isOwn)) return [];
   const list = new IssueList(resource);
   const demanded = requiresWaypoint(resource) ? ': its endpoints refuse everybody, as it demands its waypoint' : '';
-  list.add('warning', ['metadata', 'labels', reference.label], `${problem.message}${demanded}`, problem.fix);
+  list.add('AMB0102', ['metadata', 'labels', reference.label], `${problem.message}${demanded}`, problem.fix);
   return list.issues;
 }

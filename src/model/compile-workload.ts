@@ -1,6 +1,14 @@
 // Pod → workload. A template without pods stands as a pod too, offline; both come here as a `PodView`.
 import { isEnrolled } from './enrolment.ts';
-import type { Labels, NodeResource, OwnerReference, PodResource, PodSpec, TemplateResource } from './resources.ts';
+import type {
+  EndpointSliceResource,
+  Labels,
+  NodeResource,
+  OwnerReference,
+  PodResource,
+  PodSpec,
+  TemplateResource,
+} from './resources.ts';
 import type { Locality, NamespacedKey, PortMapping, SpiffeId, WaypointAddress, Workload } from './types.ts';
 
 /** What the compiler needs of anything that runs as a pod. */
@@ -159,4 +167,37 @@ function workloadTypeOf(kind: string): Workload['workloadType'] {
   if (kind === 'Deployment') return 'deployment';
   if (kind === 'CronJob') return 'cronjob';
   return kind === 'Job' ? 'job' : 'pod';
+}
+
+/** What answers at an address of a slice, where no pod is known to. */
+export function sliceWorkload(
+  { clusterId, trustDomain }: { readonly clusterId: string; readonly trustDomain: string },
+  slice: EndpointSliceResource,
+  address: string,
+  { node, healthy }: { readonly node: string; readonly healthy: boolean },
+): Workload {
+  return {
+    uid: `${clusterId}/discovery.k8s.io/EndpointSlice/${slice.namespace}/${slice.name}/${address}`,
+    name: slice.name,
+    namespace: slice.namespace,
+    addresses: [address],
+    network: '',
+    tunnelProtocol: 'NONE',
+    trustDomain,
+    serviceAccount: '',
+    node,
+    canonicalName: slice.service,
+    canonicalRevision: 'latest',
+    workloadType: 'pod',
+    workloadName: slice.service,
+    nativeTunnel: false,
+    policies: [],
+    healthy,
+    clusterId,
+    locality: null,
+    hostNetwork: false,
+    capacity: 1,
+    waypoint: null,
+    services: {},
+  };
 }

@@ -2,9 +2,9 @@
 // compiles that and nothing else, and says how the mesh differs from before.
 import { compileAuthorization, statusAtNodes } from './compile-authorization.ts';
 import { compileRevocation } from './compile-revocation.ts';
-import { compileService, hostnameOf, portsOfSlice, portsOnPod } from './compile-service.ts';
+import { compileService, hostnameOf, idOfService, portsOfSlice, portsOnPod } from './compile-service.ts';
 import { WaypointBindings } from './compile-waypoints.ts';
-import { compileWorkload, localityOf, type PodView, templateId } from './compile-workload.ts';
+import { compileWorkload, localityOf, type PodView, sliceWorkload, templateId } from './compile-workload.ts';
 import type { ObjectStatus } from './conditions.ts';
 import { converted } from './converted-policies.ts';
 import { enrolmentIssues } from './enrolment.ts';
@@ -12,7 +12,7 @@ import { serviceKey } from './mesh-index.ts';
 import { OutputTable } from './output-table.ts';
 import { policyKey } from './policy-table.ts';
 import { ResourceStore } from './resource-store.ts';
-import type { EndpointSliceResource, Labels, PodPhase, Resource, ResourceKind, ServiceResource } from './resources.ts';
+import type { GatewayResource, Labels, PodPhase, Resource, ResourceKind, ServiceResource } from './resources.ts';
 import { resourceKey } from './resources.ts';
 import { RevocationList } from './revocation.ts';
 import { isRouteKind, isRouteResource } from './route-resources.ts';
@@ -22,6 +22,7 @@ import { defaultServiceRoutes, noRoutes } from './routes/route-defaults.ts';
 import type {
   MeshUpdate,
   NamespacedKey,
+  NodeNetwork,
   Policy,
   PortMapping,
   ResourceIssue,
@@ -70,6 +71,7 @@ export class MeshCompiler {
   readonly #services = new OutputTable<Service>();
   readonly #policies = new OutputTable<Policy>();
   readonly #revocations = new OutputTable<Revocation>();
+  readonly #nodes = new OutputTable<NodeNetwork>();
   readonly #revoked = new RevocationList();
   /** Names in the output by the id of what they were compiled from. */
   readonly #uidByView = new Map<string, string>();
@@ -140,6 +142,10 @@ export class MeshCompiler {
     const dirty = this.#store.takeDirty();
     for (const id of dirty.authorizations) this.#compileAuthorization(id);
     for (const id of dirty.revocations) this.#compileRevocation(id);
+    for (const name of dirty.nodes) {
+      const node = this.#store.nodes.get(name);
+      this.#nodes.set(name, node === undefined ? null : { name, podCidrs: node.podCidrs });
+    }
     for (const namespace of dirty.peerNamespaces) this.#compilePeers(namespace);
     if (dirty.peerNamespaces.size > 0) this.#compileStrictPolicy();
     for (const id of dirty.gateways) {
@@ -159,6 +165,7 @@ export class MeshCompiler {
     this.#compileRoutes();
     const routes = this.#serviceRoutes.take();
     const revocations = this.#revocations.take();
+    const nodes = this.#nodes.take();
     const update = {
       workloads: workloads.changed,
       services: services.changed,
@@ -169,6 +176,8 @@ export class MeshCompiler {
       removedRoutes: routes.removed,
       revocations: revocations.changed,
       removedRevocations: revocations.removed,
+      nodes: nodes.changed,
+      removedNodes: nodes.removed,
       complete: false,
     };
     this.#revoked.apply(update);
@@ -185,6 +194,7 @@ export class MeshCompiler {
       policies: [...this.#policies.values()],
       routes: [...this.#serviceRoutes.values()],
       revocations: [...this.#revocations.values()],
+      nodes: [...this.#nodes.values()],
     };
   }
 
@@ -201,6 +211,11 @@ export class MeshCompiler {
       ...this.#waypointPolicies.statuses(),
       ...this.#policyStatuses.values(),
     ];
+  }
+
+  /** Every Gateway, of whatever class. */
+  gateways(): readonly GatewayResource[] {
+    return [...this.#store.gateways.values()];
   }
 
   /** Every finding about the present resources. */
@@ -441,7 +456,7 @@ export class MeshCompiler {
         const node = this.#store.nodes.get(endpoint.node) ?? null;
         const isHealthy = endpoint.ready && !endpoint.terminating;
         for (const address of endpoint.addresses) {
-          const workload = this.#sliceWorkload(slice, address, endpoint.node, isHealthy);
+          const workload = sliceWorkload(this.#options, slice, address, { node: endpoint.node, healthy: isHealthy });
           workloads.set(workload.uid, { ...workload, locality: localityOf(node), services });
         }
       }
@@ -450,34 +465,6 @@ export class MeshCompiler {
     for (const [uid, workload] of workloads) this.#workloads.set(uid, workload);
     if (workloads.size === 0) this.#uidsBySlice.delete(id);
     else this.#uidsBySlice.set(id, [...workloads.keys()]);
-  }
-
-  #sliceWorkload(slice: EndpointSliceResource, address: string, node: string, healthy: boolean): Workload {
-    const { clusterId, trustDomain } = this.#options;
-    return {
-      uid: `${clusterId}/discovery.k8s.io/EndpointSlice/${slice.namespace}/${slice.name}/${address}`,
-      name: slice.name,
-      namespace: slice.namespace,
-      addresses: [address],
-      network: '',
-      tunnelProtocol: 'NONE',
-      trustDomain,
-      serviceAccount: '',
-      node,
-      canonicalName: slice.service,
-      canonicalRevision: 'latest',
-      workloadType: 'pod',
-      workloadName: slice.service,
-      nativeTunnel: false,
-      policies: [],
-      healthy,
-      clusterId,
-      locality: null,
-      hostNetwork: false,
-      capacity: 1,
-      waypoint: null,
-      services: {},
-    };
   }
 
   #setIssues(key: string, issues: readonly ResourceIssue[]): void {
@@ -489,10 +476,4 @@ export class MeshCompiler {
       this.#touchedIssues.delete(key);
     }
   }
-}
-
-/** `NAMESPACE/NAME` of `NAMESPACE/NAME.NAMESPACE.svc.DOMAIN`. */
-function idOfService(key: NamespacedKey): string {
-  const dot = key.indexOf('.');
-  return dot < 0 ? key : key.slice(0, dot);
 }

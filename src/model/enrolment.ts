@@ -42,7 +42,7 @@ export function enrolmentIssues(resource: Resource): readonly ResourceIssue[] {
   const label = enrolmentLabels.find((name) => labels[name] !== undefined && !modes.has(labels[name]));
   if (label !== undefined) {
     const message = `${label} is "${labels[label]}", which says nothing`;
-    list.add('warning', ['metadata', 'labels', label], message, 'write ambient or none');
+    list.add('AMB0101', ['metadata', 'labels', label], message, 'write ambient or none');
   }
   return list.issues;
 }

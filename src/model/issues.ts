@@ -1,4 +1,5 @@
 // How the compiler tells an author about a resource: what is wrong, where, and what to write instead.
+import { type FindingCode, findingCodes } from './finding-codes.ts';
 import { pathText, type Resource, type ResourcePath } from './resources.ts';
 import type { ResourceIssue } from './types.ts';
 
@@ -11,9 +12,20 @@ export class IssueList {
     this.#resource = resource;
   }
 
-  /** `path` says which value of the resource it is about. */
-  add(severity: ResourceIssue['severity'], path: ResourcePath, message: string, fix: string): void {
+  /** `path` says which value of the resource it is about; the severity is that of the code. */
+  add(code: FindingCode, path: ResourcePath, message: string, fix: string): void {
     const { kind, namespace, name, places } = this.#resource;
-    this.issues.push({ severity, kind, namespace, name, message, fix, place: places.at(path), field: pathText(path) });
+    const { severity } = findingCodes[code];
+    this.issues.push({
+      code,
+      severity,
+      kind,
+      namespace,
+      name,
+      message,
+      fix,
+      place: places.at(path),
+      field: pathText(path),
+    });
   }
 }

@@ -88,7 +88,7 @@ export class PeerAuthenticationTable {
       if (resource.selector === null) {
         if (first !== null) {
           const message = `is not obeyed: ${first.name} is older and holds for the same workloads`;
-          list.add('warning', ['metadata', 'name'], message, 'keep one of the two');
+          list.add('AMB0311', ['metadata', 'name'], message, 'keep one of the two');
         }
         first ??= resource;
         reportPortsWithoutSelector(resource, list);
@@ -161,7 +161,7 @@ function reportPortsWithoutSelector(resource: PeerAuthenticationResource, list: 
   if (resource.portLevelMtls.length === 0) return;
   const outcome = modeOf(resource) === 'STRICT' ? 'every port is STRICT' : 'the ports are as all others';
   const message = `portLevelMtls needs a selector; without it ${outcome}`;
-  list.add('error', ['spec', 'portLevelMtls'], message, 'add spec.selector.matchLabels, or leave portLevelMtls out');
+  list.add('AMB0312', ['spec', 'portLevelMtls'], message, 'add spec.selector.matchLabels, or leave portLevelMtls out');
 }
 
 /** Without a time an object is taken for the newest; names decide among equals. */

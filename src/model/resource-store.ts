@@ -35,6 +35,7 @@ export class DirtySet {
   readonly authorizations = new Set<string>();
   readonly peerNamespaces = new Set<string>();
   readonly revocations = new Set<string>();
+  readonly nodes = new Set<string>();
 
   addViews(ids: Iterable<string>): void {
     for (const id of ids) this.views.add(id);
@@ -97,6 +98,7 @@ export class ResourceStore {
         break;
       case 'Node':
         this.nodes.set(resource.name, resource);
+        this.#dirty.nodes.add(resource.name);
         this.#touchNode(resource.name);
         break;
       case 'Service':
@@ -144,6 +146,7 @@ export class ResourceStore {
         break;
       case 'Node':
         this.nodes.delete(name);
+        this.#dirty.nodes.add(name);
         this.#touchNode(name);
         break;
       case 'Service':

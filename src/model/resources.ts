@@ -222,10 +222,18 @@ export interface GatewayListener {
   readonly selector: Labels;
 }
 
+/** `spec.infrastructure`: about what is made for a Gateway. */
+export interface GatewayInfrastructure {
+  readonly labels: Labels;
+  readonly annotations: Labels;
+  readonly parametersRef: { readonly group: string; readonly kind: string; readonly name: string } | null;
+}
+
 export interface GatewayResource extends ResourceMeta {
   readonly kind: 'Gateway';
   readonly gatewayClassName: string;
   readonly listeners: readonly GatewayListener[];
+  readonly infrastructure: GatewayInfrastructure;
   /** Of its status: host names and addresses as written. */
   readonly addresses: readonly string[];
 }

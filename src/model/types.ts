@@ -1,6 +1,7 @@
 // The mesh as data: what the controller compiles, what discovery carries, what the data path looks things up in.
 // Plain objects without methods; keys and enum words are those of the workload-discovery API (istio.workload,
 // istio.security).
+import type { FindingCode, Severity } from './finding-codes.ts';
 import type { ServiceRoutes } from './route-types.ts';
 
 /** `spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT`. */
@@ -182,6 +183,13 @@ export interface RevokedIdentity {
   readonly issuedBeforeMs: number;
 }
 
+/** The pods' networks of a node, as its Node object says. */
+export interface NodeNetwork {
+  readonly name: string;
+  /** `ADDRESS/LENGTH`, canonical. */
+  readonly podCidrs: readonly string[];
+}
+
 /** A change of the mesh. Every upsert replaces the whole object; removals are resource names. */
 export interface MeshUpdate {
   readonly workloads: readonly Workload[];
@@ -199,13 +207,19 @@ export interface MeshUpdate {
   readonly routes?: readonly ServiceRoutes[];
   /** `NAMESPACE/HOSTNAME`s of services whose routes are gone. */
   readonly removedRoutes?: readonly NamespacedKey[];
+  /** Absent: nothing is said about nodes, not even in a complete update. */
+  readonly nodes?: readonly NodeNetwork[];
+  /** Names of nodes that are gone. */
+  readonly removedNodes?: readonly string[];
   /** True when this update is the whole mesh, and what it does not name is gone. */
   readonly complete: boolean;
 }
 
 /** A finding about a resource: refused, ignored, or accepted with something the author should know. */
 export interface ResourceIssue {
-  readonly severity: 'error' | 'warning' | 'info';
+  /** `AMB0xxx`; see docs/findings. */
+  readonly code: FindingCode;
+  readonly severity: Severity;
   readonly kind: string;
   readonly namespace: string;
   readonly name: string;

@@ -3,7 +3,7 @@
 // These shapes are contracts: fields are added, never changed.
 import type { ObjectStatus } from './conditions.ts';
 import type { ServiceRoutes } from './route-types.ts';
-import type { Policy, ResourceIssue, Revocation, Service, Workload } from './types.ts';
+import type { NodeNetwork, Policy, ResourceIssue, Revocation, Service, Workload } from './types.ts';
 
 /** One proxy and resource type as the controller sees it. `behindSince` is RFC 3339, null when in step. */
 export interface ProxyView {
@@ -54,6 +54,8 @@ export interface MeshView {
   readonly revocations: readonly Revocation[];
   /** Absent in the dump of a node proxy, which has none. */
   readonly routes?: readonly ServiceRoutes[];
+  /** Absent in the dump of a proxy. */
+  readonly nodes?: readonly NodeNetwork[];
 }
 
 export interface CertificateView {
@@ -240,4 +242,24 @@ export interface NodeDump extends ProxyDump {
     readonly pods: readonly PodCaptureView[];
   };
   readonly clientAddresses: ClientAddressView;
+  readonly network: PodNetworkView;
+}
+
+/** Where the pods of a node are, and how that is known. */
+export interface PodNetworkView {
+  /**
+   * `configured`: as `podCidrs` of the configuration says; `found`: by the Node object, the pods, and the node's links.
+   */
+  readonly source: 'configured' | 'found';
+  /** Networks and addresses of this node's pods; those of the whole mesh. */
+  readonly podCidrs: readonly string[];
+  readonly meshCidrs: readonly string[];
+  /** Bridges that pods hang on. */
+  readonly bridges: readonly string[];
+  /** Links of the kind that pods have, and that lead elsewhere; null where links tell nothing. */
+  readonly otherLinks: readonly string[] | null;
+  /** When the node was last read, RFC 3339; null before. */
+  readonly readAt: string | null;
+  /** Why it cannot be read; null when it can. */
+  readonly reason: string | null;
 }

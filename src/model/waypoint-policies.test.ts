@@ -66,6 +66,7 @@ const gateway = fc.tuple(namespace, name, gatewayClass, traffic).map(
     kind: 'Gateway',
     gatewayClassName,
     listeners: [{ name: 'mesh', port: 15008, protocol: 'HBONE', from: 'Same', selector: {} }],
+    infrastructure: { labels: {}, annotations: {}, parametersRef: null },
     addresses: ['10.96.0.9'],
   }),
 );

@@ -169,7 +169,7 @@ export class WaypointPolicies {
     const isToken = resource.kind === 'RequestAuthentication';
     if (isToken && resource.targets.length === 0) {
       const fix = 'attach it to a Service, or to the Gateway of a waypoint, with targetRefs';
-      list.add('warning', ['spec'], 'is not enforced: node proxies see no requests', fix);
+      list.add('AMB0210', ['spec'], 'is not enforced: node proxies see no requests', fix);
     }
     const jwtRules = isToken ? compileAuthentication(resource, list) : [];
     const policy = isToken ? null : compileForWaypoint(resource, list);
@@ -209,7 +209,7 @@ export class WaypointPolicies {
     const list = new IssueList(resource);
     const lost = [...refused, ...this.#unbound(resource)];
     for (const { at, message, fix } of lost)
-      list.add('warning', ['spec', 'targetRefs', at], `${message}: not enforced there`, fix);
+      list.add('AMB0211', ['spec', 'targetRefs', at], `${message}: not enforced there`, fix);
     return { lost, findings: [...list.issues, ...issues] };
   }
 

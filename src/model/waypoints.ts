@@ -147,7 +147,12 @@ export function bindingOf(query: BindingQuery): WaypointBinding {
 }
 
 function meshListener(gateway: GatewayResource): GatewayListener | null {
-  return gateway.listeners.find(({ port, protocol }) => port === waypointPort && protocol === 'HBONE') ?? null;
+  return gateway.listeners.find(isMeshListener) ?? null;
+}
+
+/** True for the listener at which a waypoint is reached. */
+export function isMeshListener({ port, protocol }: GatewayListener): boolean {
+  return port === waypointPort && protocol === 'HBONE';
 }
 
 function admits(gateway: GatewayResource, listener: GatewayListener, namespace: string, labels: Labels): boolean {

@@ -2,13 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ManualClock } from '../base/manual-clock.ts';
 import type { CaptureBackend, CaptureVerdict } from '../capture/backend.ts';
-import type { DesiredCapture } from '../capture/desired.ts';
+import { type DesiredCapture, noPodLinks } from '../capture/desired.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { CaptureKeeper } from './capture-keeper.ts';
 
 const desired: DesiredCapture = {
   podCidrs: ['10.244.1.0/24'],
   bypass: [],
+  links: noPodLinks,
   ports: { outbound: 1, inbound: 2, hbone: 3 },
   failOpen: false,
 };

@@ -11,13 +11,14 @@ import { becomeLauncher, type ReadConfig, takeConfig } from './launch.ts';
 import { listenersVariable, takeListeners, takeThreads } from './listeners.ts';
 
 const usage = `usage: ambient-node [run] --config FILE
-       ambient-node uninstall [--config FILE]
+       ambient-node uninstall [--config FILE] [--state DIR]
        ambient-node --version
 
 run        captures and carries the traffic of this node's pods until SIGTERM; a second signal ends it at once.
            The capture rules stay, so that nothing leaks while no proxy runs.
-uninstall  removes the capture rules and routes of this node; with a configuration whose capture.backend is pod,
-           also those inside of pods
+uninstall  restores this node: removes the capture rules and routes, those inside of pods too where FILE says that
+           capture.backend is pod, gives back the settings of the kernel that were changed, and deletes the
+           proxy's state, which is in DIR or where FILE says
 `;
 /** Node writes its compile cache at exit only, and a proxy that is killed has none. */
 const afterStartMs = 1_000;
@@ -34,7 +35,12 @@ export async function runNodeProgram(args: readonly string[]): Promise<number> {
     const { values, positionals } = parseArgs({
       args: [...args],
       allowPositionals: true,
-      options: { config: { type: 'string' }, help: { type: 'boolean', short: 'h' }, version: { type: 'boolean' } },
+      options: {
+        config: { type: 'string' },
+        state: { type: 'string' },
+        help: { type: 'boolean', short: 'h' },
+        version: { type: 'boolean' },
+      },
     });
     if (values.help || values.version) {
       process.stdout.write(values.version ? `${version}\n` : usage);
@@ -43,7 +49,7 @@ export async function runNodeProgram(args: readonly string[]): Promise<number> {
     const [command = 'run', ...rest] = positionals;
     if (rest.length > 0 || !['run', 'uninstall'].includes(command))
       return misused(`unknown command '${positionals.join(' ')}'`);
-    if (command === 'uninstall') return await uninstall(values.config);
+    if (command === 'uninstall') return await uninstall(values.config, values.state);
     if (values.config === undefined) return misused('--config FILE is missing');
     return await run(values.config);
   } catch (error) {
@@ -87,7 +93,7 @@ async function readConfig(file: string): Promise<ReadConfig> {
   return { config: readNodeConfig(file), digest };
 }
 
-async function uninstall(configFile: string | undefined): Promise<number> {
+async function uninstall(configFile: string | undefined, stateDir: string | undefined): Promise<number> {
   const config = configFile === undefined ? null : (await readConfig(configFile)).config;
   const { HostCapture } = await import('../capture/host-backend.ts');
   const { removeFromPods } = await import('../capture/pod-backend.ts');
@@ -99,7 +105,9 @@ async function uninstall(configFile: string | undefined): Promise<number> {
       podCidrs.flatMap((cidr) => parseCidr(cidr) ?? []),
     );
   }
-  process.stderr.write('ambient-node: capture rules and routes are removed\n');
+  const { removeState } = await import('../proxy/state-files.ts');
+  for (const folder of new Set([config?.stateDir ?? '', stateDir ?? ''])) if (folder !== '') removeState(folder);
+  process.stderr.write('ambient-node: this node is as it was\n');
   return 0;
 }
 

@@ -18,7 +18,8 @@ import type { ProxyReading } from '../telemetry/registry.ts';
 import { CaptureKeeper } from './capture-keeper.ts';
 import { ClientAddressKeeper, clientAddressesInPods } from './client-address-keeper.ts';
 import type { Listeners } from './listeners.ts';
-import { captureFor, localIdentities } from './local-pods.ts';
+import { captureFor, localIdentities, podAddresses } from './local-pods.ts';
+import { NetworkKeeper } from './network-keeper.ts';
 import { PodListeners } from './pod-listeners.ts';
 import { proxyNode } from './proxy-node.ts';
 
@@ -61,6 +62,7 @@ export async function startNode(config: NodeConfig, options: NodeOptions): Promi
 class NodeProxy implements RunningNode {
   readonly #core: ProxyCore<NodeConfig>;
   readonly #listeners: NodeOptions['listeners'];
+  readonly #networks: NetworkKeeper;
   readonly #capture: CaptureKeeper;
   readonly #clientAddresses: ClientAddressKeeper;
   readonly #pods: PodListeners;
@@ -96,7 +98,13 @@ class NodeProxy implements RunningNode {
       broadcast: (message) => core.threads.broadcast(message),
       ...(this.#isInPods ? clientAddressesInPods() : {}),
     });
+    const { podCidrs, meshCidrs } = config;
     const { backend: kind } = config.capture;
+    this.#networks = new NetworkKeeper({
+      ...{ clock, random, log: core.log, podCidrs, meshCidrs },
+      isOn: kind !== 'none' && capture === undefined,
+      onChange: () => void this.#onNetworks(),
+    });
     const isOn = kind !== 'none' || capture !== undefined;
     const backend = capture ?? this.#backend(clock.now());
     const onChange = () => this.#onCapture();
@@ -126,9 +134,11 @@ class NodeProxy implements RunningNode {
 
   async start(): Promise<void> {
     const { config, log, threads: pool, savedAt: stateFrom } = this.#core;
-    const { nodeName, controllerUrl, podCidrs } = config;
+    await this.#networks.start();
+    const { nodeName, controllerUrl } = config;
     const threads = pool.views().length;
-    log.info({ nodeName, version, threads, controllerUrl, podCidrs, stateFrom }, 'node proxy starts');
+    const { source, podCidrs } = this.#networks.view;
+    log.info({ nodeName, version, threads, controllerUrl, source, podCidrs, stateFrom }, 'node proxy starts');
     void this.#clientAddresses.begin().then(() => this.#core.onProgress());
     await this.#core.start();
   }
@@ -136,7 +146,8 @@ class NodeProxy implements RunningNode {
   async dump(): Promise<NodeDump> {
     const dump = await this.#core.dump();
     const { view: capture } = this.#capture;
-    return { node: this.#core.config.nodeName, ...dump, capture, clientAddresses: this.#clientAddresses.view };
+    const { view: clientAddresses } = this.#clientAddresses;
+    return { node: this.#core.config.nodeName, ...dump, capture, clientAddresses, network: this.#networks.view };
   }
 
   drain(): Promise<void> {
@@ -153,22 +164,30 @@ class NodeProxy implements RunningNode {
 
   #role(): ProxyRole {
     return {
-      messages: (threadId) => [...this.#clientAddresses.messages(), ...this.#pods.messages(threadId)],
+      messages: (threadId) => {
+        return [this.#networks.message(), ...this.#clientAddresses.messages(), ...this.#pods.messages(threadId)];
+      },
       onLocalPods: (pods) => this.#onLocalPods(pods),
       pending: () => this.#waitsFor(),
       reading: () => this.#reading(),
       beforeDrain: async () => {
+        await this.#networks.close();
         await this.#capture.close(); // a proxy that replaces this one decides about the rules from now on
         if ('of' in this.#listeners) this.#listeners.closeSpares();
       },
-      close: () => this.#capture.close(),
+      close: async () => {
+        await this.#networks.close();
+        await this.#capture.close();
+      },
     };
   }
 
   #waitsFor(): string[] {
     const { isReady, view } = this.#capture;
     const addresses = this.#clientAddresses.pending();
+    const networks = this.#networks.pending();
     return [
+      ...(networks === null ? [] : [`pod networks (${networks})`]),
       ...(isReady ? [] : [`capture (${view.reason ?? 'not applied yet'})`]),
       ...(addresses === null ? [] : [`client addresses (${addresses})`]),
     ];
@@ -197,8 +216,27 @@ class NodeProxy implements RunningNode {
     core.certificates.setLocal(localIdentities(pods));
     core.readiness.knowsIdentities = true;
     core.onProgress();
-    await this.#capture.want(captureFor(core.config, pods));
+    this.#learn(pods);
+    await this.#wantCapture(pods);
+  }
+
+  /** Data threads know of other networks before the kernel sends them anything from there. */
+  #learn(pods: readonly Workload[]): void {
+    const { mesh, config, threads } = this.#core;
+    const known = { networks: mesh.nodes.of(config.nodeName), addresses: podAddresses(pods) };
+    if (this.#networks.know(known, mesh.nodes.all())) threads.broadcast(this.#networks.message());
+  }
+
+  async #wantCapture(pods: readonly Workload[]): Promise<void> {
+    await this.#capture.want(captureFor(this.#core.config, this.#networks.networks, pods));
     this.#onCapture();
+  }
+
+  /** The node's links or routes changed. Before the mesh is known nothing is captured. */
+  async #onNetworks(): Promise<void> {
+    const { mesh, threads } = this.#core;
+    threads.broadcast(this.#networks.message());
+    if (mesh.isKnown) await this.#wantCapture(mesh.localPods());
   }
 
   #onCapture(): void {

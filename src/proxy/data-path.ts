@@ -1,7 +1,7 @@
 // Assembles the data path of one thread: the tables, what connections share, and how a change of the mesh reaches each.
 import { Descriptors } from '../base/descriptors.ts';
 import { MeshError } from '../base/errors.ts';
-import { canonicalIp, parseCidr } from '../base/ip.ts';
+import { canonicalIp } from '../base/ip.ts';
 import { Admission } from '../forward/admission.ts';
 import { ClientAddresses } from '../forward/client-address.ts';
 import { ConnectionTracker } from '../forward/connection-tracker.ts';
@@ -10,6 +10,7 @@ import { EdgeRecorder } from '../forward/edge-recorder.ts';
 import { HoldQueue } from '../forward/hold-queue.ts';
 import { recordRefused } from '../forward/inbound-hbone.ts';
 import { judgeOf } from '../forward/judge.ts';
+import { Networks, type NetworksInput } from '../forward/networks.ts';
 import { PodNetworks } from '../forward/pod-networks.ts';
 import { SharedUse } from '../forward/shared-use.ts';
 import { Sweep, tickFor } from '../forward/sweep.ts';
@@ -117,8 +118,7 @@ export class DataPath {
     let ids = 0;
     this.context = {
       config,
-      podCidrs: cidrsOf(config.podCidrs),
-      meshCidrs: cidrsOf(config.meshCidrs ?? config.podCidrs),
+      networks: new Networks({ ...config, meshCidrs: config.meshCidrs ?? config.podCidrs, byLinks: false }),
       index,
       tracker: this.tracker,
       credentials: this.credentials,
@@ -158,6 +158,11 @@ export class DataPath {
     const { routesChanged } = applyMesh(this.context, this.tunnelServer, this.#compactor.update(update));
     this.#service?.meshChanged();
     if (routesChanged) this.#service?.policiesChanged();
+  }
+
+  /** Takes other networks of pods; what is held for an address goes on waiting for the pod. */
+  setNetworks(networks: NetworksInput): void {
+    this.context.networks.set(networks);
   }
 
   /** Takes all revocations; sessions with a peer whose certificate is among them end within this call. */
@@ -307,14 +312,6 @@ function applyMesh(context: ForwardContext, server: TunnelServer, update: MeshUp
 function isReplaced(before: Workload | null, now: Workload): boolean {
   if (before === null) return false;
   return identityOf(before) !== identityOf(now) || before.addresses.some((address) => !now.addresses.includes(address));
-}
-
-function cidrsOf(texts: readonly string[]) {
-  return texts.map((text) => {
-    const cidr = parseCidr(text);
-    if (cidr === null) throw new MeshError('CONFIG_INVALID', { place: 'podCidrs', reason: `${text} is no network` });
-    return cidr;
-  });
 }
 
 /** Sockets show IPv4 peers in IPv6 form. */

@@ -188,6 +188,9 @@ export class DataThread {
         this.#knowsClientAddresses = true;
         this.#listen();
         break;
+      case 'networks':
+        this.#path.setNetworks(message);
+        break;
       case 'logLevel':
         accessLog.setLevel(message.level);
         break;

@@ -13,6 +13,7 @@ import type { ProxyNode } from '../discovery/proxy-node.ts';
 import type { RefusedResource } from '../discovery/refusals.ts';
 import { MeshCompactor } from '../model/compact-mesh.ts';
 import { MeshIndex, serviceKey } from '../model/mesh-index.ts';
+import { NodeNetworks } from '../model/node-networks.ts';
 import { policyKey } from '../model/policy-table.ts';
 import { RevocationList, revocationKey } from '../model/revocation.ts';
 import type { MeshUpdate, Workload } from '../model/types.ts';
@@ -33,7 +34,10 @@ export interface MeshKeeperOptions {
   readonly onMesh: (update: MeshUpdate | null) => void;
   /** `MeshKeeper.revocations` changed; not called for those from disk. */
   readonly onRevocations: () => void;
-  /** The pods of this node changed; the change is acknowledged to the controller when this resolves. */
+  /**
+   * The pods of this node or the networks of nodes changed; the change is acknowledged to the controller when this
+   * resolves.
+   */
   readonly onLocalPods: (pods: readonly Workload[]) => Promise<void>;
   readonly onState: (state: DiscoveryState) => void;
 }
@@ -42,6 +46,7 @@ export interface MeshKeeperOptions {
 export class MeshKeeper {
   readonly index = new MeshIndex();
   readonly revocations = new RevocationList();
+  readonly nodes = new NodeNetworks();
   readonly #options: MeshKeeperOptions;
   readonly #compactor = new MeshCompactor();
   readonly #client: DiscoveryClient | null;
@@ -56,8 +61,9 @@ export class MeshKeeper {
     this.#since = new Date(clock.now()).toISOString();
     this.#fromDisk = saved !== null;
     if (saved !== null) {
-      const { workloads, services, policies, revocations = [], routes = [] } = saved;
+      const { workloads, services, policies, revocations = [], routes = [], nodes = [] } = saved;
       this.revocations.apply({ complete: true, revocations });
+      this.nodes.apply({ complete: true, nodes });
       const mesh = { workloads, services, policies, routes };
       const update = { ...mesh, removedAddresses: [], removedPolicies: [], complete: true };
       this.index.apply(this.#compactor.update(update));
@@ -138,8 +144,10 @@ export class MeshKeeper {
     const { onMesh, onLocalPods, onRevocations, log } = this.#options;
     const before = this.localPods();
     let areRevocationsNew = false;
+    let areNodesNew = false;
     try {
       areRevocationsNew = this.revocations.apply(update);
+      areNodesNew = this.nodes.apply(update);
       this.index.apply(update);
     } catch (error) {
       const reason = messageOf(error);
@@ -151,7 +159,7 @@ export class MeshKeeper {
     onMesh(update);
     const after = this.localPods();
     const same = before.length === after.length && before.every((pod, at) => pod === after[at]);
-    if (!same) await onLocalPods(after);
+    if (!same || areNodesNew) await onLocalPods(after);
     return [];
   }
 }
@@ -167,5 +175,6 @@ function namesOf(update: MeshUpdate): string[] {
     ...update.policies.map(policyKey),
     ...(update.revocations ?? []).map(revocationKey),
     ...(update.routes ?? []).map(({ service }) => service),
+    ...(update.nodes ?? []).map(({ name }) => name),
   ];
 }

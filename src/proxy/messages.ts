@@ -1,5 +1,6 @@
 // What the main thread and the data threads say to each other: plain objects over one MessagePort per thread.
 import type { ProxyConfig } from '../config/proxy.ts';
+import type { NetworksInput } from '../forward/networks.ts';
 import type { MeshUpdate, Revocation, SpiffeId } from '../model/types.ts';
 import type { ConnectionView, EdgeView, LoopDelayView, ResourcesView } from '../model/views.ts';
 import type { KeptFlow } from '../telemetry/flow-ring.ts';
@@ -78,6 +79,8 @@ export type ToDataThread =
   | { readonly type: 'logLevel'; readonly level: string }
   /** Which families of client addresses applications get to see. */
   | { readonly type: 'clientAddresses'; readonly ipv4: boolean; readonly ipv6: boolean }
+  /** Where pods are. */
+  | ({ readonly type: 'networks' } & NetworksInput)
   | { readonly type: 'config'; readonly config: LiveConfig }
   /** Connections of a pod come; said again when its addresses have changed, with other descriptors. */
   | { readonly type: 'podOpened'; readonly pod: PodOpened }

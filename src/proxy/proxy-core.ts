@@ -298,7 +298,8 @@ export class ProxyCore<Config extends ProxyConfig> {
           const revocations = this.mesh.revocations.values();
           const policies = [...index.policies()];
           const routes = [...index.routes()];
-          return { ...mesh, policies, routes, revocations, held: this.mesh.heldVersions() };
+          const nodes = this.mesh.nodes.values();
+          return { ...mesh, policies, routes, revocations, nodes, held: this.mesh.heldVersions() };
         },
         certificates: () => this.certificates.held(),
       });

@@ -1,9 +1,20 @@
 // Files that survive a restart: written whole under another name and renamed, with a version and a digest, so that a
 // crash in the middle of a write, or a half-written disk, never yields half a state.
 import { createHash } from 'node:crypto';
-import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, statfsSync, statSync, utimesSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  utimesSync,
+} from 'node:fs';
 import { open } from 'node:fs/promises';
 import path from 'node:path';
+import { MeshError } from '../base/errors.ts';
 
 /** A state that was written by another layout is not used. */
 const layoutVersion = 1;
@@ -119,4 +130,22 @@ export function isMemoryBacked(folder: string): boolean {
 
 function digest(text: string): string {
   return createHash('sha256').update(text).digest('hex');
+}
+
+/**
+ * Deletes a folder with state and everything in it; and the one around it, when that is Ambient's own and empty now.
+ * Idempotent. Throws CONFIG_INVALID for what cannot be such a folder, otherwise what the file system throws.
+ */
+export function removeState(folder: string): void {
+  const whole = path.resolve(folder);
+  const parent = path.dirname(whole);
+  if (parent === path.dirname(parent)) {
+    throw new MeshError('CONFIG_INVALID', { place: folder, reason: 'is no folder of the proxy alone' });
+  }
+  rmSync(whole, { recursive: true, force: true });
+  try {
+    if (path.basename(parent) === 'ambient') rmdirSync(parent);
+  } catch {
+    // Something else is in it.
+  }
 }

@@ -9,7 +9,7 @@ import { messageOf } from '../base/errors.ts';
 import type { HeldVersions } from '../discovery/held-resources.ts';
 import type { IssuedCertificate } from '../identity/certificate-manager.ts';
 import type { ServiceRoutes } from '../model/route-types.ts';
-import type { Policy, Revocation, Service, Workload } from '../model/types.ts';
+import type { NodeNetwork, Policy, Revocation, Service, Workload } from '../model/types.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { isMemoryBacked, StateFile } from './state-files.ts';
 
@@ -23,6 +23,8 @@ export interface SavedMesh {
   readonly revocations: readonly Revocation[];
   /** Of a waypoint. */
   readonly routes?: readonly ServiceRoutes[];
+  /** Of a node proxy. */
+  readonly nodes?: readonly NodeNetwork[];
   readonly held: HeldVersions;
 }
 

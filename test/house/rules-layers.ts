@@ -10,6 +10,7 @@ export const layers: readonly (readonly string[])[] = [
   ['node', 'waypoint', 'controller'],
   ['install'],
   ['proxy'],
+  ['analyze'],
   ['http'],
   ['forward'],
   ['capture'],

@@ -33,9 +33,15 @@ const shop = `${unique}-shop`;
 const rbac = '/apis/rbac.authorization.k8s.io/v1';
 const crdFolder = path.join(import.meta.dirname, '../../deploy/crds');
 
+const reading: readonly string[] = ['get', 'list', 'watch'];
+/** What the controller writes outside of namespaces. */
+const ofCluster: readonly string[] = ['tokenreviews', 'gatewayclasses', 'gatewayclasses/status'];
+const gatewayClass = '/apis/gateway.networking.k8s.io/v1/gatewayclasses/ambient-waypoint';
+
 let server: ApiServer | null = null;
 let target: Target;
 let api: ApiClient;
+let hadClass = false;
 /** What goes at the end, last first. */
 const made: string[] = [];
 
@@ -53,6 +59,7 @@ before(async () => {
     target = await server.start();
   } else target = targetOfKubeconfig(file);
   api = new ApiClient(target);
+  hadClass = (await api.get(gatewayClass)).status === 200;
   const own = readdirSync(crdFolder).map((name) => parse(readFileSync(path.join(crdFolder, name), 'utf8')) as Json);
   for (const definition of [...foreignDefinitions, ...own] as Json[]) {
     const { status } = await api.get(`${definitionsPath}/${definition.metadata.name}`);
@@ -65,6 +72,7 @@ before(async () => {
 });
 
 after(async () => {
+  if (!hadClass) await api.delete(gatewayClass);
   for (const each of made) await api.delete(each, { gracePeriodSeconds: 0 });
   api.close();
   await server?.close();
@@ -89,15 +97,13 @@ async function grant(): Promise<void> {
     });
   };
   const role = found('ClusterRole');
-  const reads = (rule: Json): boolean =>
-    rule.verbs.every((verb: string) => ['get', 'list', 'watch'].includes(verb)) ||
-    rule.resources.includes('tokenreviews');
-  await make(`${rbac}/clusterroles`, { ...role, metadata: { name: unique } });
-  await make(`${rbac}/clusterroles`, {
-    ...role,
-    metadata: { name: `${unique}-read` },
-    rules: role.rules.filter(reads),
+  const isOfCluster = (rule: Json): boolean => rule.resources.some((one: string) => ofCluster.includes(one));
+  const rules = role.rules.flatMap((rule: Json) => {
+    const verbs = rule.verbs.filter((verb: string) => isOfCluster(rule) || reading.includes(verb));
+    return verbs.length === 0 ? [] : [{ ...rule, verbs }];
   });
+  await make(`${rbac}/clusterroles`, { ...role, metadata: { name: unique } });
+  await make(`${rbac}/clusterroles`, { ...role, metadata: { name: `${unique}-read` }, rules });
   await make(`${rbac}/namespaces/${system}/roles`, found('Role'));
   await bind(null, 'ClusterRole', `${unique}-read`);
   for (const namespace of [system, shop]) await bind(namespace, 'ClusterRole', unique);

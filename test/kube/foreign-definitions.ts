@@ -2,6 +2,7 @@
 // Gateway API and Istio say of a status: what is required, how much of it, and of which shape. Specs take anything.
 
 import { fullName, watchedKinds } from '../../src/kube/api/kinds.ts';
+import { writtenKinds } from '../../src/kube/api/written-kinds.ts';
 import type { Schema } from '../../src/lab/api-server/structural-schema.ts';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -136,12 +137,21 @@ const istioStatus: Schema = {
   },
 };
 
+const gatewayClassStatus: Schema = {
+  type: 'object',
+  properties: {
+    conditions: { ...conditions, default: [{ ...unheard, reason: 'Pending', status: 'Unknown', type: 'Accepted' }] },
+  },
+};
+
+const gatewayStatuses: Readonly<Record<string, Schema>> = { Gateway: gatewayStatus, GatewayClass: gatewayClassStatus };
+
 /** The definitions of every custom kind of Gateway API and Istio that is followed. */
-export const foreignDefinitions: readonly Json[] = watchedKinds
+export const foreignDefinitions: readonly Json[] = [...watchedKinds, ...writtenKinds]
   .filter(({ isCustom, group }) => isCustom && group !== 'ambient.mesh')
   .map((entry) => {
     const { kind, group, plural, versions } = entry;
-    const status = group !== gatewayGroup ? istioStatus : kind === 'Gateway' ? gatewayStatus : routeStatus;
+    const status = group !== gatewayGroup ? istioStatus : (gatewayStatuses[kind] ?? routeStatus);
     const openAPIV3Schema = { type: 'object', properties: { spec: anything, status } };
     const version = { served: true, storage: true, subresources: { status: {} }, schema: { openAPIV3Schema } };
     return {
@@ -154,7 +164,7 @@ export const foreignDefinitions: readonly Json[] = watchedKinds
       },
       spec: {
         group,
-        scope: 'Namespaced',
+        scope: kind === 'GatewayClass' ? 'Cluster' : 'Namespaced',
         names: { kind, listKind: `${kind}List`, plural, singular: kind.toLowerCase() },
         versions: [{ name: versions[0], ...version }],
       },

@@ -30,9 +30,13 @@ function main(): void {
     AMBIENT_WEBHOOK_HOST: values['webhook-host'],
   };
   const patterns = positionals.map((text) => `--test-name-pattern=${text}`);
-  const files = ['api-server.test.ts', 'controller.test.ts', 'admission.test.ts', 'events.test.ts'].map((name) =>
-    path.join(import.meta.dirname, name),
-  );
+  const files = [
+    'api-server.test.ts',
+    'controller.test.ts',
+    'admission.test.ts',
+    'events.test.ts',
+    'writes.test.ts',
+  ].map((name) => path.join(import.meta.dirname, name));
   const child = spawn(process.execPath, ['--test', '--test-concurrency=1', ...patterns, ...files], {
     env,
     stdio: 'inherit',

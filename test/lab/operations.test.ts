@@ -15,6 +15,7 @@ import { launchLab } from '../../src/lab/launch.ts';
 import type { NodeDump, StatusView } from '../../src/model/views.ts';
 import { ok, refused } from '../kube/api-case.ts';
 import { ApiClient, type Json } from '../kube/api-client.ts';
+import { overSpdy, overWebSocket } from '../kube/exec-client.ts';
 import { targetOfKubeconfig } from '../kube/kubeconfig.ts';
 
 const timeout = 90_000;
@@ -128,6 +129,20 @@ describe('operations on a lab', () => {
     const [first] = await once(stream, 'data');
     assert.match(String(first), /^HTTP\/1.1 200/);
     stream.destroy();
+  });
+
+  test('kubectl exec and logs: programs run in a container, and what it wrote', { timeout }, async () => {
+    const target = targetOfKubeconfig(lab.kubeconfig());
+    const path = '/api/v1/namespaces/ops/pods/client/exec?stdout=1&stderr=1&command=sh&command=-c&command=';
+    for (const execute of [overWebSocket, overSpdy]) {
+      const { stdout, said } = await execute(target, `${path}${encodeURIComponent('hostname; exit 7')}`, null);
+      assert.equal(stdout, 'client\n');
+      assert.equal(JSON.parse(said).details.causes[0].message, '7');
+    }
+    const missing = await overWebSocket(target, `${path}true&container=none`, null);
+    assert.match(JSON.parse(missing.said).message, /container none is not valid for pod client/);
+    const log = await api.get('/api/v1/namespaces/ops/pods/server/log?tailLines=1');
+    assert.deepEqual([log.status, typeof log.body], [200, 'string']);
   });
 
   test('the cluster through the Kubernetes API: what is written there holds as if it were applied', {

@@ -76,6 +76,11 @@ export class ApiClient {
 
   /** As `json`, the answer as it is. */
   async text(request: ApiRequest): Promise<string> {
+    return (await this.bytes(request)).toString('utf8');
+  }
+
+  /** As `text`, in UTF-8. */
+  async bytes(request: ApiRequest): Promise<Buffer> {
     const timeout = AbortSignal.timeout(request.timeoutMs ?? requestTimeoutMs);
     const signal = request.signal === undefined ? timeout : AbortSignal.any([timeout, request.signal]);
     const { body } = await this.#send(request, signal);
@@ -110,7 +115,7 @@ export class ApiClient {
       const answer = await this.#dispatch(request, signal, bodyTimeout ?? requestTimeoutMs, isLast);
       const { statusCode, headers, body } = answer;
       if (statusCode >= 200 && statusCode < 300) return answer;
-      const text = await this.#read(body, errorBytesMax).catch(() => '');
+      const text = await this.#read(body, errorBytesMax).then(String, () => '');
       // A token may have been replaced since it was read.
       if (statusCode === 401 && !isLast) continue;
       const what = `${request.method ?? 'GET'} ${request.path}`;
@@ -156,7 +161,7 @@ export class ApiClient {
     }
   }
 
-  async #read(body: Dispatcher.ResponseData['body'], bytesMax: number): Promise<string> {
+  async #read(body: Dispatcher.ResponseData['body'], bytesMax: number): Promise<Buffer> {
     const chunks: Buffer[] = [];
     let length = 0;
     try {
@@ -169,7 +174,7 @@ export class ApiClient {
       body.destroy();
       throw isMeshError(error) ? error : this.#unreachable(messageOf(error), error);
     }
-    return Buffer.concat(chunks).toString('utf8');
+    return Buffer.concat(chunks);
   }
 
   /** Connections with the certificates as they are now; what runs over older ones goes on. */

@@ -10,13 +10,13 @@ export class JsonLines {
   #pieces: Buffer[] = [];
   #length = 0;
 
-  /** The lines that `chunk` completes, without their newlines; empty ones are left out. Throws LIMIT_REACHED. */
-  push(chunk: Buffer): string[] {
-    const lines: string[] = [];
+  /** The lines that `chunk` completes, in UTF-8, without newlines; empty ones are left out. Throws LIMIT_REACHED. */
+  push(chunk: Buffer): Buffer[] {
+    const lines: Buffer[] = [];
     let from = 0;
     for (let at = chunk.indexOf(newline); at >= 0; at = chunk.indexOf(newline, from)) {
-      const line = this.#take(chunk.subarray(from, at)).trim();
-      if (line !== '') lines.push(line);
+      const line = this.#take(chunk.subarray(from, at));
+      if (line.some(isInk)) lines.push(line);
       from = at + 1;
     }
     if (from < chunk.length) {
@@ -29,11 +29,15 @@ export class JsonLines {
     return lines;
   }
 
-  #take(end: Buffer): string {
-    if (this.#pieces.length === 0) return end.toString('utf8');
-    const line = Buffer.concat([...this.#pieces, end]).toString('utf8');
+  #take(end: Buffer): Buffer {
+    if (this.#pieces.length === 0) return end;
+    const line = Buffer.concat([...this.#pieces, end]);
     this.#pieces = [];
     this.#length = 0;
     return line;
   }
+}
+
+function isInk(byte: number): boolean {
+  return byte > 0x20;
 }

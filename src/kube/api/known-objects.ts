@@ -1,7 +1,7 @@
 // What has been told of a kind's objects, in short: enough to see whether a list or an event says anything new. A
 // heartbeat, a status that nobody reads, or a list that is read again, does not.
 import { hash } from 'node:crypto';
-import { type Keep, type KubeObject, prune } from './prune.ts';
+import type { KubeObject } from './prune.ts';
 
 export interface ObjectName {
   readonly namespace: string;
@@ -14,7 +14,7 @@ export interface ObjectChange {
   readonly deletes: readonly ObjectName[];
 }
 
-/** Takes objects in, and says at the end what they change. Nothing is noted before. */
+/** Takes pruned objects in, and says at the end what they change. Nothing is noted before. */
 export interface Pass {
   add(object: KubeObject): void;
   delete(object: KubeObject): void;
@@ -26,13 +26,10 @@ type Found = { readonly object: KubeObject; readonly digest: string };
 /** The objects of one kind, by namespace and name. */
 export class KnownObjects {
   readonly #kind: string;
-  readonly #keep: Keep | undefined;
   readonly #digests = new Map<string, string>();
 
-  /** `keep`: what is kept of each; default: what the readers of its kind look at. */
-  constructor(kind: string, keep?: Keep) {
+  constructor(kind: string) {
     this.#kind = kind;
-    this.#keep = keep;
   }
 
   get size(): number {
@@ -75,10 +72,10 @@ export class KnownObjects {
       add: (object) => {
         const key = keyOf(object);
         seen?.add(key);
-        const pruned = prune(object, this.#kind, apiVersion, this.#keep);
-        const digest = digestOf(pruned);
+        const titled = { apiVersion, kind: this.#kind, ...object };
+        const digest = digestOf(titled);
         if (this.#digests.get(key) === digest) found.delete(key);
-        else found.set(key, { object: pruned, digest });
+        else found.set(key, { object: titled, digest });
       },
       delete: (object) => gone(keyOf(object)),
       end: () => this.#commit(found),

@@ -31,11 +31,8 @@ interface Resource {
   readonly plural: string;
 }
 
-/** What an apply takes: it creates what is not there. A GatewayClass is one by its name. */
-const writing: Readonly<Record<'named' | 'any', readonly Verb[]>> = {
-  named: ['get', 'create', 'patch'],
-  any: ['get', 'list', 'watch', 'create', 'patch', 'delete'],
-};
+/** What an apply takes: it creates what is not there. */
+const applying: readonly Verb[] = ['create', 'patch'];
 
 /** In the whole cluster. */
 export function clusterPermissions({ gatewayClass, webhook }: ClusterNames): Permission[] {
@@ -45,16 +42,16 @@ export function clusterPermissions({ gatewayClass, webhook }: ClusterNames): Per
   const isClass = ({ kind }: { readonly kind: string }): boolean => kind === classKind;
   const others = withConditions.filter((one) => !isClass(one));
   const classes = writtenKinds.filter(isClass);
+  const own = writtenKinds.filter((one) => !isClass(one));
   const resourceNames = [gatewayClass];
   return [
     ...grants([...watchedKinds, ...classes], ['list', 'watch']),
     ...grants(others, ['get']),
     ...grants(others.map(statusOf), ['patch']),
-    ...grants(
-      writtenKinds.filter((one) => !isClass(one)),
-      writing.any,
-    ),
-    ...grants(classes, writing.named).map((one) => ({ ...one, resourceNames })),
+    ...grants(own, ['get', 'list', 'watch']),
+    ...grants(own, [...applying, 'delete']),
+    // A GatewayClass is one by its name.
+    ...grants(classes, ['get', ...applying]).map((one) => ({ ...one, resourceNames })),
     ...grants(classes.map(statusOf), ['patch']).map((one) => ({ ...one, resourceNames })),
     rule('apiextensions.k8s.io', ['customresourcedefinitions'], ['get']),
     rule('authentication.k8s.io', ['tokenreviews'], ['create']),

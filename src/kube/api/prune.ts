@@ -1,6 +1,7 @@
 // Objects of the API server cut down to what the readers look at, before they are kept: of a pod a tenth, and nothing
 // that changes without meaning (heartbeats, `managedFields`). Kinds of policies and routes keep their whole spec, since
 // their readers refuse what they do not know.
+import { type Keep, pickJson } from './json-pick.ts';
 
 /** An object as the API server sends it. */
 export interface KubeObject {
@@ -18,8 +19,6 @@ export interface KubeObject {
 }
 
 type Fields = Readonly<Record<string, unknown>>;
-/** What to keep: all of it, these fields of it (of each element, in a list), or what a function makes of it. */
-export type Keep = true | { readonly [field: string]: Keep } | ((value: unknown) => unknown);
 
 /** What `kubectl apply` keeps for itself: the whole object again, as a text. */
 const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
@@ -51,10 +50,9 @@ const podKeep: Keep = {
     phase: true,
     podIP: true,
     podIPs: { ip: true },
-    conditions: (value) => list(value).flatMap((one) => (one['type'] === 'Ready' ? [pick(one, readyKeep)] : [])),
+    conditions: (value) => list(value).flatMap(({ type, status }) => (type === 'Ready' ? [{ type, status }] : [])),
   },
 };
-const readyKeep: Keep = { type: true, status: true };
 
 const endpointKeep: Keep = {
   addresses: true,
@@ -80,23 +78,14 @@ const keepByKind: Readonly<Record<string, Keep>> = {
 };
 const otherwise: Keep = { metadata: { ...metadata, generation: true }, spec: true };
 
-/** A copy with what the readers of its kind look at, or with what `keep` says; the kind and version are those given. */
-export function prune(object: KubeObject, kind: string, apiVersion: string, keep?: Keep): KubeObject {
-  const kept = pick(object, keep ?? keepByKind[kind] ?? otherwise) as KubeObject;
-  return { apiVersion, kind, ...kept };
+/** What the readers of a kind look at. */
+export function keepOf(kind: string): Keep {
+  return keepByKind[kind] ?? otherwise;
 }
 
-function pick(value: unknown, keep: Keep): unknown {
-  if (keep === true) return value;
-  if (typeof keep === 'function') return keep(value);
-  if (Array.isArray(value)) return value.map((item) => pick(item, keep));
-  if (typeof value !== 'object' || value === null) return value;
-  const kept: Record<string, unknown> = {};
-  for (const field in keep) {
-    const inner = (value as Fields)[field];
-    if (inner !== undefined) kept[field] = pick(inner, keep[field]!);
-  }
-  return kept;
+/** A copy with what the readers of its kind look at; the kind and version are those given. */
+export function prune(object: unknown, kind: string, apiVersion: string): KubeObject {
+  return { apiVersion, kind, ...(pickJson(Buffer.from(JSON.stringify(object)), keepOf(kind)) as KubeObject) };
 }
 
 function list(value: unknown): readonly Fields[] {

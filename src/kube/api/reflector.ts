@@ -4,13 +4,14 @@ import { EventEmitter } from 'node:events';
 import { Backoff } from '../../base/backoff.ts';
 import { messageOf } from '../../base/errors.ts';
 import { type Absence, findAbsence } from './absence.ts';
-import { eventOf, listOf, type WatchEvent } from './answers.ts';
+import { eventOf, listOf, pageKeep, type WatchEvent } from './answers.ts';
 import type { ApiClient } from './api-client.ts';
 import { apiErrorOfStatus, failureOf, isExpired } from './api-error.ts';
 import { JsonLines } from './json-lines.ts';
+import type { Keep } from './json-pick.ts';
 import { fullName, listPath, type WatchedKind } from './kinds.ts';
 import { KnownObjects, type ObjectChange } from './known-objects.ts';
-import type { Keep } from './prune.ts';
+import { keepOf } from './prune.ts';
 
 export type { ObjectChange } from './known-objects.ts';
 
@@ -66,8 +67,8 @@ export interface ReflectorOptions {
   readonly labelSelector?: string;
   /** What is kept of each object; default: what the readers of its kind look at. */
   readonly keep?: Keep;
-  /** Media type that is asked for; default: whole objects. */
-  readonly accept?: string;
+  /** Names and versions alone are asked for, not what objects say. */
+  readonly metadataOnly?: boolean;
 }
 
 const pageSize = 500;
@@ -83,6 +84,8 @@ export class Reflector extends EventEmitter<ReflectorEvents> {
   readonly #options: ReflectorOptions;
   readonly #times: ReflectorTimes;
   readonly #known: KnownObjects;
+  readonly #keep: Keep;
+  readonly #pageKeep: Keep;
   readonly #backoff: Backoff;
   readonly #abort = new AbortController();
   #state: ReflectorState = { phase: 'waiting', problem: '', isOutage: false };
@@ -97,7 +100,9 @@ export class Reflector extends EventEmitter<ReflectorEvents> {
     this.#options = options;
     this.#times = { ...usual, ...options.times };
     this.#version = options.kind.versions[0]!;
-    this.#known = new KnownObjects(options.kind.kind, options.keep);
+    this.#known = new KnownObjects(options.kind.kind);
+    this.#keep = options.keep ?? keepOf(options.kind.kind);
+    this.#pageKeep = pageKeep(this.#keep);
     const { retryFirstMs: firstMs, retryCapMs: capMs } = this.#times;
     this.#backoff = new Backoff({ firstMs, capMs, jitter: 0.5, random: options.random });
   }
@@ -148,8 +153,9 @@ export class Reflector extends EventEmitter<ReflectorEvents> {
     do {
       const query = { ...this.#selector(), limit: String(pageSize), ...(next === '' ? {} : { continue: next }) };
       const timeoutMs = this.#times.pageTimeoutMs;
-      const answer = await client.json({ path, query, signal, timeoutMs, ...this.#accept() });
-      const page = listOf(answer, path);
+      const accept = this.#accept('PartialObjectMetadataList');
+      const answer = await client.bytes({ path, query, signal, timeoutMs, ...accept });
+      const page = listOf(answer, this.#pageKeep, path);
       for (const object of page.items) pass.add(object);
       resourceVersion = page.resourceVersion;
       next = page.next;
@@ -179,7 +185,14 @@ export class Reflector extends EventEmitter<ReflectorEvents> {
       settled = setTimeout(() => this.#succeeded(), settledMs);
     };
     try {
-      for await (const chunk of client.watch({ path, query, ...this.#accept(), signal, inactivityMs, opened })) {
+      for await (const chunk of client.watch({
+        path,
+        query,
+        ...this.#accept('PartialObjectMetadata'),
+        signal,
+        inactivityMs,
+        opened,
+      })) {
         this.#take(lines.push(chunk), path);
       }
     } finally {
@@ -189,12 +202,12 @@ export class Reflector extends EventEmitter<ReflectorEvents> {
     if (performance.now() - startedMs < settledMs) await this.#pause(this.#backoff.next());
   }
 
-  #take(lines: readonly string[], path: string): void {
+  #take(lines: readonly Buffer[], path: string): void {
     if (lines.length === 0) return;
     const pass = this.#known.beginEvents(this.#apiVersion());
     try {
       for (const line of lines) {
-        const { type, object }: WatchEvent = eventOf(line, path);
+        const { type, object }: WatchEvent = eventOf(line, this.#keep, path);
         if (type === 'ERROR') throw apiErrorOfStatus(`WATCH ${fullName(this.kind)}`, object);
         if (type === 'DELETED') pass.delete(object);
         else if (type !== 'BOOKMARK') pass.add(object);
@@ -285,9 +298,9 @@ export class Reflector extends EventEmitter<ReflectorEvents> {
     return labelSelector === undefined ? {} : { labelSelector };
   }
 
-  #accept(): { readonly accept?: string } {
-    const { accept } = this.#options;
-    return accept === undefined ? {} : { accept };
+  #accept(shape: string): { readonly accept?: string } {
+    const { metadataOnly = false } = this.#options;
+    return metadataOnly ? { accept: `application/json;as=${shape};g=meta.k8s.io;v=v1,application/json` } : {};
   }
 
   #apiVersion(): string {

@@ -77,8 +77,15 @@ test('an answer counts for a while, and never beyond the end of the token', asyn
   say(good, 1);
   await reviewer.verify(token);
   assert.equal(asked.length, 2);
+  // Whether it has ended is asked each time from then on, since the clock that counts is another one.
   clock.advance(15_000);
+  say(good, 2);
+  await reviewer.verify(token);
+  await reviewer.verify(token);
+  assert.equal(asked.length, 4);
+  clock.advance(300_000);
   await assert.rejects(reviewer.verify(token), /expired/);
+  assert.equal(asked.length, 4);
 });
 
 test('a refusal counts for a shorter while; no answer does not count', async (context) => {

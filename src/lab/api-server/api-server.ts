@@ -16,11 +16,12 @@ import { type Clock, systemClock } from '../../base/clock.ts';
 import { nodeHttps } from '../../base/node-http.ts';
 import { issuerName, TokenIssuer } from '../issuer.ts';
 import { ObjectStore } from '../store.ts';
+import type { ContainerAccess } from './containers.ts';
 import { DefinitionKeeper } from './crds.ts';
 import { ApiCredentials, type KeyPairPem, kubeconfig, randomToken } from './credentials.ts';
 import { Faults } from './faults.ts';
 import { GarbageCollector } from './garbage.ts';
-import { Handler, type PodDialer } from './handler.ts';
+import { Handler } from './handler.ts';
 import { History } from './history.ts';
 import { Presenter } from './presenter.ts';
 import { Rbac } from './rbac.ts';
@@ -28,6 +29,7 @@ import { Reader } from './reader.ts';
 import { builtInTypes, ResourceRegistry, type ResourceType } from './resources.ts';
 import { Reviews } from './reviews.ts';
 import { type ClusterRules, defaultRules } from './rules.ts';
+import { answerUpgrade, type PodDialer, type UpgradeParts } from './upgrades.ts';
 import { Authenticator, mastersGroup, type UserInfo } from './users.ts';
 import { Watch } from './watch.ts';
 import { endpointAddress, type ServiceAddress, Webhooks } from './webhooks.ts';
@@ -55,7 +57,9 @@ export interface ApiServerOptions {
   readonly issuer?: TokenIssuer;
   /** How webhooks behind services are reached. Default: by the EndpointSlices of the store. */
   readonly serviceAddress?: ServiceAddress;
-  /** How pods are reached. Default: not at all. */
+  /** Where pods run: what `exec` and `log` of a pod reach. Default: nowhere. */
+  readonly containers?: ContainerAccess;
+  /** How ports of pods are reached. Default: not at all. */
   readonly portForward?: PodDialer;
   /** How many changes are remembered for watches and paged lists. */
   readonly historyMax?: number;
@@ -80,6 +84,12 @@ interface Keeper {
   close(): void;
 }
 
+interface Built {
+  readonly handler: Handler;
+  readonly keepers: readonly Keeper[];
+  readonly upgrades: UpgradeParts;
+}
+
 /** One API server; `start` and `close` it. */
 export class ApiServer {
   readonly store: ObjectStore;
@@ -89,14 +99,15 @@ export class ApiServer {
   readonly #clock: Clock;
   readonly #history: History;
   readonly #handler: Handler;
+  readonly #upgrades: UpgradeParts;
   readonly #watches = new Set<Watch>();
   readonly #token = randomToken();
   readonly #tokens: Map<string, UserInfo>;
   readonly #keepers: readonly Keeper[];
   readonly #listen: readonly ListenAt[];
-  #servers: readonly HttpsServer[] = [];
-  /** Connections that are no HTTP any more. */
+  /** Connections that are no HTTP any more, which the servers do not know. */
   readonly #upgraded = new Set<Duplex>();
+  #servers: readonly HttpsServer[] = [];
   #ports: readonly number[] = [];
 
   constructor(options: ApiServerOptions = {}) {
@@ -110,8 +121,9 @@ export class ApiServer {
     this.#history = new History(this.store, options.historyMax ?? historyMaxDefault);
     const admin = { username: 'ambient-admin', groups: [mastersGroup, 'system:authenticated'] };
     this.#tokens = new Map([[this.#token, admin]]);
-    const { handler, keepers } = this.#build(options, now);
+    const { handler, keepers, upgrades } = this.#build(options, now);
     this.#handler = handler;
+    this.#upgrades = upgrades;
     this.#keepers = keepers;
   }
 
@@ -182,7 +194,7 @@ export class ApiServer {
     this.#history.close();
   }
 
-  #build(options: ApiServerOptions, now: () => number): { handler: Handler; keepers: readonly Keeper[] } {
+  #build(options: ApiServerOptions, now: () => number): Built {
     const { store } = this;
     const random = options.random ?? Math.random;
     const rules = options.rules ?? defaultRules();
@@ -211,6 +223,7 @@ export class ApiServer {
       reviews: new Reviews({ store, issuer, rbac, authenticator, audience: issuerName, now }),
       presenter,
       faults: this.faults,
+      containers: options.containers ?? null,
       now,
       watch: (request, response) => {
         const watch = new Watch(watchParts, request, response, () => this.#watches.delete(watch));
@@ -219,9 +232,11 @@ export class ApiServer {
       },
       jwks: () => issuer.jwks(),
       issuerUrl: issuerName,
-      portForward: options.portForward ?? null,
     });
-    return { handler, keepers };
+    const { containers = null, portForward = null } = options;
+    const pod = (namespace: string, name: string) => reader.get(registry.byPath('', 'v1', 'pods')!, namespace, name);
+    const upgrades = { userOf: handler.userOf.bind(handler), rbac, containers, portForward, pod };
+    return { handler, keepers, upgrades };
   }
 
   #ensureNamespace(name: string): void {
@@ -240,14 +255,14 @@ export class ApiServer {
     this.#servers = servers;
     for (const [at, { host, port, fd }] of this.#listen.entries()) {
       const server = nodeHttps.createServer(tls, (incoming, response) => void this.#handler.handle(incoming, response));
-      server.on('upgrade', (incoming, socket, head) => {
-        this.#upgraded.add(socket);
-        socket.once('close', () => this.#upgraded.delete(socket));
-        void this.#handler.upgrade(incoming, socket, head);
-      });
       server.keepAliveTimeout = keepAliveMs;
       // A watch lasts as long as it likes.
       server.requestTimeout = 0;
+      server.on('upgrade', (incoming, socket, head) => {
+        this.#upgraded.add(socket);
+        socket.on('close', () => this.#upgraded.delete(socket));
+        answerUpgrade(this.#upgrades, incoming, socket, head);
+      });
       server.on('tlsClientError', (_error, socket) => socket.destroy());
       server.on('clientError', (_error, socket) => socket.destroy());
       await new Promise<void>((resolve, reject) => {

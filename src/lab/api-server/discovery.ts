@@ -25,6 +25,11 @@ interface Served {
   readonly subresources: readonly { readonly name: string; readonly kind: string; readonly verbs: readonly string[] }[];
 }
 
+const podSubresources: Served['subresources'] = [
+  { name: 'exec', kind: 'PodExecOptions', verbs: ['create', 'get'] },
+  { name: 'log', kind: 'Pod', verbs: ['get'] },
+];
+
 function servedOf(types: readonly ResourceType[]): Served[] {
   const stored = types.map((type): Served => {
     const { plural, singular, kind, namespaced, shortNames, categories } = type;
@@ -32,7 +37,9 @@ function servedOf(types: readonly ResourceType[]): Served[] {
     const isAccount = kind === 'ServiceAccount' && type.group === '';
     const token = isAccount ? [{ name: 'token', kind: 'TokenRequest', verbs: ['create'] }] : [];
     const scale = hasScale(type) ? [{ name: 'scale', kind: 'Scale', verbs: statusVerbs }] : [];
-    const subresources = [...status, ...scale, ...token];
+    const isPod = kind === 'Pod' && type.group === '';
+    const inside = isPod ? podSubresources : [];
+    const subresources = [...status, ...scale, ...token, ...inside];
     return {
       apiVersion: apiVersionOf(type),
       plural,

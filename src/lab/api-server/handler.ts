@@ -1,10 +1,11 @@
 // One request: who calls, what they may, and the part that answers.
+import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { MeshError } from '../../base/errors.ts';
 import type { KubeObject } from '../objects.ts';
 import { rfc3339 } from '../store.ts';
+import { type ContainerAccess, logRequest } from './containers.ts';
 import { discoveryAnswer, kubernetesVersion, openApiAnswer } from './discovery.ts';
 import { ApiFailure, badRequest, methodNotAllowed, noSuchResource, type StatusObject } from './failure.ts';
 import type { Faults } from './faults.ts';
@@ -12,7 +13,7 @@ import { rootPlace } from './list-types.ts';
 import { applied } from './managed-fields.ts';
 import { objectOfBody } from './metadata.ts';
 import { jsonPatch, mergePatch, strategicPatch } from './patches.ts';
-import { servePortForward } from './port-forward.ts';
+import { isPortForward } from './port-forward.ts';
 import { type Included, type Presenter, type Shape, shapeOf } from './presenter.ts';
 import type { Rbac } from './rbac.ts';
 import { predicateOf, type Reader } from './reader.ts';
@@ -33,15 +34,13 @@ export interface HandlerParts {
   readonly reviews: Reviews;
   readonly presenter: Presenter;
   readonly faults: Faults;
+  /** Null where nothing runs pods. */
+  readonly containers: ContainerAccess | null;
   readonly now: () => number;
   readonly watch: (request: WatchRequest, response: ServerResponse) => void;
   readonly jwks: () => object;
   readonly issuerUrl: string;
-  readonly portForward: PodDialer | null;
 }
-
-/** Connects to a port of a pod, as from within it. */
-export type PodDialer = (pod: KubeObject, port: number) => Promise<Duplex>;
 
 /** A request as the parts see it. */
 interface Call {
@@ -91,35 +90,15 @@ export class Handler {
     }
   }
 
-  /** Takes a request over that wants to go on in another protocol: port-forward alone does. Never rejects. */
-  async upgrade(incoming: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    socket.on('error', () => socket.destroy());
-    try {
-      const { authenticator, rbac, registry, reader, portForward } = this.#parts;
-      const resource = resourcePath(new URL(incoming.url ?? '/', 'https://api').pathname);
-      if (resource === null || !isPortForward(resource)) throw noSuchResource();
-      const { group, version, plural, namespace, name } = resource;
-      const caller = authenticator.userOf(incoming.socket as TLSSocket, incoming.headers.authorization);
-      const user = this.#impersonated(caller, incoming);
-      // `create` too, as Kubernetes has it from 1.35 on.
-      for (const verb of ['get', 'create'] as const) {
-        rbac.check(user, { verb, group, resource: plural, subresource: 'portforward', namespace, name });
-      }
-      const pod = reader.get(registry.byPath(group, version, plural)!, namespace ?? '', name ?? '');
-      if (portForward === null) throw badRequest('pods are not reached through this API server');
-      servePortForward(incoming, socket, head, (port) => portForward(pod, port));
-    } catch (error) {
-      const { status, httpStatus } = error instanceof ApiFailure ? error : unexpected(error);
-      const body = JSON.stringify(status);
-      const headers = `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close`;
-      socket.end(`HTTP/1.1 ${httpStatus} ${status.reason ?? ''}\r\n${headers}\r\n\r\n${body}`);
-    }
+  /** Who calls. Throws 401, or 403 for who may not call as somebody else. */
+  userOf(incoming: IncomingMessage): UserInfo {
+    const { socket, headers } = incoming;
+    return this.#impersonated(this.#parts.authenticator.userOf(socket as TLSSocket, headers.authorization), incoming);
   }
 
   async #answer(call: Call): Promise<void> {
-    const { authenticator, rbac } = this.#parts;
-    const caller = authenticator.userOf(call.incoming.socket as TLSSocket, call.incoming.headers.authorization);
-    const user = this.#impersonated(caller, call.incoming);
+    const { rbac } = this.#parts;
+    const user = this.userOf(call.incoming);
     const { resource, verb } = call;
     if (resource === null) {
       rbac.check(user, { verb: call.method.toLowerCase(), path: call.path });
@@ -209,6 +188,7 @@ export class Handler {
     }
     checkSubresource(call);
     if (resource.subresource === 'scale') return await this.#scale(call);
+    if (resource.subresource === 'log') return await this.#log(call);
     switch (verb) {
       case 'get': {
         this.#parts.reader.checkNotNewer(query);
@@ -233,6 +213,21 @@ export class Handler {
       case 'deletecollection':
         return await this.#deleteAll(call);
     }
+  }
+
+  /** Pieces of text as they come, until the log ends or the caller leaves. */
+  async #log({ resource, query, response }: ResourceCall): Promise<void> {
+    const { containers } = this.#parts;
+    if (containers === null) throw noSuchResource();
+    const request = logRequest(resource.namespace ?? '', resource.name ?? '', query);
+    const left = new AbortController();
+    response.on('close', () => left.abort());
+    for await (const piece of containers.logs(request, left.signal)) {
+      if (!response.headersSent) response.writeHead(200, { 'content-type': 'text/plain' });
+      if (!response.write(piece)) await once(response, 'drain', { signal: left.signal });
+    }
+    if (!response.headersSent) response.writeHead(200, { 'content-type': 'text/plain' });
+    response.end();
   }
 
   #watch(call: ResourceCall): void {
@@ -372,10 +367,6 @@ function namespaceOf({ group, plural, namespace, name }: ResourcePath): string |
   return group === '' && plural === 'namespaces' ? name : namespace;
 }
 
-function isPortForward({ group, plural, subresource, name }: ResourcePath): boolean {
-  return group === '' && plural === 'pods' && subresource === 'portforward' && name !== null;
-}
-
 function checkSubresource({ type, resource, verb }: ResourceCall): void {
   const { subresource } = resource;
   if (subresource === null) return;
@@ -385,6 +376,10 @@ function checkSubresource({ type, resource, verb }: ResourceCall): void {
   }
   if (subresource === 'scale' && hasScale(type)) {
     if (verb === 'get' || verb === 'update' || verb === 'patch') return;
+    throw methodNotAllowed();
+  }
+  if (subresource === 'log' && type.kind === 'Pod' && type.group === '') {
+    if (verb === 'get') return;
     throw methodNotAllowed();
   }
   const isAccount = type.kind === 'ServiceAccount' && type.group === '';

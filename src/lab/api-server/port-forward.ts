@@ -5,19 +5,20 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { messageOf } from '../../base/errors.ts';
 import {
-  acceptHandshake,
-  closeFrame,
-  final,
-  frame,
-  isHandshake,
-  offeredProtocols,
-  onFrames,
-  opcode,
+  readWebSocketFrame,
+  webSocketAccept,
+  webSocketClose,
+  webSocketCloseFrame,
+  webSocketFrame,
+  webSocketOpcode,
 } from '../websocket.ts';
 import { badRequest } from './failure.ts';
+import type { ResourcePath } from './request.ts';
 
 export const portForwardProtocol = 'v4.channel.k8s.io';
-const normalClosure = 1000;
+const binary = 0x80 | webSocketOpcode.binary;
+const pong = 0x80 | webSocketOpcode.pong;
+const messageMaxBytes = 16 * 1024 * 1024;
 const portsMax = 16;
 
 /** A connection to a port of a pod, as from within it. */
@@ -32,15 +33,24 @@ export function servePortForward(request: IncomingMessage, socket: Duplex, head:
   // The first is what an API server is asked with, the second what it asks a kubelet with.
   const named = [...url.searchParams.getAll('ports'), ...url.searchParams.getAll('port')];
   const ports = named.flatMap((each) => each.split(',')).map(Number);
-  if (!isHandshake(request)) throw badRequest('Upgrade request required');
-  if (!offeredProtocols(request).includes(portForwardProtocol)) {
-    throw badRequest(`only ${portForwardProtocol} is spoken here: ask with ambientctl, or use lab exec`);
+  const key = request.headers['sec-websocket-key'];
+  if (request.headers.upgrade?.toLowerCase() !== 'websocket' || key === undefined) {
+    throw badRequest(`only ${portForwardProtocol} over WebSocket is spoken here, which ambientctl does`);
   }
+  const offered = String(request.headers['sec-websocket-protocol'] ?? '').split(/\s*,\s*/);
+  if (!offered.includes(portForwardProtocol)) throw badRequest(`only ${portForwardProtocol} is spoken here`);
   const isPort = (port: number): boolean => Number.isInteger(port) && port > 0 && port < 65_536;
   if (ports.length === 0 || ports.length > portsMax || !ports.every(isPort)) {
     throw badRequest('query parameter "ports" is required');
   }
-  acceptHandshake(request, socket, portForwardProtocol);
+  const lines = [
+    'HTTP/1.1 101 Switching Protocols',
+    'Upgrade: websocket',
+    'Connection: Upgrade',
+    `Sec-WebSocket-Accept: ${webSocketAccept(key)}`,
+    `Sec-WebSocket-Protocol: ${portForwardProtocol}`,
+  ];
+  socket.write(`${lines.join('\r\n')}\r\n\r\n`);
   const forwards = ports.map((port, at) => new PortForward(socket, at * 2, port, dial));
   const over = (): void => {
     for (const forward of forwards) forward.close();
@@ -48,11 +58,28 @@ export function servePortForward(request: IncomingMessage, socket: Duplex, head:
   socket.on('error', () => socket.destroy());
   socket.on('close', over);
   socket.on('end', () => socket.end());
-  onFrames(socket, head, ({ opcode: code, payload }) => {
-    if (code === opcode.close) socket.end(closeFrame(normalClosure));
-    else if (code === opcode.ping) socket.write(frame(final | opcode.pong, payload));
-    else if (code !== opcode.pong && payload.length > 0) forwards[payload[0]! >> 1]?.take(payload.subarray(1));
-  });
+  let buffered = head;
+  const onData = (chunk: Buffer): void => {
+    buffered = buffered.length === 0 ? chunk : Buffer.concat([buffered, chunk]);
+    while (buffered.length > 0) {
+      const frame = readWebSocketFrame(buffered, messageMaxBytes);
+      if (typeof frame === 'number') socket.end(webSocketCloseFrame(frame));
+      if (frame === null || typeof frame === 'number') return;
+      buffered = buffered.subarray(frame.length);
+      const { opcode, payload } = frame;
+      if (opcode === webSocketOpcode.close) socket.end(webSocketCloseFrame(webSocketClose.normal));
+      else if (opcode === webSocketOpcode.ping) socket.write(webSocketFrame(pong, payload));
+      else if (opcode !== webSocketOpcode.pong && payload.length > 0)
+        forwards[payload[0]! >> 1]?.take(payload.subarray(1));
+    }
+  };
+  socket.on('data', onData);
+  if (head.length > 0) onData(Buffer.alloc(0));
+}
+
+/** True for the path of the subresource of a pod. */
+export function isPortForward({ group, plural, subresource, name }: ResourcePath): boolean {
+  return group === '' && plural === 'pods' && subresource === 'portforward' && name !== null;
 }
 
 class PortForward {
@@ -107,11 +134,11 @@ class PortForward {
   }
 
   #end(): void {
-    if (!this.#socket.writableEnded) this.#socket.end(closeFrame(normalClosure));
+    if (!this.#socket.writableEnded) this.#socket.end(webSocketCloseFrame(webSocketClose.normal));
   }
 
   #send(channel: number, data: Buffer): boolean {
     if (this.#socket.writableEnded || this.#socket.destroyed) return true;
-    return this.#socket.write(frame(final | opcode.binary, Buffer.concat([Buffer.from([channel]), data])));
+    return this.#socket.write(webSocketFrame(binary, Buffer.concat([Buffer.from([channel]), data])));
   }
 }

@@ -5,6 +5,8 @@ import { once } from 'node:events';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
+import { runEchoClient } from './client.ts';
+import { echoClientOptions } from './client-options.ts';
 import { frame, readStringField, stringField, unframe } from './grpc.ts';
 import { type EchoOptions, echoOptions, parseDuration, portMode } from './options.ts';
 import { noFaults } from './sample-faults.ts';
@@ -17,6 +19,7 @@ const identity = {
   service: 'web',
   serviceAccount: 'web',
   cluster: 'c1',
+  version: 'v1',
   ips: ['10.0.0.1'],
 };
 const options: EchoOptions = {
@@ -24,6 +27,8 @@ const options: EchoOptions = {
   calls: [],
   callsEveryMs: 0,
   faults: noFaults,
+  answer: 'json',
+  certificate: { certFile: '', keyFile: '' },
   ports: [
     { name: 'http', port: 0, mode: 'http' },
     { name: 'tcp', port: 0, mode: 'tcp' },
@@ -249,6 +254,47 @@ test('/call calls on behalf of the caller, / calls what CALLS names, and a refus
   assert.equal((await fetch(`${base}/call?url=http://127.0.0.1:1/`)).status, 502);
   assert.equal((await json(await fetch(base, { headers: { 'x-echo-depth': '8' } }))).calls.length, 0);
   await caller.close();
+});
+
+test('its client says what came back, in lines, over HTTP/1.1, TLS and gRPC', async (context) => {
+  const given = ['--answer=lines', '--port=0', '--tls=0', '--version=v7'];
+  const { ports } = echoOptions({ POD_NAME: 'lines-1' }, given);
+  assert.equal(ports[0]?.mode, 'https');
+  const both = [...ports, { name: 'http', port: 0, mode: 'http' } as const];
+  const lines = await startEcho({ ...echoOptions({ POD_NAME: 'lines-1' }, given), ports: both });
+  context.after(() => lines.close());
+  const [tls, plain] = lines.ports;
+  const run = async (...args: string[]): Promise<{ stdout: string; exitCode: number }> =>
+    runEchoClient(echoClientOptions(args));
+  const first = await run(`http://127.0.0.1:${plain}/a?b=c`, '--method=PUT', '-H', 'X-Mine:one', '-H', 'Host:else');
+  assert.equal(first.exitCode, 0);
+  for (const line of [
+    '[0] Header=X-Mine:one',
+    '[0] StatusCode=200',
+    '[0 body] ServiceVersion=v7',
+    '[0 body] Host=else',
+    '[0 body] URL=/a?b=c',
+    '[0 body] Hostname=lines-1',
+    '[0 body] Method=PUT',
+    '[0 body] Proto=HTTP/1.1',
+    '[0 body] RequestHeader=X-Mine:one',
+  ]) {
+    assert.ok(first.stdout.split('\n').includes(line), `${line} in ${first.stdout}`);
+  }
+  assert.match((await run(`https://127.0.0.1:${tls}/`)).stdout, /\[0 body\] Proto=HTTP\/1.1\n/);
+  const calls = await run(`grpc://127.0.0.1:${plain}`, '--count=40', '-H', 'x-mine:two', '--msg=hi');
+  assert.equal(calls.stdout.match(/body\] Proto=GRPC\n/g)?.length, 40);
+  assert.equal(calls.stdout.split('\n\n').length, 40);
+  assert.match(calls.stdout, /\[39 body\] StatusCode=200\n[\s\S]*RequestHeader=x-mine:two\n\[39 body\] Echo=hi\n$/);
+  const failed = await run('http://127.0.0.1:1/');
+  assert.equal(failed.exitCode, 1);
+  assert.match(failed.stdout, /\[0 error\] .*ECONNREFUSED/);
+  for (const args of [[], ['ftp://x/'], ['http://x/', '-H', 'none'], ['http://x/', '--count=0']]) {
+    assert.throws(() => echoClientOptions(args), { code: 'USAGE' });
+  }
+  for (const args of [['--port=x'], ['--answer=xml'], ['--unknown']]) {
+    assert.throws(() => echoOptions({}, args), { code: 'CONFIG_INVALID' });
+  }
 });
 
 test('options come from the environment, and a bad one is named', () => {

@@ -2,6 +2,7 @@
 // probes. The few messages are written and read by hand: one string field, one enum field.
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { EchoState } from './http.ts';
+import { echoLines } from './lines.ts';
 import { peerOf } from './peer.ts';
 
 const messageMaxBytes = 64 * 1024 * 1024;
@@ -52,23 +53,10 @@ function dispatch(state: EchoState, request: Http2ServerRequest, response: Http2
 }
 
 function echoText(state: EchoState, request: Http2ServerRequest, message: Buffer): string {
-  const { identity } = state;
-  const lines = [
-    'StatusCode=200',
-    `Host=${request.authority}`,
-    `Hostname=${identity.pod}`,
-    `Namespace=${identity.namespace}`,
-    `Cluster=${identity.cluster}`,
-    'Method=POST',
-    'Proto=GRPC',
-    `IP=${peerOf(request.socket)}`,
-    `ServicePort=${request.socket.localPort ?? ''}`,
-  ];
-  for (let at = 0; at + 1 < request.rawHeaders.length; at += 2) {
-    const name = request.rawHeaders[at]!;
-    if (!name.startsWith(':')) lines.push(`RequestHeader=${name}:${request.rawHeaders[at + 1]}`);
-  }
-  return [...lines, `Echo=${readStringField(message)}`, ''].join('\n');
+  const { socket, rawHeaders, authority } = request;
+  const seen = { host: authority, url: null, method: 'POST', proto: 'GRPC', peer: peerOf(socket), rawHeaders };
+  const lines = echoLines(state.identity, { ...seen, port: socket.localPort, alpn: null });
+  return `StatusCode=200\n${lines}Echo=${readStringField(message)}\n`;
 }
 
 function health(state: EchoState): Buffer {

@@ -5,14 +5,16 @@ import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { TLSSocket } from 'node:tls';
 import { isMeshError, messageOf } from '../../base/errors.ts';
 import type { EchoCalls } from './calls.ts';
 import { depthHeader } from './calls.ts';
 import { handleGrpc } from './grpc.ts';
-import { type EchoIdentity, parseDuration } from './options.ts';
+import { echoLines } from './lines.ts';
+import { type EchoIdentity, type EchoOptions, parseDuration } from './options.ts';
 import { idempotencyHeader, Orders, orderHeader } from './orders.ts';
 import { localOf, peerOf } from './peer.ts';
-import { type FailWhen, FaultSwitch, noFaults, readFaults, type SampleFaults } from './sample-faults.ts';
+import { type FailWhen, FaultSwitch, readFaults } from './sample-faults.ts';
 
 export type EchoRequest = IncomingMessage | Http2ServerRequest;
 export type EchoResponse = ServerResponse | Http2ServerResponse;
@@ -24,13 +26,15 @@ export class EchoState {
   readonly log: (line: string) => void;
   readonly orders = new Orders();
   readonly faults: FaultSwitch;
+  readonly answer: EchoOptions['answer'];
   serving = true;
 
-  constructor(identity: EchoIdentity, calls: EchoCalls, log: (line: string) => void, faults: SampleFaults = noFaults) {
-    this.identity = identity;
+  constructor(options: EchoOptions, calls: EchoCalls, log: (line: string) => void) {
+    this.identity = options.identity;
     this.calls = calls;
     this.log = log;
-    this.faults = new FaultSwitch(faults);
+    this.faults = new FaultSwitch(options.faults);
+    this.answer = options.answer;
   }
 }
 
@@ -79,7 +83,28 @@ async function answer(state: EchoState, request: EchoRequest, response: EchoResp
   if (url.pathname === '/echo' || option('echo') !== null) return echoBody(request, response);
   const size = option('size');
   if (size !== null) return sendSize(response, request, size);
+  if (state.answer === 'lines') return answerLines(state, request, response, option('status'));
   await answerJson(state, request, response, url, option('status'));
+}
+
+/** Lines of text, whatever the path. */
+async function answerLines(
+  state: EchoState,
+  request: EchoRequest,
+  response: EchoResponse,
+  status: string | null,
+): Promise<void> {
+  await digest(request);
+  const { socket, rawHeaders, method = '', url = '/' } = request;
+  const { alpnProtocol } = socket as Partial<TLSSocket>;
+  const seen = { method, url, rawHeaders, peer: peerOf(socket), port: socket.localPort, proto: protoOf(request) };
+  const host = request.headers[':authority'] ?? request.headers.host ?? '';
+  const text = echoLines(state.identity, { ...seen, host: String(host), alpn: alpnProtocol || null });
+  sendText(response, Number(status ?? 200), text);
+}
+
+function protoOf(request: EchoRequest): string {
+  return `HTTP/${request.httpVersion}`;
 }
 
 /**
@@ -148,7 +173,7 @@ export function describe(identity: EchoIdentity, request: EchoRequest): Record<s
     path: request.url ?? '/',
     host: request.headers[':authority'] ?? request.headers.host ?? '',
     method: request.method ?? '',
-    proto: `HTTP/${request.httpVersion}`,
+    proto: protoOf(request),
     protocol: request.httpVersionMajor === 2 ? 'http2' : 'http1',
     headers,
     peer: peerOf(socket),
@@ -161,6 +186,7 @@ export function describe(identity: EchoIdentity, request: EchoRequest): Record<s
     serviceAccount: identity.serviceAccount,
     ingress: '',
     cluster: identity.cluster,
+    version: identity.version,
     ips: identity.ips,
   };
 }

@@ -6,7 +6,7 @@ import { startEcho } from './server.ts';
 
 const say = (line: string): boolean => process.stdout.write(`${line}\n`);
 try {
-  const options = echoOptions(process.env);
+  const options = echoOptions(process.env, process.argv.slice(2));
   const echo = await startEcho(options, say);
   const ports = options.ports.map((port, index) => `${echo.ports[index]} (${port.mode})`);
   say(`echo: ${options.identity.namespace || '-'}/${options.identity.pod} serves ${ports.join(', ')}`);

@@ -1,11 +1,13 @@
 // What an echo process is told through its environment: its ports, what it calls, and who it is. The names are those
-// of ordinary manifests (downward API variables), so that the same file works in the lab and in a cluster.
+// of ordinary manifests (downward API variables), so that the same file works in the lab and in a cluster. Arguments
+// are those of Istio's test application, as far as manifests for it need them (`arguments.ts`).
 import { hostname, networkInterfaces } from 'node:os';
 import { MeshError, messageOf } from '../../base/errors.ts';
+import { echoArguments } from './arguments.ts';
 import { noFaults, readFaults, type SampleFaults } from './sample-faults.ts';
 
-/** How a port behaves: `http` sniffs HTTP/1.1, h2c, gRPC and WebSocket; the `tcp` modes are raw. */
-export type PortMode = 'http' | 'tcp' | 'tcp-greet' | 'tcp-sink';
+/** How a port behaves: `http` sniffs HTTP/1.1, h2c, gRPC and WebSocket; `https` has TLS around; the others are raw. */
+export type PortMode = 'http' | 'https' | 'tcp' | 'tcp-greet' | 'tcp-sink';
 
 export interface EchoPort {
   readonly name: string;
@@ -20,6 +22,7 @@ export interface EchoIdentity {
   readonly service: string;
   readonly serviceAccount: string;
   readonly cluster: string;
+  readonly version: string;
   readonly ips: readonly string[];
 }
 
@@ -31,20 +34,28 @@ export interface EchoOptions {
   /** How often the process makes those calls by itself; 0 is never. */
   readonly callsEveryMs: number;
   readonly faults: SampleFaults;
+  /** Answers are JSON, or lines `Name=value` as of Istio's test application. */
+  readonly answer: 'json' | 'lines';
+  /** Files of the TLS ports' certificate and key; '' for one of its own. */
+  readonly certificate: { readonly certFile: string; readonly keyFile: string };
 }
 
-type Env = Readonly<Record<string, string | undefined>>;
+/** Variables of a process. */
+export type Env = Readonly<Record<string, string | undefined>>;
 
 /**
  * Reads the options from the environment: `PORTS` (JSON of container ports), `CALLS` (URLs, comma separated,
  * `POST ` before those that charge an order),
  * `CALLS_EVERY` (Go duration), `FAIL_ONE_IN`, `FAIL_WHEN` and `DELAY` (`sample-faults.ts`),
  * and the usual `POD_NAME`, `POD_NAMESPACE`, `NODE_NAME`, `POD_IPS`, `SERVICE_NAME`, `SERVICE_ACCOUNT`, `CLUSTER_ID`.
- * Throws CONFIG_INVALID naming the variable.
+ * Throws CONFIG_INVALID naming the variable or argument.
  */
-export function echoOptions(env: Env): EchoOptions {
+export function echoOptions(env: Env, args: readonly string[] = []): EchoOptions {
+  const given = echoArguments(args);
   return {
-    ports: parsePorts(env.PORTS),
+    ports: given.ports.length > 0 ? given.ports : parsePorts(env.PORTS),
+    answer: given.answer,
+    certificate: given.certificate,
     identity: {
       pod: env.POD_NAME || hostname(),
       namespace: env.POD_NAMESPACE || env.NAMESPACE || '',
@@ -52,6 +63,7 @@ export function echoOptions(env: Env): EchoOptions {
       service: env.SERVICE_NAME || '',
       serviceAccount: env.SERVICE_ACCOUNT || '',
       cluster: env.CLUSTER_ID || '',
+      version: given.version || env.VERSION || '',
       ips: env.POD_IPS ? splitList(env.POD_IPS) : ownAddresses(),
     },
     calls: splitList(env.CALLS ?? '').map(checkUrl),

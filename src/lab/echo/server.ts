@@ -4,8 +4,10 @@
 import { createServer as createHttp1Server } from 'node:http';
 import { createServer as createHttp2Server } from 'node:http2';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
 import { MeshError, messageOf } from '../../base/errors.ts';
 import { EchoCalls } from './calls.ts';
+import { echoCertificate } from './certificate.ts';
 import { EchoState, handleHttp } from './http.ts';
 import type { EchoOptions, EchoPort } from './options.ts';
 import { serveTcp } from './tcp.ts';
@@ -29,7 +31,7 @@ export interface EchoServer {
  */
 export async function startEcho(options: EchoOptions, log: (line: string) => void = () => {}): Promise<EchoServer> {
   const calls = new EchoCalls(options.calls);
-  const state = new EchoState(options.identity, calls, log, options.faults);
+  const state = new EchoState(options, calls, log);
   const sockets = new Set<Socket>();
   const http1 = createHttp1Server({ requestTimeout: 0, headersTimeout: 60_000, keepAliveTimeout: 75_000 });
   http1.on('request', (request, response) => handleHttp(state, request, response));
@@ -45,11 +47,17 @@ export async function startEcho(options: EchoOptions, log: (line: string) => voi
     socket.on('error', () => socket.destroy());
     socket.on('close', () => sockets.delete(socket));
   };
+  let made: SecureContext | null = null;
+  const context = (): SecureContext => {
+    made ??= contextOf(options);
+    return made;
+  };
   const servers: Server[] = [];
   for (const port of options.ports) {
     const server = createServer({ allowHalfOpen: true }, (socket) => {
       track(socket);
       if (port.mode === 'http') sniff(socket, http1, http2);
+      else if (port.mode === 'https') sniff(overTls(socket, context()), http1, http2);
       else serveTcp(socket, port.mode, options.identity, log);
     });
     await listen(server, port);
@@ -67,6 +75,17 @@ export async function startEcho(options: EchoOptions, log: (line: string) => voi
       await Promise.all(closed);
     },
   };
+}
+
+function contextOf({ certificate: { certFile, keyFile }, identity }: EchoOptions): SecureContext {
+  const { certPem, keyPem } = echoCertificate(certFile, keyFile, ['localhost', identity.pod]);
+  return createSecureContext({ cert: certPem, key: keyPem });
+}
+
+function overTls(socket: Socket, secureContext: SecureContext): Socket {
+  const secure = new TLSSocket(socket, { isServer: true, secureContext, ALPNProtocols: ['h2', 'http/1.1'] });
+  secure.on('error', () => socket.destroy());
+  return secure;
 }
 
 function sniff(

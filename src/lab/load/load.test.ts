@@ -2,17 +2,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { noFaults } from '../echo/sample-faults.ts';
+import { echoOptions } from '../echo/options.ts';
 import { startEcho } from '../echo/server.ts';
 import { LoadRun, loadOptions } from './load.ts';
 
 test('sends at the asked rate to http and tcp targets, counts failures, and says so in one line', async () => {
-  const identity = { pod: 'p', namespace: 'n', node: '', service: '', serviceAccount: '', cluster: '', ips: [] };
-  const ports = [
-    { name: 'http', port: 0, mode: 'http' as const },
-    { name: 'tcp', port: 0, mode: 'tcp' as const },
-  ];
-  const echo = await startEcho({ identity, ports, calls: [], callsEveryMs: 0, faults: noFaults });
+  const ports = JSON.stringify([
+    { name: 'http', containerPort: 0 },
+    { name: 'tcp', containerPort: 0 },
+  ]);
+  const echo = await startEcho(echoOptions({ PORTS: ports }));
   const targets = [`http://127.0.0.1:${echo.ports[0]}/`, `tcp://127.0.0.1:${echo.ports[1]}`, 'http://127.0.0.1:1/'];
   const run = new LoadRun(
     loadOptions(['--rate', '60', '--requests-per-connection', '3', '--connections', '6', ...targets], {}),

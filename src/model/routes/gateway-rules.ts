@@ -1,5 +1,6 @@
 // The rules of an HTTPRoute or GRPCRoute, compiled: what a request that matches meets. They are the same whichever
 // service the route is attached to.
+import type { FindingCode } from '../finding-codes.ts';
 import type { IssueList } from '../issues.ts';
 import type { ResourcePath } from '../resources.ts';
 import { type GatewayRouteResource, type GatewayRule, noEdits, type RouteFilter } from '../route-resources.ts';
@@ -94,11 +95,16 @@ class RuleCompiler {
     const redirect = finderIn(rule.filters)('RequestRedirect');
     if (redirect !== null) return { kind: 'redirect', redirect: redirectOf(redirect) };
     if (backends.length === 0) {
-      this.#warn(path, 'the rule has no backendRefs', 'its requests get 500; name a Service, or redirect');
+      this.#warn('AMB0407', path, 'the rule has no backendRefs', 'its requests get 500; name a Service, or redirect');
       return { kind: 'invalid', status: 500, reason: 'the rule has no backendRefs' };
     }
     if (backends.every((one) => one.weight === 0)) {
-      this.#warn([...path, 'backendRefs'], 'all weights are 0', 'its requests get 500; give one backend a weight');
+      this.#warn(
+        'AMB0407',
+        [...path, 'backendRefs'],
+        'all weights are 0',
+        'its requests get 500; give one backend a weight',
+      );
       return { kind: 'invalid', status: 500, reason: 'all backends have weight 0' };
     }
     return { kind: 'forward', backends };
@@ -108,7 +114,7 @@ class RuleCompiler {
     const { backend, problem } = resolveBackend(reference, this.#route, this.#scope);
     if (problem !== null) {
       this.#unresolved ??= problem;
-      this.#warn(reference.path, problem.message, 'its share of the requests gets 500');
+      this.#warn('AMB0408', reference.path, problem.message, 'its share of the requests gets 500');
     }
     const { filters, path, weight } = reference;
     const find = finderIn(filters);
@@ -137,7 +143,7 @@ class RuleCompiler {
     if (extension === null) return null;
     const { kind, name } = extension.reference;
     const reason = `the filter ExtensionRef ${kind}/${name} cannot be resolved`;
-    this.#warn([...path, 'filters'], reason, `${outcome}; Ambient has no extension filters`);
+    this.#warn('AMB0409', [...path, 'filters'], reason, `${outcome}; Ambient has no extension filters`);
     this.#unresolved ??= { reason: 'InvalidKind', message: reason };
     return reason;
   }
@@ -151,7 +157,12 @@ class RuleCompiler {
       if (problem === null) mirrors.push({ backend, fraction: filter.fraction, shadowSuffix: false });
       else {
         this.#unresolved ??= problem;
-        this.#warn([...path, 'filters', at], `the mirror leads nowhere: ${problem.message}`, 'nothing is mirrored');
+        this.#warn(
+          'AMB0410',
+          [...path, 'filters', at],
+          `the mirror leads nowhere: ${problem.message}`,
+          'nothing is mirrored',
+        );
       }
     }
     return mirrors;
@@ -167,20 +178,20 @@ class RuleCompiler {
     const retryOn = [...safeRetryOn, 'reset', ...(statuses.length > 0 ? ['retriable-status-codes'] : [])];
     const isPost = rule.matches.some((match) => mayRepeatPost(match.method === null ? null : [match.method]));
     if (isPost && statuses.length > 0 && !options.nonIdempotent && this.#route.kind === 'HTTPRoute') {
-      this.#warn([...path, 'retry'], ...postWarning(`retry on ${statuses.join(', ')}`));
+      this.#warn('AMB0411', [...path, 'retry'], ...postWarning(`retry on ${statuses.join(', ')}`));
     }
     const attempts = retry.attempts ?? defaultAttempts;
     const backoff = { backoffBaseMs: base, backoffMaxMs: base * backoffMaxFactor };
     return { ...options, attempts, perTryTimeoutMs, retryOn, statuses, ...backoff, from: 'route' };
   }
 
-  #warn(path: ResourcePath, message: string, fix: string): void {
-    this.#list.add('warning', path, message, fix);
+  #warn(code: FindingCode, path: ResourcePath, message: string, fix: string): void {
+    this.#list.add(code, path, message, fix);
   }
 
   #refuse(path: ResourcePath, message: string): void {
     this.#refused ??= message;
-    this.#list.add('error', path, message, 'the whole route is not applied until this is removed');
+    this.#list.add('AMB0406', path, message, 'the whole route is not applied until this is removed');
   }
 }
 

@@ -24,10 +24,10 @@ export function gatewayStatus(
   });
   if (route.parents.length === 0) {
     const fix = 'parentRefs: [{group: "", kind: Service, name: NAME}]';
-    list.add('warning', ['spec'], 'names no parent: it holds for nothing', fix);
+    list.add('AMB0401', ['spec'], 'names no parent: it holds for nothing', fix);
   }
   if (parents.length > 0) {
-    for (const { path, message } of route.meaningless) list.add('info', path, message, 'nothing to do');
+    for (const { path, message } of route.meaningless) list.add('AMB0405', path, message, 'nothing to do');
   }
   return { kind, namespace, name, conditions: [], parents };
 }
@@ -45,7 +45,7 @@ function gatewayParentStatus(
 ): ParentStatus {
   const message = `Gateway ${parent.namespace}/${parent.name} is a waypoint, whose listener takes no routes`;
   const fix = 'name the Services behind it: {group: "", kind: Service, name: NAME}';
-  list.add('warning', ['spec', 'parentRefs', at], message, fix);
+  list.add('AMB0402', ['spec', 'parentRefs', at], message, fix);
   const conditions = [
     conditionOf(route, 'Accepted', false, 'NotAllowedByListeners', message),
     conditionOf(route, 'ResolvedRefs', true, 'ResolvedRefs', 'nothing is referred to'),
@@ -60,7 +60,7 @@ function reportForeign(parent: ParentReference, at: number, list: IssueList): vo
   const title = `${kind}.${group} ${namespace}/${name}`;
   const message = `parent ${title} is not for the mesh: waypoints obey routes of a Service`;
   const fix = 'for traffic within the mesh: {group: "", kind: Service, name: NAME}';
-  list.add('info', ['spec', 'parentRefs', at], message, fix);
+  list.add('AMB0403', ['spec', 'parentRefs', at], message, fix);
 }
 
 function parentStatus(
@@ -74,7 +74,7 @@ function parentStatus(
   const accepted = acceptance(route, parent, rules, scope);
   if (!accepted.isTrue && rules.refused === null) {
     const at = route.parents.indexOf(parent);
-    list.add('warning', ['spec', 'parentRefs', at], accepted.message, 'the route does nothing for this parent');
+    list.add('AMB0404', ['spec', 'parentRefs', at], accepted.message, 'the route does nothing for this parent');
   }
   const conditions: Condition[] = [
     conditionOf(route, 'Accepted', accepted.isTrue, accepted.reason, accepted.message),

@@ -15,11 +15,11 @@ import { waypointConditions } from './waypoint-conditions.ts';
 
 /** Reports on a DestinationRule; returns its status. */
 export function destinationRuleStatus(rule: DestinationRuleResource, scope: RouteScope, list: IssueList): ObjectStatus {
-  for (const { path, message } of rule.unsupported) list.add('warning', path, message, 'the rest of it is done');
+  for (const { path, message } of rule.unsupported) list.add('AMB0601', path, message, 'the rest of it is done');
   const { kind, namespace, name } = rule;
   const host = fullHost(rule.host, namespace, scope.clusterDomain);
   const problem = hostProblem(rule, host, scope);
-  if (problem !== null) list.add('warning', ['spec', 'host'], problem, 'the rule does nothing');
+  if (problem !== null) list.add('AMB0602', ['spec', 'host'], problem, 'the rule does nothing');
   const id = serviceIdOf(host, scope.clusterDomain);
   const services = host.startsWith('*') ? scope.servicesUnder(host, coversHost) : id === null ? [] : [id];
   const empty = problem === null ? reportEmptySubsets(rule, services, scope, list) : null;
@@ -52,7 +52,7 @@ function reportEmptySubsets(
     const wanted = Object.entries(labels);
     if (pods.length === 0 || pods.some((pod) => wanted.every(([key, value]) => pod[key] === value))) continue;
     const message = `subset ${name} selects no pod of service ${id}`;
-    list.add('warning', ['spec', 'subsets', at], message, 'what is routed there gets 503; correct its labels');
+    list.add('AMB0603', ['spec', 'subsets', at], message, 'what is routed there gets 503; correct its labels');
     first ??= message;
   }
   return first;
@@ -75,8 +75,8 @@ export function policyStatus(policy: OwnPolicy, scope: RouteScope, list: IssueLi
   const problems = policy.targets.map((target, at) => {
     const problem = targetProblem(policy, target, scope);
     if (problem !== null) {
-      const severity = problem.reason === 'Invalid' ? 'error' : 'warning';
-      list.add(severity, ['spec', 'targetRefs', at], problem.message, 'the policy does nothing for this target');
+      const code = problem.reason === 'Invalid' ? 'AMB0702' : 'AMB0701';
+      list.add(code, ['spec', 'targetRefs', at], problem.message, 'the policy does nothing for this target');
     }
     return problem;
   });

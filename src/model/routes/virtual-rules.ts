@@ -1,4 +1,5 @@
 // One http rule of a VirtualService, compiled for one port of the service that it is about (l7.md §3.2).
+import type { FindingCode } from '../finding-codes.ts';
 import type { IssueList } from '../issues.ts';
 import type { ResourcePath } from '../resources.ts';
 import type { VirtualRedirect, VirtualRule, VirtualServiceResource } from '../route-resources.ts';
@@ -82,17 +83,23 @@ class VirtualRuleCompiler {
     if (rule.direct !== null) return { kind: 'direct', ...rule.direct, contentType: 'text/plain' };
     const backends = rule.route.map((one, at): WeightedBackend => {
       const backend = resolveDestination(one, this.#placed.resource.namespace, this.#port, this.#scope);
-      if (backend.invalid !== null) this.#warn(one.path, backend.invalid.reason, 'its share of the requests gets 503');
+      if (backend.invalid !== null)
+        this.#warn('AMB0508', one.path, backend.invalid.reason, 'its share of the requests gets 503');
       if (one.authority !== null && rule.route.length > 1) {
         const message = `the authority of destination ${at} is not set: it can only be set for all destinations`;
-        this.#warn([...one.path, 'headers'], message, 'use rewrite.authority, or rules of their own');
+        this.#warn('AMB0509', [...one.path, 'headers'], message, 'use rewrite.authority, or rules of their own');
       }
       const { requestHeaders, responseHeaders } = one;
       // With one destination its weight says nothing.
       return { ...backend, weight: rule.route.length === 1 ? 1 : one.weight, requestHeaders, responseHeaders };
     });
     if (backends.some((one) => one.weight > 0)) return { kind: 'forward', backends };
-    this.#warn([...this.#path, 'route'], 'all weights are 0', 'its requests get 500; give one destination a weight');
+    this.#warn(
+      'AMB0407',
+      [...this.#path, 'route'],
+      'all weights are 0',
+      'its requests get 500; give one destination a weight',
+    );
     return { kind: 'invalid', status: 500, reason: 'all destinations have weight 0' };
   }
 
@@ -101,7 +108,7 @@ class VirtualRuleCompiler {
     return rule.mirrors.flatMap((mirror) => {
       const backend = resolveDestination(mirror, resource.namespace, this.#port, this.#scope);
       if (backend.invalid === null) return [{ backend, fraction: mirror.fraction, shadowSuffix: true }];
-      this.#warn(mirror.path, `the mirror leads nowhere: ${backend.invalid.reason}`, 'nothing is mirrored');
+      this.#warn('AMB0410', mirror.path, `the mirror leads nowhere: ${backend.invalid.reason}`, 'nothing is mirrored');
       return [];
     });
   }
@@ -116,22 +123,27 @@ class VirtualRuleCompiler {
     const path = [...this.#path, 'retries', 'retryOn'];
     for (const word of named) {
       if (retryConditions.includes(word)) continue;
-      this.#warn(path, `${word} is no condition that is known`, `use ${retryConditions.join(', ')}, or a status`);
+      this.#warn(
+        'AMB0510',
+        path,
+        `${word} is no condition that is known`,
+        `use ${retryConditions.join(', ')}, or a status`,
+      );
     }
     const retryOn = [...new Set([...named, ...(statuses.length > 0 ? ['retriable-status-codes'] : [])])];
     const unsafe =
       retries.retryOn === null ? [] : words.filter((word) => unsafeConditions.includes(word) || /^\d/.test(word));
     const isPost = rule.matches.length === 0 || rule.matches.some((match) => mayRepeatPost(methodsOf(match.method)));
     if (retries.attempts > 0 && unsafe.length > 0 && isPost && !options.nonIdempotent) {
-      this.#warn(path, ...postWarning(`retryOn ${unsafe.join(',')}`));
+      this.#warn('AMB0411', path, ...postWarning(`retryOn ${unsafe.join(',')}`));
     }
     const base = retries.backoffMs ?? defaultBackoffBaseMs;
     const backoff = { backoffBaseMs: base, backoffMaxMs: base * backoffMaxFactor };
     return { ...options, ...backoff, attempts: retries.attempts, perTryTimeoutMs, retryOn, statuses, from: 'route' };
   }
 
-  #warn(path: ResourcePath, message: string, fix: string): void {
-    this.#list?.add('warning', path, message, fix);
+  #warn(code: FindingCode, path: ResourcePath, message: string, fix: string): void {
+    this.#list?.add(code, path, message, fix);
   }
 }
 

@@ -12,7 +12,7 @@ import { waypointConditions } from './waypoint-conditions.ts';
 
 /** Reports on a VirtualService; returns its status. */
 export function virtualStatus(virtual: VirtualServiceResource, scope: RouteScope, list: IssueList): ObjectStatus {
-  for (const { path, message } of virtual.unsupported) list.add('warning', path, message, 'the rest of it is done');
+  for (const { path, message } of virtual.unsupported) list.add('AMB0501', path, message, 'the rest of it is done');
   const services = virtual.hosts.flatMap((host, at) => servicesOf(virtual, host, at, scope, list));
   const rules = compileOwn(virtual, scope, list);
   reportUnreachable(virtual, scope, list);
@@ -58,13 +58,13 @@ function servicesOf(
   const service = id === null ? undefined : scope.service(id);
   if (id === null || service === undefined) {
     const message = `${unknownHost(written, host, scope.clusterDomain)}: nothing is done for it`;
-    list.add('warning', path, message, 'name a Service, in full or of this namespace');
+    list.add('AMB0502', path, message, 'name a Service, in full or of this namespace');
     return [];
   }
   const reason = reasonAgainst(virtual, service, scope);
   if (reason !== null) {
     list.add(
-      'warning',
+      'AMB0503',
       path,
       `does not hold for host ${host}: ${reason}`,
       'move or export it, or use a waypoint there',
@@ -73,21 +73,21 @@ function servicesOf(
   }
   if (scope.routesOf(id).size > 0) {
     const message = `service ${id} has HTTPRoutes or GRPCRoutes too, which are tried first`;
-    list.add('warning', path, message, 'write all of its routes in one of the two APIs');
+    list.add('AMB0504', path, message, 'write all of its routes in one of the two APIs');
   }
   return [id];
 }
 
 function compileOwn(virtual: VirtualServiceResource, scope: RouteScope, list: IssueList): RouteRule[] {
   const dropped = (at: number, reason: string): void =>
-    list.add('warning', ['spec', 'http', at, 'delegate'], `rule ${at} is left out: ${reason}`, 'see docs/routes.md');
+    list.add('AMB0505', ['spec', 'http', at, 'delegate'], `rule ${at} is left out: ${reason}`, 'see docs/routes.md');
   placedRules(virtual, scope, dropped);
   const own = virtual.http.flatMap((rule, at) => (rule.delegate === null ? [{ rule, resource: virtual, at }] : []));
   for (const { rule, at } of own) {
     for (const [branch, match] of rule.matches.entries()) {
       if (match.gateways.length > 0 && !isForMesh(match.gateways)) {
         const path = ['spec', 'http', at, 'match', branch, 'gateways'];
-        list.add('info', path, 'is about a gateway, and not about traffic within the mesh', 'nothing to do');
+        list.add('AMB0506', path, 'is about a gateway, and not about traffic within the mesh', 'nothing to do');
       }
     }
   }
@@ -104,6 +104,6 @@ function reportUnreachable(virtual: VirtualServiceResource, scope: RouteScope, l
   for (const { resource, at } of placed.slice(end + 1)) {
     if (resource !== virtual) continue;
     const message = `rule ${at} is never reached: a rule before it takes every request`;
-    list.add('warning', ['spec', 'http', at], message, 'move it up, or narrow the other one');
+    list.add('AMB0507', ['spec', 'http', at], message, 'move it up, or narrow the other one');
   }
 }

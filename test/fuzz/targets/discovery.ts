@@ -7,6 +7,7 @@ import {
   type DecodedResource,
   decodeResource,
   type EncodedResource,
+  encodeNode,
   encodePolicy,
   encodeRevocation,
   encodeRoutes,
@@ -89,6 +90,7 @@ const seeds = [
   asInput(0, encodeWorkload(workload)),
   asInput(0, encodeService(service)),
   asInput(1, encodePolicy(policy)),
+  asInput(2, encodeNode({ name: 'n1', podCidrs: ['10.244.1.0/24', 'fd00:10:244:1::/64'] })),
 ];
 
 /** Fields of a message: tag, and either a number or bytes. Null when it is no message. */
@@ -158,6 +160,7 @@ function encodeAgain(decoded: DecodedResource): EncodedResource {
   if (decoded.kind === 'workload') return encodeWorkload(decoded.value);
   if (decoded.kind === 'service') return encodeService(decoded.value);
   if (decoded.kind === 'routes') return encodeRoutes(decoded.value);
+  if (decoded.kind === 'node') return encodeNode(decoded.value);
   return decoded.kind === 'policy' ? encodePolicy(decoded.value) : encodeRevocation(decoded.value);
 }
 
@@ -178,7 +181,7 @@ function checkTaken(typeUrl: string, decoded: DecodedResource): void {
   });
 }
 
-const typesByFirstByte = [typeUrls.address, typeUrls.authorization, typeUrls.address, typeUrls.revocation];
+const typesByFirstByte = [typeUrls.address, typeUrls.authorization, typeUrls.nodes, typeUrls.revocation];
 
 export const discoveryTarget: FuzzTarget = {
   name: 'discovery',

@@ -1,7 +1,7 @@
 // What the capture tests look at, run inside fresh namespaces by `capture.test.ts`. Prints one JSON line per row:
 // {"row", "actual", "expected"}; a row is right when both are equal.
 import type { CaptureVerdict } from '../../../src/capture/backend.ts';
-import type { DesiredCapture } from '../../../src/capture/desired.ts';
+import { type DesiredCapture, noPodLinks } from '../../../src/capture/desired.ts';
 import { clientAddressRulesInPlace, HostCapture } from '../../../src/capture/host-backend.ts';
 import { proveClientAddress } from '../../../src/capture/prove-client-address.ts';
 import { TransparentSockets } from '../../../src/io/transparent-socket.ts';
@@ -205,7 +205,7 @@ async function main(): Promise<void> {
   makeServices(alice, legacy);
   const ports = { outbound: 15001, inbound: 15006, hbone };
   const bypass = [legacy.v4, legacy.v6].sort();
-  const desired: DesiredCapture = { podCidrs, bypass, ports, failOpen: false };
+  const desired: DesiredCapture = { podCidrs, bypass, links: noPodLinks, ports, failOpen: false };
   const capture = new HostCapture(Date.now());
   const proxy = new TestProxy();
   await Promise.all([far.ready(), node.ready(), alice.agent.ready(), legacy.agent.ready(), fresh.agent.ready()]);

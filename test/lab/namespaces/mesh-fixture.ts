@@ -6,7 +6,7 @@ import type { ControllerConfig } from '../../../src/config/controller.ts';
 import { type RunningController, startController } from '../../../src/controller/controller.ts';
 import { jwksOf, signJwt } from '../../../src/identity/jwt.ts';
 import { createLogger } from '../../../src/telemetry/logger.ts';
-import { nodeAddress, podCidrs } from './topology.ts';
+import { nodeAddress } from './topology.ts';
 
 const issuer = 'https://test.ambient';
 const discoveryPort = 15012;
@@ -14,6 +14,7 @@ const discoveryPort = 15012;
 /** Files of the mesh under one folder, and the controller that reads them. */
 export class MeshFixture {
   readonly nodeConfig: string;
+  readonly stateDir = '/run/ambient/node';
   readonly #folder: string;
   readonly #keys = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   #controller: RunningController | null = null;
@@ -69,6 +70,13 @@ export class MeshFixture {
       source: 'folders',
       sources: [file('manifests')],
       kubernetes: { kubeconfig: '', context: '', writes: true },
+      waypoints: {
+        image: '',
+        pullPolicy: 'IfNotPresent',
+        pullSecrets: [],
+        resources: { cpu: '', memory: '', memoryLimit: '' },
+        config: {},
+      },
       trustDomain: 'cluster.local',
       clusterId: 'Kubernetes',
       clusterDomain: 'cluster.local',
@@ -102,8 +110,7 @@ export class MeshFixture {
       controllerUrl: `https://${nodeAddress.v4}:${discoveryPort}`,
       controllerRootsFile: path.join(this.#folder, 'roots.pem'),
       tokenFile: path.join(this.#folder, 'token'),
-      stateDir: path.join(this.#folder, 'state'),
-      podCidrs,
+      stateDir: this.stateDir,
       threads: 2,
       log: { level: 'info', format: 'text', access: 'off' },
       timeouts: { drain: '2s' },

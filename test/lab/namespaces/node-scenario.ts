@@ -7,6 +7,7 @@ import { get, type IncomingMessage } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { NodeDump } from '../../../src/model/views.ts';
 import { MeshFixture } from './mesh-fixture.ts';
+import { ownState, savedState } from './node-state.ts';
 import { Agent, makeNode, makePod, type Pod, sh, world } from './topology.ts';
 
 const program = new URL('../../../src/bin/ambient-node.ts', import.meta.url).pathname;
@@ -93,6 +94,9 @@ async function normal(fixture: MeshFixture, proxy: ChildProcess, alice: Pod, bob
   );
   const text = JSON.stringify(await dump()) + metrics;
   row('no key in dump or metrics', text.includes('PRIVATE KEY'), false);
+  const { network } = await dump();
+  const found = ['alice', 'bob', 'legacy'].length;
+  row('where pods are was found on the node', [network.source, network.podCidrs.length], ['found', 2 * found]);
   const carol = makePod('carol', 40, [8080]);
   await carol.agent.ready();
   const first = carol.agent.dial(bob.v4, 8080);
@@ -102,7 +106,10 @@ async function normal(fixture: MeshFixture, proxy: ChildProcess, alice: Pod, bob
 }
 
 async function killed(fixture: MeshFixture, proxy: ChildProcess, alice: Pod, bob: Pod): Promise<ChildProcess> {
-  await delay(2_500); // the mesh is saved at most 2 s after it changed
+  const isSaved = () =>
+    savedState(fixture.stateDir, 'mesh.json').includes('"carol"') &&
+    savedState(fixture.stateDir, 'certificates.json').includes('/sa/carol');
+  for (let turn = 0; turn < 400 && !isSaved(); turn++) await delay(50);
   await fixture.stopController();
   const gone = once(proxy, 'exit');
   proxy.kill('SIGKILL');
@@ -167,6 +174,7 @@ async function main(): Promise<void> {
   fixture.putPod('shop', 'bob', 'bob', [bob.v4, bob.v6]);
   fixture.putPod('default', 'legacy', 'default', [legacy.v4, legacy.v6]);
   await fixture.startController();
+  const before = ownState();
   const first = startProxy(fixture);
   await normal(fixture, first, alice, bob, legacy);
   const second = await killed(fixture, first, alice, bob);
@@ -175,8 +183,12 @@ async function main(): Promise<void> {
   third.kill('SIGTERM');
   row('SIGTERM ends it with 0', ((await gone) as [number])[0], 0);
   row('and the rules stay', sh('nft list tables').includes('inet ambient'), true);
-  const uninstall = spawnSync(process.execPath, [program, 'uninstall'], { encoding: 'utf8' });
-  row('uninstall takes them away', [uninstall.status, sh('nft list tables; ip rule').includes('0x539')], [0, false]);
+  const args = [program, 'uninstall', '--config', fixture.nodeConfig];
+  const uninstall = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  row('uninstall ends with 0', [uninstall.status, uninstall.stderr.includes('error')], [0, false]);
+  sh('ip link del h-carol'); // it came after `before`
+  const after = ownState();
+  for (const [what, text] of Object.entries(before)) row(`and is as before: ${what}`, after[what], text);
   await fixture.stopController();
   process.exit(0);
 }

@@ -13,6 +13,19 @@ serverNames:
   - localhost
   - 127.0.0.1
   - ::1
+waypoints:
+  image: {{ printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) | quote }}
+  pullPolicy: {{ .Values.image.pullPolicy | quote }}
+  {{- if .Values.image.pullSecrets }}
+  pullSecrets: {{ toJson .Values.image.pullSecrets }}
+  {{- end }}
+  resources:
+    cpu: {{ .Values.waypoint.resources.cpu | quote }}
+    memory: {{ .Values.waypoint.resources.memory | quote }}
+    memoryLimit: {{ .Values.waypoint.resources.memoryLimit | quote }}
+  {{- if .Values.waypoint.config }}
+  config: {{ toJson .Values.waypoint.config }}
+  {{- end }}
 auth:
   audiences:
     - ambient-controller

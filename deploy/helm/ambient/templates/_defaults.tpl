@@ -28,6 +28,14 @@
     },
     "config": {}
   },
+  "waypoint": {
+    "resources": {
+      "cpu": "100m",
+      "memory": "128Mi",
+      "memoryLimit": "512Mi"
+    },
+    "config": {}
+  },
   "webhook": {
     "enabled": true,
     "failurePolicy": "Ignore",

@@ -3,7 +3,3 @@
   kubectl -n {{ .Release.Namespace }} rollout status daemonset/ambient-node
   kubectl label namespace NAME ambient.mesh/dataplane-mode=ambient
 {{- end }}
-
-{{- define "ambient.missingNetworks" -}}
-node.config.podCidrs is not set, and node proxies do not start without the pod networks of their node
-{{- end }}

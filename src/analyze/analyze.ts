@@ -1,0 +1,98 @@
+// The linter: everything that can be said about the objects of a mesh without a mesh that runs. What the readers and
+// the compiler say, as `status` and the webhook say it, and what only shows across objects.
+import type { UnusedObject } from '../kube/manifests.ts';
+import { MeshCompiler } from '../model/compiler.ts';
+import { type FindingCode, findingCodes } from '../model/finding-codes.ts';
+import { IssueList } from '../model/issues.ts';
+import type { Resource } from '../model/resources.ts';
+import type { ResourceIssue } from '../model/types.ts';
+import { AnalyzedMesh } from './analyzed-mesh.ts';
+import { apiVersions } from './api-versions.ts';
+import { networkPolicies } from './network-policies.ts';
+import { policySources } from './policy-sources.ts';
+import { routesWithoutWaypoint, twiceRouted } from './routes.ts';
+import { selectors } from './selectors.ts';
+import { services } from './services.ts';
+import { shadowedRules } from './shadowed-rules.ts';
+import { workloads } from './workloads.ts';
+
+export interface AnalyzeInput {
+  readonly resources: readonly Resource[];
+  readonly unused: readonly UnusedObject[];
+  /** What could not be read. */
+  readonly unreadable: readonly ResourceIssue[];
+}
+
+export interface AnalyzeOptions {
+  readonly trustDomain: string;
+  readonly clusterDomain: string;
+  /** The system's own first. */
+  readonly rootNamespaces: readonly string[];
+}
+
+export const analyzeDefaults: AnalyzeOptions = {
+  trustDomain: 'cluster.local',
+  clusterDomain: 'cluster.local',
+  rootNamespaces: ['ambient-system', 'istio-system'],
+};
+
+/** Looks at the whole mesh and says what it finds. */
+export type Analyzer = (mesh: AnalyzedMesh, report: Report) => void;
+
+/** Where a finding goes; `path` is the value that it is about. */
+export type Report = (
+  resource: Resource,
+  code: FindingCode,
+  path: (string | number)[],
+  message: string,
+  fix: string,
+) => void;
+
+const analyzers: readonly Analyzer[] = [
+  selectors,
+  services,
+  workloads,
+  policySources,
+  routesWithoutWaypoint,
+  twiceRouted,
+  shadowedRules,
+  apiVersions,
+];
+
+const order = { error: 0, warning: 1, info: 2 } as const;
+
+/**
+ * Everything that is found, errors first, then by place. Pure; the resources stay as they are. Time grows with the
+ * number of objects: 5,000 take about a second.
+ */
+export function analyze(input: AnalyzeInput, options: AnalyzeOptions = analyzeDefaults): ResourceIssue[] {
+  const compiler = new MeshCompiler({ ...options, clusterId: 'Kubernetes', expandTemplates: true });
+  for (const resource of input.resources) compiler.upsert(resource);
+  compiler.flush();
+  const mesh = new AnalyzedMesh(input.resources, input.unused, compiler.mesh(), options);
+  const found: ResourceIssue[] = [...input.unreadable, ...compiler.issues()];
+  const report: Report = (resource, code, path, message, fix) => {
+    const list = new IssueList(resource);
+    list.add(code, path, message, fix);
+    found.push(...list.issues);
+  };
+  for (const analyzer of analyzers) analyzer(mesh, report);
+  found.push(...networkPolicies(mesh));
+  return found.sort(
+    (a, b) =>
+      order[a.severity] - order[b.severity] ||
+      compare(a.place?.file ?? '', b.place?.file ?? '') ||
+      (a.place?.line ?? 0) - (b.place?.line ?? 0) ||
+      compare(a.code, b.code),
+  );
+}
+
+/** istioctl's code for the same finding; null where it has none. */
+export function equivalentOf(code: FindingCode): string | null {
+  const rule = findingCodes[code];
+  return 'equivalent' in rule ? rule.equivalent : null;
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

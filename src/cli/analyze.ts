@@ -1,0 +1,172 @@
+// `ambientctl analyze PATH…`: the linter for the mesh's manifests, on files or on a lab that runs.
+import { analyze as analyzeObjects, equivalentOf } from '../analyze/analyze.ts';
+import { MeshError } from '../base/errors.ts';
+import { version } from '../base/version.ts';
+import { issueOf } from '../kube/findings.ts';
+import { loadTexts } from '../kube/load.ts';
+import { type ManifestText, readLeniently } from '../kube/manifests.ts';
+import { findingCodes, type Severity } from '../model/finding-codes.ts';
+import type { ResourceIssue } from '../model/types.ts';
+import {
+  type Command,
+  type CommandContext,
+  type CommandResult,
+  flagOption,
+  listOption,
+  textOption,
+} from './command.ts';
+import { exitCodes } from './exit-codes.ts';
+import { issueText } from './status.ts';
+import { type Column, table } from './table.ts';
+import { labOf } from './which-mesh.ts';
+
+/** One line of `-o json`: a contract. `doc` is a path in the project; `equivalent` is istioctl's code. */
+export interface AnalyzeMessage {
+  readonly code: string;
+  readonly severity: Severity;
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly message: string;
+  readonly fix: string;
+  readonly file: string | null;
+  readonly line: number | null;
+  readonly column: number | null;
+  readonly doc: string;
+  readonly equivalent: string | null;
+}
+
+const severities = ['error', 'warning', 'info'] as const;
+/** What a lab has that the analyzers look at. */
+const liveKinds = [
+  'Namespace,Node,ServiceAccount,Pod,Service,EndpointSlice,NetworkPolicy',
+  'Gateway,HTTPRoute,GRPCRoute,ReferenceGrant,VirtualService,DestinationRule',
+  'PeerAuthentication,AuthorizationPolicy,RequestAuthentication',
+  'TrafficPolicy,RateLimitPolicy,CertificateRevocation',
+].flatMap((line) => line.split(','));
+
+/** Exit 1 when something as bad as `--failure-threshold` was found. */
+export const analyze: Command = async (context) => {
+  if (flagOption(context, 'listCodes')) return codesResult();
+  const texts = context.args.length > 0 ? await loadTexts(context.args) : await textsOfLab(context);
+  const { resources, unused, errors } = readLeniently(texts);
+  const found = analyzeObjects({ resources, unused, unreadable: errors.map(issueOf) });
+  return analyzeResult(
+    shownOf(context, found),
+    resources.length + unused.length + errors.length,
+    thresholdOf(context, 'failureThreshold', 'error'),
+  );
+};
+
+/** The result for findings that are at hand, of so many objects. */
+export function analyzeResult(
+  found: readonly ResourceIssue[],
+  objects: number,
+  failure: Severity = 'error',
+): CommandResult {
+  const messages = found.map(messageFor);
+  const bad = found.some(({ severity }) => rankOf(severity) <= rankOf(failure));
+  const count = (severity: Severity, word: string): string =>
+    counted(found.filter((one) => one.severity === severity).length, word);
+  const counts = [count('error', 'error'), count('warning', 'warning'), count('info', 'remark')].join(', ');
+  return {
+    data: { messages },
+    text: (view) => found.map((issue) => issueText(issue, view.paint)).join(''),
+    talk: (paint) => {
+      if (found.length === 0) return `${paint('ok', 'good')} nothing to say about ${counted(objects, 'object')}\n`;
+      return `${counts} in ${counted(objects, 'object')}; what a code means: ambientctl analyze --list-codes, docs/findings\n`;
+    },
+    also: { sarif: () => `${JSON.stringify(sarifOf(messages), null, 2)}\n` },
+    exitCode: bad ? exitCodes.failureFound : exitCodes.fine,
+  };
+}
+
+function counted(count: number, word: string): string {
+  return `${count} ${word}${count === 1 ? '' : 's'}`;
+}
+
+function messageFor({ place, ...issue }: ResourceIssue): AnalyzeMessage {
+  const { code, severity, kind, namespace, name, message, fix } = issue;
+  const isPlaced = place !== null && place.line > 0;
+  const at = { file: place?.file ?? null, line: isPlaced ? place.line : null, column: isPlaced ? place.column : null };
+  const more = { doc: `docs/findings/${code}.md`, equivalent: equivalentOf(code) };
+  return { code, severity, kind, namespace, name, message, fix, ...at, ...more };
+}
+
+async function textsOfLab(context: CommandContext): Promise<ManifestText[]> {
+  const lab = labOf(context);
+  const lists = await Promise.all(liveKinds.map((kind) => lab.get(kind)));
+  const text = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: lists.flat() });
+  return [{ text, file: `lab ${lab.lab.name}` }];
+}
+
+/** Without what is suppressed (`CODE` or `CODE=KIND NS/NAME`, `*` for any), and as bad as is asked for. */
+function shownOf(context: CommandContext, found: readonly ResourceIssue[]): readonly ResourceIssue[] {
+  const least = rankOf(thresholdOf(context, 'outputThreshold', 'info'));
+  const suppressed = listOption(context, 'suppress').map((text) => {
+    const [code = '', object = '*'] = text.split('=');
+    if (!Object.hasOwn(findingCodes, code)) {
+      throw new MeshError('USAGE', { reason: `--suppress '${text}': there is no code ${code}; see --list-codes` });
+    }
+    const pattern = object.split('*').map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'));
+    return { code, pattern: new RegExp(`^${pattern.join('.*')}$`) };
+  });
+  return found.filter((issue) => {
+    const title = `${issue.kind} ${issue.namespace === '' ? '' : `${issue.namespace}/`}${issue.name}`;
+    const isSuppressed = suppressed.some(({ code, pattern }) => code === issue.code && pattern.test(title));
+    return !isSuppressed && rankOf(issue.severity) <= least;
+  });
+}
+
+function thresholdOf(context: CommandContext, option: string, fallback: Severity): Severity {
+  const text = textOption(context, option) ?? fallback;
+  return severities.find((one) => one === text) ?? fallback;
+}
+
+function rankOf(severity: Severity): number {
+  return severities.indexOf(severity);
+}
+
+function codesResult(): CommandResult {
+  const rows = Object.entries(findingCodes).map(([code, rule]) => ({ code, equivalent: null, ...rule }));
+  const columns: Column<(typeof rows)[number]>[] = [
+    { header: 'CODE', value: (row) => row.code },
+    { header: 'SEVERITY', value: (row) => row.severity },
+    { header: 'ISTIOCTL', value: (row) => row.equivalent },
+    { header: 'WHAT SHOULD BE', value: (row) => row.title },
+  ];
+  return { data: { codes: rows }, text: (view) => table(columns, rows, view) };
+}
+
+/** SARIF 2.1.0, which tools for code review read. */
+function sarifOf(messages: readonly AnalyzeMessage[]): unknown {
+  const levels = { error: 'error', warning: 'warning', info: 'note' } as const;
+  const codes = [...new Set(messages.map(({ code }) => code))].sort();
+  const rules = codes.map((id) => {
+    const { title } = findingCodes[id as keyof typeof findingCodes];
+    return { id, shortDescription: { text: title }, helpUri: `docs/findings/${id}.md` };
+  });
+  const results = messages.map(({ code, severity, message, fix, file, line, column, kind, namespace, name }) => ({
+    ruleId: code,
+    ruleIndex: codes.indexOf(code),
+    level: levels[severity],
+    message: { text: `${kind} ${namespace}/${name}: ${message}${fix === '' ? '' : `; ${fix}`}` },
+    locations:
+      file === null || line === null
+        ? []
+        : [
+            {
+              physicalLocation: {
+                artifactLocation: { uri: file },
+                region: { startLine: line, startColumn: column ?? 1 },
+              },
+            },
+          ],
+  }));
+  const driver = { name: 'ambientctl analyze', version, rules };
+  return {
+    $schema: 'https://json.schemastore.org/sarif-2.1.0.json',
+    version: '2.1.0',
+    runs: [{ tool: { driver }, results }],
+  };
+}
