@@ -66,6 +66,9 @@ export class ClusterMesh implements Mesh {
   async admin(part: MeshPart, adminPath: string): Promise<unknown> {
     if (part.kind === 'controller') {
       if (adminPath === '/status') return this.#status();
+      // Of each replica its own, the rest of any.
+      if (adminPath === '/proxies') return this.#joined(adminPath, 'proxies');
+      if (adminPath === '/certificates') return this.#joined(adminPath, 'servers');
       return parsed(await this.#askAny(adminPath), adminPath);
     }
     return parsed(await this.#askAny(`/proxies/${part.kind}/${part.name}${adminPath}`), adminPath);
@@ -114,6 +117,13 @@ export class ClusterMesh implements Mesh {
       if (known === undefined || (!known.ready && proxy.ready)) proxies.set(key, proxy);
     }
     return { ...first!, proxies: [...proxies.values()] };
+  }
+
+  /** The answer of the first replica, with the lists `field` of all. */
+  async #joined(adminPath: string, field: string): Promise<unknown> {
+    const answers = await Promise.all((await this.#controllers()).map((pod) => this.#ask(pod, adminPath)));
+    const views = answers.map((answer) => parsed(answer, adminPath) as Readonly<Record<string, readonly unknown[]>>);
+    return { ...views[0], [field]: views.flatMap((view) => view[field] ?? []) };
   }
 
   /** What the first replica answers that knows; the words of the last otherwise. */

@@ -127,11 +127,29 @@ function addLookCommands(program: Commander, act: Act): void {
   addAnalyzeCommand(program, act);
   addTapCommand(program, act);
 
+  addCerts(program, act);
+
   withMesh(program.command('version'))
     .summary('versions of this program and of the parts of the lab')
     .description('Prints the version of this program, and of the controller and the proxies of the lab if one runs.')
     .option('--client', 'this program only')
     .action(act(async () => (await import('./version.ts')).version));
+}
+
+function addCerts(program: Commander, act: Act): void {
+  withMesh(program.command('certs'))
+    .summary('every certificate of the mesh: how long it is good, and whether it was renewed in time')
+    .description('Shows roots, issuer, the controller’s own certificates, and those of every node proxy and waypoint.')
+    .option('--node <name>', "only those of a node's proxy")
+    .option('--waypoint <ns/name>', 'only those of a waypoint')
+    .addHelpText(
+      'after',
+      examples([
+        ['ambientctl certs', 'exit 1 when one has expired or was not renewed in time'],
+        ['ambientctl certs -o json | jq ".certificates[] | select(.daysLeft < 1)"', 'for scripts'],
+      ]),
+    )
+    .action(act(async () => (await import('./certs.ts')).certs));
 }
 
 function addConfigCommands(program: Commander, act: Act): void {

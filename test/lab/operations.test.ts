@@ -117,6 +117,18 @@ describe('operations on a lab', () => {
       assert.equal(out, wanted.out, `${command.join(' ')}: ${err}`);
       assert.deepEqual([code, err], [wanted.code, '']);
     }
+    for (const mesh of [
+      ['--lab', lab.lab.name],
+      ['--kubeconfig', file],
+    ]) {
+      const { code, out, err } = await runInProcess(['certs', ...mesh, '-o', 'json']);
+      assert.equal(code, 0, err);
+      const { certificates } = JSON.parse(out) as { certificates: { holder: string; type: string; state: string }[] };
+      const kinds = new Set(certificates.map(({ holder, type, state }) => `${holder} ${type} ${state}`));
+      for (const one of ['controller root', 'controller issuer', 'controller server', 'node/node-1 leaf']) {
+        assert.ok(kinds.has(`${one} ok`), out);
+      }
+    }
     const edges = await runInProcess(['edges', '--kubeconfig', file, '-o', 'json']);
     assert.deepEqual([edges.code, edges.err], [0, '']);
     const other = await runInProcess(['config', 'certs', '--node', 'node-9', '--kubeconfig', file]);
