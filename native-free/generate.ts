@@ -93,11 +93,18 @@ async function generateChart(): Promise<void> {
   );
 }
 
+/** Writes docs/metrics.md. */
+async function generateMetricPage(): Promise<void> {
+  const { metricPage } = await import('../src/telemetry/metric-page.ts');
+  writeFileSync(path.join(projectRoot, 'docs/metrics.md'), metricPage());
+}
+
 // Also when `run.mjs` imports it, which says so by the arguments.
 if (import.meta.main || process.argv[1] === import.meta.filename) {
   generate(generatedDir);
   await generateManifests();
   await generateChart();
+  await generateMetricPage();
   process.stderr.write(
     `ambient: wrote ${path.relative(projectRoot, generatedDir)}, deploy/kustomize and deploy/helm\n`,
   );

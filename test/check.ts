@@ -89,7 +89,13 @@ async function generatedFilesAreFresh(): Promise<{ ok: boolean; output: string }
 
 function readGenerated(): Map<string, string> {
   const files = globSync(
-    ['src/**/generated/**/*.ts', 'deploy/**/generated/*.yaml', 'deploy/helm/**/*.*', 'docs/install.md'],
+    [
+      'src/**/generated/**/*.ts',
+      'deploy/**/generated/*.yaml',
+      'deploy/helm/**/*.*',
+      'docs/install.md',
+      'docs/metrics.md',
+    ],
     { cwd: root },
   );
   return new Map(files.map((file) => [file, readFileSync(path.join(root, file), 'utf8')]));

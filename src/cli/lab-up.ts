@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { isMeshError, MeshError, messageOf } from '../base/errors.ts';
+import { type PodNetworkKind, podNetworkKinds } from '../lab/addresses.ts';
 import { findLab, type LabClient, listLabs } from '../lab/control-client.ts';
 import type { LabPod, LabProgress, LabStatus } from '../lab/control-types.ts';
 import { launchLab } from '../lab/launch.ts';
@@ -18,6 +19,7 @@ export const labUp: Command = async ({ io, ...context }) => {
   const { paths, lastName } = manifestsOf(listOption(full, 'file'));
   const name = context.args[0] ?? lastName ?? textOption(full, 'lab') ?? (io.env.AMBIENT_LAB || 'lab');
   const nodes = textOption(full, 'nodes');
+  const podNetwork = textOption(full, 'podNetwork');
   const rootfs = textOption(full, 'rootfs');
   const wantsApi = flagOption(full, 'apiServer') || textOption(full, 'writeKubeconfig') !== undefined;
   const abort = (): void => void endLab(name);
@@ -28,6 +30,7 @@ export const labUp: Command = async ({ io, ...context }) => {
       name,
       paths,
       ...(nodes === undefined ? {} : { nodes: Number(nodes) }),
+      ...(podNetwork === undefined ? {} : { podNetwork: podNetworkNamed(podNetwork) }),
       images: imageOptions(listOption(full, 'image')),
       timeoutMs: durationOption(full, 'timeout', 60_000),
       apiServer: wantsApi,
@@ -50,6 +53,12 @@ export const labUp: Command = async ({ io, ...context }) => {
     interruption.removeEventListener('abort', abort);
   }
 };
+
+function podNetworkNamed(text: string): PodNetworkKind {
+  const kind = podNetworkKinds.find((each) => each === text);
+  if (kind !== undefined) return kind;
+  throw new MeshError('USAGE', { reason: `--pod-network is one of ${podNetworkKinds.join(', ')}, not '${text}'` });
+}
 
 /** The programs' rights are those of an installation. */
 async function imageAt(dir: string): Promise<Rootfs> {

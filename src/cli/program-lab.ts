@@ -40,6 +40,7 @@ function addLife(lab: Commander, act: Act): void {
     )
     .option('-f, --file <path...>', 'manifests, or folders of them; watched while the lab runs', collect)
     .option('--nodes <n>', 'how many nodes, when the manifests have no Node')
+    .option('--pod-network <kind>', 'how pods hang on their node: routed (default), ptp, bridge')
     .option(
       '--image <image=command>',
       'what runs for an image (repeatable); ambient/echo and ambient/load are built in',

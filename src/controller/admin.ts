@@ -36,11 +36,11 @@ export function adminRoutes(
   return routes;
 }
 
-/** The route of the metrics port, in the text format of Prometheus. */
+/** The route of the metrics port, in the text format of Prometheus, or of OpenMetrics. */
 export function metricsRoutes(metrics: ControllerMetrics): Routes {
   return {
-    'GET /metrics': async () => {
-      const { contentType, text: body } = await metrics.scrape();
+    'GET /metrics': async (_url, _signal, accept) => {
+      const { contentType, text: body } = await metrics.scrape(accept);
       return { status: 200, contentType, body };
     },
   };

@@ -5,6 +5,7 @@
 
 import { MeshError } from '../base/errors.ts';
 import { type Cidr, formatIp, type IpValue, parseCidr, parseIp } from '../base/ip.ts';
+import type { KubeObject } from './objects.ts';
 
 export const fabricAddresses = ['10.80.0.1', 'fd80::1'] as const;
 /** Fixed: a bridge left to itself takes the least of its ports', so another with every link that comes or goes. */
@@ -24,13 +25,39 @@ export interface NodePlan {
   /** IPv4, IPv6. */
   readonly addresses: readonly [string, string];
   readonly podCidrs: readonly string[];
+  readonly podNetwork: PodNetworkKind;
+}
+
+/**
+ * How pods hang on their node, as the usual network plug-ins do it: `routed` on a veth each with a fixed link-local
+ * next hop, `ptp` on a veth each that has the gateway's address, `bridge` all on one Linux bridge.
+ */
+export const podNetworkKinds = ['routed', 'ptp', 'bridge'] as const;
+export type PodNetworkKind = (typeof podNetworkKinds)[number];
+/** On a Node: its own kind. */
+const podNetworkAnnotation = 'lab.ambient.mesh/pod-network';
+
+/** The kind that a Node says, null when it says none. Throws `CONFIG_INVALID` for one that there is not. */
+export function podNetworkOf({ metadata }: KubeObject): PodNetworkKind | null {
+  const said = metadata.annotations?.[podNetworkAnnotation];
+  if (said === undefined) return null;
+  const place = `Node ${metadata.name}`;
+  const reason = `${podNetworkAnnotation} must be one of ${podNetworkKinds.join(', ')}, not "${said}"`;
+  const kind = podNetworkKinds.find((each) => each === said);
+  if (kind === undefined) throw new MeshError('CONFIG_INVALID', { place, reason });
+  return kind;
 }
 
 /** The plan of node `index`; pod ranges that its manifest gives take the place of the usual ones. */
-export function planNode(index: number, name: string, podCidrs: readonly string[] = []): NodePlan {
+export function planNode(
+  index: number,
+  name: string,
+  podCidrs: readonly string[] = [],
+  podNetwork: PodNetworkKind = 'routed',
+): NodePlan {
   const addresses = [`10.80.0.${10 + index}`, `fd80::${(10 + index).toString(16)}`] as const;
   const usual = [`10.244.${index}.0/24`, `fd00:10:244:${index.toString(16)}::/64`];
-  return { index, name, addresses, podCidrs: podCidrs.length > 0 ? podCidrs : usual };
+  return { index, name, addresses, podCidrs: podCidrs.length > 0 ? podCidrs : usual, podNetwork };
 }
 
 /**

@@ -8,7 +8,14 @@ import { issueOf } from '../kube/findings.ts';
 import { type Resource, resourceKey } from '../model/resources.ts';
 import type { ResourceIssue, SourcePlace } from '../model/types.ts';
 import type { SourceView } from '../model/views.ts';
-import { dnsServiceAddresses, fabricAddresses, type NodePlan, planNode } from './addresses.ts';
+import {
+  dnsServiceAddresses,
+  fabricAddresses,
+  type NodePlan,
+  type PodNetworkKind,
+  planNode,
+  podNetworkOf,
+} from './addresses.ts';
 import { NodeAgent } from './agent.ts';
 import type { ApiServer } from './api-server/api-server.ts';
 import { Applier, refusals, refuseDuplicates } from './apply.ts';
@@ -132,7 +139,7 @@ export class Lab {
       const reason = `${wrong.kind} ${wrong.namespace}/${wrong.name}: ${wrong.message}`;
       throw placedError('CONFIG_INVALID', wrong.place ?? { file: '-', line: 1, column: 1 }, reason);
     }
-    this.#nodes = planNodes(objects, this.options.nodes);
+    this.#nodes = planNodes(objects, this.options.nodes, this.options.podNetwork);
     await createTopology(this.#nodes);
     for (const node of this.#nodes) {
       const agent = new NodeAgent(node.name);
@@ -438,7 +445,7 @@ export class Lab {
  * The nodes that manifests name, or as many as were asked for. Throws `CONFIG_INVALID` for a pod that names a node
  * which is not there.
  */
-function planNodes(objects: readonly PlacedObject[], count: number): NodePlan[] {
+function planNodes(objects: readonly PlacedObject[], count: number, podNetwork: PodNetworkKind): NodePlan[] {
   const manifests = objects
     .map(({ object }) => object)
     .filter((object): object is NodeObject => object.kind === 'Node');
@@ -450,9 +457,10 @@ function planNodes(objects: readonly PlacedObject[], count: number): NodePlan[] 
     });
   }
   if (manifests.length === 0)
-    return Array.from({ length: count }, (_, index) => planNode(index + 1, `node-${index + 1}`));
+    return Array.from({ length: count }, (_, index) => planNode(index + 1, `node-${index + 1}`, [], podNetwork));
   return manifests.map((manifest, index) => {
     const { podCIDRs, podCIDR } = manifest.spec ?? {};
-    return planNode(index + 1, manifest.metadata.name, podCIDRs ?? (podCIDR === undefined ? [] : [podCIDR]));
+    const kind = podNetworkOf(manifest) ?? podNetwork;
+    return planNode(index + 1, manifest.metadata.name, podCIDRs ?? (podCIDR === undefined ? [] : [podCIDR]), kind);
   });
 }

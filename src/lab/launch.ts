@@ -9,6 +9,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { MeshError, messageOf } from '../base/errors.ts';
 import { modulePath } from '../base/project-files.ts';
+import type { PodNetworkKind } from './addresses.ts';
 import { LabClient } from './control-client.ts';
 import type { LabProgress } from './control-types.ts';
 import { checkRootfs, type Rootfs } from './rootfs.ts';
@@ -21,6 +22,8 @@ export interface LaunchOptions {
   readonly paths: readonly string[];
   /** Nodes to make when the manifests name none. */
   readonly nodes?: number;
+  /** How pods hang on nodes whose manifests do not say; default `routed`. */
+  readonly podNetwork?: PodNetworkKind;
   /** Commands of images, as `--image` gives them. */
   readonly images?: Readonly<Record<string, string>>;
   /** Time for everything to be ready. */
@@ -49,6 +52,7 @@ export interface LaunchOptions {
 export interface LabOptions {
   readonly paths: readonly string[];
   readonly nodes: number;
+  readonly podNetwork: PodNetworkKind;
   readonly images: Readonly<Record<string, string>>;
   readonly timeoutMs: number;
   readonly foreground: boolean;
@@ -77,6 +81,7 @@ export async function launchLab(options: LaunchOptions): Promise<LabClient> {
   const labOptions: LabOptions = {
     paths: options.paths.map((each) => path.resolve(each)),
     nodes: options.nodes ?? defaultNodes,
+    podNetwork: options.podNetwork ?? 'routed',
     images: options.images ?? {},
     timeoutMs: options.timeoutMs ?? defaultTimeoutMs,
     foreground: options.foreground ?? false,

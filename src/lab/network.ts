@@ -3,44 +3,25 @@
 //   fabric (the lab's own namespace)         node-NAME                          pod-ID
 //   fabric0 10.80.0.1 ── NODE ⇄ eth0 10.80.0.11 ── forwards, services ── vID ⇄ eth0 10.244.1.2/32
 //
-// Pods hang on no bridge: each has a fixed link-local next hop with a permanent neighbour entry, so every packet of a
-// pod is routed by its node, where it can be captured. Commands are gathered and run in batches, pods of one node
+// How pods hang on their node is in `pod-links.ts`. Commands are gathered and run in batches, pods of one node
 // together.
-import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { parseIp } from '../base/ip.ts';
-import { fabricAddresses, fabricMac, type NodePlan, podGatewayMac, podGateways } from './addresses.ts';
+import { fabricAddresses, fabricMac, type NodePlan } from './addresses.ts';
+import { bridgeCommands, linkCommands, type PodLink, podCommands, podDevice, podNetns } from './pod-links.ts';
 import { inNetns, ipBatch, netnsPath, run } from './run.ts';
 
 const bridge = 'fabric0';
 
 export const nodeNetns = (nodeName: string) => `node-${nodeName}`;
 
-/** A word for a pod's namespace and device, from its uid: devices have names of at most 15 letters. */
-export function podNetworkId(podUid: string): string {
-  return createHash('sha256').update(podUid).digest('hex').slice(0, 12);
-}
-
-export const podNetns = (podUid: string) => `pod-${podNetworkId(podUid)}`;
-
 /** The device of a node in the fabric. */
 export const nodeLink = (node: NodePlan) => `node${node.index}`;
-
-/** The device of a pod in its node's namespace. */
-export const podDevice = (podUid: string) => `v${podNetworkId(podUid)}`;
 
 /** What makes a node's device in the fabric, however it came there, a port of the bridge. */
 export const placeNodeDevice = (node: NodePlan) => [
   `link set ${nodeLink(node)} master ${bridge} addrgenmode none`,
   `link set ${nodeLink(node)} up`,
 ];
-
-export interface PodLink {
-  readonly uid: string;
-  readonly node: NodePlan;
-  /** IPv4, IPv6: either may be missing where a node has no range of that family. */
-  readonly addresses: readonly string[];
-}
 
 /** True when the kernel speaks IPv6 at all. */
 export function hasIpv6(): boolean {
@@ -57,6 +38,9 @@ const sysctls = {
   // Replacing a proxy moves its waiting connections to the new one instead of resetting them.
   'net/ipv4/tcp_migrate_req': 1,
   'net/ipv4/ip_unprivileged_port_start': 0,
+  // As kubeadm wants it; where there is no bridge it says nothing.
+  'net/bridge/bridge-nf-call-iptables': 1,
+  'net/bridge/bridge-nf-call-ip6tables': 1,
 } as const;
 
 /** Writes sysctls in a network namespace; one that a kernel does not have is left out. */
@@ -122,8 +106,10 @@ function nodeCommands(node: NodePlan, all: readonly NodePlan[]): string[] {
     ...(six ? [`addr add ${v6}/64 dev eth0 nodad`] : []),
     `route add default via ${fabricAddresses[0]}`,
     ...(six ? [`route add default via ${fabricAddresses[1]}`] : []),
-    // An address of this node that no pod has is refused here instead of going round to the fabric and back.
-    ...node.podCidrs.filter((cidr) => six || !cidr.includes(':')).map((cidr) => `route add unreachable ${cidr}`),
+    ...(node.podNetwork === 'bridge'
+      ? bridgeCommands(node, six)
+      : // An address of this node that no pod has is refused here instead of going round to the fabric and back.
+        node.podCidrs.filter((cidr) => six || !cidr.includes(':')).map((cidr) => `route add unreachable ${cidr}`)),
     ...all.filter((each) => each !== node).flatMap((each) => routesTo(each)),
   ];
 }
@@ -145,53 +131,6 @@ export async function addPods(pods: readonly PodLink[]): Promise<void> {
   for (const pod of pods) nodes.set(pod.node.name, [...(nodes.get(pod.node.name) ?? []), pod]);
   await Promise.all([...nodes].map(([name, links]) => ipBatch(nodeNetns(name), links.flatMap(linkCommands))));
   await Promise.all(pods.map((pod) => ipBatch(podNetns(pod.uid), podCommands(pod))));
-}
-
-/** The node's side of a pod's link. */
-function linkCommands(pod: PodLink): string[] {
-  const device = podDevice(pod.uid);
-  return [`link add ${device} type veth peer name eth0 netns ${podNetns(pod.uid)}`, ...placePodDevice(pod)];
-}
-
-/** What makes the node's device of a pod, however it came there, the way to this pod. */
-export function placePodDevice(pod: PodLink): string[] {
-  const device = podDevice(pod.uid);
-  const mac = podMac(pod);
-  const [v4, v6] = pod.node.addresses;
-  return [
-    `link set ${device} address ${podGatewayMac} addrgenmode none`,
-    `link set ${device} up`,
-    ...pod.addresses.flatMap((address) => [
-      `route replace ${address} dev ${device} src ${address.includes(':') ? v6 : v4}`,
-      `neigh replace ${address} lladdr ${mac} dev ${device} nud permanent`,
-    ]),
-  ];
-}
-
-/** The pod's side: the device takes its hardware address from the pod's own address, as many network plug-ins do it. */
-function podCommands(pod: PodLink): string[] {
-  return [
-    'link set lo up',
-    `link set eth0 address ${podMac(pod)} addrgenmode none`,
-    'link set eth0 up',
-    ...pod.addresses.flatMap((address) => {
-      const six = address.includes(':');
-      const gateway = podGateways[six ? 1 : 0];
-      return [
-        `addr add ${address}/${six ? 128 : 32} dev eth0${six ? ' nodad' : ''}`,
-        `neigh add ${gateway} lladdr ${podGatewayMac} dev eth0 nud permanent`,
-        `route add default via ${gateway} dev eth0 onlink`,
-      ];
-    }),
-  ];
-}
-
-function podMac(pod: PodLink): string {
-  const v4 = pod.addresses.find((address) => !address.includes(':'));
-  const ip = v4 === undefined ? null : parseIp(v4);
-  const value = ip?.family === 4 ? ip.value : Number.parseInt(podNetworkId(pod.uid).slice(0, 8), 16);
-  const bytes = [24, 16, 8, 0].map((shift) => ((value >>> shift) & 255).toString(16).padStart(2, '0'));
-  return `0a:58:${bytes.join(':')}`;
 }
 
 /** Takes a pod's namespace and link away; the kernel removes its routes with the link. */

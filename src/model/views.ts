@@ -265,6 +265,20 @@ export interface NodeDump extends ProxyDump {
   readonly network: PodNetworkView;
 }
 
+/** Something about a node that stands in the way of the mesh, or may. */
+export interface NodeFinding {
+  /** Stable; for scripts. */
+  readonly id: string;
+  /** `error`: pods are not captured as they should be; `warning`: it may be so. */
+  readonly severity: 'error' | 'warning' | 'info';
+  readonly text: string;
+  /** What to do, in words; and as `NAME=VALUE`, where it is a setting. */
+  readonly fix: string;
+  readonly set: readonly string[];
+  /** A page of the documentation with an anchor. */
+  readonly hint: string;
+}
+
 /** Where the pods of a node are, and how that is known. */
 export interface PodNetworkView {
   /**

@@ -3,11 +3,12 @@ import { MeshError } from '../base/errors.ts';
 import { logLevels } from '../config/log-levels.ts';
 import type { ProxyConfig } from '../config/proxy.ts';
 import type { ProxyDump } from '../model/views.ts';
-import { json, type Routes, type SimpleResponse, SimpleServer, text } from '../telemetry/metrics-server.ts';
+import { json, type Route, type Routes, type SimpleResponse, SimpleServer, text } from '../telemetry/metrics-server.ts';
+import type { Exposition } from '../telemetry/open-metrics.ts';
 
 export interface AdminSources {
   dump(): Promise<ProxyDump>;
-  scrape(): Promise<{ contentType: string; text: string }>;
+  scrape(accept: string): Promise<Exposition>;
   /** What readiness waits for, and what else there is to say when it waits for nothing. */
   readiness(): { readonly pending: readonly string[]; readonly note: string };
   setLogLevel(level: string): void;
@@ -45,8 +46,8 @@ export class AdminServers {
   /** `program` is what the proxy is called. */
   constructor(program: string, config: ProxyConfig, sources: AdminSources) {
     const { ports } = config;
-    const scrape = async (): Promise<SimpleResponse> => {
-      const { contentType, text: body } = await sources.scrape();
+    const scrape: Route = async (_url, _signal, accept) => {
+      const { contentType, text: body } = await sources.scrape(accept);
       return { status: 200, contentType, body };
     };
     this.observed = {

@@ -25,11 +25,11 @@ import { RevocationList } from '../model/revocation.ts';
 import type { MeshUpdate, Revocation, SpiffeId, Workload } from '../model/types.ts';
 import type { ConnectionView } from '../model/views.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
-import { EdgeCounters } from '../telemetry/edge-counters.ts';
+import { EdgeCounters, edgeRowsMax } from '../telemetry/edge-counters.ts';
 import { FlowRing } from '../telemetry/flow-ring.ts';
 import { PolicyHits } from '../telemetry/policy-hits.ts';
 import { RecordSink } from '../telemetry/record-sink.ts';
-import { RequestCounters } from '../telemetry/request-counters.ts';
+import { RequestCounters, requestRowsMax } from '../telemetry/request-counters.ts';
 import { createTunnelPool } from '../tunnel/pool.ts';
 import { createTunnelServer, type TunnelServer } from '../tunnel/server.ts';
 import { CredentialStore } from './data-thread-credentials.ts';
@@ -206,6 +206,12 @@ export class DataPath {
       ambient_tunnel_streams_shed_total: threadBudget.shedCount,
       ambient_tcp_raw_threads: tcpBackend().name === 'raw' ? 1 : 0,
       ambient_access_log_dropped_total: this.accessLog.dropped,
+      'ambient_metrics_folded_total/tcp': this.edges.folded,
+      'ambient_metrics_folded_total/http': this.requests.folded,
+      'ambient_metrics_series/tcp': this.edges.size,
+      'ambient_metrics_series/http': this.requests.size,
+      'ambient_metrics_series_max/tcp': edgeRowsMax,
+      'ambient_metrics_series_max/http': requestRowsMax,
     };
   }
 

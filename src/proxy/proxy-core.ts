@@ -332,7 +332,7 @@ export class ProxyCore<Config extends ProxyConfig> {
     const { program, dump } = this.#options;
     return new AdminServers(program, this.#config, {
       dump,
-      scrape: () => this.#metrics.scrape(),
+      scrape: (accept) => this.#metrics.scrape(accept),
       readiness: () => ({ pending: this.pending(), note: this.readiness.note() }),
       setLogLevel: (level) => this.#setLogLevel(level),
       drain: () => void this.drain(),

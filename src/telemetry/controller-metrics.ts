@@ -1,5 +1,7 @@
 // The metrics of the controller. HELP says "(unstable)" where a name may still change.
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { helpOf, metricCatalogue } from './metric-catalogue.ts';
+import { type Exposition, expositionOf } from './open-metrics.ts';
 import { collectProcessMetrics } from './process-metrics.ts';
 
 export interface ControllerReading {
@@ -28,54 +30,52 @@ export class ControllerMetrics {
   constructor(read: () => ControllerReading, version: string) {
     const registers = [this.registry];
     collectProcessMetrics(this.registry);
-    const build = new Gauge({
-      name: 'ambient_controller_build_info',
-      help: 'Always 1; the version as label',
-      labelNames: ['version'],
-      registers,
-    });
-    build.set({ version }, 1);
-    const counter = <Label extends string>(name: string, help: string, labelNames: readonly Label[]): Counter<Label> =>
-      new Counter({ name: `ambient_controller_${name}`, help: `${help} (unstable)`, labelNames, registers });
-    this.pushes = counter('pushes_total', 'Responses sent to proxies', ['type']);
-    this.resourcesRefused = counter('resources_refused_total', 'Resources that proxies refused', ['type']);
-    this.certificatesIssued = counter('certificates_issued_total', 'Certificates issued to node proxies', []);
-    this.callersRefused = counter('callers_refused_total', 'Calls refused for who made them or what they asked', [
-      'call',
-    ]);
-    this.reviews = counter('reviews_total', 'Objects that the API server asked about before it took them', [
-      'kind',
-      'verdict',
-    ]);
-    const name = 'ambient_controller_push_duration_seconds';
-    const help = 'Time from sending a response to its answer by the proxy (unstable)';
-    this.pushSeconds = new Histogram({ name, help, labelNames: ['type'], buckets: pushBucketsSeconds, registers });
+    const described = <Label extends string>(short: string) => {
+      const name = `ambient_controller_${short}`;
+      return {
+        name,
+        help: helpOf(name),
+        labelNames: (metricCatalogue().get(name)?.labels ?? []) as Label[],
+        registers,
+      };
+    };
+    new Gauge(described<'version'>('build_info')).set({ version }, 1);
+    this.pushes = new Counter(described('pushes_total'));
+    this.resourcesRefused = new Counter(described('resources_refused_total'));
+    this.certificatesIssued = new Counter(described('certificates_issued_total'));
+    this.callersRefused = new Counter(described('callers_refused_total'));
+    this.reviews = new Counter(described('reviews_total'));
+    this.pushSeconds = new Histogram({ ...described('push_duration_seconds'), buckets: pushBucketsSeconds });
     this.#gauges(read, registers);
   }
 
-  /** The text of a scrape, and its content type. */
-  async scrape(): Promise<{ readonly contentType: string; readonly text: string }> {
-    return { contentType: this.registry.contentType, text: await this.registry.metrics() };
+  /** The text of a scrape in the format that `accept` asks for, and its content type. */
+  async scrape(accept = ''): Promise<Exposition> {
+    return expositionOf(await this.registry.metrics(), accept);
   }
 
   #gauges(read: () => ControllerReading, registers: Registry[]): void {
-    const gauge = (name: string, help: string, value: (reading: ControllerReading) => number): void => {
+    for (const [short, value] of Object.entries(gauges)) {
+      const name = `ambient_controller_${short}`;
       new Gauge({
-        name: `ambient_controller_${name}`,
-        help: `${help} (unstable)`,
+        name,
+        help: helpOf(name),
         registers,
         collect() {
           this.set(value(read()));
         },
       });
-    };
-    gauge('proxies_connected', 'Proxies that follow this controller', (reading) => reading.proxiesConnected);
-    gauge('proxies_in_step', 'Proxies that have applied everything', (reading) => reading.proxiesInStep);
-    gauge('sources_broken', 'Sources that cannot be read', (reading) => reading.sourcesBroken);
-    gauge('addresses', 'Workloads and services in the mesh', (reading) => reading.addresses);
-    gauge('policies', 'Policies in the mesh', (reading) => reading.policies);
-    gauge('ready', '1 while the readiness check passes', (reading) => (reading.ready ? 1 : 0));
-    const help = 'When the issuing certificate ends';
-    gauge('issuer_expiry_timestamp_seconds', help, (reading) => reading.issuerNotAfterMs / 1000);
+    }
   }
 }
+
+/** What is read when it is asked for. */
+const gauges: Readonly<Record<string, (reading: ControllerReading) => number>> = {
+  proxies_connected: (reading) => reading.proxiesConnected,
+  proxies_in_step: (reading) => reading.proxiesInStep,
+  sources_broken: (reading) => reading.sourcesBroken,
+  addresses: (reading) => reading.addresses,
+  policies: (reading) => reading.policies,
+  ready: (reading) => (reading.ready ? 1 : 0),
+  issuer_expiry_timestamp_seconds: (reading) => reading.issuerNotAfterMs / 1000,
+};

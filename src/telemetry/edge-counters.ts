@@ -44,6 +44,9 @@ export class EdgeCounters {
   readonly #rowsMax: number;
   readonly #rows = new Map<string, EdgeRow>();
 
+  /** Look-ups of rows that there was no room for. */
+  folded = 0;
+
   constructor(rowsMax = edgeRowsMax) {
     this.#rowsMax = rowsMax;
   }
@@ -53,6 +56,7 @@ export class EdgeCounters {
     const found = this.#rows.get(textOf(key));
     if (found !== undefined) return found;
     if (this.#rows.size < this.#rowsMax) return this.#make(key);
+    this.folded++;
     const nameless: EdgeKey = { ...key, source: nobody, destination: nobody, service: '' };
     return this.#rows.get(textOf(nameless)) ?? this.#make(nameless);
   }

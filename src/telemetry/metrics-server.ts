@@ -16,8 +16,8 @@ export interface SimpleResponse {
 /** `METHOD PATH` → what answers; a query string is not part of the path. */
 export type Routes = Readonly<Record<string, Route>>;
 
-/** `signal` aborts when whoever asks has gone. */
-export type Route = (url: URL, signal: AbortSignal) => SimpleResponse | Promise<SimpleResponse>;
+/** `signal` aborts when whoever asks has gone; `accept` is the header, '' for none. */
+export type Route = (url: URL, signal: AbortSignal, accept: string) => SimpleResponse | Promise<SimpleResponse>;
 
 export interface SimpleServerOptions {
   /** '' is every address of the machine. */
@@ -95,7 +95,13 @@ async function serve(routes: Routes, request: IncomingMessage, response: ServerR
   const gone = new AbortController();
   response.once('close', () => gone.abort());
   const method = request.method === 'HEAD' ? 'GET' : (request.method ?? 'GET');
-  const { status, contentType, body, stream } = await answer(routes, method, request.url ?? '/', gone.signal);
+  const { status, contentType, body, stream } = await answer(
+    routes,
+    method,
+    request.url ?? '/',
+    gone.signal,
+    request.headers.accept,
+  );
   response.writeHead(status, { 'content-type': contentType, 'cache-control': 'no-store', ...whoAnswers });
   if (stream === undefined || request.method === 'HEAD') {
     response.end(body);
@@ -122,11 +128,12 @@ export async function answer(
   method: string,
   target: string,
   signal: AbortSignal,
+  accept = '',
 ): Promise<SimpleResponse> {
   try {
     const url = new URL(target, 'http://localhost');
     const route = routes[`${method} ${url.pathname}`] ?? prefixRoute(routes, method, url.pathname);
-    if (route !== undefined) return await route(url, signal);
+    if (route !== undefined) return await route(url, signal, accept);
     const methods = Object.keys(routes).filter((name) => name.endsWith(` ${url.pathname}`));
     if (methods.length > 0) return text(405, `use ${methods.map((name) => name.split(' ')[0]).join(' or ')}\n`);
     return text(404, `there is: ${Object.keys(routes).join(', ')}\n`);

@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { PolicyHits, policyHitLabels } from './policy-hits.ts';
+import { PolicyHits, policyHitLabels, policyHitsPrefix } from './policy-hits.ts';
 
 test('hits are counted by rule, under names that a scrape takes apart', () => {
   const hits = new PolicyHits();
   hits.count(['audit shop/look#0', 'dry-run deny shop/p#1']);
   hits.count(['dry-run deny shop/p#1']);
-  const named = Object.entries(hits.counters()).map(([name, count]) => [policyHitLabels(name), count]);
+  const named = Object.entries(hits.counters()).map(([name, count]) => [
+    policyHitLabels(name.slice(policyHitsPrefix.length)),
+    count,
+  ]);
   assert.deepEqual(named, [
     [{ hit: 'audit', rule: 'shop/look#0' }, 1],
     [{ hit: 'dry-run deny', rule: 'shop/p#1' }, 2],

@@ -26,9 +26,8 @@ export class PolicyHits {
   }
 }
 
-/** The labels of such a counter: what kind of hit, and of which rule. */
-export function policyHitLabels(counter: string): { readonly hit: string; readonly rule: string } {
-  const text = counter.slice(policyHitsPrefix.length);
+/** The labels of such a counter, by what follows its name and `/`: what kind of hit, and of which rule. */
+export function policyHitLabels(text: string): { readonly hit: string; readonly rule: string } {
   const blank = text.lastIndexOf(' ');
   return { hit: text.slice(0, blank), rule: text.slice(blank + 1) };
 }

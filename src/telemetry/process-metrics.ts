@@ -1,5 +1,6 @@
 // Metrics of the process itself, alike for every program: processor, memory, files, event loop, garbage collection.
 import { collectDefaultMetrics, type Registry } from 'prom-client';
+import { helpOf } from './metric-catalogue.ts';
 
 /** Gauges that bear a counter's name, which `promtool check metrics` objects to; each is the sum of one by type. */
 const misnamed = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
@@ -17,4 +18,5 @@ const timerEveryMs = 3_600_000;
 export function collectProcessMetrics(registry: Registry): void {
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: timerEveryMs });
   for (const name of [...misnamed, ...distribution]) registry.removeSingleMetric(name);
+  for (const metric of registry.getMetricsAsArray()) metric.help = helpOf(metric.name);
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { EdgeView } from '../model/views.ts';
 import { ControllerMetrics, type ControllerReading } from './controller-metrics.ts';
+import { helpOf, metricCatalogue } from './metric-catalogue.ts';
 import { ProxyMetrics, type ProxyReading } from './registry.ts';
 
 const edge: EdgeView = {
@@ -27,6 +28,8 @@ const reading: ProxyReading = {
     ['ambient_tunnel_client_streams_opened_total', 9],
     ['ambient_limit_rejections_total/connectionsMax', 4],
     ['ambient_policy_hits_total/dry-run deny shop/p#0', 3],
+    ['ambient_metrics_folded_total/tcp', 6],
+    ['ambient_metrics_series/http', 8],
   ]),
   threads: [
     { id: 0, state: 'serving', restarts: 2, loopDelayMs: { p50: 0.25, p99: 4, max: 20 } },
@@ -95,6 +98,8 @@ test('limits: what they are, how much of each is used, what they refused', async
     'ambient_limit{limit="endpointAttempts"} 3',
     'ambient_limit_rejections_total{limit="connectionsMax"} 4',
     'ambient_policy_hits_total{hit="dry-run deny",rule="shop/p#0"} 3',
+    'ambient_metrics_folded_total{family="tcp"} 6',
+    'ambient_metrics_series{family="http"} 8',
   ]) {
     assert(text.includes(`${line}\n`), line);
   }
@@ -125,23 +130,27 @@ test('what is ours is there, and said to be unstable', async () => {
   ]) {
     assert.ok(text.includes(`${expected}\n`), `${expected} is missing`);
   }
-  const stable = /ambient_build_info|istio_tcp_(connections_(opened|closed)|received|sent)/;
   for (const [, name = '', help = ''] of text.matchAll(/^# HELP ((?:ambient|istio)_\S+) (.*)$/gm)) {
-    assert.equal(help.includes('(unstable)'), !stable.test(name), `${name}: ${help}`);
+    assert.equal(help.includes('(unstable)'), metricCatalogue().get(name)?.stable === false, `${name}: ${help}`);
   }
 });
 
-test('names and types are as promtool wants them', async () => {
+test('what is exported is in the catalogue, with this type, help and these labels', async () => {
   const scrapes = [
     (await metrics().scrape()).text,
-    await new ControllerMetrics(() => controller, '1.2.3').registry.metrics(),
+    (await new ControllerMetrics(() => controller, '1.2.3').scrape()).text,
   ];
   for (const text of scrapes) {
     const types = [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)];
     assert.ok(types.length > 20);
     for (const [, name = '', type = ''] of types) {
-      assert.equal(name.endsWith('_total'), type === 'counter', `${name} is a ${type}`);
-      assert.match(text, new RegExp(`^# HELP ${name} \\S`, 'm'));
+      const known = metricCatalogue().get(name);
+      assert.equal(known?.type, type, `${name} is a ${type}`);
+      assert(text.includes(`# HELP ${name} ${helpOf(name)}\n`), `${name}: ${helpOf(name)}`);
+      for (const [, labels = ''] of text.matchAll(new RegExp(`^${name}\\{(.*)\\} `, 'gm'))) {
+        const names = Array.from(labels.matchAll(/(\w+)="(?:[^"\\\\]|\\\\.)*"/g), ([, label]) => label);
+        assert.deepEqual(names, known?.labels, name);
+      }
     }
   }
 });

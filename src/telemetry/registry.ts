@@ -1,9 +1,11 @@
 // The metrics of a proxy, in one prom-client registry on the main thread: Istio's names and labels for TCP, so
 // that its dashboards light up, and `ambient_…` for what is ours. HELP says "(unstable)" where a name may still change.
-import { Counter, Gauge, type Metric, Registry } from 'prom-client';
+import { Counter, Gauge, Registry } from 'prom-client';
 import type { EdgeView, LoopDelayView } from '../model/views.ts';
 import { type EndNames, istioEnd, unknown } from './istio-labels.ts';
-import { policyHitLabels, policyHitsPrefix } from './policy-hits.ts';
+import { helpOf, metricCatalogue } from './metric-catalogue.ts';
+import { type Exposition, expositionOf, wantsOpenMetrics } from './open-metrics.ts';
+import { policyHitLabels } from './policy-hits.ts';
 import { collectProcessMetrics } from './process-metrics.ts';
 import type { RequestRow } from './request-counters.ts';
 import { requestMetricsText } from './request-metrics.ts';
@@ -43,75 +45,24 @@ export interface ProxyReading extends EndNames {
   readonly ready: boolean;
 }
 
-const edgeLabels = [
-  'reporter',
-  'source_workload',
-  'source_canonical_service',
-  'source_canonical_revision',
-  'source_workload_namespace',
-  'source_principal',
-  'source_app',
-  'source_version',
-  'source_cluster',
-  'destination_service',
-  'destination_service_namespace',
-  'destination_service_name',
-  'destination_workload',
-  'destination_canonical_service',
-  'destination_canonical_revision',
-  'destination_workload_namespace',
-  'destination_principal',
-  'destination_app',
-  'destination_version',
-  'destination_cluster',
-  'request_protocol',
-  'response_flags',
-  'connection_security_policy',
-] as const;
-type EdgeLabel = (typeof edgeLabels)[number];
-
 /** Istio's families with the field of an edge that each counts. Received and sent are as the destination sees them. */
 const edgeFamilies = {
-  istio_tcp_connections_opened_total: { field: 'opened', help: 'TCP connections opened' },
-  istio_tcp_connections_closed_total: { field: 'closed', help: 'TCP connections closed' },
-  istio_tcp_connections_failed_total: { field: 'failed', help: 'TCP connections that never opened (unstable)' },
-  istio_tcp_received_bytes_total: { field: 'bytesSent', help: 'Bytes received by the destination during requests' },
-  istio_tcp_sent_bytes_total: { field: 'bytesReceived', help: 'Bytes sent by the destination during responses' },
-} as const satisfies Record<string, { field: keyof EdgeView; help: string }>;
+  istio_tcp_connections_opened_total: 'opened',
+  istio_tcp_connections_closed_total: 'closed',
+  istio_tcp_connections_failed_total: 'failed',
+  istio_tcp_received_bytes_total: 'bytesSent',
+  istio_tcp_sent_bytes_total: 'bytesReceived',
+} as const satisfies Record<string, keyof EdgeView>;
 
-/** HELP of what the data threads count; a name that is not here is shown all the same. */
-const threadHelp: Readonly<Record<string, string>> = {
-  ambient_connections_open: 'Connections that are open',
-  ambient_connections_held: 'Connections that wait until their pod or certificate is known',
-  ambient_certificates_loaded: 'Certificates loaded by data threads, once per thread',
-  ambient_tunnel_client_sessions: 'Tunnel sessions to other proxies',
-  ambient_tunnel_client_streams: 'Streams on sessions to other proxies',
-  ambient_tunnel_client_sessions_opened_total: 'Tunnel sessions opened to other proxies',
-  ambient_tunnel_client_streams_opened_total: 'Streams opened on sessions to other proxies',
-  ambient_limit_rejections_total: 'Connections and requests that a limit refused',
-  ambient_policy_hits_total: 'Matches of AUDIT policies, and of those in dry run',
-  ambient_tunnel_server_handshakes: 'TLS handshakes under way with other proxies',
-  ambient_tunnel_server_sessions: 'Tunnel sessions from other proxies',
-  ambient_tunnel_server_streams: 'Streams on sessions from other proxies',
-  ambient_tunnel_server_sessions_accepted_total: 'Tunnel sessions accepted from other proxies',
-  ambient_tunnel_server_streams_accepted_total: 'Streams accepted on sessions from other proxies',
-  ambient_client_addresses_kept_total: "Connections to pods that were made from the client's own address",
-  ambient_client_addresses_lost_total: "Connections to pods that the kernel did not let have the client's address",
-  ambient_tunnel_buffered_bytes: 'Bytes that tunnelled connections hold because a reader or a window does not move',
-  ambient_tunnel_streams_shed_total: 'Tunnelled connections reset because all together held too many bytes',
-  ambient_tcp_raw_threads: 'Data threads whose TCP streams use raw handles',
-  ambient_http_client_connections: 'Streams of clients that speak HTTP',
-  ambient_http_requests_active: 'HTTP requests that are not over',
-  ambient_http_endpoint_connections: 'HTTP connections to endpoints, those being opened among them',
-  ambient_http_mirrors_dropped_total: 'Mirrored requests that were not sent as a whole',
-  ambient_http_retries_total: 'Tries of HTTP requests after the first',
-  ambient_http_retries_refused_total: 'Retries that the budget or maxRetries did not let happen',
-  ambient_http_ejections_total: 'Times that an endpoint was taken out of rotation by outlier detection',
-  ambient_access_log_dropped_total: 'Access-log lines dropped because their reader was too slow',
+/** Labels of what the data threads count by more than the name, `NAME/…`. */
+const labelled: Readonly<Record<string, (rest: string) => Readonly<Record<string, string>>>> = {
+  ambient_limit_rejections_total: (limit) => ({ limit }),
+  ambient_policy_hits_total: policyHitLabels,
+  ambient_metrics_folded_total: (family) => ({ family }),
+  ambient_metrics_series: (family) => ({ family }),
+  ambient_metrics_series_max: (family) => ({ family }),
 };
-
-const rejectionsName = 'ambient_limit_rejections_total';
-const policyHitsName = 'ambient_policy_hits_total';
+const noLabels = () => ({});
 
 /** Metrics of a proxy; `read` is called once per scrape. */
 export class ProxyMetrics {
@@ -122,24 +73,24 @@ export class ProxyMetrics {
     this.#read = read;
     collectProcessMetrics(this.registry);
     const labels = { ...build };
-    this.#gauge('ambient_build_info', 'Always 1; version and node as labels', Object.keys(labels)).set(labels, 1);
+    this.#gauge('ambient_build_info').set(labels, 1);
   }
 
-  /** The text of a scrape, and its content type. */
-  async scrape(): Promise<{ contentType: string; text: string }> {
+  /** The text of a scrape in the format that `accept` asks for, and its content type. */
+  async scrape(accept = ''): Promise<Exposition> {
     const reading = await this.#read();
     this.#fillEdges(reading);
+    this.#fillCounters(reading);
     this.#fillThreads(reading);
     this.#fillLimits(reading);
     this.#fillOwn(reading);
-    const requests = `${requestMetricsText(reading)}${segmentMetricsText(reading.counters)}`;
-    const text = `${await this.registry.metrics()}${requests}`;
-    return { contentType: this.registry.contentType, text };
+    const requests = `${requestMetricsText(reading, wantsOpenMetrics(accept))}${segmentMetricsText(reading.counters)}`;
+    return expositionOf(`${await this.registry.metrics()}${requests}`, accept);
   }
 
   #fillEdges(reading: ProxyReading): void {
-    for (const [name, { field, help }] of Object.entries(edgeFamilies)) {
-      const counter = this.#counter(name, help, edgeLabels);
+    for (const [name, field] of Object.entries(edgeFamilies)) {
+      const counter = this.#counter(name);
       counter.reset();
       for (const edge of reading.edges) {
         const value = edge[field];
@@ -148,51 +99,44 @@ export class ProxyMetrics {
     }
   }
 
-  #fillThreads(reading: ProxyReading): void {
-    const rejections = this.#counter(rejectionsName, `${threadHelp[rejectionsName]} (unstable)`, ['limit']);
-    rejections.reset();
-    const hits = this.#counter(policyHitsName, `${threadHelp[policyHitsName]} (unstable)`, ['hit', 'rule']);
-    hits.reset();
-    for (const [name, value] of reading.counters) {
-      if (name.startsWith(segmentCounterPrefix)) continue;
-      const help = `${threadHelp[name] ?? 'Counted by the data threads'} (unstable)`;
-      if (name.startsWith(`${rejectionsName}/`)) {
-        rejections.inc({ limit: name.slice(rejectionsName.length + 1) }, value);
-      } else if (name.startsWith(policyHitsPrefix)) {
-        hits.inc(policyHitLabels(name), value);
-      } else if (name.endsWith('_total')) {
-        const counter = this.#counter(name, help, []);
-        counter.reset();
-        counter.inc(value);
-      } else {
-        this.#gauge(name, help, []).set(value);
+  #fillCounters(reading: ProxyReading): void {
+    for (const name of Object.keys(labelled))
+      (name.endsWith('_total') ? this.#counter(name) : this.#gauge(name)).reset();
+    for (const [counted, value] of reading.counters) {
+      if (counted.startsWith(segmentCounterPrefix)) continue;
+      const slash = counted.indexOf('/');
+      const name = slash < 0 ? counted : counted.slice(0, slash);
+      const labels = slash < 0 ? {} : (labelled[name] ?? noLabels)(counted.slice(slash + 1));
+      if (!name.endsWith('_total')) {
+        this.#gauge(name).set(labels, value);
+        continue;
       }
+      const counter = this.#counter(name);
+      if (slash < 0) counter.reset();
+      counter.inc(labels, value);
     }
-    const states = this.#gauge('ambient_data_threads', 'Data threads by state (unstable)', ['state']);
+  }
+
+  #fillThreads(reading: ProxyReading): void {
+    const states = this.#gauge('ambient_data_threads');
     states.reset();
     for (const state of ['starting', 'serving', 'dead']) {
       states.set({ state }, reading.threads.filter((thread) => thread.state === state).length);
     }
-    const delay = this.#gauge(
-      'ambient_event_loop_delay_seconds',
-      'How long turns of the event loops of data threads took lately: so long may an event wait (unstable)',
-      ['thread', 'quantile'],
-    );
+    const delay = this.#gauge('ambient_event_loop_delay_seconds');
     delay.reset();
     for (const { id, loopDelayMs } of reading.threads) {
       const quantiles = { '0.5': loopDelayMs.p50, '0.99': loopDelayMs.p99, '1': loopDelayMs.max };
       for (const [quantile, ms] of Object.entries(quantiles)) delay.set({ thread: String(id), quantile }, ms / 1000);
     }
-    const restarts = this.#counter('ambient_data_thread_restarts_total', 'Data threads that died (unstable)', [
-      'thread',
-    ]);
+    const restarts = this.#counter('ambient_data_thread_restarts_total');
     restarts.reset();
     for (const thread of reading.threads) restarts.inc({ thread: String(thread.id) }, thread.restarts);
   }
 
   #fillLimits(reading: ProxyReading): void {
-    const limit = this.#gauge('ambient_limit', 'What the limits of the proxy are (unstable)', ['limit']);
-    const use = this.#gauge('ambient_limit_use', 'How much of each limit is in use (unstable)', ['limit']);
+    const limit = this.#gauge('ambient_limit');
+    const use = this.#gauge('ambient_limit_use');
     for (const each of reading.limits) {
       limit.set({ limit: each.limit }, each.value);
       if (each.use !== null) use.set({ limit: each.limit }, each.use);
@@ -202,55 +146,42 @@ export class ProxyMetrics {
   #fillOwn(reading: ProxyReading): void {
     this.#fillCapture(reading);
     const { discovery, certificates } = reading;
-    this.#gauge('ambient_discovery_connected', '1 while the controller is followed (unstable)', []).set(
-      discovery.connected ? 1 : 0,
-    );
-    this.#gauge(
-      'ambient_discovery_last_update_timestamp_seconds',
-      'When the controller last sent a change, 0 for never (unstable)',
-      [],
-    ).set((discovery.lastUpdateAtMs ?? 0) / 1000);
-    const expiry = this.#gauge(
-      'ambient_certificate_expiry_timestamp_seconds',
-      'When the certificate of an identity ends, 0 for none (unstable)',
-      ['identity'],
-    );
+    this.#gauge('ambient_discovery_connected').set(discovery.connected ? 1 : 0);
+    this.#gauge('ambient_discovery_last_update_timestamp_seconds').set((discovery.lastUpdateAtMs ?? 0) / 1000);
+    const expiry = this.#gauge('ambient_certificate_expiry_timestamp_seconds');
     expiry.reset();
     for (const { identity, notAfterMs } of certificates) expiry.set({ identity }, (notAfterMs ?? 0) / 1000);
-    this.#gauge('ambient_ready', '1 while the readiness check passes (unstable)', []).set(reading.ready ? 1 : 0);
+    this.#gauge('ambient_ready').set(reading.ready ? 1 : 0);
   }
 
   #fillCapture({ capture, clientAddresses }: ProxyReading): void {
     if (capture === null || clientAddresses === null) return;
-    const state = this.#gauge('ambient_capture_state', '1 for the state that capture is in (unstable)', ['state']);
+    const state = this.#gauge('ambient_capture_state');
     for (const name of ['off', 'applied', 'failed']) state.set({ state: name }, name === capture.state ? 1 : 0);
-    const kept = this.#gauge(
-      'ambient_client_addresses_kept',
-      "1 where applications see their clients' own addresses (unstable)",
-      ['family'],
-    );
+    const kept = this.#gauge('ambient_client_addresses_preserved');
     for (const family of ['ipv4', 'ipv6'] as const) kept.set({ family }, clientAddresses[family] ? 1 : 0);
-    const repairs = this.#counter(
-      'ambient_capture_repairs_total',
-      'Times the capture rules were found changed and were mended (unstable)',
-      [],
-    );
+    const repairs = this.#counter('ambient_capture_repairs_total');
     repairs.reset();
     repairs.inc(capture.repairs);
   }
 
-  #counter(name: string, help: string, labelNames: readonly string[]): Counter {
-    const known = this.registry.getSingleMetric(name) as Metric | undefined;
-    return (known as Counter | undefined) ?? new Counter({ name, help, labelNames, registers: [this.registry] });
+  #counter(name: string): Counter {
+    const known = this.registry.getSingleMetric(name) as Counter | undefined;
+    return known ?? new Counter(this.#described(name));
   }
 
-  #gauge(name: string, help: string, labelNames: readonly string[]): Gauge {
-    const known = this.registry.getSingleMetric(name) as Metric | undefined;
-    return (known as Gauge | undefined) ?? new Gauge({ name, help, labelNames, registers: [this.registry] });
+  #gauge(name: string): Gauge {
+    const known = this.registry.getSingleMetric(name) as Gauge | undefined;
+    return known ?? new Gauge(this.#described(name));
+  }
+
+  #described(name: string) {
+    const labelNames = metricCatalogue().get(name)?.labels ?? [];
+    return { name, help: helpOf(name), labelNames, registers: [this.registry] };
   }
 }
 
-function labelsOf(edge: EdgeView, reading: ProxyReading): Record<EdgeLabel, string> {
+function labelsOf(edge: EdgeView, reading: ProxyReading): Record<string, string> {
   const { source, destination } = edge;
   const from = istioEnd(source, reading);
   const to = istioEnd(destination, reading);

@@ -28,9 +28,18 @@ export const durationBucketsMs = [
 ] as const;
 export const sizeBucketsBytes = durationBucketsMs;
 
+/** What stands behind a bucket of the duration histogram. */
+export interface Exemplar {
+  readonly traceId: string;
+  readonly durationMs: number;
+  readonly atMs: number;
+}
+
 /** One row of counters, written by `countRequest`. Buckets are not cumulative. */
 export interface RequestRow {
   readonly key: RequestKey;
+  /** The newest sampled trace; null for none. */
+  exemplar: Exemplar | null;
   requests: number;
   durationSumMs: number;
   requestBytes: number;
@@ -52,6 +61,9 @@ export class RequestCounters {
   readonly #rowsMax: number;
   readonly #rows = new Map<string, RequestRow>();
 
+  /** Look-ups of rows that there was no room for. */
+  folded = 0;
+
   constructor(rowsMax = requestRowsMax) {
     this.#rowsMax = rowsMax;
   }
@@ -62,6 +74,7 @@ export class RequestCounters {
     const found = this.#rows.get(text);
     if (found !== undefined) return found;
     if (this.#rows.size < this.#rowsMax) return this.#make(text, key);
+    this.folded++;
     const nameless: RequestKey = {
       ...key,
       source: nobody,
@@ -87,6 +100,7 @@ export class RequestCounters {
     const buckets = (): number[] => new Array<number>(durationBucketsMs.length + 1).fill(0);
     const row: RequestRow = {
       key,
+      exemplar: null,
       requests: 0,
       durationSumMs: 0,
       requestBytes: 0,
@@ -119,6 +133,7 @@ export function mergeRequestRows(threads: readonly (readonly RequestRow[])[]): R
   for (const row of threads.flat()) {
     const sum = sums.row(row.key);
     sum.requests += row.requests;
+    if ((row.exemplar?.atMs ?? 0) > (sum.exemplar?.atMs ?? 0)) sum.exemplar = row.exemplar;
     sum.durationSumMs += row.durationSumMs;
     sum.requestBytes += row.requestBytes;
     sum.responseBytes += row.responseBytes;
@@ -133,7 +148,8 @@ export function mergeRequestRows(threads: readonly (readonly RequestRow[])[]): R
   return sums.rows();
 }
 
-function bucketOf(value: number): number {
+/** Of the histograms above. */
+export function bucketOf(value: number): number {
   let at = 0;
   while (at < durationBucketsMs.length && value > durationBucketsMs[at]!) at++;
   return at;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { countRequest, RequestCounters } from './request-counters.ts';
+import { countRequest, mergeRequestRows, RequestCounters } from './request-counters.ts';
 import { requestMetricsText } from './request-metrics.ts';
 
 const end = { workload: 'web', namespace: 'shop', identity: 'spiffe://cluster.local/ns/shop/sa/web' };
@@ -48,4 +48,34 @@ test('a switch adds the reporter that canary tools ask for', () => {
     .filter((one) => one.startsWith('istio_requests_total{'));
   assert.equal(lines.length, 2);
   assert.match(lines[1] ?? '', /^istio_requests_total\{reporter="destination"/);
+});
+
+test('the newest sampled trace is an exemplar of its bucket, in OpenMetrics alone', () => {
+  const counters = new RequestCounters();
+  const key = { reporter: 'waypoint', source: end, destination: end, service: 'a', serviceName: 'a' } as const;
+  const more = {
+    serviceNamespace: 'b',
+    protocol: 'http',
+    code: 200,
+    grpcStatus: -1,
+    flag: '-',
+    mutualTls: true,
+  } as const;
+  const row = counters.row({ ...key, ...more });
+  countRequest(row, 3, 10, 20);
+  row.exemplar = { traceId: 'ab'.repeat(16), durationMs: 3, atMs: 1_500 };
+  const from = {
+    requests: mergeRequestRows([counters.rows(), counters.rows()]),
+    clusterId: 'c',
+    canonicalName: () => null,
+  };
+  const exemplars = requestMetricsText(from, true)
+    .split('\n')
+    .filter((line) => line.includes('trace_id'));
+  assert.equal(exemplars.length, 1);
+  assert.match(
+    exemplars[0]!,
+    /^istio_request_duration_milliseconds_bucket\{.*,le="5"\} 2 # \{trace_id="(ab){16}"\} 3 1\.5$/,
+  );
+  assert.doesNotMatch(requestMetricsText(from), /trace_id/);
 });

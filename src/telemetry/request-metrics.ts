@@ -2,7 +2,8 @@
 // be observed but not set: the threads have counted by bucket already.
 import { envoyFlag } from './envoy-flags.ts';
 import { type EndNames, istioEnd, unknown } from './istio-labels.ts';
-import { durationBucketsMs, type RequestKey, type RequestRow } from './request-counters.ts';
+import { helpOf } from './metric-catalogue.ts';
+import { bucketOf, durationBucketsMs, type Exemplar, type RequestKey, type RequestRow } from './request-counters.ts';
 
 export interface RequestReading extends EndNames {
   readonly requests: readonly RequestRow[];
@@ -13,19 +14,20 @@ export interface RequestReading extends EndNames {
 type Series = readonly [labels: string, row: RequestRow];
 
 const counters = [
-  ['istio_requests_total', 'Requests', 'requests'],
-  ['istio_request_messages_total', 'Messages of gRPC requests', 'requestMessages'],
-  ['istio_response_messages_total', 'Messages of gRPC responses', 'responseMessages'],
+  ['istio_requests_total', 'requests'],
+  ['istio_request_messages_total', 'requestMessages'],
+  ['istio_response_messages_total', 'responseMessages'],
 ] as const;
 
+const durations = 'istio_request_duration_milliseconds';
 const histograms = [
-  ['istio_request_duration_milliseconds', 'Time from first to last byte', 'durationBuckets', 'durationSumMs'],
-  ['istio_request_bytes', 'Size of requests', 'requestBuckets', 'requestBytes'],
-  ['istio_response_bytes', 'Size of responses', 'responseBuckets', 'responseBytes'],
+  [durations, 'durationBuckets', 'durationSumMs'],
+  ['istio_request_bytes', 'requestBuckets', 'requestBytes'],
+  ['istio_response_bytes', 'responseBuckets', 'responseBytes'],
 ] as const;
 
-/** The families with all their series; '' where nothing was counted. */
-export function requestMetricsText(reading: RequestReading): string {
+/** The families with all their series; '' where nothing was counted. `exemplars` are for OpenMetrics alone. */
+export function requestMetricsText(reading: RequestReading, exemplars = false): string {
   if (reading.requests.length === 0) return '';
   const series: Series[] = [];
   for (const row of reading.requests) {
@@ -33,26 +35,38 @@ export function requestMetricsText(reading: RequestReading): string {
     if (reading.alsoAsDestination === true) series.push([labelsOf(row.key, 'destination', reading), row]);
   }
   const lines: string[] = [];
-  for (const [name, help, field] of counters) {
+  for (const [name, field] of counters) {
     const isGrpc = field !== 'requests';
-    lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} counter`);
+    lines.push(`# HELP ${name} ${helpOf(name)}`, `# TYPE ${name} counter`);
     for (const [labels, row] of series) {
       if (!isGrpc || row.key.protocol === 'grpc') lines.push(`${name}{${labels}} ${row[field]}`);
     }
   }
-  for (const [name, help, buckets, sum] of histograms) {
-    lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} histogram`);
-    for (const [labels, row] of series) histogramLines(lines, name, labels, row[buckets], row[sum]);
+  for (const [name, buckets, sum] of histograms) {
+    lines.push(`# HELP ${name} ${helpOf(name)}`, `# TYPE ${name} histogram`);
+    for (const [labels, row] of series) {
+      const exemplar = exemplars && name === durations ? row.exemplar : null;
+      histogramLines(lines, name, labels, row[buckets], row[sum], exemplar);
+    }
   }
   return `${lines.join('\n')}\n`;
 }
 
-function histogramLines(lines: string[], name: string, labels: string, buckets: readonly number[], sum: number): void {
+function histogramLines(
+  lines: string[],
+  name: string,
+  labels: string,
+  buckets: readonly number[],
+  sum: number,
+  exemplar: Exemplar | null,
+): void {
   let count = 0;
   for (const [at, value] of buckets.entries()) {
     count += value;
     const bound = durationBucketsMs[at];
-    lines.push(`${name}_bucket{${labels},le="${bound === undefined ? '+Inf' : bound}"} ${count}`);
+    const isOf = exemplar !== null && bucketOf(exemplar.durationMs) === at;
+    const trace = isOf ? ` # {trace_id="${exemplar.traceId}"} ${exemplar.durationMs} ${exemplar.atMs / 1000}` : '';
+    lines.push(`${name}_bucket{${labels},le="${bound === undefined ? '+Inf' : bound}"} ${count}${trace}`);
   }
   lines.push(`${name}_sum{${labels}} ${sum}`, `${name}_count{${labels}} ${count}`);
 }

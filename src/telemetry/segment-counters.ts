@@ -1,6 +1,7 @@
 // Histograms of where the time of requests goes, by segment alone. A thread counts by bucket; its figures travel among
 // its counters, and become one family in a scrape.
 import type { RequestSegments } from './access-record.ts';
+import { helpOf } from './metric-catalogue.ts';
 
 /** Upper bounds; the last bucket has none. */
 export const segmentBucketsMs = [
@@ -67,6 +68,5 @@ export function segmentMetricsText(counters: ReadonlyMap<string, number>): strin
     lines.push(`${family}_sum{segment="${label}"} ${sumMs / 1000}`, `${family}_count{segment="${label}"} ${count}`);
   }
   if (lines.length === 0) return '';
-  const help = 'Where the time of HTTP requests goes; what nobody could tell is in none (unstable)';
-  return [`# HELP ${family} ${help}`, `# TYPE ${family} histogram`, ...lines, ''].join('\n');
+  return [`# HELP ${family} ${helpOf(family)}`, `# TYPE ${family} histogram`, ...lines, ''].join('\n');
 }

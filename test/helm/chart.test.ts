@@ -1,6 +1,6 @@
 // The chart says what `ambientctl install` says, whatever the values; what differs is helm's own.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, describe, test } from 'node:test';
 import fc from 'fast-check';
@@ -18,6 +18,8 @@ const namespace = 'ambient-system';
 const runs = 60;
 const root = path.join(import.meta.dirname, '../..');
 const profile = (name: string): unknown => parse(readFileSync(path.join(chartDir, `values-${name}.yaml`), 'utf8'));
+
+const profiles = readdirSync(chartDir).flatMap((name) => /^values-(\w+)\.yaml$/.exec(name)?.[1] ?? []);
 
 describe('the chart', () => {
   let chart: Chart;
@@ -40,7 +42,7 @@ describe('the chart', () => {
 
   const rows: readonly (readonly [name: string, values: unknown])[] = [
     ['nothing', {}],
-    ['high availability', profile('ha')],
+    ...profiles.map((name) => [`values-${name}.yaml`, profile(name)] as const),
     ['everything switched on', everything],
     ['nothing asked for', { node: { resources: { cpu: '', memory: '', memoryLimit: '' } } }],
     ['a tag like a number', { image: { tag: '1.10', repository: 'registry.local:5000/a' } }],

@@ -30,6 +30,7 @@ export interface PodSpec {
   readonly serviceAccount?: string;
   /** What runs; without it a pod that only waits for an agent. */
   readonly image?: string;
+  readonly command?: readonly string[];
   readonly ports?: readonly { readonly name: string; readonly containerPort: number }[];
   readonly readinessProbe?: object;
 }
@@ -41,7 +42,7 @@ export function pod(name: string, spec: PodSpec): string {
   const container = {
     name: 'main',
     image: spec.image ?? 'none',
-    ...(spec.image === undefined ? { command: ['sleep', 'infinity'] } : {}),
+    ...(spec.image === undefined ? { command: spec.command ?? ['sleep', 'infinity'] } : {}),
     ports: spec.ports ?? [],
     ...(spec.readinessProbe === undefined ? {} : { readinessProbe: spec.readinessProbe }),
   };

@@ -33,6 +33,8 @@ export class ForwardChanges implements RequestChanges {
   readonly remove: readonly string[];
   readonly add: readonly Pair[];
   readonly requestId: string;
+  /** As the client brought it; null where it did not. */
+  readonly traceparent: string | null;
   readonly set: readonly Pair[];
   readonly #attempt: [name: string, value: string] = [attemptHeader, '1'];
   readonly #attemptBase: number;
@@ -50,7 +52,8 @@ export class ForwardChanges implements RequestChanges {
     const given = headers.get('x-request-id');
     this.requestId = given ?? newRequestId();
     if (given === null) set.push(['x-request-id', this.requestId]);
-    if (!headers.has('traceparent') && !headers.has('b3') && !headers.has('x-b3-traceid')) {
+    this.traceparent = headers.get('traceparent');
+    if (this.traceparent === null && !headers.has('b3') && !headers.has('x-b3-traceid')) {
       set.push(['traceparent', newTraceparentHeader()]);
     }
     if (!headers.has('x-forwarded-proto')) set.push(['x-forwarded-proto', head.scheme]);

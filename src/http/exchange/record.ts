@@ -11,6 +11,7 @@ import type { Endpoint } from '../balance/endpoint.ts';
 import type { ClientInfo } from './context.ts';
 import type { Engine } from './engine.ts';
 import type { Exchange } from './exchange.ts';
+import { keepExemplar, maySample } from './exemplars.ts';
 import { splitTarget } from './rewrite.ts';
 
 const noSegments: RequestSegments = {
@@ -32,6 +33,8 @@ export function recordOf(exchange: Exchange): void {
   const { status, flag, grpcStatus } = exchange;
   const row = engine.rows.rowOf(client, workload, { status, flag, grpcStatus, isGrpc: head.grpc });
   countRequest(row, durationMs, head.headBytes + exchange.bytesReceived, exchange.bytesSent);
+  const parent = exchange.changes?.traceparent;
+  if (parent != null && maySample(parent)) keepExemplar(row, parent, durationMs);
   if (exchange.verdict?.policyHits !== undefined) engine.context.policyHits?.count(exchange.verdict.policyHits);
   row.requestMessages += exchange.requestMessages?.messages ?? 0;
   row.responseMessages += exchange.responseMessages?.messages ?? 0;

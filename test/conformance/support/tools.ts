@@ -33,7 +33,7 @@ export function goProgram(folder: string, name: string): string {
   const program = path.join(cacheDir, 'bin', `${name}-${hash.digest('hex').slice(0, 12)}`);
   if (existsSync(program)) return program;
   mkdirSync(path.dirname(program), { recursive: true });
-  run('go', ['build', '-C', folder, '-trimpath', '-o', `${program}.${process.pid}`, '.'], {});
+  run('go', ['build', '-C', folder, '-o', `${program}.${process.pid}`, '.'], {});
   renameSync(`${program}.${process.pid}`, program);
   return program;
 }
