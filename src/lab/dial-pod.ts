@@ -5,8 +5,9 @@ import { connect } from 'node:net';
 import { Duplex } from 'node:stream';
 import { MeshError } from '../base/errors.ts';
 import { modulePath } from '../base/project-files.ts';
-import { nodeNetns, podNetns } from './network.ts';
+import { nodeNetns } from './network.ts';
 import type { Pod } from './objects.ts';
+import { podNetns } from './pod-links.ts';
 import { inNetns } from './run.ts';
 import { isControllerPod } from './system-pods.ts';
 
