@@ -9,7 +9,7 @@ import { addAnalyzeCommand } from './program-analyze.ts';
 import { addInstallCommands } from './program-install.ts';
 import { addLabCommands } from './program-lab.ts';
 import { type Act, collect, examples, withMesh } from './program-options.ts';
-import { addTapCommand } from './program-tap.ts';
+import { addStatCommands, addTapCommand } from './program-tap.ts';
 
 /** Where a command leaves its exit code. */
 export interface Outcome {
@@ -126,6 +126,7 @@ function addLookCommands(program: Commander, act: Act): void {
 
   addAnalyzeCommand(program, act);
   addTapCommand(program, act);
+  addStatCommands(program, act);
 
   addCerts(program, act);
 
@@ -187,6 +188,7 @@ const configSummary = {
   certs: 'certificates that the proxy holds, with their validity',
   revocations: 'certificates of the mesh that count no more',
   connections: 'connections that are open now',
+  capture: 'how the traffic of the pods of a node gets to the proxy, and which pods it does not',
   routes: 'routes of a waypoint, in the order in which they are tried',
   all: 'everything, one table after the other; -o json is the whole dump',
 } as const;
