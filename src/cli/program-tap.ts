@@ -1,7 +1,7 @@
 // The options of `ambientctl tap`, a filter for each field of a flow.
 import { type Command as Commander, Option } from 'commander';
 import type { FlowField, FlowTerm } from '../telemetry/flow-filter.ts';
-import { type Act, examples, withLab, withMesh } from './program-options.ts';
+import { type Act, examples, withCluster, withMesh } from './program-options.ts';
 
 /**
  * How the values of each filter read; `from` and `to` in a name mean the source or the destination, without, either.
@@ -40,7 +40,7 @@ const formats = ['compact', 'table', 'dict', 'json'];
 
 /** Adds the command. */
 export function addTapCommand(program: Commander, act: Act): void {
-  const command = withLab(program.command('tap'))
+  const command = withCluster(program.command('tap'))
     .summary('what happens: connections and requests, as they are seen')
     .description(
       'Shows recent connections and requests as the proxies remember them, live with -f, or from a file. The same filter again ' +

@@ -11,7 +11,7 @@ import { type Command, type CommandContext, durationOption, flagOption, textOpti
 import { flowColumns, flowDict, flowLine } from './flow-line.ts';
 import { coloured, plain } from './io.ts';
 import { table } from './table.ts';
-import { labOf } from './which-mesh.ts';
+import { meshOf } from './which-mesh.ts';
 
 const lastDefault = 20;
 
@@ -61,7 +61,7 @@ export async function* readFlowsOf(context: CommandContext, follow: boolean): As
   const isFromNow = textOption(context, 'last') === undefined && textOption(context, 'since') === undefined;
   const query = follow ? `follow=1${isFromNow ? '&last=0' : `&last=${lastOf(context)}`}` : '';
   const interruption = context.io.interruption();
-  const lines = labOf(context).stream(`/flows?${query}`, interruption);
+  const lines = (await meshOf(context)).stream(`/flows?${query}`, interruption);
   yield* readFlows(lines, 'the controller');
 }
 

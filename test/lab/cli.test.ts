@@ -208,7 +208,10 @@ test('a kind that nobody knows is said to be ignored, when it is applied and in 
   );
   const applied = await ctl('lab', 'apply', '-f', widget);
   assert.deepEqual([applied.code, applied.out], [0, 'Widget shop/w created\n']);
-  assert.match(applied.err, /^info Widget shop\/w \(.*widget\.yaml:1:1\): this kind is kept and ignored \[AMB0002\]\n$/);
+  assert.match(
+    applied.err,
+    /^info Widget shop\/w \(.*widget\.yaml:1:1\): this kind is kept and ignored \[AMB0002\]\n$/,
+  );
   assert.match((await ctl('status')).out, /^ignored in lab apply: 1 Widget$/m);
   assert.equal((await ctl('lab', 'delete', '-f', widget)).out, 'Widget shop/w deleted\n');
   assert.doesNotMatch((await ctl('status')).out, /Widget/);
