@@ -1,4 +1,4 @@
-// `ambientctl config …`: what a proxy itself holds, live from a lab or from a dump that somebody saved.
+// `ambientctl config …`: what a proxy itself holds, live or from a dump that somebody saved.
 import { readFileSync } from 'node:fs';
 import { MeshError, messageOf } from '../base/errors.ts';
 import { readStandardInput } from '../base/standard-input.ts';
@@ -16,7 +16,7 @@ import {
 import type { ConfigView } from './config-views.ts';
 import { routeTable } from './route-rows.ts';
 import type { TableView } from './table.ts';
-import { adminView, labOf } from './which-mesh.ts';
+import { adminView, meshOf } from './which-mesh.ts';
 
 /** The command for one of the views. */
 export function config(view: ConfigView): Command {
@@ -94,13 +94,13 @@ async function readDump(context: CommandContext): Promise<{ live: boolean; dump:
   if (file !== undefined) return { live: false, dump: parseDump(file) };
   const node = textOption(context, 'node');
   const waypoint = textOption(context, 'waypoint');
-  const lab = labOf(context);
+  const mesh = await meshOf(context);
   if (waypoint !== undefined) {
     if (node !== undefined) throw new MeshError('USAGE', { reason: '--node and --waypoint exclude each other' });
     if (!/^[^/]+\/[^/]+$/.test(waypoint)) throw new MeshError('USAGE', { reason: `'${waypoint}' is not NS/NAME` });
-    return { live: true, dump: (await adminView(lab, { waypoint }, '/config_dump', 'edges')) as WaypointDump };
+    return { live: true, dump: (await adminView(mesh, { waypoint }, '/config_dump', 'edges')) as WaypointDump };
   }
-  const known = (await lab.status()).nodes.map((one) => one.name);
+  const known = await mesh.nodes();
   const only = known.length === 1 ? known[0] : undefined;
   const name = node ?? only;
   if (name === undefined)
@@ -110,7 +110,7 @@ async function readDump(context: CommandContext): Promise<{ live: boolean; dump:
   if (!known.includes(name)) {
     throw new MeshError('NOT_FOUND', { what: `node ${name}`, hint: `there are ${known.join(', ')}` });
   }
-  return { live: true, dump: (await adminView(lab, { node: name }, '/config_dump', 'edges')) as ProxyDump };
+  return { live: true, dump: (await adminView(mesh, { node: name }, '/config_dump', 'edges')) as ProxyDump };
 }
 
 function parseDump(file: string): ProxyDump {

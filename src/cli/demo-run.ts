@@ -13,6 +13,7 @@ import { EdgeMeter, type EdgeRow, edgeTable } from './edges.ts';
 import { exitCodeOf, exitCodes } from './exit-codes.ts';
 import { type CliIo, coloured, plain } from './io.ts';
 import { sayProgress } from './lab-up.ts';
+import { LabMesh } from './mesh.ts';
 import { pause, Redraw } from './redraw.ts';
 
 const usualName = 'demo';
@@ -123,17 +124,17 @@ async function showAllOnce(io: CliIo, lab: LabClient, expected: readonly Expecte
 async function showOnce(io: CliIo, lab: LabClient, expected: readonly ExpectedEdge[]): Promise<number> {
   const meter = new EdgeMeter();
   const deadline = performance.now() + trafficTimeoutMs;
-  let rows: EdgeRow[] = await meter.sample(lab);
+  let rows: EdgeRow[] = await meter.sample(new LabMesh(lab));
   let judged = judgeEdges(expected, rows);
   for (let met = false; !met && performance.now() < deadline; ) {
     if (!(await pause(sampleEveryMs, io.interruption()))) return exitCodes.interrupted;
-    rows = await meter.sample(lab);
+    rows = await meter.sample(new LabMesh(lab));
     judged = judgeEdges(expected, rows);
     met = judged.every((one) => one.met);
   }
   // One more time, so that edges which have only just appeared have a speed too.
   if (!(await pause(sampleEveryMs, io.interruption()))) return exitCodes.interrupted;
-  rows = await meter.sample(lab);
+  rows = await meter.sample(new LabMesh(lab));
   judged = judgeEdges(expected, rows);
   io.stdout.write(edgeTable(telling(rows), { wide: false, paint: io.stdoutColour ? coloured : plain }));
   const wrong = judged.filter((one) => !one.met);
@@ -147,13 +148,13 @@ async function showLive(io: CliIo, lab: LabClient, edges: number): Promise<numbe
   const meter = new EdgeMeter();
   const screen = new Redraw(io);
   const view = { wide: false, paint: io.stdoutColour ? coloured : plain };
-  await meter.sample(lab);
+  await meter.sample(new LabMesh(lab));
   const scene = new WaypointScene(lab);
   await scene.start();
   await Promise.all([scene.failPayments('before'), scene.slowInventory()]);
   scene.meter.reset();
   while (await pause(sampleEveryMs, io.interruption())) {
-    const edges = edgeTable(telling(await meter.sample(lab)), view);
+    const edges = edgeTable(telling(await meter.sample(new LabMesh(lab))), view);
     screen.draw(`${edges}\n${requestTable(scene.meter.rows(), view)}`);
   }
   scene.close();

@@ -1,15 +1,15 @@
 // `ambientctl edges`: who talks to whom, over what, with which identities, how much, and what was refused by which
 // policy.
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { LabClient } from '../lab/control-client.ts';
 import { converted } from '../model/converted-policies.ts';
 import type { NodeDump } from '../model/views.ts';
 import { type Command, type CommandContext, type CommandResult, flagOption, render, textOption } from './command.ts';
 import { type EdgeSummary, partyKey, summarizeEdges } from './edge-summary.ts';
 import type { CliIo, Tone } from './io.ts';
+import type { Mesh } from './mesh.ts';
 import { pause, Redraw } from './redraw.ts';
 import { bytesText, type Column, type TableView, table } from './table.ts';
-import { adminView, labOf } from './which-mesh.ts';
+import { adminView, meshOf } from './which-mesh.ts';
 
 /** An edge with its speed since the sample before; `bytesPerS` null where there was none. */
 export interface EdgeRow extends EdgeSummary {
@@ -19,22 +19,22 @@ export interface EdgeRow extends EdgeSummary {
 const watchEveryMs = 1000;
 const rateWindowMs = 1000;
 
-/** Prints the edges of a lab once (with the speed over one second), or again and again with `--watch`. */
+/** Prints the edges of a mesh once (with the speed over one second), or again and again with `--watch`. */
 export const edges: Command = async (context) => {
-  const lab = labOf(context);
+  const mesh = await meshOf(context);
   const namespace = textOption(context, 'namespace') ?? null;
   const meter = new EdgeMeter();
-  await meter.sample(lab);
+  await meter.sample(mesh);
   if (flagOption(context, 'watch')) {
     await watch(
       context.io,
-      async () => edgesResult(inNamespace(await meter.sample(lab), namespace)),
+      async () => edgesResult(inNamespace(await meter.sample(mesh), namespace)),
       formatOf(context),
     );
     return 0;
   }
   await sleep(rateWindowMs, undefined, { signal: context.io.interruption() });
-  const rows = inNamespace(await meter.sample(lab), namespace);
+  const rows = inNamespace(await meter.sample(mesh), namespace);
   return edgesResult(rows, meter.silent);
 };
 
@@ -50,7 +50,7 @@ export function edgesResult(rows: readonly EdgeRow[], silent: readonly string[] 
   };
 }
 
-/** Samples the edges of a lab and turns two samples into a speed. */
+/** Samples the edges of a mesh and turns two samples into a speed. */
 export class EdgeMeter {
   #atMs = 0;
   #bytes = new Map<string, number>();
@@ -62,10 +62,10 @@ export class EdgeMeter {
   }
 
   /** The edges of every node proxy that answers, with their speed since the last call. */
-  async sample(lab: LabClient): Promise<EdgeRow[]> {
-    const { nodes } = await lab.status();
-    const dumps = await Promise.all(nodes.map((node) => dumpOf(lab, node.name)));
-    this.#silent = nodes.filter((_, at) => dumps[at] === null).map((node) => node.name);
+  async sample(mesh: Mesh): Promise<EdgeRow[]> {
+    const nodes = await mesh.nodes();
+    const dumps = await Promise.all(nodes.map((node) => dumpOf(mesh, node)));
+    this.#silent = nodes.filter((_, at) => dumps[at] === null);
     return this.rows(summarizeEdges(dumps.filter((dump) => dump !== null)), performance.now());
   }
 
@@ -86,9 +86,9 @@ export class EdgeMeter {
   }
 }
 
-async function dumpOf(lab: LabClient, node: string): Promise<Pick<NodeDump, 'edges'> | null> {
+async function dumpOf(mesh: Mesh, node: string): Promise<Pick<NodeDump, 'edges'> | null> {
   try {
-    return (await adminView(lab, { node }, '/config_dump', 'edges')) as NodeDump;
+    return (await adminView(mesh, { node }, '/config_dump', 'edges')) as NodeDump;
   } catch {
     return null; // a proxy that restarts has nothing to tell right now; the others have
   }

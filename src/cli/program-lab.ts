@@ -1,7 +1,7 @@
 // The `ambientctl lab …` branch of the command tree: names, options and help.
 import { type Command as Commander, Option } from 'commander';
 import type { LabFault } from '../lab/control-types.ts';
-import { type Act, collect, examples, withLab, withMesh, withOutput } from './program-options.ts';
+import { type Act, collect, examples, withLab, withLabAlone, withOutput } from './program-options.ts';
 
 const partHelp = 'NS/POD, deploy/NAME (with -n), node/NAME, waypoint/NS/NAME or controller';
 
@@ -73,7 +73,7 @@ function addLife(lab: Commander, act: Act): void {
 }
 
 function addEnds(lab: Commander, act: Act): void {
-  withMesh(lab.command('down'))
+  withLabAlone(lab.command('down'))
     .argument('[name]')
     .summary('end a lab and everything in it')
     .description('Ends a lab; no process, namespace, rule or file of it is left.')
@@ -82,14 +82,14 @@ function addEnds(lab: Commander, act: Act): void {
     .summary('running labs')
     .description('Lists running labs.')
     .action(act(async () => (await import('./lab-up.ts')).labList));
-  withMesh(lab.command('kubeconfig'))
+  withLabAlone(lab.command('kubeconfig'))
     .argument('[name]')
     .summary('path of the kubeconfig of a lab with an API server')
     .description('Prints the path of a kubeconfig, good while the lab runs, and nothing else.')
     .option('--write <file>', 'put a copy there, readable by you alone')
     .addHelpText('after', examples([['export KUBECONFIG=$(ambientctl lab kubeconfig)', 'then kubectl get pods -A']]))
     .action(act(async () => (await import('./lab-up.ts')).labKubeconfig));
-  withMesh(lab.command('status'))
+  withLabAlone(lab.command('status'))
     .argument('[name]')
     .summary('nodes and pods of a lab')
     .description('Shows nodes and pods of a lab; exit 1 while something is not ready.')
@@ -130,7 +130,7 @@ function addWaysIn(lab: Commander, act: Act): void {
 
 function addObjects(lab: Commander, act: Act): void {
   for (const verb of ['apply', 'delete'] as const) {
-    withMesh(lab.command(verb))
+    withLabAlone(lab.command(verb))
       .summary(verb === 'apply' ? 'create or change objects' : 'delete objects')
       .description(
         verb === 'apply'
@@ -153,7 +153,7 @@ function addObjects(lab: Commander, act: Act): void {
         }),
       );
   }
-  withMesh(lab.command('get'))
+  withLabAlone(lab.command('get'))
     .argument('<kind>', 'pods, services, deployments, authorizationpolicies, …')
     .argument('[name]')
     .summary('objects as the lab has them')
@@ -181,7 +181,7 @@ function addParts(lab: Commander, act: Act): void {
     .option('-c, --container <name>', 'container; default the first')
     .addHelpText('after', examples([['ambientctl lab logs -f --access node/node-1', 'every connection as it ends']]))
     .action(act(async () => (await import('./lab-parts.ts')).labLogs));
-  withMesh(lab.command('restart'))
+  withLabAlone(lab.command('restart'))
     .argument('<part>', 'node/NAME, waypoint/NS/NAME or controller')
     .summary('restart a node proxy, a waypoint or the controller')
     .description(
@@ -200,7 +200,7 @@ function addParts(lab: Commander, act: Act): void {
       ]),
     )
     .action(act(async () => (await import('./lab-parts.ts')).labRestart));
-  withMesh(lab.command('token'))
+  withLabAlone(lab.command('token'))
     .argument('<account>', 'NS/SERVICEACCOUNT')
     .summary('a service-account token as the kubelet would project it')
     .description('Prints a service-account token, and nothing else.')
@@ -328,7 +328,7 @@ function addFaults(lab: Commander, act: Act): void {
     );
   for (const { type, args, summary, example, more } of faults) {
     const about = `${summary[0]?.toUpperCase()}${summary.slice(1)}.${more === undefined ? '' : ` ${more}`}`;
-    const command = withMesh(fault.command(type)).summary(summary).description(about);
+    const command = withLabAlone(fault.command(type)).summary(summary).description(about);
     const [words, what] = example;
     command.addHelpText('after', examples([[`ambientctl lab fault ${type} ${words}`.trim(), what]]));
     for (const arg of args) command.argument(arg);

@@ -7,15 +7,34 @@ export type Act = (load: () => Promise<Command>) => (...args: unknown[]) => Prom
 
 /** Adds the options that say which mesh, and in which form the answer comes. */
 export function withMesh(command: Commander): Commander {
+  return withCluster(withOutput(command));
+}
+
+/** For commands about a lab alone: a cluster is refused with a reason. */
+export function withLabAlone(command: Commander): Commander {
   return withLab(withOutput(command));
 }
+
+/** Adds the options that say which mesh: a lab or a cluster. */
+export function withCluster(command: Commander): Commander {
+  return command
+    .option('--lab <name>', labWords)
+    .option('--kubeconfig <file>', 'a cluster; default KUBECONFIG or ~/.kube/config when no lab runs')
+    .option('--context <name>', 'of the kubeconfig; default its current one')
+    .addOption(
+      new Option('--system-namespace <ns>', 'where the controller of the cluster is').default('ambient-system'),
+    );
+}
+
+const labWords = 'the lab that is meant; default AMBIENT_LAB, or the only one that runs';
 
 /** Adds the options that say which mesh, for commands that pass text through. */
 export function withLab(command: Commander): Commander {
   return command
-    .option('--lab <name>', 'the lab that is meant; default AMBIENT_LAB, or the only one that runs')
-    .addOption(new Option('--kubeconfig <file>', 'a cluster (comes with a later release)').hideHelp())
-    .addOption(new Option('--context <name>', 'a context of the kubeconfig').hideHelp());
+    .option('--lab <name>', labWords)
+    .addOption(new Option('--kubeconfig <file>').hideHelp())
+    .addOption(new Option('--context <name>').hideHelp())
+    .addOption(new Option('--system-namespace <ns>').hideHelp());
 }
 
 /** Adds `-o`. */

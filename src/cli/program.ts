@@ -1,6 +1,6 @@
 // The command tree of `ambientctl`: names, options and help. What a command does is imported only when it runs, so
 // that help is instant.
-import { Command as Commander } from 'commander';
+import { Command as Commander, Option } from 'commander';
 import { version } from '../base/version.ts';
 import { printResult } from './command.ts';
 import { configViews } from './config-views.ts';
@@ -9,7 +9,7 @@ import { addAnalyzeCommand } from './program-analyze.ts';
 import { addInstallCommands } from './program-install.ts';
 import { addLabCommands } from './program-lab.ts';
 import { type Act, collect, examples, withMesh } from './program-options.ts';
-import { addTapCommand } from './program-tap.ts';
+import { addStatCommands, addTapCommand } from './program-tap.ts';
 
 /** Where a command leaves its exit code. */
 export interface Outcome {
@@ -30,12 +30,16 @@ export function buildProgram(io: CliIo, outcome: Outcome): Commander {
       outputError: (text, write) => write(errorLine(text, io)),
     })
     .addHelpText('after', examples(topExamples) + exitCodeHelp);
+  // Which mesh may stand before the command too, as with kubectl.
+  for (const name of ['--lab <name>', '--kubeconfig <file>', '--context <name>']) {
+    program.addOption(new Option(name).hideHelp());
+  }
   const act: Act =
     (load) =>
     async (...args) => {
       const command = args.at(-1) as Commander;
       const positional = command.processedArgs.flat().filter((arg): arg is string => typeof arg === 'string');
-      const options = command.opts<Record<string, unknown>>();
+      const options = command.optsWithGlobals<Record<string, unknown>>();
       const run = await load();
       const result = await run({ io, args: positional, options });
       const format = typeof options.output === 'string' ? options.output : 'table';
@@ -122,12 +126,31 @@ function addLookCommands(program: Commander, act: Act): void {
 
   addAnalyzeCommand(program, act);
   addTapCommand(program, act);
+  addStatCommands(program, act);
+
+  addCerts(program, act);
 
   withMesh(program.command('version'))
     .summary('versions of this program and of the parts of the lab')
     .description('Prints the version of this program, and of the controller and the proxies of the lab if one runs.')
     .option('--client', 'this program only')
     .action(act(async () => (await import('./version.ts')).version));
+}
+
+function addCerts(program: Commander, act: Act): void {
+  withMesh(program.command('certs'))
+    .summary('every certificate of the mesh: how long it is good, and whether it was renewed in time')
+    .description('Shows roots, issuer, the controller’s own certificates, and those of every node proxy and waypoint.')
+    .option('--node <name>', "only those of a node's proxy")
+    .option('--waypoint <ns/name>', 'only those of a waypoint')
+    .addHelpText(
+      'after',
+      examples([
+        ['ambientctl certs', 'exit 1 when one has expired or was not renewed in time'],
+        ['ambientctl certs -o json | jq ".certificates[] | select(.daysLeft < 1)"', 'for scripts'],
+      ]),
+    )
+    .action(act(async () => (await import('./certs.ts')).certs));
 }
 
 function addConfigCommands(program: Commander, act: Act): void {

@@ -8,15 +8,15 @@ import { conditionsText } from './conditions-table.ts';
 import { exitCodes } from './exit-codes.ts';
 import type { Paint } from './io.ts';
 import { ageText, type Column, type TableView, table } from './table.ts';
-import { adminView, labOf } from './which-mesh.ts';
+import { adminView, meshOf } from './which-mesh.ts';
 
 /**
  * Asks the controller. Exit 1 when a proxy is not ready or behind, when something was refused, or when a source
  * cannot be read.
  */
 export const status: Command = async (context) => {
-  const lab = labOf(context);
-  return statusResult((await adminView(lab, 'controller', '/status', 'proxies')) as StatusView, Date.now());
+  const mesh = await meshOf(context);
+  return statusResult((await adminView(mesh, 'controller', '/status', 'proxies')) as StatusView, Date.now());
 };
 
 /** The result for a view that is at hand; `nowMs` only serves ages. */

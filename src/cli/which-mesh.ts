@@ -1,12 +1,44 @@
-// Which mesh a command speaks of: manifests (`-f`), a lab (`--lab`, AMBIENT_LAB, the only one that runs), or a
-// cluster (`--kubeconfig`).
+// Which mesh a command speaks of: manifests (`-f`), a lab (`--lab`, AMBIENT_LAB, the only one that runs), or a cluster
+// (`--kubeconfig`, `--context`, or kubectl's own when no lab runs).
 import { isMeshError, MeshError, messageOf } from '../base/errors.ts';
-import { findLab, type LabClient } from '../lab/control-client.ts';
+import { findLab, type LabClient, listLabs } from '../lab/control-client.ts';
 import { type CommandContext, textOption } from './command.ts';
+import { LabMesh, type Mesh, type MeshPart } from './mesh.ts';
 
-/** The lab that is meant. Throws NOT_REACHABLE when there is none, or when a cluster is meant. */
+/** The running mesh that is meant. Throws NOT_REACHABLE when there is none, and what a kubeconfig is wrong with. */
+export async function meshOf(context: CommandContext): Promise<Mesh> {
+  const { env } = context.io;
+  const lab = textOption(context, 'lab');
+  const isCluster = textOption(context, 'kubeconfig') !== undefined || textOption(context, 'context') !== undefined;
+  if (isCluster && lab !== undefined) {
+    throw new MeshError('USAGE', { reason: 'name a lab with --lab or a cluster with --kubeconfig, not both' });
+  }
+  if (isCluster) return clusterOf(context);
+  try {
+    return new LabMesh(labOf(context));
+  } catch (error) {
+    // Nobody named a lab, and none runs: the cluster that kubectl would speak to.
+    const isNamed = lab !== undefined || Boolean(env.AMBIENT_LAB);
+    if (isNamed || !(error instanceof LabAbsent) || listLabs().length > 0) throw error;
+    const { defaultKubeconfig } = await import('./cluster-mesh.ts');
+    if (defaultKubeconfig(env) === null) throw error;
+    return clusterOf(context);
+  }
+}
+
+async function clusterOf(context: CommandContext): Promise<Mesh> {
+  const { ClusterMesh, defaultKubeconfig } = await import('./cluster-mesh.ts');
+  const kubeconfig = textOption(context, 'kubeconfig') ?? defaultKubeconfig(context.io.env);
+  if (kubeconfig === null) {
+    throw new MeshError('INPUT_UNREADABLE', { place: '~/.kube/config', reason: 'it is not there; name a kubeconfig' });
+  }
+  const namespace = textOption(context, 'systemNamespace') ?? 'ambient-system';
+  return new ClusterMesh({ kubeconfig, context: textOption(context, 'context') ?? '', namespace });
+}
+
+/** The lab that is meant. Throws NOT_REACHABLE when there is none, USAGE when a cluster is meant. */
 export function labOf(context: CommandContext, named?: string): LabClient {
-  refuseCluster(context);
+  refuseCluster(context, 'this is about labs alone');
   const name = named ?? textOption(context, 'lab') ?? (context.io.env.AMBIENT_LAB || undefined);
   try {
     return findLab(name);
@@ -17,14 +49,10 @@ export function labOf(context: CommandContext, named?: string): LabClient {
   }
 }
 
-/** Throws NOT_REACHABLE when `--kubeconfig` or `--context` asks for a cluster. */
-export function refuseCluster(context: CommandContext): void {
-  if (textOption(context, 'kubeconfig') === undefined && textOption(context, 'context') === undefined) return;
-  throw new MeshError('NOT_REACHABLE', {
-    what: 'a cluster',
-    reason: 'clusters come with a later release',
-    hint: 'name a lab with --lab, or read manifests with -f',
-  });
+/** Throws USAGE when `--kubeconfig` or `--context` asks for a cluster. */
+export function refuseCluster(context: CommandContext, why: string): void {
+  const option = ['kubeconfig', 'context'].find((name) => textOption(context, name) !== undefined);
+  if (option !== undefined) throw new MeshError('USAGE', { reason: `${why}: leave out --${option}` });
 }
 
 class LabAbsent extends MeshError {
@@ -72,28 +100,30 @@ export function parsePart(text: string, namespace: string | undefined): PartName
   });
 }
 
+const controller: MeshPart = { kind: 'controller', name: '' };
+
 /**
- * A view from the admin port of a part of the lab. Throws NOT_REACHABLE when the part does not answer, or answers
- * something
- * that has no list `field`.
+ * A view from the admin port of a part. Throws NOT_REACHABLE when the part does not answer, or answers something that
+ * has no list `field`.
  */
 export async function adminView(
-  lab: LabClient,
+  mesh: Mesh,
   part: 'controller' | { readonly node: string } | { readonly waypoint: string },
   path: string,
   field: string,
 ) {
-  const [kind, name] =
+  const asked: MeshPart =
     part === 'controller'
-      ? (['controller', ''] as const)
+      ? controller
       : 'node' in part
-        ? (['node', part.node] as const)
-        : (['waypoint', part.waypoint] as const);
+        ? { kind: 'node', name: part.node }
+        : { kind: 'waypoint', name: part.waypoint };
+  const { kind, name } = asked;
   const what = { controller: 'the controller', node: `the proxy of node ${name}`, waypoint: `waypoint ${name}` }[kind];
-  const hint = `see: ambientctl lab logs ${[kind, name].filter(Boolean).join('/')}`;
+  const hint = `see: ${mesh.logsCommand(asked)}`;
   let answer: unknown;
   try {
-    answer = await lab.admin(kind, name, path);
+    answer = await mesh.admin(asked, path);
   } catch (error) {
     if (isMeshError(error) && error.code !== 'INTERNAL') throw error;
     throw new MeshError('NOT_REACHABLE', { what, reason: messageOf(error), hint }, { cause: error });

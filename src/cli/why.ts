@@ -1,5 +1,5 @@
 // `ambientctl why FROM TO[:PORT]`: what would happen to a connection or a request, and why. The answer is computed by
-// `src/policy`, with the very code of the data path, from the mesh of a lab's controller or from manifests.
+// `src/policy`, with the very code of the data path, from the mesh of a controller or from manifests.
 import { MeshError, messageOf } from '../base/errors.ts';
 import { normalizeTarget } from '../http/exchange/path-normalization.ts';
 import { routeExplainer } from '../http/routes/explain-route.ts';
@@ -19,7 +19,7 @@ import type { WhyRequest } from '../policy/why-waypoint.ts';
 import { type Command, type CommandContext, type CommandResult, listOption, textOption } from './command.ts';
 import { exitCodes } from './exit-codes.ts';
 import type { TableView } from './table.ts';
-import { adminView, labOf, refuseCluster } from './which-mesh.ts';
+import { adminView, meshOf, refuseCluster } from './which-mesh.ts';
 
 /** Exit 0 for allow, 1 for deny and unreachable. */
 export const why: Command = async (context) => {
@@ -42,7 +42,7 @@ export function whyResult(answer: WhyResult): CommandResult {
 
 /** Compiles manifests as the controller would, Deployments without pods standing as one workload each. */
 async function explainOffline(context: CommandContext, paths: readonly string[], query: WhyQuery): Promise<WhyResult> {
-  refuseCluster(context);
+  refuseCluster(context, 'manifests stand for themselves');
   const { loadManifests } = await import('../kube/load.ts');
   const compiler = await compile((await loadManifests(paths)).resources);
   const mesh = compiler.mesh();
@@ -56,19 +56,19 @@ async function explainOffline(context: CommandContext, paths: readonly string[],
 }
 
 async function explainLive(context: CommandContext, query: WhyQuery): Promise<WhyResult> {
-  const lab = labOf(context);
-  const mesh = (await adminView(lab, 'controller', '/mesh', 'workloads')) as MeshView;
+  const running = await meshOf(context);
+  const mesh = (await adminView(running, 'controller', '/mesh', 'workloads')) as MeshView;
   const index = indexOf(mesh);
   const known = { sameNode: 'direct', routesOf: routesOf(mesh), explainRoute: routeExplainer(index) } as const;
   const answer = explain(index, query, known);
   if (![answer, ...(answer.perEndpoint ?? [])].some((one) => one.decidedBy?.kind === 'PeerAuthentication'))
     return answer;
-  // On the wire all STRICT workloads share one policy. The object that a person wrote is found among the lab's objects.
+  // On the wire all STRICT workloads share one policy. The object that a person wrote is found among the objects.
   const { readManifests } = await import('../kube/manifests.ts');
-  const kinds = ['Namespace', 'Pod', 'PeerAuthentication'];
-  const lists = await Promise.all(kinds.map((kind) => lab.get(kind)));
+  const kinds = ['Namespace', 'Pod', 'PeerAuthentication'] as const;
+  const lists = await Promise.all(kinds.map((kind) => running.objects(kind)));
   const text = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: lists.flat() });
-  const compiler = await compile(readManifests([{ text, file: `lab ${lab.lab.name}` }]).resources);
+  const compiler = await compile(readManifests([{ text, file: running.title }]).resources);
   return explain(index, query, {
     ...known,
     strictBy: (workload) => compiler.peerAuthenticationOf(workload),

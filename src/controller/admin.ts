@@ -1,7 +1,7 @@
 // What the controller tells over plain HTTP: status and mesh on the loopback admin port, metrics, readiness.
 import { MeshError } from '../base/errors.ts';
 import type { ObserveServer } from '../discovery/observe-server.ts';
-import type { MeshView, StatusView } from '../model/views.ts';
+import type { CertificatesView, MeshView, StatusView } from '../model/views.ts';
 import type { ControllerMetrics } from '../telemetry/controller-metrics.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { json, type Routes, text } from '../telemetry/metrics-server.ts';
@@ -11,7 +11,7 @@ const levels: readonly string[] = ['trace', 'debug', 'info', 'warn', 'error', 'f
 
 /** The routes of the admin port: JSON of `StatusView` and `MeshView`, and the log level. */
 export function adminRoutes(
-  controller: { status(): StatusView; mesh(): MeshView },
+  controller: { status(): StatusView; mesh(): MeshView; certificates(): CertificatesView },
   observed: Pick<ObserveServer, 'proxies'>,
   log: Logger,
 ): Routes {
@@ -19,6 +19,7 @@ export function adminRoutes(
     'GET /': () => text(200, `${Object.keys(routes).join('\n')}\n`),
     'GET /status': () => json(controller.status()),
     'GET /mesh': () => json(controller.mesh()),
+    'GET /certificates': () => json(controller.certificates()),
     'GET /proxies': () => json(proxiesView(observed)),
     'GET /proxies/*': (url, signal) => askProxy(observed, 'GET', url, signal),
     'POST /proxies/*': (url, signal) => askProxy(observed, 'POST', url, signal),

@@ -13,7 +13,7 @@ import { RpcServer, type RpcServerOptions, type ServerCredentials } from '../dis
 import { CertificateAuthority } from '../identity/certificate-authority.ts';
 import { admittedKinds } from '../kube/api/kinds.ts';
 import { MeshCompiler } from '../model/compiler.ts';
-import type { StatusView } from '../model/views.ts';
+import type { CertificatesView, StatusView } from '../model/views.ts';
 import { ControllerMetrics } from '../telemetry/controller-metrics.ts';
 import { createLogger, type Logger } from '../telemetry/logger.ts';
 import { SimpleServer } from '../telemetry/metrics-server.ts';
@@ -223,6 +223,11 @@ class Controller {
       issues: this.#compiler.issues(),
       objects: this.#writes?.statuses() ?? this.#compiler.statuses(),
     };
+  }
+
+  certificates(): CertificatesView {
+    const servers = [...this.#serverCertificate.views(), ...(this.#webhook?.views() ?? [])];
+    return { ...this.#authority.view(), servers };
   }
 
   mesh(): ReturnType<MeshCompiler['mesh']> {

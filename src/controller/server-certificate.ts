@@ -1,10 +1,12 @@
 // The controller's own certificate, from its own authority: renewed at half of its life and put into the running
 // server.
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { ServerCredentials } from '../discovery/rpc-server.ts';
 import type { CertificateAuthority } from '../identity/certificate-authority.ts';
+import { keyholderView } from '../identity/certificate-view.ts';
+import type { CertificatesView } from '../model/views.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
 export interface ServerCertificateOptions {
@@ -29,6 +31,7 @@ const retryMs = 60_000;
 export class ServerCertificate {
   readonly #options: ServerCertificateOptions;
   #cancel: (() => void) | null = null;
+  #leafPem: string | null = null;
 
   constructor(options: ServerCertificateOptions) {
     this.#options = options;
@@ -42,6 +45,12 @@ export class ServerCertificate {
     use(this.#issue(use));
   }
 
+  /** What is shown now; nothing before `start`. */
+  views(): CertificatesView['servers'] {
+    if (this.#leafPem === null) return [];
+    return [{ server: this.#options.server, ...keyholderView(new X509Certificate(this.#leafPem)) }];
+  }
+
   close(): void {
     this.#cancel?.();
   }
@@ -51,6 +60,7 @@ export class ServerCertificate {
     const lifeMs = Math.min(ttlMs, lifeMaxMs);
     const keys = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const { chainPem, notAfterMs } = authority.issueServer(names, keys.publicKey, lifeMs);
+    this.#leafPem = chainPem[0] ?? null;
     this.#renewAfter((notAfterMs - clock.now()) / 2, use);
     return { keyPem: keys.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), chainPem };
   }

@@ -4,6 +4,7 @@ import { MeshError } from '../base/errors.ts';
 import type { ControllerConfig } from '../config/controller.ts';
 import type { ServerCredentials } from '../discovery/rpc-server.ts';
 import type { CertificateAuthority } from '../identity/certificate-authority.ts';
+import type { CertificatesView } from '../model/views.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { answerReview, type ReviewOptions } from './admission-review.ts';
 import { ServerCertificate } from './server-certificate.ts';
@@ -42,6 +43,11 @@ export class Webhook {
     const { listenHost: host, ports } = config;
     this.#server = new WebhookServer({ host, port: ports.webhook, credentials: first, answer, log });
     return this.#server.start();
+  }
+
+  /** What it shows. */
+  views(): CertificatesView['servers'] {
+    return this.#certificate.views();
   }
 
   /** Idempotent. */

@@ -1,11 +1,13 @@
 // The controller's certificate authority: its own root, made at first start, or an issuer that the operator brings. It
 // holds the one key that matters most, so it hands out certificates and never the key. Who may have which identity is
 // decided by the caller.
-import type { KeyObject } from 'node:crypto';
+import { type KeyObject, X509Certificate } from 'node:crypto';
 import type { Clock } from '../base/clock.ts';
 import { MeshError } from '../base/errors.ts';
 import { ipToBytes } from '../base/ip.ts';
 import type { SpiffeId } from '../model/types.ts';
+import type { CertificatesView } from '../model/views.ts';
+import { keyholderView } from './certificate-view.ts';
 import { type IssuerMaterial, loadOrCreateIssuer } from './issuer-files.ts';
 import { endOf, IssuerRotation } from './issuer-rotation.ts';
 import { parseSpiffeId } from './spiffe.ts';
@@ -74,6 +76,16 @@ export class CertificateAuthority {
     return this.#rotation.rootsPem();
   }
 
+  /** Every root and the issuer, without the servers that show certificates of theirs. */
+  view(): Omit<CertificatesView, 'servers'> {
+    const { nextIssuerFromMs } = this;
+    const roots = this.#rotation.stages().map(({ pem, stage }) => {
+      return { ...signerView(new X509Certificate(pem)), stage };
+    });
+    const nextIssuerFrom = nextIssuerFromMs === null ? null : new Date(nextIssuerFromMs).toISOString();
+    return { roots, issuer: signerView(this.#material.issuer.certificate), nextIssuerFrom };
+  }
+
   /** Who signs, for people: subject and end of the issuer. */
   describe(): {
     readonly subject: string;
@@ -131,4 +143,8 @@ export class CertificateAuthority {
     const intermediates = this.#material.sent.map((certificate) => certificate.toString());
     return { chainPem: [leafPem, ...intermediates], notAfterMs: validity.notAfterMs };
   }
+}
+
+function signerView(certificate: X509Certificate) {
+  return { subject: certificate.subject.replaceAll('\n', ', '), ...keyholderView(certificate) };
 }

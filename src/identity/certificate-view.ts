@@ -1,7 +1,7 @@
 // How a certificate shows itself to people: serials and times, never a key.
 import { X509Certificate } from 'node:crypto';
 import type { SpiffeId } from '../model/types.ts';
-import type { CertificateView } from '../model/views.ts';
+import type { CertificateView, KeyholderView } from '../model/views.ts';
 import type { IssuedCertificate } from './certificate-manager.ts';
 import { splitCertificates } from './pem.ts';
 
@@ -28,9 +28,12 @@ export function certificateView(
 }
 
 function link(type: 'leaf' | 'intermediate' | 'root', pem: string): CertificateView['chain'][number] {
-  const certificate = new X509Certificate(pem);
+  return { type, ...keyholderView(new X509Certificate(pem)) };
+}
+
+/** Serial and times of a certificate. */
+export function keyholderView(certificate: X509Certificate): KeyholderView {
   return {
-    type,
     serial: certificate.serialNumber.toLowerCase(),
     notBefore: certificate.validFromDate.toISOString(),
     notAfter: certificate.validToDate.toISOString(),

@@ -53,12 +53,20 @@ export class IssuerRotation {
 
   /** Every root that a certificate in use may need, one PEM each. */
   rootsPem(): readonly string[] {
+    return this.stages().map(({ pem }) => pem);
+  }
+
+  /** Those roots, and what a rotation is about to do with them. */
+  stages(): readonly { readonly pem: string; readonly stage: 'trusted' | 'coming' | 'going' }[] {
     const { roots } = this.current;
     const nowMs = this.#options.clock.now();
     this.#retired = this.#retired.filter(({ untilMs }) => nowMs < untilMs);
     const coming = this.#next?.material.roots ?? [];
-    const pems = [...roots, ...coming].map((root) => root.toString());
-    return [...new Set([...pems, ...this.#retired.map(({ pem }) => pem)])];
+    const all = new Map<string, 'trusted' | 'coming' | 'going'>();
+    for (const root of roots) all.set(root.toString(), 'trusted');
+    for (const root of coming) if (!all.has(root.toString())) all.set(root.toString(), 'coming');
+    for (const { pem } of this.#retired) if (!all.has(pem)) all.set(pem, 'going');
+    return [...all].map(([pem, stage]) => ({ pem, stage }));
   }
 
   /**

@@ -1,6 +1,7 @@
 // The lab's cluster through a Kubernetes API: who uses kubectl on it gets what `lab apply` and `lab delete` would do.
 
 import { writeFileSync } from 'node:fs';
+import type { Duplex } from 'node:stream';
 import { issueOf, refusalOf } from '../kube/findings.ts';
 import type { Resource } from '../model/resources.ts';
 import type { ResourceIssue } from '../model/types.ts';
@@ -29,6 +30,8 @@ export interface LabApiParts {
   readonly isRun: (pod: Pod) => boolean;
   /** Conditions as the lab knows them, of what has them from the controller. */
   readonly statusOf: (kind: string, namespace: string, name: string) => object | null;
+  /** Connects to a port of a pod. */
+  readonly dial: (pod: Pod, port: number) => Promise<Duplex>;
 }
 
 /** Where the API is, from inside the lab: on every address of the fabric that the machine has. */
@@ -44,7 +47,9 @@ export function labApiServer(parts: LabApiParts): ApiServer {
     { host: fabricAddresses[0], port: fabricPort },
   ];
   const names = [...fabricAddresses];
-  return new ApiServer({ store, issuer, containers, listen, names, extraTypes: meshTypes, rules: labRules(parts) });
+  const portForward = (pod: KubeObject, port: number): Promise<Duplex> => parts.dial(pod as Pod, port);
+  const access = { containers, portForward };
+  return new ApiServer({ store, issuer, ...access, listen, names, extraTypes: meshTypes, rules: labRules(parts) });
 }
 
 /** Starts the API server and writes the kubeconfig. */

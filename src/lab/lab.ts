@@ -22,6 +22,7 @@ import { Applier, refusals, refuseDuplicates } from './apply.ts';
 import { Cluster } from './cluster.ts';
 import { containerAccess } from './container-access.ts';
 import type { ApplyResult, LabDocument, LabPod, LabStatus } from './control-types.ts';
+import { dialPod } from './dial-pod.ts';
 import { DnsServer } from './dns.ts';
 import { DnsZone } from './dns-zone.ts';
 import { TokenIssuer } from './issuer.ts';
@@ -365,7 +366,7 @@ export class Lab {
     const isRun = (pod: Pod) => kubelet.runnerOf(pod) !== null;
     const check = (resources: readonly Resource[]) => system.check(resources);
     const containers = containerAccess({ store, kubelet: () => kubelet, logsDir: paths.logs });
-    return labApiServer({ store, issuer, containers, services, check, isRun, statusOf });
+    return labApiServer({ store, issuer, containers, services, check, isRun, statusOf, dial: dialPod });
   }
 
   #putNode(node: NodePlan): void {

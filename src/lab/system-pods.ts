@@ -1,5 +1,6 @@
-// The Pod objects of the node proxies, as the DaemonSet `ambient-node` of a cluster has them: on the host's network,
-// with a uid that their tokens are bound to. The lab runs the programs itself, so no kubelet takes them up.
+// The Pod objects of the controller and of the node proxies, as the DaemonSet `ambient-node` of a cluster has them: on
+// the host's network, with a uid that their tokens are bound to. The lab runs the programs itself, so no kubelet takes
+// them up.
 import type { NodePlan } from './addresses.ts';
 import { unmanagedAnnotation } from './kubelet.ts';
 import type { Pod } from './objects.ts';
@@ -7,26 +8,45 @@ import { withCondition } from './pods.ts';
 import { rfc3339 } from './store.ts';
 import { nodeAccount, systemNamespace } from './system-config.ts';
 
+export const controllerPodName = 'ambient-controller';
 /** The pod of a node's proxy. */
 export const nodePodName = (nodeName: string) => `ambient-node-${nodeName}`;
 
 /** The object of a node proxy that has not started yet. */
 export function nodeProxyPod(node: NodePlan, nowMs: number): Pod {
+  return systemPod({ name: nodePodName(node.name), part: 'ambient-node', account: nodeAccount, node, nowMs });
+}
+
+/**
+ * The object of the controller, for who looks for it through the API. It is said to be on a node, though it lives in
+ * the fabric: a pod that is nowhere would be scheduled.
+ */
+export function controllerPod(node: NodePlan, nowMs: number): Pod {
+  return systemPod({ name: controllerPodName, part: controllerPodName, account: controllerPodName, node, nowMs });
+}
+
+/** True for the object of the controller. */
+export function isControllerPod({ metadata }: Pod): boolean {
+  return metadata.namespace === systemNamespace && metadata.name === controllerPodName;
+}
+
+function systemPod(of: { name: string; part: string; account: string; node: NodePlan; nowMs: number }): Pod {
+  const { name, part, account, node, nowMs } = of;
   const ips = node.addresses.map((ip) => ({ ip }));
   return {
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: {
-      name: nodePodName(node.name),
+      name,
       namespace: systemNamespace,
-      labels: { app: 'ambient-node', 'app.kubernetes.io/name': 'ambient-node' },
+      labels: { app: part, 'app.kubernetes.io/name': part },
       annotations: { [unmanagedAnnotation]: 'true' },
     },
     spec: {
       nodeName: node.name,
-      serviceAccountName: nodeAccount,
+      serviceAccountName: account,
       hostNetwork: true,
-      containers: [{ name: 'ambient-node', image: 'ambient/node' }],
+      containers: [{ name: part, image: part.replace('-', '/') }],
     },
     status: {
       phase: 'Running',

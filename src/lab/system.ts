@@ -35,7 +35,7 @@ import {
   writeNodeFiles,
   writeToken,
 } from './system-config.ts';
-import { nodePodName, nodeProxyPod, withReadiness } from './system-pods.ts';
+import { controllerPod, controllerPodName, nodePodName, nodeProxyPod, withReadiness } from './system-pods.ts';
 import { systemPath } from './tools.ts';
 
 interface NodeProxy {
@@ -107,6 +107,7 @@ export class MeshSystem {
       store.put(nodeProxyPod(plan, Date.now()));
       writeNodeFiles(plan, options.nodeConfig);
     }
+    if (options.apiServer && nodes[0] !== undefined) store.put(controllerPod(nodes[0], Date.now()));
     this.#refreshTokens();
   }
 
@@ -121,6 +122,7 @@ export class MeshSystem {
       binds: [...controllerFolders.map((folder) => ({ folder, isWritable: true })), { folder: paths.objects }],
     });
     this.#controller.start();
+    if (this.#lab.options.apiServer) void this.#followController();
     for (const plan of this.#lab.nodes) {
       const { dir, config, log } = nodeFiles(plan.name);
       const roots = path.dirname(systemFiles.roots);
@@ -363,14 +365,31 @@ export class MeshSystem {
     }
   }
 
+  /** Tells the controller's readiness to its object. */
+  async #followController(): Promise<void> {
+    while (!this.#closed) {
+      const asked = askHttp(question('127.0.0.1', ports.readiness, '/healthz/ready'));
+      const ready = await asked.then(
+        ({ status }) => status === 200,
+        () => false,
+      );
+      this.#tellReadiness(controllerPodName, ready);
+      await new Promise((resolve) => setTimeout(resolve, ready ? pollReadyMs : pollUnreadyMs));
+    }
+  }
+
+  #tellReadiness(podName: string, ready: boolean): void {
+    const pod = this.#lab.store.get<Pod>('Pod', systemNamespace, podName, '');
+    if (pod !== undefined) this.#lab.store.put(withReadiness(pod, ready, Date.now()));
+  }
+
   #setReady(proxy: NodeProxy, ready: boolean): void {
     proxy.ready = ready;
     if (ready && !proxy.captured) {
       proxy.captured = true;
       for (const resolve of proxy.waiters.splice(0)) resolve();
     }
-    const pod = this.#lab.store.get<Pod>('Pod', systemNamespace, nodePodName(proxy.plan.name), '');
-    if (pod !== undefined) this.#lab.store.put(withReadiness(pod, ready, Date.now()));
+    this.#tellReadiness(nodePodName(proxy.plan.name), ready);
   }
 
   #refreshTokens(): void {

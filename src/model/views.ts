@@ -58,6 +58,26 @@ export interface MeshView {
   readonly nodes?: readonly NodeNetwork[];
 }
 
+/** A certificate that others are verified by, or that a server shows. Times are RFC 3339. */
+export interface KeyholderView {
+  readonly serial: string;
+  readonly notBefore: string;
+  readonly notAfter: string;
+}
+
+/** `GET /certificates` of the controller: what signs, what verifies, and what it shows itself. */
+export interface CertificatesView {
+  readonly roots: readonly (KeyholderView & {
+    readonly subject: string;
+    /** `coming`: handed out, and its issuer signs later; `going`: handed out until nothing of it is valid. */
+    readonly stage: 'trusted' | 'coming' | 'going';
+  })[];
+  readonly issuer: KeyholderView & { readonly subject: string };
+  /** When the issuer that waits begins to sign; null when none waits. */
+  readonly nextIssuerFrom: string | null;
+  readonly servers: readonly (KeyholderView & { readonly server: 'discovery' | 'webhook' })[];
+}
+
 export interface CertificateView {
   readonly identity: string;
   readonly state: 'available' | 'initializing' | 'unavailable';

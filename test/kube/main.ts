@@ -35,6 +35,7 @@ function main(): void {
     'controller.test.ts',
     'admission.test.ts',
     'events.test.ts',
+    'port-forward.test.ts',
     'writes.test.ts',
   ].map((name) => path.join(import.meta.dirname, name));
   const child = spawn(process.execPath, ['--test', '--test-concurrency=1', ...patterns, ...files], {

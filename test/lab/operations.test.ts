@@ -1,9 +1,13 @@
 // What can be done to a running lab: apply, restart, faults, tokens, and the ways in which it ends.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { runInProcess } from '../../src/cli/testing-run.ts';
+import { kubeconfigAccess } from '../../src/kube/api/kubeconfig.ts';
+import { openPodPort } from '../../src/kube/api/port-forward.ts';
 import { findLab, type LabClient, listLabs } from '../../src/lab/control-client.ts';
 import type { LabSummary } from '../../src/lab/control-types.ts';
 import { enterCommand } from '../../src/lab/enter.ts';
@@ -96,6 +100,47 @@ describe('operations on a lab', () => {
       ['deleted'],
     );
     assert.deepEqual(await has(), [false, false]);
+  });
+
+  test('a cluster, by its kubeconfig: commands say what they say of the lab', { timeout }, async () => {
+    await lab.waitInStep(30_000);
+    const file = lab.kubeconfig();
+    const commands = [
+      ['status'],
+      ['config', 'workloads', '--node', 'node-1'],
+      ['config', 'certs', '--node', 'node-2', '-o', 'json'],
+      ['why', 'ops/client', 'svc/server.ops', '-o', 'json'],
+    ];
+    for (const command of commands) {
+      const wanted = await runInProcess([...command, '--lab', lab.lab.name]);
+      const { code, out, err } = await runInProcess(['--kubeconfig', file, ...command]);
+      assert.equal(out, wanted.out, `${command.join(' ')}: ${err}`);
+      assert.deepEqual([code, err], [wanted.code, '']);
+    }
+    for (const mesh of [
+      ['--lab', lab.lab.name],
+      ['--kubeconfig', file],
+    ]) {
+      const { code, out, err } = await runInProcess(['certs', ...mesh, '-o', 'json']);
+      assert.equal(code, 0, err);
+      const { certificates } = JSON.parse(out) as { certificates: { holder: string; type: string; state: string }[] };
+      const kinds = new Set(certificates.map(({ holder, type, state }) => `${holder} ${type} ${state}`));
+      for (const one of ['controller root', 'controller issuer', 'controller server', 'node/node-1 leaf']) {
+        assert.ok(kinds.has(`${one} ok`), out);
+      }
+    }
+    const edges = await runInProcess(['edges', '--kubeconfig', file, '-o', 'json']);
+    assert.deepEqual([edges.code, edges.err], [0, '']);
+    const other = await runInProcess(['config', 'certs', '--node', 'node-9', '--kubeconfig', file]);
+    assert.deepEqual([other.code, /there are node-1, node-2/.test(other.err)], [1, true], other.err);
+    const elsewhere = ['status', '--kubeconfig', file, '--system-namespace', 'ops'];
+    assert.match((await runInProcess(elsewhere)).err, /namespace ops has none; see: kubectl -n ops get pods/);
+    // A port of any pod, from within it.
+    const stream = await openPodPort(kubeconfigAccess(file), { namespace: 'ops', pod: 'server', port: 8080 });
+    stream.end('GET / HTTP/1.1\r\nhost: server\r\nconnection: close\r\n\r\n');
+    const [first] = await once(stream, 'data');
+    assert.match(String(first), /^HTTP\/1.1 200/);
+    stream.destroy();
   });
 
   test('kubectl exec and logs: programs run in a container, and what it wrote', { timeout }, async () => {

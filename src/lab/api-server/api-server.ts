@@ -29,7 +29,7 @@ import { Reader } from './reader.ts';
 import { builtInTypes, ResourceRegistry, type ResourceType } from './resources.ts';
 import { Reviews } from './reviews.ts';
 import { type ClusterRules, defaultRules } from './rules.ts';
-import { answerUpgrade, type UpgradeParts } from './upgrades.ts';
+import { answerUpgrade, type PodDialer, type UpgradeParts } from './upgrades.ts';
 import { Authenticator, mastersGroup, type UserInfo } from './users.ts';
 import { Watch } from './watch.ts';
 import { endpointAddress, type ServiceAddress, Webhooks } from './webhooks.ts';
@@ -59,6 +59,8 @@ export interface ApiServerOptions {
   readonly serviceAddress?: ServiceAddress;
   /** Where pods run: what `exec` and `log` of a pod reach. Default: nowhere. */
   readonly containers?: ContainerAccess;
+  /** How ports of pods are reached. Default: not at all. */
+  readonly portForward?: PodDialer;
   /** How many changes are remembered for watches and paged lists. */
   readonly historyMax?: number;
   readonly bookmarkMs?: number;
@@ -231,7 +233,9 @@ export class ApiServer {
       jwks: () => issuer.jwks(),
       issuerUrl: issuerName,
     });
-    const upgrades = { userOf: handler.userOf.bind(handler), rbac, containers: options.containers ?? null };
+    const { containers = null, portForward = null } = options;
+    const pod = (namespace: string, name: string) => reader.get(registry.byPath('', 'v1', 'pods')!, namespace, name);
+    const upgrades = { userOf: handler.userOf.bind(handler), rbac, containers, portForward, pod };
     return { handler, keepers, upgrades };
   }
 

@@ -13,6 +13,7 @@ import { rootPlace } from './list-types.ts';
 import { applied } from './managed-fields.ts';
 import { objectOfBody } from './metadata.ts';
 import { jsonPatch, mergePatch, strategicPatch } from './patches.ts';
+import { isPortForward } from './port-forward.ts';
 import { type Included, type Presenter, type Shape, shapeOf } from './presenter.ts';
 import type { Rbac } from './rbac.ts';
 import { predicateOf, type Reader } from './reader.ts';
@@ -181,6 +182,10 @@ export class Handler {
       throw verb === 'create' ? methodNotAllowed() : noSuchResource();
     }
     if (!type.namespaced && resource.namespace !== null) throw noSuchResource();
+    if (isPortForward(resource)) {
+      this.#parts.reader.get(type, resource.namespace ?? '', resource.name ?? '');
+      throw badRequest('Upgrade request required');
+    }
     checkSubresource(call);
     if (resource.subresource === 'scale') return await this.#scale(call);
     if (resource.subresource === 'log') return await this.#log(call);

@@ -1,12 +1,14 @@
-// Requests that turn into something else: `pods/exec`, by WebSocket or SPDY.
+// Requests that turn into something else: `pods/exec`, by WebSocket or SPDY, and `pods/portforward`, by WebSocket.
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { KubeObject } from '../objects.ts';
 import type { ContainerAccess } from './containers.ts';
 import { execRequest } from './containers.ts';
 import { type ExecChannels, joinExec } from './exec.ts';
 import { isSpdy, serveExecSpdy } from './exec-spdy.ts';
 import { isWebSocket, serveExecWebSocket } from './exec-websocket.ts';
 import { ApiFailure, badRequest, noSuchResource } from './failure.ts';
+import { isPortForward, servePortForward } from './port-forward.ts';
 import type { Rbac } from './rbac.ts';
 import { resourcePath } from './request.ts';
 import type { UserInfo } from './users.ts';
@@ -16,7 +18,14 @@ export interface UpgradeParts {
   readonly rbac: Rbac;
   /** Null where nothing runs pods. */
   readonly containers: ContainerAccess | null;
+  /** Null where pods are not reached. */
+  readonly portForward: PodDialer | null;
+  /** Throws 404. */
+  readonly pod: (namespace: string, name: string) => KubeObject;
 }
+
+/** Connects to a port of a pod, as from within it. */
+export type PodDialer = (pod: KubeObject, port: number) => Promise<Duplex>;
 
 /** Answers one such request; a refusal becomes an ordinary answer with a Status. Never throws. */
 export function answerUpgrade(parts: UpgradeParts, incoming: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -29,6 +38,14 @@ export function answerUpgrade(parts: UpgradeParts, incoming: IncomingMessage, so
     const { group, plural, subresource, namespace, name } = resource;
     // Whoever may run programs may create `pods/exec`, by whichever method the client asks.
     parts.rbac.check(user, { verb: 'create', group, resource: plural, subresource, namespace, name });
+    if (isPortForward(resource) && namespace !== null && name !== null) {
+      // A WebSocket begins with GET, which has to be allowed too, as it had to be alone before Kubernetes 1.35.
+      parts.rbac.check(user, { verb: 'get', group, resource: plural, subresource, namespace, name });
+      const pod = parts.pod(namespace, name);
+      const dial = parts.portForward ?? (() => Promise.reject(badRequest('pods are not reached through this server')));
+      servePortForward(incoming, socket, head, (port) => dial(pod, port));
+      return;
+    }
     const isExec = group === '' && plural === 'pods' && subresource === 'exec';
     if (!isExec || namespace === null || name === null || parts.containers === null) throw noSuchResource();
     const { containers } = parts;
