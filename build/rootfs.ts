@@ -166,13 +166,16 @@ function mergedFolders(): string[] {
   return existsSync(hook) ? [`--hook-dir=${hook}`] : [];
 }
 
-/** The distribution's own files of sources; others that people add stand beside them. */
+/** The distribution's own files of sources, by name or by who signs; others that people add stand beside them. */
 function ownSources(): string[] {
-  const all = ['sources.list', 'sources.list.d/debian.sources', 'sources.list.d/ubuntu.sources'];
-  const found = all
+  const isOwn = (name: string, text: string): boolean =>
+    /^(sources\.list|(debian|ubuntu)\.(sources|list))$/.test(name) || /\b(debian|ubuntu)-archive-keyring\b/.test(text);
+  const found = globSync(['sources.list', 'sources.list.d/*.{sources,list}'], { cwd: '/etc/apt' })
+    .sort()
     .map((name) => path.join('/etc/apt', name))
-    .filter((file) => existsSync(file) && /^(deb |Types:.*\bdeb\b)/m.test(readFileSync(file, 'utf8')));
-  if (found.length > 0) return found;
+    .map((file) => ({ file, text: readFileSync(file, 'utf8') }))
+    .filter(({ file, text }) => /^(deb |Types:.*\bdeb\b)/m.test(text) && isOwn(path.basename(file), text));
+  if (found.length > 0) return found.map(({ file }) => file);
   throw new MeshError('NOT_FOUND', { what: 'a source of Debian packages', hint: 'is this Debian or Ubuntu?' });
 }
 

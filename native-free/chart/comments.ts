@@ -12,6 +12,9 @@ export const comments: Readonly<Record<string, string>> = {
   [`${node}.volumes.state`]: 'In memory on every common distribution, so that keys may be kept across a restart.',
   [`${nodeContainer}.securityContext.capabilities.add."NET_ADMIN"`]:
     'nftables and the policy route of capture, transparent sockets, marks on packets',
+  [`${nodeContainer}.securityContext.capabilities.add."SYS_ADMIN"`]:
+    'entering the network namespaces of pods (setns); only for capture inside of pods',
+  [`${node}.volumes.namespaces`]: 'The network namespaces of pods, as containerd and CRI-O keep them.',
   'Deployment.spec.strategy': 'The next one is there before the last one goes.',
   [`${controller}.volumes.ca`]: "The copy of the root's key never gets to a disk.",
 };

@@ -17,6 +17,10 @@ type Fields = Record<string, unknown>;
 
 /** Numbers at which something changes: from `from` on it is on. */
 const thresholds: Readonly<Record<string, { readonly from: number }>> = { 'controller.replicas': { from: 2 } };
+/** Words at which something changes. */
+const words: Readonly<Record<string, { readonly on: string; readonly off: string }>> = {
+  'node.captureBackend': { on: 'pod', off: 'host' },
+};
 /** What a template asks for instead of the value of that path. */
 const expressions: Readonly<Record<string, string>> = {
   namespace: '.Release.Namespace',
@@ -71,6 +75,11 @@ export function holesOf(schema: JsonSchema): Holes {
       return [hole('each', path)];
     }
     if (at['type'] === 'object') return { [hole('fields', path)]: '' };
+    const word = words[path];
+    if (word !== undefined) {
+      off.push([path, `eq ${expressionOf(path)} ${JSON.stringify(word.on)}`, word.off]);
+      return word.on;
+    }
     if (at['type'] !== 'integer') return hole('value', path);
     const number = firstNumber + numbers.size;
     const threshold = thresholds[path];

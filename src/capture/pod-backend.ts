@@ -54,6 +54,7 @@ export class PodCapture implements CaptureBackend {
   readonly #unsettled = new Map<string, Unsettled>();
   #tools: PodTools | null = null;
   #desired: DesiredCapture | null = null;
+  #networks: readonly string[] = [];
   #podCidrs: readonly Cidr[] = [];
   #watcher: FSWatcher | null = null;
   #nextId = 1;
@@ -72,7 +73,7 @@ export class PodCapture implements CaptureBackend {
   async apply(desired: DesiredCapture): Promise<void> {
     this.#tools ??= this.#toolbox();
     this.#desired = desired;
-    this.#podCidrs = desired.podCidrs.map((cidr) => parseCidr(cidr)).filter((cidr) => cidr !== null);
+    this.#setNetworks(desired.podCidrs);
     this.#watch();
     await this.#host.apply({ ...desired, bypass: [] });
     this.#scan();
@@ -111,6 +112,14 @@ export class PodCapture implements CaptureBackend {
     this.#watcher?.close();
     for (const file of this.#unsettled.keys()) this.#forget(file);
     for (const pod of this.#byFile.values()) void pod.release();
+  }
+
+  /** Networks and single addresses; what was none of a pod may be one now. */
+  #setNetworks(networks: readonly string[]): void {
+    if (sameList(networks, this.#networks)) return;
+    this.#networks = networks;
+    this.#podCidrs = networks.flatMap((each) => parseCidr(each) ?? parseCidr(`${each}/${addressBits(each)}`) ?? []);
+    for (const file of [...this.#unsettled.keys()]) this.#forget(file);
   }
 
   #toolbox(): PodTools {
@@ -225,7 +234,7 @@ export class PodCapture implements CaptureBackend {
   /** What is to become of each namespace. An address that two of them have is believed to neither, or to the first. */
   #wishes(desired: DesiredCapture): Map<PodNamespace, Wish> {
     const { ports, failOpen } = desired;
-    const nodeAddresses = [...this.#options.nodeAddresses()].sort();
+    const rules = { ports, failOpen, nodeAddresses: [...this.#options.nodeAddresses()].sort() };
     const bypass = new Set(desired.bypass);
     const owners = new Map<string, PodNamespace[]>();
     for (const pod of this.#byFile.values()) {
@@ -238,17 +247,16 @@ export class PodCapture implements CaptureBackend {
         .find((other) => other !== pod && (other.isOpen || !pod.isOpen));
       const isOutside = pod.addresses.every((address) => bypass.has(address));
       if (rival !== undefined && !pod.isOpen) {
-        wishes.set(pod, { kind: 'refused', reason: `${rival.file} has an address of this namespace too` });
+        wishes.set(pod, { kind: 'refused', rules, reason: `${rival.file} has an address of this namespace too` });
       } else if (this.#hasLostAddress(pod)) {
-        wishes.set(pod, { kind: 'refused', reason: `${pod.addresses.join(', ')} is not there any more` });
-      } else if (isOutside) wishes.set(pod, { kind: 'outside' });
-      else wishes.set(pod, { kind: 'captured', rules: { ports, failOpen, nodeAddresses } });
+        wishes.set(pod, { kind: 'refused', rules, reason: `${pod.addresses.join(', ')} is not there any more` });
+      } else wishes.set(pod, isOutside ? { kind: 'outside' } : { kind: 'captured', rules });
     }
     return wishes;
   }
 
   #hasLostAddress(pod: PodNamespace): boolean {
-    const now = addressesIn(pod.fd, this.#podCidrs, this.#tools!.namespaces) ?? [];
+    const now = addressesIn(pod.fd, null, this.#tools!.namespaces) ?? [];
     return pod.addresses.some((address) => !now.includes(address));
   }
 
@@ -284,6 +292,8 @@ export async function removeFromPods(folder: string, podCidrs: readonly Cidr[], 
   }
   if (failure !== null) throw failure;
 }
+
+const addressBits = (address: string): number => (familyOf(address) === 4 ? 32 : 128);
 
 /** True when `now` is `before` with addresses of the family that it lacked. */
 function isMoreFamilies(before: readonly string[], now: readonly string[]): boolean {

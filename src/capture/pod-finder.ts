@@ -58,10 +58,13 @@ export function lookInto(
   return seen === null && inodeOf(file) !== null ? 'refused' : null;
 }
 
-/** The addresses of `podCidrs` that the namespace behind `fd` has now; null when it cannot be entered. */
+/**
+ * The addresses of `podCidrs`, or all when that is null, that the namespace behind `fd` has now; null when it cannot be
+ * entered.
+ */
 export function addressesIn(
   fd: number,
-  podCidrs: readonly Cidr[],
+  podCidrs: readonly Cidr[] | null,
   namespaces: NetworkNamespaces,
 ): readonly string[] | null {
   return namespaces.within(fd, () => contentOf(podCidrs).addresses);
@@ -72,11 +75,11 @@ function ownInode(): number | null {
 }
 
 /** To be called inside. */
-function contentOf(podCidrs: readonly Cidr[]): Pick<FoundNamespace, 'addresses' | 'families'> {
+function contentOf(podCidrs: readonly Cidr[] | null): Pick<FoundNamespace, 'addresses' | 'families'> {
   const addresses = Object.values(networkInterfaces())
     .flatMap((list) => list ?? [])
     .flatMap(({ address, internal }) => (internal ? [] : (canonicalIp(address) ?? [])))
-    .filter((address) => podCidrs.some((cidr) => cidrContains(cidr, address)));
+    .filter((address) => podCidrs === null || podCidrs.some((cidr) => cidrContains(cidr, address)));
   return { addresses: addresses.sort(), families: hasIpv6() ? ['-4', '-6'] : ['-4'] };
 }
 

@@ -45,11 +45,11 @@ export interface PodTools {
   readonly nowMs: () => number;
 }
 
-/** `keep`: nothing is changed; for a namespace of which it is not sure whose it is. */
+/** `refused`: it is not sure whose namespace it is; nothing of it is served, and its rules reset. */
 export type Wish =
   | { readonly kind: 'captured'; readonly rules: PodRules }
   | { readonly kind: 'outside' }
-  | { readonly kind: 'refused'; readonly reason: string };
+  | { readonly kind: 'refused'; readonly rules: PodRules; readonly reason: string };
 
 /** Connections of a pod that leaves the mesh get so long to be reset before its rules go. */
 const endingMs = 200;
@@ -171,16 +171,25 @@ export class PodNamespace {
 
   async #bringAbout(wish: Wish): Promise<void> {
     if (wish.kind === 'outside') return await this.#leave();
+    this.#isClean = false;
     if (wish.kind === 'captured') return await this.#capture(wish.rules);
-    // Whose connections these are is not sure: they are nobody's. What rules there are stay, and reset.
     this.#closeListeners();
     this.#fail(wish.reason);
+    await this.#applyRules(wish.rules);
   }
 
+  /** Without listeners the rules reset what the pod sends and is sent: closed, as while no proxy runs. */
   async #capture(rules: PodRules): Promise<void> {
-    const { ownerMs, run, nowMs } = this.#tools;
-    this.#isClean = false;
-    this.#open(rules.ports);
+    const failure = this.#open(rules.ports);
+    await this.#applyRules(rules);
+    if (failure !== null) throw failure;
+    this.#state = 'redirected';
+    this.#reason = null;
+    this.#tookMs ??= Math.round(this.#tools.nowMs() - this.seenMs);
+  }
+
+  async #applyRules(rules: PodRules): Promise<void> {
+    const { ownerMs, run } = this.#tools;
     const text = podRulesetText(rules, ownerMs);
     if (this.#applied?.text !== text) {
       const result = await applyInPod(this.#place, text, ownerMs, run);
@@ -190,13 +199,11 @@ export class PodNamespace {
       }
       this.#applied = { text, structure: result === 'superseded' ? null : result.structure };
     }
-    this.#state = 'redirected';
-    this.#reason = null;
-    this.#tookMs ??= Math.round(nowMs() - this.seenMs);
   }
 
-  #open(ports: CapturePorts): void {
-    if (this.#listeners !== null) return;
+  /** What keeps its listeners from being opened, or null. */
+  #open(ports: CapturePorts): MeshError | null {
+    if (this.#listeners !== null) return null;
     const { namespaces, listeners, threads } = this.#tools;
     const opened: ThreadSockets[] = [];
     const failure = namespaces.within(this.#fd, () => {
@@ -215,10 +222,10 @@ export class PodNamespace {
     if (failure === undefined) {
       this.#listeners = opened;
       this.#tellSink(opened);
-      return;
+      return null;
     }
     closeAll(opened);
-    throw new MeshError('CAPTURE_FAILED', reasonOf(failure));
+    return new MeshError('CAPTURE_FAILED', reasonOf(failure));
   }
 
   #tellSink(listeners: readonly ThreadSockets[]): void {

@@ -1,10 +1,10 @@
 // What is done inside the network namespace of one pod, as one program of the shell per step: entering a namespace and
-// starting a tool costs more than what the tool does.
+// starting a tool costs more than what the tool does. Nothing but `nft`, `ip` and the shell itself is used.
 import { type CommandRunner, failed } from './command.ts';
 import { listArguments, readTable } from './readback.ts';
 import { type Family, rulePreference } from './routes.ts';
 import { tableName } from './rule-text.ts';
-import { fwmark, removalText, routeTable } from './ruleset.ts';
+import { fwmark, ownerChain, removalText, routeTable } from './ruleset.ts';
 
 /** Where to run, and what that namespace has. */
 export interface PodPlace {
@@ -23,6 +23,7 @@ export interface PodReading {
 
 const markText = `0x${fwmark.toString(16)}`;
 const ruleText = `fwmark ${markText} lookup ${routeTable}`;
+const routeText = 'local default dev lo';
 const superseded = 'superseded';
 
 /**
@@ -37,11 +38,12 @@ export async function applyInPod(
 ): Promise<PodReading | typeof superseded> {
   const script = [
     'set -e',
-    `newest=$(nft list table inet ${tableName} 2>/dev/null | sed -n 's/^[[:space:]]*chain owner_\\([0-9]*\\).*/\\1/p')`,
+    `table=$(nft list table inet ${tableName} 2>/dev/null) || true`,
+    `newest=\${table#*chain ${ownerChain('')}}; newest=\${newest%%[!0-9]*}`,
     `if [ "\${newest:-0}" -gt ${ownerMs} ]; then echo ${superseded}; exit 0; fi`,
     ...place.families.flatMap((family) => [
-      `ip ${family} route replace local default dev lo table ${routeTable}`,
-      `ip ${family} rule show | grep -q '${ruleText}' || ip ${family} rule add pref ${rulePreference} ${ruleText}`,
+      `ip ${family} route replace ${routeText} table ${routeTable}`,
+      unless(`ip ${family} rule show`, ruleText, `ip ${family} rule add pref ${rulePreference} ${ruleText}`),
     ]),
     "nft -f - <<'RULES'",
     ruleset,
@@ -81,12 +83,20 @@ export async function replaceTable(place: PodPlace, ruleset: string, run: Comman
 function readingLines({ families }: PodPlace): string[] {
   return [
     ...families.flatMap((family) => [
-      `ip ${family} rule show | grep -q '${ruleText}' || echo 'missing ip ${family} rule ${ruleText}'`,
-      `ip ${family} route show table ${routeTable} 2>/dev/null | grep -q '^local default dev lo' ||` +
-        ` echo 'missing ip ${family} route local default dev lo table ${routeTable}'`,
+      unless(`ip ${family} rule show`, ruleText, `echo 'missing ip ${family} rule ${ruleText}'`),
+      unless(
+        `ip ${family} route show table ${routeTable} 2>/dev/null`,
+        routeText,
+        `echo 'missing ip ${family} route ${routeText} table ${routeTable}'`,
+      ),
     ]),
     `nft ${listArguments('inet').join(' ')} 2>/dev/null || true`,
   ];
+}
+
+/** What is done when `command` does not print `text`. */
+function unless(command: string, text: string, otherwise: string): string {
+  return `case "$(${command})" in *'${text}'*) ;; *) ${otherwise} ;; esac`;
 }
 
 function readingOf(output: string): PodReading {

@@ -54,7 +54,7 @@ const dnatted = 'ct direction original ct status dnat';
 /**
  * The name of the empty chain that says which proxy made the rules: the one that started last wins when two overlap.
  */
-export function ownerChain(ownerMs: number): string {
+export function ownerChain(ownerMs: number | ''): string {
   return `${ownerPrefix}${ownerMs}`;
 }
 

@@ -1,7 +1,7 @@
 // The tables of `ambientctl config …`: the columns that users of `istioctl ztunnel-config` know, and ours behind `-o
 // wide`.
 import type { Policy, Revocation, RevokedIdentity, Service, WaypointAddress, Workload } from '../model/types.ts';
-import type { CertificateView, ConnectionView, PeerView } from '../model/views.ts';
+import type { CertificateView, ConnectionView, NodeDump, PeerView } from '../model/views.ts';
 import { bytesText, type Column, type TableView, table } from './table.ts';
 
 /** NAMESPACE, POD_NAME, ADDRESS, NODE, WAYPOINT, PROTOCOL (HBONE: in the mesh, TCP: outside). */
@@ -117,6 +117,37 @@ export function revocationTable(revocations: readonly Revocation[], view: TableV
     view,
     'no certificate is revoked',
   );
+}
+
+/** The backend and its state; with the backend `pod`, POD, ADDRESS, STATE, TOOK_MS, NAMESPACE and REASON. */
+export function captureTable(
+  capture: NodeDump['capture'] | undefined,
+  workloads: readonly Workload[],
+  view: TableView,
+): string {
+  if (capture === undefined) return 'a waypoint captures nothing\n';
+  const { backend = 'host', state, reason, pods = [] } = capture;
+  const words = `backend ${backend}: ${state}${reason === null ? '' : `, ${reason}`}\n`;
+  if (backend !== 'pod') return words;
+  const nameOf = (addresses: readonly string[]): string => {
+    const found = workloads.find((one) => one.addresses.some((address) => addresses.includes(address)));
+    return found === undefined ? 'unknown' : `${found.namespace}/${found.name}`;
+  };
+  const rows = pods.map((pod) => ({ ...pod, pod: nameOf(pod.addresses) }));
+  const columns = [
+    { header: 'POD', value: (row: (typeof rows)[number]) => row.pod },
+    { header: 'ADDRESS', value: (row: (typeof rows)[number]) => row.addresses.join(',') },
+    {
+      header: 'STATE',
+      value: (row: (typeof rows)[number]) => row.state,
+      tone: (row: (typeof rows)[number]) => (row.state === 'failed' ? ('bad' as const) : null),
+    },
+    { header: 'TOOK_MS', wide: true, value: (row: (typeof rows)[number]) => row.tookMs },
+    { header: 'NAMESPACE', wide: true, value: (row: (typeof rows)[number]) => row.namespace },
+    { header: 'REASON', value: (row: (typeof rows)[number]) => row.reason },
+  ];
+  rows.sort((one, other) => one.pod.localeCompare(other.pod));
+  return words + table(columns, rows, view, 'no pod of this node has been found');
 }
 
 /** WORKLOAD, DIRECTION, LOCAL, REMOTE, REMOTE_TARGET, PROTOCOL: what runs, as the proxy sees it. */

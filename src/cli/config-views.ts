@@ -7,6 +7,7 @@ export const configViews = [
   'revocations',
   'connections',
   'routes',
+  'capture',
   'all',
 ] as const;
 export type ConfigView = (typeof configViews)[number];

@@ -2,9 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { MeshError, messageOf } from '../base/errors.ts';
 import { readStandardInput } from '../base/standard-input.ts';
-import type { ProxyDump, WaypointDump } from '../model/views.ts';
+import type { NodeDump, ProxyDump, WaypointDump } from '../model/views.ts';
 import { type Command, type CommandContext, type CommandResult, textOption } from './command.ts';
 import {
+  captureTable,
   certificateTable,
   connectionTable,
   policyTable,
@@ -59,11 +60,23 @@ export function configResult(
     revocations: (shown: TableView) => revocationTable(revocations, shown),
     connections: (shown: TableView) => connectionTable(connections, shown),
     routes: (shown: TableView) => routeTable(routes, shown),
+    capture: (shown: TableView) => captureTable(capture, dump.workloads, shown),
   };
-  const data = { workloads, services, policies, certs: certificates, revocations, connections, routes };
+  const { capture } = dump as Partial<NodeDump>;
+  const data = {
+    capture: capture ?? null,
+    workloads,
+    services,
+    policies,
+    certs: certificates,
+    revocations,
+    connections,
+    routes,
+  };
   if (view !== 'all') return { data: data[view], text: tables[view] };
   const all = Object.keys(tables) as (keyof typeof tables)[];
-  const titles = all.filter((title) => title !== 'routes' || isWaypoint(dump));
+  const notHere = isWaypoint(dump) ? 'capture' : 'routes';
+  const titles = all.filter((title) => title !== notHere);
   return {
     data: dump,
     text: (shown) =>
@@ -71,7 +84,7 @@ export function configResult(
   };
 }
 
-/** Nodes have no routes. */
+/** Nodes have no routes, and waypoints no capture. */
 function isWaypoint(dump: ProxyDump): boolean {
   return 'waypoint' in dump;
 }

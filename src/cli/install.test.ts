@@ -61,6 +61,34 @@ test('what restores the nodes', async () => {
   assertGolden('uninstall.next.txt', err);
 });
 
+test('capture inside of pods takes one capability and one folder more, and its cleanup too', async () => {
+  const [pod, without] = [['--set', 'node.captureBackend=pod'], []].map(async (args) => {
+    const { out } = await run('install', '-o', 'json', ...args);
+    const { items } = JSON.parse(out) as { items: Manifest[] };
+    const { spec } = items.find(({ kind }) => kind === 'DaemonSet') as unknown as {
+      spec: { template: { spec: { containers: { volumeMounts: object[]; securityContext: object }[] } } };
+    };
+    return spec.template.spec.containers[0]!;
+  });
+  const [more, less] = [await pod!, await without!];
+  assert.deepEqual(more.securityContext, {
+    ...less.securityContext,
+    capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'SYS_ADMIN'] },
+  });
+  assert.deepEqual(more.volumeMounts, [
+    ...less.volumeMounts,
+    { name: 'namespaces', mountPath: '/run/netns', readOnly: true, mountPropagation: 'HostToContainer' },
+  ]);
+  const { capture } = parseNodeConfig(
+    JSON.stringify({ ...nodeConfig(await readValues({ sets: ['node.captureBackend=pod'] })), nodeName: 'one' }),
+    'config.yaml',
+  );
+  assert.deepEqual([capture.backend, capture.namespaces], ['pod', '/run/netns']);
+  const { out } = await run('uninstall', '--set', 'node.captureBackend=pod');
+  assert.match(out, /--namespaces\n +- \/host\/run\/netns/);
+  assert.match(out, /- SYS_ADMIN/);
+});
+
 test('YAML, JSON, values in files and upgrade say the same', async () => {
   const { out } = await run('install', ...sets(everything));
   const items = parseAllDocuments(out).map((one) => one.toJS() as unknown);

@@ -19,6 +19,7 @@ export const labUp: Command = async ({ io, ...context }) => {
   const { paths, lastName } = manifestsOf(listOption(full, 'file'));
   const name = context.args[0] ?? lastName ?? textOption(full, 'lab') ?? (io.env.AMBIENT_LAB || 'lab');
   const nodes = textOption(full, 'nodes');
+  const capture = textOption(full, 'capture');
   const podNetwork = textOption(full, 'podNetwork');
   const rootfs = textOption(full, 'rootfs');
   const wantsApi = flagOption(full, 'apiServer') || textOption(full, 'writeKubeconfig') !== undefined;
@@ -34,6 +35,7 @@ export const labUp: Command = async ({ io, ...context }) => {
       images: imageOptions(listOption(full, 'image')),
       timeoutMs: durationOption(full, 'timeout', 60_000),
       apiServer: wantsApi,
+      ...(capture === undefined ? {} : { nodeConfig: { capture: { backend: capture } } }),
       ...(rootfs === undefined ? {} : { rootfs: await imageAt(rootfs) }),
       onProgress: (progress) => sayProgress(io, progress),
     });

@@ -1,5 +1,5 @@
 // The `ambientctl lab …` branch of the command tree: names, options and help.
-import type { Command as Commander } from 'commander';
+import { type Command as Commander, Option } from 'commander';
 import type { LabFault } from '../lab/control-types.ts';
 import { type Act, collect, examples, withLab, withMesh, withOutput } from './program-options.ts';
 
@@ -47,6 +47,12 @@ function addLife(lab: Commander, act: Act): void {
       collect,
     )
     .option('--timeout <duration>', 'how long readiness may take', '60s')
+    .addOption(
+      new Option('--capture <backend>', "where node proxies capture: in the node's network, or in each pod's").choices([
+        'host',
+        'pod',
+      ]),
+    )
     .option('--rootfs <dir>', "run the mesh's own programs from their image, as `npm run image` makes it; as root")
     .option('--api-server', 'serve the cluster through the Kubernetes API too, for kubectl on this machine')
     .option('--write-kubeconfig <file>', 'put the kubeconfig there, readable by you alone (implies --api-server)')

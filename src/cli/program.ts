@@ -165,6 +165,7 @@ const configSummary = {
   certs: 'certificates that the proxy holds, with their validity',
   revocations: 'certificates of the mesh that count no more',
   connections: 'connections that are open now',
+  capture: 'how the traffic of the pods of a node gets to the proxy, and which pods it does not',
   routes: 'routes of a waypoint, in the order in which they are tried',
   all: 'everything, one table after the other; -o json is the whole dump',
 } as const;

@@ -1,4 +1,5 @@
 // What restores the nodes of a cluster: the rules of capture stay when a proxy ends, so somebody has to take them away.
+import { captureCapabilities, isInPods } from './node-objects.ts';
 import { containerOf, imageUseOf, type Manifest, metaOf, selectorOf } from './parts.ts';
 import type { InstallValues } from './values.ts';
 
@@ -9,11 +10,13 @@ const wait = ['perl', '-e', '$SIG{TERM} = sub { exit 0 }; sleep'];
 /** The folder above that of the state: a mount itself could be emptied, and not taken away. */
 const volumeMounts = [{ name: 'run', mountPath: '/host/run' }];
 const uninstall = ['ambient-node', 'uninstall', '--state', '/host/run/ambient'];
+const inPods = ['--namespaces', '/host/run/netns'];
 
 /** A DaemonSet whose pods are ready when their node is as it was. The node proxies have to be gone before. */
 export function cleanupObjects(values: InstallValues): Manifest[] {
   const { namespace, image } = values;
   const name = cleanupName;
+  const command = isInPods(values) ? [...uninstall, ...inPods] : uninstall;
   const { image: ref, imagePullPolicy } = containerOf(name, imageUseOf(values), {
     cpu: '',
     memory: '',
@@ -36,8 +39,7 @@ export function cleanupObjects(values: InstallValues): Manifest[] {
     nodeSelector: { 'kubernetes.io/os': 'linux' },
     tolerations: [{ operator: 'Exists' }],
     securityContext: { seccompProfile: { type: 'RuntimeDefault' } },
-    // NET_ADMIN: nftables and the policy route are taken away.
-    initContainers: [container(name, uninstall, { drop: ['ALL'], add: ['NET_ADMIN'] }, { volumeMounts })],
+    initContainers: [container(name, command, captureCapabilities(values), { volumeMounts })],
     containers: [container('done', wait, { drop: ['ALL'] })],
     volumes: [{ name: 'run', hostPath: { path: '/run', type: 'Directory' } }],
   };

@@ -23,6 +23,8 @@ const tokenDir = '/var/run/secrets/tokens';
 const stateDir = '/run/ambient/node';
 /** Beyond `timeouts.drain`. */
 const graceSeconds = 35;
+/** Where containerd and CRI-O keep the network namespaces of pods. */
+const namespacesDir = '/run/netns';
 /** Fields that proxies take over as they run, and that nobody restarts for. */
 export const liveFields: readonly string[] = ['limits', 'timeouts', 'log'];
 
@@ -51,8 +53,36 @@ export function nodeConfig(values: InstallValues): Readonly<Record<string, unkno
     stateDir,
     // One per CPU would be many on a large node, each with a heap of its own.
     threads: 2,
+    ...(isInPods(values) ? { capture: { backend: 'pod', namespaces: namespacesDir } } : {}),
   };
   return mergedFields(chosen, node.config);
+}
+
+/** True where capture is inside of pods. */
+export function isInPods({ node }: InstallValues): boolean {
+  return node.captureBackend === 'pod';
+}
+
+/** What capture takes, and what takes its rules away again. */
+export function captureCapabilities(values: InstallValues): Readonly<Record<string, readonly string[]>> {
+  return {
+    drop: ['ALL'],
+    // NET_ADMIN: nftables and the policy route of capture, transparent sockets, marks on packets.
+    // SYS_ADMIN: entering the network namespaces of pods (setns); no lesser capability will do.
+    add: ['NET_ADMIN', ...(isInPods(values) ? ['SYS_ADMIN'] : [])],
+  };
+}
+
+/** The folder of the pods' network namespaces: those that come later appear in it too. */
+function namespacesMounts(values: InstallValues): readonly object[] {
+  const mount = { name: 'namespaces', mountPath: namespacesDir, readOnly: true, mountPropagation: 'HostToContainer' };
+  return isInPods(values) ? [mount] : [];
+}
+
+/** The volume of `namespacesMounts`. */
+function namespacesVolumes(values: InstallValues): readonly object[] {
+  const volume = { name: 'namespaces', hostPath: { path: namespacesDir, type: 'DirectoryOrCreate' } };
+  return isInPods(values) ? [volume] : [];
 }
 
 function daemonSet(values: InstallValues): Manifest {
@@ -66,8 +96,7 @@ function daemonSet(values: InstallValues): Manifest {
       allowPrivilegeEscalation: false,
       readOnlyRootFilesystem: true,
       runAsUser: 0,
-      // NET_ADMIN: nftables and the policy route of capture, transparent sockets, marks on packets.
-      capabilities: { drop: ['ALL'], add: ['NET_ADMIN'] },
+      capabilities: captureCapabilities(values),
     },
     volumeMounts: [
       { name: 'config', mountPath: configDir, readOnly: true },
@@ -75,6 +104,7 @@ function daemonSet(values: InstallValues): Manifest {
       { name: 'token', mountPath: tokenDir, readOnly: true },
       { name: 'state', mountPath: stateDir },
       { name: 'tmp', mountPath: '/tmp' },
+      ...namespacesMounts(values),
     ],
   };
   const pod = {
@@ -97,6 +127,7 @@ function daemonSet(values: InstallValues): Manifest {
       tokenVolume,
       { name: 'state', hostPath: { path: stateDir, type: 'DirectoryOrCreate' } },
       { name: 'tmp', emptyDir: { medium: 'Memory', sizeLimit: '16Mi' } },
+      ...namespacesVolumes(values),
     ],
   };
   const fixed = Object.entries(nodeConfig(values)).filter(([field]) => !liveFields.includes(field));

@@ -90,6 +90,10 @@ export const valuesShape = {
   node: object({
     // 95 MB at rest, 108 MB with 9,000 connections, 248 MB in a mesh of 50,000 workloads (bench/README.md).
     resources: resources('100m', '128Mi', '512Mi'),
+    captureBackend: described(
+      "`pod` captures inside each pod's network, where the node sees nothing of it: takes more rights, docs/security.md",
+      oneOf(['host', 'pod'], 'host'),
+    ),
     config: described('further fields of its file, see docs/node-proxy.md', settings(nodeShape, ofNode)),
   }),
   waypoint: object({

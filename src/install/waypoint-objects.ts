@@ -39,7 +39,7 @@ export interface WaypointSettings extends ImageUse {
 export const waypointProgram = 'ambient-waypoint';
 const rootsDir = '/var/run/secrets/ambient';
 const tokenDir = '/var/run/secrets/tokens';
-const stateDir = '/run/ambient';
+const stateDir = '/run/ambient/state';
 const replicasAnnotation = 'ambient.mesh/replicas';
 const classLabel = 'gateway.networking.k8s.io/gateway-class-name';
 /** Beyond `timeouts.drain`. */
@@ -112,7 +112,7 @@ function waypointConfig(
     controllerUrl,
     controllerRootsFile: `${rootsDir}/${rootsKey}`,
     tokenFile: `${tokenDir}/ambient-token`,
-    stateDir: `${stateDir}/state`,
+    stateDir,
   };
   return mergedFields(mergedFields(chosen, config), parameters.config ?? {});
 }
@@ -244,6 +244,7 @@ function metaOfPart(gateway: WaypointRequest, chosen: Chosen, name: string) {
       ...infrastructure.labels,
       ...chosen.metadata?.labels,
       'app.kubernetes.io/name': waypointProgram,
+      'service.istio.io/canonical-name': gateway.name,
       'app.kubernetes.io/part-of': 'ambient',
       [gatewayNameLabel]: gateway.name,
       [classLabel]: gatewayClassName,

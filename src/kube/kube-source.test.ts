@@ -177,6 +177,15 @@ const troubles = {
     api.forget();
     api.endWatches();
   },
+  'forgets its history between two pages': async ({ api }) => {
+    api.pageSize = 10;
+    api.fail('continue=20', status(410, 'Expired'), 2);
+    api.forget();
+    api.endWatches();
+    // Its pages are no snapshot: what comes in between would be lost.
+    const isThrough = (): boolean => api.count('continue=20') >= 3 && api.watchers(pods) > 0;
+    while (!isThrough()) await new Promise((resolve) => setTimeout(resolve, 5));
+  },
   restarts: async ({ api, port }) => {
     await api.stop();
     await new Promise((resolve) => setTimeout(resolve, 50));

@@ -1,26 +1,22 @@
-// What a Gateway of the waypoint class becomes in a cluster, as data: a service account, the configuration, a
-// Deployment of the program, and the Service at which node proxies find it (l7 §5.1).
-import { gatewayNameLabel, waypointPort } from '../model/waypoints.ts';
-import type { KubeObject, WorkloadObject } from './objects.ts';
-import { ownerReferenceTo } from './pods.ts';
-import { merged } from './system-config.ts';
+// What a Gateway of the waypoint class becomes in a lab: what the controller makes of it in a cluster
+// (`install/waypoint-objects.ts`), with the lab's own program, its folder of compiled code, and a log that is kept.
+// There is no disruption budget, and no probe that ends a waypoint: the lab's faults hold programs up on purpose.
+import { configDir, rootsKey } from '../install/parts.ts';
+import { mergedFields } from '../install/values.ts';
+import { type WaypointSettings, waypointObjects } from '../install/waypoint-objects.ts';
+import { apiVersionOf } from '../kube/api/written-kinds.ts';
+import type { GatewayInfrastructure } from '../model/resources.ts';
+import type { KubeObject, PodSpec, WorkloadObject } from './objects.ts';
 
-export const waypointContainer = 'waypoint';
-export const waypointImage = 'ambient/waypoint';
-/** Where the pod's own folders are mounted. */
+/** Where folders of the pod are: the lab makes none on the host, and everything under `/run` is the pod's. */
 const home = '/run/ambient';
 export const accessLogVolume = 'log';
 export const accessLogName = 'access.log';
 export const restartedAnnotation = 'kubectl.kubernetes.io/restartedAt';
-const replicasAnnotation = 'ambient.mesh/replicas';
-const readinessPort = 15021;
-const tokenSeconds = 3_600;
+export const waypointImage = 'ambient/waypoint';
+const made: readonly string[] = ['ServiceAccount', 'ConfigMap', 'Service', 'Deployment'];
 
-export interface WaypointSettings {
-  readonly trustDomain: string;
-  readonly clusterId: string;
-  readonly controllerUrl: string;
-  readonly tokenAudience: string;
+export interface LabWaypointSettings extends Pick<WaypointSettings, 'trustDomain' | 'clusterId' | 'controllerUrl'> {
   /** PEM of what verifies the controller. */
   readonly rootsPem: string;
   /** Folder of the lab where compiled code is kept. */
@@ -31,126 +27,77 @@ export interface WaypointSettings {
 
 interface GatewaySpec {
   readonly gatewayClassName?: string;
-  readonly infrastructure?: {
-    readonly labels?: Readonly<Record<string, string>>;
-    readonly annotations?: Readonly<Record<string, string>>;
-  };
+  readonly infrastructure?: Partial<GatewayInfrastructure>;
 }
 
 /** The objects, in the order in which they are applied. `restartedAt` changes when every pod is to be replaced. */
-export function waypointObjects(gateway: KubeObject, settings: WaypointSettings, restartedAt: string): KubeObject[] {
-  const { name, namespace = '' } = gateway.metadata;
-  const spec = (gateway.spec ?? {}) as GatewaySpec;
-  const labels = {
-    ...spec.infrastructure?.labels,
-    [gatewayNameLabel]: name,
-    'gateway.networking.k8s.io/gateway-class-name': spec.gatewayClassName ?? '',
-  };
-  const meta = { name, namespace, labels, ownerReferences: [ownerReferenceTo(gateway)] };
-  return [
-    { apiVersion: 'v1', kind: 'ServiceAccount', metadata: meta },
-    configMap(gateway, { ...meta, name: configName(name) }, settings),
-    {
-      apiVersion: 'v1',
-      kind: 'Service',
-      metadata: meta,
-      spec: {
-        type: 'ClusterIP',
-        ipFamilyPolicy: 'PreferDualStack',
-        selector: { [gatewayNameLabel]: name },
-        ports: [
-          { name: 'status-port', port: readinessPort, targetPort: readinessPort, appProtocol: 'tcp' },
-          { name: 'mesh', port: waypointPort, targetPort: waypointPort, appProtocol: 'hbone' },
-        ],
-      },
-    },
-    deployment(gateway, meta, settings, restartedAt),
-  ];
-}
-
-/** How many pods a waypoint has: its Gateway's annotation, or one. */
-export function replicasOf(gateway: KubeObject): number {
-  const text = gateway.metadata.annotations?.[replicasAnnotation] ?? '';
-  return /^\d{1,2}$/.test(text) ? Number(text) : 1;
-}
-
-const configName = (name: string) => `${name}-waypoint`;
-
-function configMap(gateway: KubeObject, metadata: KubeObject['metadata'], settings: WaypointSettings): KubeObject {
-  const { name, namespace = '' } = gateway.metadata;
-  const { trustDomain, clusterId, controllerUrl, rootsPem, overrides } = settings;
-  const config = {
-    namespace,
-    name,
-    trustDomain,
-    clusterId,
-    controllerUrl,
-    controllerRootsFile: `${home}/config/roots.pem`,
-    tokenFile: `${home}/token/token`,
-    stateDir: `${home}/state`,
-    log: { level: 'info', format: 'text', access: 'on', accessFile: `${home}/${accessLogVolume}/${accessLogName}` },
-  };
-  const data = { 'waypoint.yaml': JSON.stringify(merged(config, overrides), null, 2), 'roots.pem': rootsPem };
-  return { apiVersion: 'v1', kind: 'ConfigMap', metadata, data } as KubeObject;
-}
-
-function deployment(
+export function labWaypointObjects(
   gateway: KubeObject,
-  metadata: KubeObject['metadata'],
-  { tokenAudience, compiled }: WaypointSettings,
+  { rootsPem, compiled, overrides, ...settings }: LabWaypointSettings,
   restartedAt: string,
-): WorkloadObject {
-  const { name } = gateway.metadata;
-  const { infrastructure } = (gateway.spec ?? {}) as GatewaySpec;
-  // It speaks the tunnel protocol itself: nothing of it is captured.
-  const modes = { 'ambient.mesh/dataplane-mode': 'none', 'istio.io/dataplane-mode': 'none' };
-  const labels = { ...metadata.labels, ...modes };
+): KubeObject[] {
+  const { apiVersion, metadata } = gateway;
+  const { name, namespace = '', uid = '', annotations = {} } = metadata;
+  const { gatewayClassName = '', infrastructure } = (gateway.spec ?? {}) as GatewaySpec;
+  const { labels: own = {}, annotations: noted = {} } = infrastructure ?? {};
+  const request = {
+    ...{ apiVersion, name, namespace, uid, annotations, gatewayClassName },
+    infrastructure: { labels: own, annotations: noted, parametersRef: null },
+  };
+  const access = { access: 'on', accessFile: `${home}/${accessLogVolume}/${accessLogName}` };
+  const config = mergedFields({ log: { level: 'info', format: 'text', ...access } }, overrides);
+  const none = { cpu: '', memory: '', memoryLimit: '' };
+  const use = { image: waypointImage, pullPolicy: 'Never', pullSecrets: [], resources: none };
+  return waypointObjects(request, { ...settings, ...use, config })
+    .filter(({ kind }) => made.includes(kind))
+    .map((object) => ({ apiVersion: apiVersionOf(object.kind), ...object }) as unknown as KubeObject)
+    .map((object) => {
+      if (object.kind === 'ConfigMap') return withRoots(object, rootsPem);
+      return object.kind === 'Deployment' ? adapted(object as WorkloadObject, compiled, restartedAt) : object;
+    });
+}
+
+/** Beside the configuration, since several waypoints of a namespace share nothing in a lab. */
+function withRoots(object: KubeObject, rootsPem: string): KubeObject {
+  return { ...object, data: { ...(object as { data?: object }).data, [rootsKey]: rootsPem } } as KubeObject;
+}
+
+function adapted(deployment: WorkloadObject, compiled: string, restartedAt: string): WorkloadObject {
+  const { spec } = deployment;
+  const { metadata, spec: pod } = spec.template;
   const annotations = {
-    ...infrastructure?.annotations,
+    ...metadata?.annotations,
     ...(restartedAt === '' ? {} : { [restartedAnnotation]: restartedAt }),
   };
-  const mounts = ['config', 'token', 'state', accessLogVolume, 'compiled'];
-  return {
-    apiVersion: 'apps/v1',
-    kind: 'Deployment',
-    metadata,
-    spec: {
-      replicas: replicasOf(gateway),
-      selector: { matchLabels: { [gatewayNameLabel]: name } },
-      strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
-      template: {
-        metadata: { labels, annotations },
-        spec: {
-          serviceAccountName: name,
-          automountServiceAccountToken: false,
-          containers: [
-            {
-              name: waypointContainer,
-              image: waypointImage,
-              args: ['--config', `${home}/config/waypoint.yaml`],
-              env: [
-                { name: 'POD_NAME', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
-                { name: 'NODE_NAME', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } },
-                { name: 'NODE_COMPILE_CACHE', value: `${home}/compiled` },
-              ],
-              ports: [{ name: 'mesh', containerPort: waypointPort }],
-              readinessProbe: { httpGet: { path: '/healthz/ready', port: readinessPort }, periodSeconds: 1 },
-              volumeMounts: mounts.map((each) => ({ name: each, mountPath: `${home}/${each}` })),
-            },
-          ],
-          volumes: [
-            { name: 'config', configMap: { name: configName(name) } },
-            { name: 'token', projected: { sources: [{ serviceAccountToken: tokenOf(tokenAudience) }] } },
-            { name: 'state', emptyDir: {} },
-            { name: accessLogVolume, emptyDir: {} },
-            { name: 'compiled', hostPath: { path: compiled } },
-          ],
-        },
-      },
-    },
-  };
+  const template = { ...spec.template, metadata: { ...metadata, annotations }, spec: adaptedPod(pod, compiled) };
+  return { ...deployment, spec: { ...spec, template } };
 }
 
-function tokenOf(audience: string) {
-  return { audience, expirationSeconds: tokenSeconds, path: 'token' };
+function adaptedPod(pod: PodSpec, compiled: string): PodSpec {
+  const [{ command: _command, livenessProbe: _liveness, ...container }] = pod.containers as [PodSpec['containers'][0]];
+  const config = `${home}/config`;
+  const moved = (text: string): string => text.replace(configDir, config);
+  const [configVolume] = pod.volumes?.filter(({ name }) => name === 'config') ?? [];
+  const volumes = pod.volumes?.filter(({ name }) => name !== 'tmp' && name !== 'roots') ?? [];
+  const roots = { name: 'roots', ...(configVolume?.configMap && { configMap: configVolume.configMap }) };
+  const log = { name: accessLogVolume, emptyDir: {} };
+  return {
+    ...pod,
+    containers: [
+      {
+        ...container,
+        args: container.args?.map(moved) ?? [],
+        env: [...(container.env ?? []), { name: 'NODE_COMPILE_CACHE', value: `${home}/compiled` }],
+        readinessProbe: { ...container.readinessProbe, periodSeconds: 1 },
+        volumeMounts: [
+          ...(container.volumeMounts ?? [])
+            .filter(({ name }) => name !== 'tmp')
+            .map((mount) => ({ ...mount, mountPath: moved(mount.mountPath) })),
+          { name: accessLogVolume, mountPath: `${home}/${accessLogVolume}` },
+          { name: 'compiled', mountPath: `${home}/compiled` },
+        ],
+      },
+    ],
+    volumes: [...volumes, roots, log, { name: 'compiled', hostPath: { path: compiled } }],
+  };
 }

@@ -5,6 +5,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { MeshError } from '../base/errors.ts';
 import { modulePath } from '../base/project-files.ts';
+import { waypointContainer } from '../install/waypoint-parameters.ts';
 import { waypointClasses } from '../model/waypoints.ts';
 import { fabricAddresses } from './addresses.ts';
 import type { HttpAnswer } from './ask-http.ts';
@@ -17,14 +18,8 @@ import { controllerOf, isTerminating } from './pods.ts';
 import { paths } from './private-files.ts';
 import { inNetns } from './run.ts';
 import type { ObjectStore } from './store.ts';
-import { clusterId, ports, systemFiles, tokenAudience, trustDomain } from './system-config.ts';
-import {
-  accessLogName,
-  accessLogVolume,
-  restartedAnnotation,
-  waypointContainer,
-  waypointObjects,
-} from './waypoint-objects.ts';
+import { clusterId, ports, systemFiles, trustDomain } from './system-config.ts';
+import { accessLogName, accessLogVolume, labWaypointObjects, restartedAnnotation } from './waypoint-objects.ts';
 
 export interface WaypointDeployerOptions {
   readonly store: ObjectStore;
@@ -185,12 +180,11 @@ export class WaypointDeployer {
       trustDomain,
       clusterId,
       controllerUrl: `https://${fabricAddresses[0]}:${ports.discovery}`,
-      tokenAudience,
       rootsPem: readFileSync(systemFiles.roots, 'utf8'),
       compiled,
       overrides: this.#options.overrides,
     };
-    this.#options.apply(waypointObjects(gateway, settings, restartedAt));
+    this.#options.apply(labWaypointObjects(gateway, settings, restartedAt));
   }
 }
 

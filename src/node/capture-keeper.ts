@@ -33,6 +33,8 @@ export class CaptureKeeper {
   #view: Omit<NodeDump['capture'], 'backend' | 'pods'> = { state: 'off', verifiedAt: null, reason: null };
   #cancel: (() => void) | null = null;
   #running: Promise<void> | null = null;
+  /** Why, by the file of the namespace. */
+  #failedPods: ReadonlyMap<string, string> = new Map();
   #again = false;
   #isClosed = false;
 
@@ -120,6 +122,7 @@ export class CaptureKeeper {
       if (state === 'drifted') return this.#fail(`not as applied: ${findings.join('; ')}`);
       this.#view = { state: 'applied', verifiedAt: new Date(clock.now()).toISOString(), reason: null };
       this.#backoff.reset();
+      this.#reportPods();
       if (before !== 'applied') {
         const note = state === 'superseded' ? 'a newer proxy of this node owns the rules' : 'pod traffic is captured';
         log.info({ podCidrs: desired.podCidrs, bypass: desired.bypass.length, failOpen: desired.failOpen }, note);
@@ -129,6 +132,18 @@ export class CaptureKeeper {
     } catch (error) {
       return this.#fail(messageOf(error));
     }
+  }
+
+  /** One line for each pod that could not be redirected, and again when its reason changes. */
+  #reportPods(): void {
+    const failed = new Map<string, string>();
+    for (const { namespace, addresses, state, reason } of this.#options.backend.pods()) {
+      if (state !== 'failed' || reason === null) continue;
+      failed.set(namespace, reason);
+      if (this.#failedPods.get(namespace) === reason) continue;
+      this.#options.log.warn({ addresses, namespace, reason }, 'a pod cannot be redirected: it is cut off');
+    }
+    this.#failedPods = failed;
   }
 
   #fail(reason: string): false {

@@ -11,7 +11,7 @@ import { becomeLauncher, type ReadConfig, takeConfig } from './launch.ts';
 import { listenersVariable, takeListeners, takeThreads } from './listeners.ts';
 
 const usage = `usage: ambient-node [run] --config FILE
-       ambient-node uninstall [--config FILE] [--state DIR]
+       ambient-node uninstall [--config FILE] [--state DIR] [--namespaces FOLDER]
        ambient-node check [--config FILE] [-o json]
        ambient-node --version
 
@@ -20,8 +20,8 @@ run        captures and carries the traffic of this node's pods until SIGTERM; a
 check      says what of this node stands in the way of the mesh, and what to set; changes nothing. Ends with 1 when
            pods would not be captured as they should be
 uninstall  restores this node: removes the capture rules and routes, those inside of pods too where FILE says that
-           capture.backend is pod, gives back the settings of the kernel that were changed, and deletes the
-           proxy's state, which is in DIR or where FILE says
+           capture.backend is pod or FOLDER has the network namespaces of pods, gives back the settings of the
+           kernel that were changed, and deletes the proxy's state, which is in DIR or where FILE says
 `;
 /** Node writes its compile cache at exit only, and a proxy that is killed has none. */
 const afterStartMs = 1_000;
@@ -40,6 +40,7 @@ export async function runNodeProgram(args: readonly string[]): Promise<number> {
       allowPositionals: true,
       options: {
         config: { type: 'string' },
+        namespaces: { type: 'string' },
         state: { type: 'string' },
         output: { type: 'string', short: 'o' },
         help: { type: 'boolean', short: 'h' },
@@ -53,7 +54,7 @@ export async function runNodeProgram(args: readonly string[]): Promise<number> {
     const [command = 'run', ...rest] = positionals;
     if (rest.length > 0 || !['run', 'uninstall', 'check'].includes(command))
       return misused(`unknown command '${positionals.join(' ')}'`);
-    if (command === 'uninstall') return await uninstall(values.config, values.state);
+    if (command === 'uninstall') return await uninstall(values);
     if (command === 'check') return await check(values.config, values.output === 'json');
     if (values.config === undefined) return misused('--config FILE is missing');
     return await run(values.config);
@@ -111,17 +112,22 @@ async function check(configFile: string | undefined, isJson: boolean): Promise<n
   return findings.some(({ severity }) => severity === 'error') ? exitCodes.failure : 0;
 }
 
-async function uninstall(configFile: string | undefined, stateDir: string | undefined): Promise<number> {
+/** Where things are that `uninstall` takes away. */
+interface Places {
+  readonly config?: string | undefined;
+  readonly state?: string | undefined;
+  readonly namespaces?: string | undefined;
+}
+
+async function uninstall({ config: configFile, state: stateDir, namespaces }: Places): Promise<number> {
   const config = configFile === undefined ? null : (await readConfig(configFile)).config;
   const { HostCapture } = await import('../capture/host-backend.ts');
   const { removeFromPods } = await import('../capture/pod-backend.ts');
   await new HostCapture(Date.now()).remove();
-  if (config?.capture.backend === 'pod') {
-    const { podCidrs, capture } = config;
-    await removeFromPods(
-      capture.namespaces,
-      podCidrs.flatMap((cidr) => parseCidr(cidr) ?? []),
-    );
+  const folder = namespaces ?? (config?.capture.backend === 'pod' ? config.capture.namespaces : null);
+  if (folder !== null) {
+    const podCidrs = (config?.podCidrs ?? []).flatMap((cidr) => parseCidr(cidr) ?? []);
+    await removeFromPods(folder, podCidrs);
   }
   const { removeState } = await import('../proxy/state-files.ts');
   for (const folder of new Set([config?.stateDir ?? '', stateDir ?? ''])) if (folder !== '') removeState(folder);

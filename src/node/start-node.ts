@@ -212,7 +212,8 @@ class NodeProxy implements RunningNode {
 
   #reading(): Pick<ProxyReading, 'capture' | 'clientAddresses'> {
     const { view, repairs } = this.#capture;
-    return { capture: { state: view.state, repairs }, clientAddresses: this.#clientAddresses.view };
+    const { state, pods } = view;
+    return { capture: { state, repairs, pods }, clientAddresses: this.#clientAddresses.view };
   }
 
   #startOf(threadId: number, life: number): DataThreadStart {

@@ -299,6 +299,13 @@ const ofProxies = {
     '1 for the state that capture is in',
     '`applied` 1; `failed` means that new pods of the node are not in the mesh',
   ),
+  ambient_capture_pods: entry(
+    'gauge',
+    nodes,
+    ['state'],
+    'Pods that are captured one by one (`capture.backend: pod`)',
+    '`failed` 0: those are cut off, and `ambientctl config capture` says why',
+  ),
   ambient_capture_repairs_total: entry(
     'counter',
     nodes,

@@ -38,7 +38,12 @@ export interface ProxyReading extends EndNames {
   readonly threads: readonly ThreadReading[];
   readonly limits: readonly LimitReading[];
   /** Null for proxies that capture nothing. */
-  readonly capture: { readonly state: string; readonly repairs: number } | null;
+  readonly capture: {
+    readonly state: string;
+    readonly repairs: number;
+    /** Where pods are captured one by one. */
+    readonly pods?: readonly { readonly state: string }[];
+  } | null;
   readonly clientAddresses: { readonly ipv4: boolean; readonly ipv6: boolean } | null;
   readonly discovery: { readonly connected: boolean; readonly lastUpdateAtMs: number | null };
   readonly certificates: readonly { readonly identity: string; readonly notAfterMs: number | null }[];
@@ -158,6 +163,10 @@ export class ProxyMetrics {
     if (capture === null || clientAddresses === null) return;
     const state = this.#gauge('ambient_capture_state');
     for (const name of ['off', 'applied', 'failed']) state.set({ state: name }, name === capture.state ? 1 : 0);
+    const pods = this.#gauge('ambient_capture_pods');
+    for (const name of ['redirected', 'outside', 'pending', 'failed']) {
+      pods.set({ state: name }, (capture.pods ?? []).filter((pod) => pod.state === name).length);
+    }
     const kept = this.#gauge('ambient_client_addresses_preserved');
     for (const family of ['ipv4', 'ipv6'] as const) kept.set({ family }, clientAddresses[family] ? 1 : 0);
     const repairs = this.#counter('ambient_capture_repairs_total');

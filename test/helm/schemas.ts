@@ -114,7 +114,10 @@ function writeDefinitions(from: string, into: string): void {
     const { spec } = parse(text) as { spec: Definition };
     for (const { name, schema } of spec.versions) {
       const title = `${spec.names.kind}-${spec.group}-${name}.json`.toLowerCase();
-      writeFileSync(path.join(into, title), JSON.stringify(closed(schema.openAPIV3Schema, true)));
+      const file = path.join(into, title);
+      // Whole at once: others may read it.
+      writeFileSync(`${file}.${process.pid}`, JSON.stringify(closed(schema.openAPIV3Schema, true)));
+      renameSync(`${file}.${process.pid}`, file);
     }
   }
 }

@@ -56,6 +56,8 @@ const manifests =
   pod('echo', { node: node2, image: 'ambient/echo', ports: echoPorts });
 
 interface Running {
+  readonly pid: number;
+  readonly parent: number;
   readonly program: string;
   readonly uid: number;
   readonly capabilities: bigint;
@@ -64,9 +66,9 @@ interface Running {
   readonly rootMount: string;
 }
 
-/** The programs whose root is the image, by what the kernel says of them. */
+/** The programs whose root is the image, without what they run themselves (`nft`), by what the kernel says of them. */
 function runningIn(root: string): Running[] {
-  return readdirSync('/proc').flatMap((pid) => {
+  const all = readdirSync('/proc').flatMap((pid): Running[] => {
     try {
       if (!/^\d+$/.test(pid) || readlinkSync(`/proc/${pid}/root`) !== root) return [];
       const status = readFileSync(`/proc/${pid}/status`, 'utf8');
@@ -74,18 +76,24 @@ function runningIn(root: string): Running[] {
       const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
       const mounts = readFileSync(`/proc/${pid}/mountinfo`, 'utf8').split('\n');
       const rootMount = mounts.findLast((line) => line.split(' ')[4] === '/')?.split(' ')[5] ?? '';
-      return {
-        program: /ambient-(node|waypoint|controller)\b/.exec(command)?.[1] ?? command,
-        uid: Number(field('Uid')),
-        capabilities: BigInt(`0x${field('CapEff')}`),
-        bounding: BigInt(`0x${field('CapBnd')}`),
-        noNewPrivileges: field('NoNewPrivs') === '1',
-        rootMount,
-      };
+      return [
+        {
+          pid: Number(pid),
+          parent: Number(field('PPid')),
+          program: /ambient-(node|waypoint|controller)\b/.exec(command)?.[1] ?? command,
+          uid: Number(field('Uid')),
+          capabilities: BigInt(`0x${field('CapEff')}`),
+          bounding: BigInt(`0x${field('CapBnd')}`),
+          noNewPrivileges: field('NoNewPrivs') === '1',
+          rootMount,
+        },
+      ];
     } catch {
       return []; // It has just ended.
     }
   });
+  const pids = new Set(all.map(({ pid }) => pid));
+  return all.filter(({ parent }) => !pids.has(parent));
 }
 
 describe('the image', () => {

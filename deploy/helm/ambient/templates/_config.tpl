@@ -56,6 +56,11 @@ controllerRootsFile: /var/run/secrets/ambient/ca.crt
 tokenFile: /var/run/secrets/tokens/ambient-token
 stateDir: /run/ambient/node
 threads: 2
+{{- if eq .Values.node.captureBackend "pod" }}
+capture:
+  backend: pod
+  namespaces: /run/netns
+{{- end }}
 {{- end }}
 
 {{- define "ambient.node.config" -}}

@@ -26,6 +26,7 @@
       "memory": "128Mi",
       "memoryLimit": "512Mi"
     },
+    "captureBackend": "host",
     "config": {}
   },
   "waypoint": {
