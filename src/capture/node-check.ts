@@ -149,7 +149,8 @@ const checks: readonly Check[] = [
       return preference > 0 && preference < ourPreference && !/lookup (local|539)\b/.test(line);
     });
     if (backend !== 'host' || before.length === 0) return null;
-    const text = `policy rules before ours (${ourPreference}) may send captured packets elsewhere: ${before[0]!.trim()}`;
+    const what = `policy rules before ours (${ourPreference})`;
+    const text = `${what} may send captured packets elsewhere: ${before[0]!.trim()}`;
     return finding('policy-rules', 'warning', text, 'move them behind 90, where they do not match mark 0x539');
   },
   ({ rules, policyRules }) => {
