@@ -30,9 +30,9 @@ const rows: readonly { title: string; args: string[]; code: number; err?: RegExp
   { title: 'nothing at all is help', args: [], code: 0, out: /^Usage: ambientctl/ },
   {
     title: 'an unknown command has a suggestion',
-    args: ['statu'],
+    args: ['edgse'],
     code: 2,
-    err: /unknown command 'statu'; did you mean status\?/,
+    err: /unknown command 'edgse'; did you mean edges\?/,
   },
   { title: 'an unknown sub-command too', args: ['lab', 'exe'], code: 2, err: /did you mean exec\?/ },
   { title: 'an unknown option', args: ['status', '--labb', 'x'], code: 2, err: /did you mean --lab\?/ },

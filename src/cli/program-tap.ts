@@ -1,7 +1,7 @@
 // The options of `ambientctl tap`, a filter for each field of a flow.
 import { type Command as Commander, Option } from 'commander';
 import type { FlowField, FlowTerm } from '../telemetry/flow-filter.ts';
-import { type Act, examples, withLab } from './program-options.ts';
+import { type Act, examples, withLab, withMesh } from './program-options.ts';
 
 /**
  * How the values of each filter read; `from` and `to` in a name mean the source or the destination, without, either.
@@ -86,4 +86,35 @@ function addFilters(command: Commander): void {
     const short = field === 'namespace' ? '-n, ' : '';
     command.addOption(new Option(`${short}--${name} <value>`, what).argParser(add(field)).helpGroup('Filters:'));
   }
+}
+
+/** Adds `stat` and `top`. */
+export function addStatCommands(program: Commander, act: Act): void {
+  withMesh(program.command('stat'))
+    .argument('[kind]', 'services, workloads, namespaces or routes', 'services')
+    .summary('success, requests per second and latency of the last minute')
+    .description(
+      'Sums up what the proxies remember, by what it went to: requests where a waypoint saw them, else connections.',
+    )
+    .option('-n, --namespace <ns>', 'only what touches this namespace')
+    .option('-t, --window <duration>', 'of the last 1m, 10s, …; as far as the proxies remember')
+    .option('--input-file <file>', 'flows that were saved by tap -o json; - is standard input')
+    .addHelpText(
+      'after',
+      examples([
+        ['ambientctl stat', 'every service'],
+        ['ambientctl stat routes -n shop -t 10s', 'what each rule does, right now'],
+        ['ambientctl stat workloads -o json | jq .workloads[].success', 'for scripts'],
+      ]),
+    )
+    .action(act(async () => (await import('./stat.ts')).stat));
+  withMesh(program.command('top'))
+    .summary('the busiest paths, live')
+    .description('Shows who asks whom for what, the busiest first, until Ctrl-C.')
+    .option('-n, --namespace <ns>', 'only what touches this namespace')
+    .option('-t, --window <duration>', 'of the last 1m, 10s, …')
+    .option('--once', 'once, and no more')
+    .option('--input-file <file>', 'flows that were saved by tap -o json; - is standard input')
+    .addHelpText('after', examples([['ambientctl top -n shop -t 10s', 'the last ten seconds, again and again']]))
+    .action(act(async () => (await import('./stat.ts')).top));
 }

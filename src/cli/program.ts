@@ -9,7 +9,7 @@ import { addAnalyzeCommand } from './program-analyze.ts';
 import { addInstallCommands } from './program-install.ts';
 import { addLabCommands } from './program-lab.ts';
 import { type Act, collect, examples, withMesh } from './program-options.ts';
-import { addTapCommand } from './program-tap.ts';
+import { addStatCommands, addTapCommand } from './program-tap.ts';
 
 /** Where a command leaves its exit code. */
 export interface Outcome {
@@ -122,6 +122,7 @@ function addLookCommands(program: Commander, act: Act): void {
 
   addAnalyzeCommand(program, act);
   addTapCommand(program, act);
+  addStatCommands(program, act);
 
   withMesh(program.command('version'))
     .summary('versions of this program and of the parts of the lab')

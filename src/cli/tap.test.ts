@@ -61,3 +61,27 @@ test('what cannot be read is said with its place, exit 2', async (context) => {
   assert.equal(wrong.code, 2);
   assert.match(wrong.err, /'http' is no port/);
 });
+
+for (const kind of ['services', 'workloads', 'namespaces', 'routes']) {
+  test(`stat of ${kind}: the golden signals of what was saved`, async (context) => {
+    const { code, out, err } = await runInProcess(['stat', kind, '--input-file', saved(context)]);
+    assert.deepEqual({ code, err }, { code: 0, err: '' });
+    assertGolden(`stat-${kind}.txt`, out);
+  });
+}
+
+test('stat as JSON, by short names, of a namespace; and what is none', async (context) => {
+  const file = saved(context);
+  const json = await runInProcess(['stat', 'svc', '--input-file', file, '-n', 'legacy', '-o', 'json']);
+  const { services } = JSON.parse(json.out);
+  assert.deepEqual([services.length, services[0].name, services[0].refused], [1, 'shop/cart', 1]);
+  const none = await runInProcess(['stat', 'gateways', '--input-file', file]);
+  assert.equal(none.code, 2);
+  assert.match(none.err, /there is no 'gateways' to sum up by; use services/);
+});
+
+test('top once: who asks whom for what, the busiest first', async (context) => {
+  const { code, out } = await runInProcess(['top', '--once', '--input-file', saved(context)]);
+  assert.equal(code, 0);
+  assertGolden('top.txt', out);
+});

@@ -24,11 +24,11 @@ export const tap: Command = async (context) => {
   const isFollowing = flagOption(context, 'follow') && textOption(context, 'inputFile') === undefined;
   const print = printerOf(context);
   if (isFollowing) {
-    for await (const flow of flowsOf(context, true)) if (isWanted(flow)) print([flow]);
+    for await (const flow of readFlowsOf(context, true)) if (isWanted(flow)) print([flow]);
     return 0;
   }
   const flows: FlowView[] = [];
-  for await (const flow of flowsOf(context, false)) if (isWanted(flow)) flows.push(flow);
+  for await (const flow of readFlowsOf(context, false)) if (isWanted(flow)) flows.push(flow);
   flows.sort((a, b) => (a.time < b.time ? -1 : a.time > b.time ? 1 : 0));
   print(flows.slice(-lastOf(context)));
   return 0;
@@ -38,7 +38,7 @@ export const tap: Command = async (context) => {
  * Both ends of a tunnel tell of it: the destination's word is the better one, since it decides. What it has not seen,
  * or what only one proxy carries, is the source's to tell.
  */
-function isToldOnce(flow: FlowView): boolean {
+export function isToldOnce(flow: FlowView): boolean {
   if (flow.kind === 'request' || flow.direction === 'inbound' || flow.transport !== 'mtls') return true;
   return verdictOf(flow) === 'failed';
 }
@@ -51,7 +51,8 @@ function lastOf(context: CommandContext): number {
   throw new MeshError('USAGE', { reason: `--last '${text}' is no number of flows` });
 }
 
-async function* flowsOf(context: CommandContext, follow: boolean): AsyncIterable<FlowView> {
+/** Flows of the mesh or the file that the options name. Throws NOT_REACHABLE, INPUT_UNREADABLE. */
+export async function* readFlowsOf(context: CommandContext, follow: boolean): AsyncIterable<FlowView> {
   const file = textOption(context, 'inputFile');
   if (file !== undefined) {
     yield* readFlows(linesOf(file === '-' ? context.io.stdin : createReadStream(file)), file);

@@ -208,7 +208,7 @@ test('a kind that nobody knows is said to be ignored, when it is applied and in 
   );
   const applied = await ctl('lab', 'apply', '-f', widget);
   assert.deepEqual([applied.code, applied.out], [0, 'Widget shop/w created\n']);
-  assert.match(applied.err, /^info Widget shop\/w \(.*widget\.yaml:1:1\): this kind is kept and ignored\n$/);
+  assert.match(applied.err, /^info Widget shop\/w \(.*widget\.yaml:1:1\): this kind is kept and ignored \[AMB0002\]\n$/);
   assert.match((await ctl('status')).out, /^ignored in lab apply: 1 Widget$/m);
   assert.equal((await ctl('lab', 'delete', '-f', widget)).out, 'Widget shop/w deleted\n');
   assert.doesNotMatch((await ctl('status')).out, /Widget/);
@@ -253,6 +253,16 @@ test('tap: what was seen, and what comes until Ctrl-C', async () => {
   const flow = JSON.parse(out.slice(0, out.indexOf('\n')));
   assert.equal([flow.source.namespace, flow.destination.namespace].includes('shop'), true);
   assert.match(flow.reporter.name, /^node-[12]$/);
+});
+
+test('stat, top and analyze: on the lab that runs', async () => {
+  const { data } = await json('stat', 'services', '-n', 'shop');
+  const names = data.services.map(({ name }: { name: string }) => name);
+  assert.equal(names.includes('shop/payments'), true, names.join());
+  assert.match((await ctl('top', '--once', '-n', 'shop')).out, /^FROM > TO WHAT .*\n.*shop\//);
+  const analyzed = await ctl('analyze');
+  assert.equal(analyzed.code, 0, analyzed.out);
+  assert.match(analyzed.err, /^ok nothing to say about \d+ objects$/m);
 });
 
 test('lab fault and lab restart', async () => {
