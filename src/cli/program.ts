@@ -130,6 +130,10 @@ function addLookCommands(program: Commander, act: Act): void {
 
   addCerts(program, act);
 
+  addVersion(program, act);
+}
+
+function addVersion(program: Commander, act: Act): void {
   withMesh(program.command('version'))
     .summary('versions of this program and of the parts of the lab')
     .description('Prints the version of this program, and of the controller and the proxies of the lab if one runs.')

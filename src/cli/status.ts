@@ -73,12 +73,26 @@ function statusText(view: StatusView, shown: TableView, nowMs: number): string {
       ),
     );
   }
+  const nodes = nodeLines(view, shown);
+  if (nodes !== '') sections.push(nodes);
   const conditions = conditionsText(view.objects, shown);
   if (conditions !== '') sections.push(conditions);
   const sources = sourceLines(view, shown);
   if (sources !== '') sections.push(sources);
   if (view.issues.length > 0) sections.push(view.issues.map((issue) => issueText(issue, shown.paint)).join(''));
   return sections.join('\n');
+}
+
+/** What of nodes stands in the way; what is only good to know stands in the wide table. */
+function nodeLines({ proxies }: StatusView, { paint, wide }: TableView): string {
+  const tone = { error: 'bad', warning: 'warn', info: 'dim' } as const;
+  const lines = proxies.flatMap(({ node, findings = [] }) => {
+    const shown = findings.filter(({ severity }) => wide || severity !== 'info');
+    return shown.map(({ severity, id, text, fix }) => {
+      return `${paint(severity, tone[severity])} node ${node}: ${text}; ${fix} ${paint(`[${id}]`, 'dim')}\n`;
+    });
+  });
+  return lines.join('');
 }
 
 function sourceLines(view: StatusView, shown: TableView): string {

@@ -64,6 +64,7 @@ export const dump: NodeDump = {
     readAt: '2026-11-21T12:00:00.000Z',
     reason: null,
   },
+  findings: [],
   revocations: [
     {
       namespace: 'ambient-system',

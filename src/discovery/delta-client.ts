@@ -10,6 +10,7 @@ import { Backoff } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
 import { MeshError } from '../base/errors.ts';
 import type { MeshUpdate } from '../model/types.ts';
+import type { NodeFinding } from '../model/views.ts';
 import { AsyncQueue } from './async-queue.ts';
 import { type ControllerAccess, callHeaders, openChannel, readSmallFile, rootCauseOf } from './channel.ts';
 import {
@@ -68,6 +69,8 @@ export class DiscoveryClient extends EventEmitter<ClientEvents> {
   readonly #abort = new AbortController();
   readonly #completeTypes = new Set<string>();
   #running: Promise<void> | null = null;
+  #requests: AsyncQueue<DeltaDiscoveryRequest> | null = null;
+  #findings: readonly NodeFinding[] = [];
   #state: DiscoveryState;
 
   constructor(options: DiscoveryClientOptions) {
@@ -89,6 +92,13 @@ export class DiscoveryClient extends EventEmitter<ClientEvents> {
   async close(): Promise<void> {
     this.#abort.abort();
     await this.#running;
+  }
+
+  /** Tells the controller what of this node stands in the way, now and on each stream from now on. */
+  report(findings: readonly NodeFinding[]): void {
+    this.#findings = findings;
+    const node = proxyNodeMessage(this.#options.node, findings);
+    this.#requests?.push(create(DeltaDiscoveryRequestSchema, { typeUrl: typeUrls.nodes, node }));
   }
 
   state(): DiscoveryState {
@@ -134,6 +144,7 @@ export class DiscoveryClient extends EventEmitter<ClientEvents> {
         throw new MeshError('NOT_REACHABLE', { what: url, reason: 'closed', hint: 'it was closed here' });
       const headers = await callHeaders(this.#options, node.clusterId);
       for (const request of this.#subscriptions()) requests.push(request);
+      this.#requests = requests;
       const client = createClient(AggregatedDiscoveryService, channel.transport);
       this.#options.attend?.(channel.transport, headers, ended.signal);
       for await (const response of client.deltaAggregatedResources(requests, { headers, signal })) {
@@ -145,6 +156,7 @@ export class DiscoveryClient extends EventEmitter<ClientEvents> {
       }
     } finally {
       signal.removeEventListener('abort', stop);
+      this.#requests = null;
       stop();
     }
     const hint = 'it may be restarting; this proxy keeps what it has and comes back by itself';
@@ -155,7 +167,7 @@ export class DiscoveryClient extends EventEmitter<ClientEvents> {
     return this.#types().map((typeUrl, index) => {
       const initialResourceVersions = this.#held.versionsOf(typeUrl);
       const request = create(DeltaDiscoveryRequestSchema, { typeUrl, initialResourceVersions });
-      if (index === 0) request.node = proxyNodeMessage(this.#options.node);
+      if (index === 0) request.node = proxyNodeMessage(this.#options.node, this.#findings);
       return request;
     });
   }

@@ -243,6 +243,7 @@ function proxyView(known: Known): ProxyView {
     ready: stream?.isReady === true,
     inStep: behindMs === null,
     behindSince: behindMs === null ? null : new Date(behindMs).toISOString(),
+    ...(stream === undefined || stream.findings.length === 0 ? {} : { findings: stream.findings }),
     types: stream === undefined ? known.types : stream.typeViews(),
   };
 }

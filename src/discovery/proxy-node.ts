@@ -1,6 +1,7 @@
 // Who a proxy says it is: the node message of discovery, in the form that ztunnel sends and istiod reads (ambient-l4
 // §6.1).
 import { create, type JsonObject } from '@bufbuild/protobuf';
+import type { NodeFinding } from '../model/views.ts';
 import { type Node, NodeSchema } from './generated/node_pb.ts';
 
 export interface ProxyNode {
@@ -24,10 +25,14 @@ export interface ProxyNode {
 
 const agentName = 'ambient';
 const textLengthMax = 253;
+const findingsMax = 20;
+const findingLengthMax = 500;
+const findingsLengthMax = 20_000;
 
 /** The node message that says who `node` is. */
-export function proxyNodeMessage(node: ProxyNode): Node {
+export function proxyNodeMessage(node: ProxyNode, findings: readonly NodeFinding[] = []): Node {
   const metadata: JsonObject = {
+    ...(findings.length === 0 ? {} : { FINDINGS: JSON.stringify(findings) }),
     NAME: node.name,
     NAMESPACE: node.namespace,
     INSTANCE_IPS: node.addresses.join(','),
@@ -44,6 +49,27 @@ export function proxyNodeMessage(node: ProxyNode): Node {
     userAgentName: agentName,
     userAgentVersion: node.version,
   });
+}
+
+/** What a proxy says of its node; nothing where that cannot be read. For people alone: nothing is decided by it. */
+export function findingsOf(message: Node): readonly NodeFinding[] {
+  const said = message.metadata?.['FINDINGS'];
+  if (typeof said !== 'string' || said.length > findingsLengthMax) return [];
+  try {
+    const list: unknown = JSON.parse(said);
+    return Array.isArray(list) ? list.slice(0, findingsMax).flatMap(findingOf) : [];
+  } catch {
+    return [];
+  }
+}
+
+function findingOf(value: unknown): NodeFinding[] {
+  if (typeof value !== 'object' || value === null) return [];
+  const fields = value as Readonly<Record<string, unknown>>;
+  const text = (key: string): string => String(fields[key] ?? '').slice(0, findingLengthMax);
+  const severity = (['error', 'warning', 'info'] as const).find((each) => each === fields['severity']) ?? 'info';
+  const set = Array.isArray(fields['set']) ? fields['set'].slice(0, findingsMax).map((one) => String(one)) : [];
+  return [{ id: text('id'), severity, text: text('text'), fix: text('fix'), set, hint: text('hint') }];
 }
 
 /** What a node message tells; fields that are missing are ''. Nothing of it is trusted before a token proves it. */

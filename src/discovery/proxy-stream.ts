@@ -3,6 +3,7 @@
 // proxy know a workload without its policies. A policy that turns from a namespace's to that of selected workloads
 // comes after them: until they are known to name it, it goes on judging all.
 import { create } from '@bufbuild/protobuf';
+import type { NodeFinding } from '../model/views.ts';
 import {
   type DeltaDiscoveryRequest,
   type DeltaDiscoveryResponse,
@@ -10,7 +11,7 @@ import {
   type Resource,
   ResourceSchema,
 } from './generated/ads_pb.ts';
-import type { ProxyNode } from './proxy-node.ts';
+import { findingsOf, type ProxyNode } from './proxy-node.ts';
 import type { ResourceTable } from './resource-table.ts';
 import { commonTypes, type EncodedResource, moreSuffix, type TypeUrl, typeOrder, typeUrls } from './resources.ts';
 import { type Page, Subscription } from './subscription.ts';
@@ -25,6 +26,8 @@ export type Tables = ReadonlyMap<TypeUrl, ResourceTable>;
 /** Requests go in by `receive`, responses come out of `next`; knows nothing of sockets. */
 export class ProxyStream {
   readonly node: ProxyNode;
+  /** What the proxy has said of its node. */
+  findings: readonly NodeFinding[] = [];
   readonly #tables: Tables;
   readonly #now: () => number;
   readonly #observer: StreamObserver;
@@ -46,6 +49,7 @@ export class ProxyStream {
    * Takes a request of the proxy: a subscription, or an answer to a response. Types that we do not serve are ignored.
    */
   receive(request: DeltaDiscoveryRequest): void {
+    if (request.node !== undefined) this.findings = findingsOf(request.node);
     const typeUrl = typeOrder.find((known) => known === request.typeUrl);
     const table = typeUrl === undefined ? undefined : this.#tables.get(typeUrl);
     if (typeUrl === undefined || table === undefined) return;

@@ -14,6 +14,8 @@ export interface ProxyView {
   readonly ready: boolean;
   readonly inStep: boolean;
   readonly behindSince: string | null;
+  /** Of a node proxy: what of its node stands in the way. Absent where it has said nothing. */
+  readonly findings?: readonly NodeFinding[];
   readonly types: readonly {
     readonly type: string;
     readonly applied: string;
@@ -263,6 +265,8 @@ export interface NodeDump extends ProxyDump {
   };
   readonly clientAddresses: ClientAddressView;
   readonly network: PodNetworkView;
+  /** What of the node stands in the way of the mesh. */
+  readonly findings: readonly NodeFinding[];
 }
 
 /** Something about a node that stands in the way of the mesh, or may. */

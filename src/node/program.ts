@@ -12,10 +12,13 @@ import { listenersVariable, takeListeners, takeThreads } from './listeners.ts';
 
 const usage = `usage: ambient-node [run] --config FILE
        ambient-node uninstall [--config FILE] [--state DIR] [--namespaces FOLDER]
+       ambient-node check [--config FILE] [-o json]
        ambient-node --version
 
 run        captures and carries the traffic of this node's pods until SIGTERM; a second signal ends it at once.
            The capture rules stay, so that nothing leaks while no proxy runs.
+check      says what of this node stands in the way of the mesh, and what to set; changes nothing. Ends with 1 when
+           pods would not be captured as they should be
 uninstall  restores this node: removes the capture rules and routes, those inside of pods too where FILE says that
            capture.backend is pod or FOLDER has the network namespaces of pods, gives back the settings of the
            kernel that were changed, and deletes the proxy's state, which is in DIR or where FILE says
@@ -39,6 +42,7 @@ export async function runNodeProgram(args: readonly string[]): Promise<number> {
         config: { type: 'string' },
         namespaces: { type: 'string' },
         state: { type: 'string' },
+        output: { type: 'string', short: 'o' },
         help: { type: 'boolean', short: 'h' },
         version: { type: 'boolean' },
       },
@@ -48,9 +52,10 @@ export async function runNodeProgram(args: readonly string[]): Promise<number> {
       return 0;
     }
     const [command = 'run', ...rest] = positionals;
-    if (rest.length > 0 || !['run', 'uninstall'].includes(command))
+    if (rest.length > 0 || !['run', 'uninstall', 'check'].includes(command))
       return misused(`unknown command '${positionals.join(' ')}'`);
     if (command === 'uninstall') return await uninstall(values);
+    if (command === 'check') return await check(values.config, values.output === 'json');
     if (values.config === undefined) return misused('--config FILE is missing');
     return await run(values.config);
   } catch (error) {
@@ -92,6 +97,19 @@ async function readConfig(file: string): Promise<ReadConfig> {
   const { readNodeConfig } = await import('../config/node.ts');
   const digest = digestOf(file);
   return { config: readNodeConfig(file), digest };
+}
+
+async function check(configFile: string | undefined, isJson: boolean): Promise<number> {
+  const { checkNode } = await import('../capture/node-check.ts');
+  const { readNodeFacts } = await import('../capture/read-node-facts.ts');
+  const config = configFile === undefined ? null : (await readConfig(configFile)).config;
+  const findings = checkNode(await readNodeFacts(config?.capture.backend ?? 'host'));
+  const lines = findings.map(
+    ({ id, severity, text, fix, hint }) => `${severity} ${id}: ${text}\n  ${fix}; see ${hint}\n`,
+  );
+  const said = lines.length === 0 ? 'nothing of this node stands in the way\n' : lines.join('');
+  process.stdout.write(isJson ? `${JSON.stringify(findings, null, 2)}\n` : said);
+  return findings.some(({ severity }) => severity === 'error') ? exitCodes.failure : 0;
 }
 
 /** Where things are that `uninstall` takes away. */

@@ -16,6 +16,7 @@ import { ownAddresses } from '../proxy/own-addresses.ts';
 import { ProxyCore, type ProxyOptions, type ProxyRole } from '../proxy/proxy-core.ts';
 import type { ProxyReading } from '../telemetry/registry.ts';
 import { CaptureKeeper } from './capture-keeper.ts';
+import { CheckKeeper } from './check-keeper.ts';
 import { ClientAddressKeeper, clientAddressesInPods } from './client-address-keeper.ts';
 import type { Listeners } from './listeners.ts';
 import { captureFor, localIdentities, podAddresses } from './local-pods.ts';
@@ -63,6 +64,7 @@ class NodeProxy implements RunningNode {
   readonly #core: ProxyCore<NodeConfig>;
   readonly #listeners: NodeOptions['listeners'];
   readonly #networks: NetworkKeeper;
+  readonly #check: CheckKeeper;
   readonly #capture: CaptureKeeper;
   readonly #clientAddresses: ClientAddressKeeper;
   readonly #pods: PodListeners;
@@ -105,6 +107,11 @@ class NodeProxy implements RunningNode {
       isOn: kind !== 'none' && capture === undefined,
       onChange: () => void this.#onNetworks(),
     });
+    this.#check = new CheckKeeper({
+      ...{ clock, log: core.log, backend: kind },
+      isOn: kind !== 'none' && capture === undefined,
+      onChange: (findings) => core.mesh.report(findings),
+    });
     const isOn = kind !== 'none' || capture !== undefined;
     const backend = capture ?? this.#backend(clock.now());
     const onChange = () => this.#onCapture();
@@ -139,6 +146,7 @@ class NodeProxy implements RunningNode {
     const threads = pool.views().length;
     const { source, podCidrs } = this.#networks.view;
     log.info({ nodeName, version, threads, controllerUrl, source, podCidrs, stateFrom }, 'node proxy starts');
+    this.#check.start();
     void this.#clientAddresses.begin().then(() => this.#core.onProgress());
     await this.#core.start();
   }
@@ -147,7 +155,14 @@ class NodeProxy implements RunningNode {
     const dump = await this.#core.dump();
     const { view: capture } = this.#capture;
     const { view: clientAddresses } = this.#clientAddresses;
-    return { node: this.#core.config.nodeName, ...dump, capture, clientAddresses, network: this.#networks.view };
+    return {
+      node: this.#core.config.nodeName,
+      ...dump,
+      capture,
+      clientAddresses,
+      network: this.#networks.view,
+      findings: this.#check.findings,
+    };
   }
 
   drain(): Promise<void> {
@@ -171,11 +186,13 @@ class NodeProxy implements RunningNode {
       pending: () => this.#waitsFor(),
       reading: () => this.#reading(),
       beforeDrain: async () => {
+        this.#check.close();
         await this.#networks.close();
         await this.#capture.close(); // a proxy that replaces this one decides about the rules from now on
         if ('of' in this.#listeners) this.#listeners.closeSpares();
       },
       close: async () => {
+        this.#check.close();
         await this.#networks.close();
         await this.#capture.close();
       },

@@ -17,7 +17,7 @@ import { NodeNetworks } from '../model/node-networks.ts';
 import { policyKey } from '../model/policy-table.ts';
 import { RevocationList, revocationKey } from '../model/revocation.ts';
 import type { MeshUpdate, Workload } from '../model/types.ts';
-import type { ProxyDump } from '../model/views.ts';
+import type { NodeFinding, ProxyDump } from '../model/views.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { SavedMesh } from './state-store.ts';
 
@@ -99,6 +99,11 @@ export class MeshKeeper {
   /** The whole mesh has come from the controller since the start. */
   get isSynced(): boolean {
     return this.#client?.state().synced ?? false;
+  }
+
+  /** Tells the controller what of this node stands in the way. */
+  report(findings: readonly NodeFinding[]): void {
+    this.#client?.report(findings);
   }
 
   heldVersions(): HeldVersions {
