@@ -4,6 +4,7 @@ import path from 'node:path';
 import { projectFile } from '../base/project-files.ts';
 import { readYaml } from '../config/yaml.ts';
 import { controllerObjects } from './controller-objects.ts';
+import { monitoringObjects } from './monitoring-objects.ts';
 import { nodeObjects } from './node-objects.ts';
 import {
   controllerName,
@@ -34,6 +35,7 @@ export function installManifests(values: InstallValues): Manifest[] {
     ...webhookObjects(values),
     ...(values.networkPolicies.enabled ? [networkPolicy(values)] : []),
     ...(values.podMonitors.enabled ? podMonitors(values) : []),
+    ...monitoringObjects(values),
   ];
 }
 

@@ -121,6 +121,20 @@ export const valuesShape = {
       labels: described('what the operator selects them by, often `release`', mapping(string(undefined, labelValue))),
     }),
   ),
+  dashboards: object({
+    enabled: described('one ConfigMap for each dashboard of deploy/grafana', boolean(false)),
+    labels: described(
+      'what else your Grafana selects them by; `grafana_dashboard: "1"` is there',
+      mapping(string(undefined, labelValue)),
+    ),
+  }),
+  alerts: object({
+    enabled: described(
+      'a PrometheusRule with the alerts of docs/runbook.md, for the Prometheus operator',
+      boolean(false),
+    ),
+    labels: described('what the operator selects it by, often `release`', mapping(string(undefined, labelValue))),
+  }),
   criticalPodsQuota: switched('lets pods of the system be critical where only kube-system may have such, as on GKE'),
 };
 

@@ -17,6 +17,8 @@ export const everything: unknown = {
   node: { config: { podCidrs: ['10.244.0.0/24'] } },
   networkPolicies: { enabled: true },
   podMonitors: { enabled: true, labels: { release: 'prometheus' } },
+  dashboards: { enabled: true, labels: { team: 'mesh' } },
+  alerts: { enabled: true, labels: { release: 'prometheus' } },
   criticalPodsQuota: { enabled: true },
 };
 

@@ -15,18 +15,18 @@ const kubeconformModule = 'github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0';
 const definitionsOf = {
   'sigs.k8s.io/gateway-api@v1.5.0': 'config/crd/standard',
   'istio.io/api@v1.28.0': 'kubernetes/customresourcedefinitions.gen.yaml',
-  'github.com/prometheus-operator/prometheus-operator@v0.85.0':
-    'example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml',
+  'github.com/prometheus-operator/prometheus-operator@v0.85.0': 'example/prometheus-operator-crd',
 } as const;
 /** Kinds of which there may be samples; parsing all of them would take a while. */
 const kinds = [
   '(Gateway|HTTPRoute|GRPCRoute|ReferenceGrant)',
   '(Virtual|Peer|Request|Authorization|Destination)\\w+',
-  '(Pod|Traffic|RateLimit|Certificate)\\w+',
+  '(PodMonitor|PrometheusRule)',
+  '(Traffic|RateLimit|Certificate)\\w+',
 ];
 const judged = new RegExp(`^ {4}kind: (${kinds.join('|')})$`, 'm');
 const own = path.join(import.meta.dirname, '../../deploy/crds');
-const folder = path.join(cacheDir, 'schemas-1');
+const folder = path.join(cacheDir, 'schemas-2');
 const stepMs = 240_000;
 
 type Json = Record<string, unknown>;

@@ -49,6 +49,14 @@
     "enabled": false,
     "labels": {}
   },
+  "dashboards": {
+    "enabled": false,
+    "labels": {}
+  },
+  "alerts": {
+    "enabled": false,
+    "labels": {}
+  },
   "criticalPodsQuota": {
     "enabled": false
   }
