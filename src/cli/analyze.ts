@@ -1,4 +1,4 @@
-// `ambientctl analyze PATH…`: the linter for the mesh's manifests, on files or on a lab that runs.
+// `ambientctl analyze PATH…`: the linter for the mesh's manifests, on files or on a mesh that runs.
 import { analyze as analyzeObjects, equivalentOf } from '../analyze/analyze.ts';
 import { MeshError } from '../base/errors.ts';
 import { version } from '../base/version.ts';
@@ -16,9 +16,10 @@ import {
   textOption,
 } from './command.ts';
 import { exitCodes } from './exit-codes.ts';
+import type { Mesh } from './mesh.ts';
 import { issueText } from './status.ts';
 import { type Column, table } from './table.ts';
-import { labOf } from './which-mesh.ts';
+import { meshOf } from './which-mesh.ts';
 
 /** One line of `-o json`: a contract. `doc` is a path in the project; `equivalent` is istioctl's code. */
 export interface AnalyzeMessage {
@@ -37,7 +38,7 @@ export interface AnalyzeMessage {
 }
 
 const severities = ['error', 'warning', 'info'] as const;
-/** What a lab has that the analyzers look at. */
+/** What a mesh that runs has and the analyzers look at. */
 const liveKinds = [
   'Namespace,Node,ServiceAccount,Pod,Service,EndpointSlice,NetworkPolicy',
   'Gateway,HTTPRoute,GRPCRoute,ReferenceGrant,VirtualService,DestinationRule',
@@ -48,7 +49,7 @@ const liveKinds = [
 /** Exit 1 when something as bad as `--failure-threshold` was found. */
 export const analyze: Command = async (context) => {
   if (flagOption(context, 'listCodes')) return codesResult();
-  const texts = context.args.length > 0 ? await loadTexts(context.args) : await textsOfLab(context);
+  const texts = context.args.length > 0 ? await loadTexts(context.args) : await textsOf(await meshOf(context));
   const { resources, unused, errors } = readLeniently(texts);
   const found = analyzeObjects({ resources, unused, unreadable: errors.map(issueOf) });
   return analyzeResult(
@@ -93,11 +94,10 @@ function messageFor({ place, ...issue }: ResourceIssue): AnalyzeMessage {
   return { code, severity, kind, namespace, name, message, fix, ...at, ...more };
 }
 
-async function textsOfLab(context: CommandContext): Promise<ManifestText[]> {
-  const lab = labOf(context);
-  const lists = await Promise.all(liveKinds.map((kind) => lab.get(kind)));
+async function textsOf(mesh: Mesh): Promise<ManifestText[]> {
+  const lists = await Promise.all(liveKinds.map((kind) => mesh.objects(kind)));
   const text = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: lists.flat() });
-  return [{ text, file: `lab ${lab.lab.name}` }];
+  return [{ text, file: mesh.title }];
 }
 
 /** Without what is suppressed (`CODE` or `CODE=KIND NS/NAME`, `*` for any), and as bad as is asked for. */

@@ -10,6 +10,7 @@ import { controllerName, nodeName } from '../install/parts.ts';
 import type { KubeAccess } from '../kube/api/access.ts';
 import { ApiClient } from '../kube/api/api-client.ts';
 import { failureOf } from '../kube/api/api-error.ts';
+import { watchedKinds } from '../kube/api/kinds.ts';
 import { kubeconfigAccess } from '../kube/api/kubeconfig.ts';
 import { openPodPort } from '../kube/api/port-forward.ts';
 import { isMapping } from '../kube/object-reader.ts';
@@ -29,11 +30,11 @@ export interface ClusterName {
 const adminPort = 15_000;
 const answerTimeoutMs = 20_000;
 const answerBytesMax = 256 * 1024 * 1024;
-const lists = {
-  Namespace: ['/api/v1', 'namespaces'],
-  Pod: ['/api/v1', 'pods'],
-  PeerAuthentication: ['/apis/security.istio.io/v1', 'peerauthentications'],
-} as const;
+/** What the controller does not follow, and the linter looks at. */
+const furtherKinds = [
+  { kind: 'ServiceAccount', group: '', versions: ['v1'], plural: 'serviceaccounts' },
+  { kind: 'NetworkPolicy', group: 'networking.k8s.io', versions: ['v1'], plural: 'networkpolicies' },
+] as const;
 
 interface Answer {
   readonly status: number;
@@ -84,18 +85,22 @@ export class ClusterMesh implements Mesh {
     return proxies.flatMap(({ kind, node }) => (kind === 'node' ? [node] : [])).sort();
   }
 
-  async objects(kind: keyof typeof lists): Promise<readonly object[]> {
-    const [root, plural] = lists[kind];
-    const apiVersion = root.replace(/^\/apis?\//, '');
-    try {
-      const list = await this.#client.json({ path: `${root}/${plural}` });
-      const items = isMapping(list) && Array.isArray(list['items']) ? list['items'] : [];
-      return items.map((item: object) => ({ apiVersion, kind, ...item }));
-    } catch (error) {
-      // A kind that is not defined has no objects.
-      if (failureOf(error)?.status === 404) return [];
-      throw error;
+  async objects(kind: string): Promise<readonly object[]> {
+    const found = [...watchedKinds, ...furtherKinds].find((one) => one.kind === kind);
+    if (found === undefined) throw new MeshError('INTERNAL', { reason: `objects of kind ${kind} are not asked for` });
+    for (const version of found.versions) {
+      const apiVersion = found.group === '' ? version : `${found.group}/${version}`;
+      try {
+        const list = await this.#client.json({
+          path: `/${apiVersion === 'v1' ? 'api' : 'apis'}/${apiVersion}/${found.plural}`,
+        });
+        const items = isMapping(list) && Array.isArray(list['items']) ? list['items'] : [];
+        return items.map((item: object) => ({ apiVersion, kind, ...item }));
+      } catch (error) {
+        if (failureOf(error)?.status !== 404) throw error;
+      }
     }
+    return []; // a kind that is not defined has no objects
   }
 
   logsCommand({ kind, name }: MeshPart): string {

@@ -21,7 +21,7 @@ export interface Mesh {
   /** Names of the nodes that have a proxy. */
   nodes(): Promise<readonly string[]>;
   /** Every object of a kind, as Kubernetes has it. */
-  objects(kind: 'Namespace' | 'Pod' | 'PeerAuthentication'): Promise<readonly object[]>;
+  objects(kind: string): Promise<readonly object[]>;
   /** The command that shows what a part has said. */
   logsCommand(part: MeshPart): string;
 }
@@ -48,7 +48,7 @@ export class LabMesh implements Mesh {
     return (await this.#lab.status()).nodes.map(({ name }) => name);
   }
 
-  objects(kind: 'Namespace' | 'Pod' | 'PeerAuthentication'): Promise<readonly object[]> {
+  objects(kind: string): Promise<readonly object[]> {
     return this.#lab.get(kind);
   }
 

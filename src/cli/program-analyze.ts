@@ -1,13 +1,13 @@
 // The options of `ambientctl analyze`.
 import { type Command as Commander, Option } from 'commander';
-import { type Act, collect, examples, withLab } from './program-options.ts';
+import { type Act, collect, examples, withCluster } from './program-options.ts';
 
 const severities = ['error', 'warning', 'info'];
 const formats = ['table', 'json', 'yaml', 'sarif'];
 
 /** Adds the command. */
 export function addAnalyzeCommand(program: Commander, act: Act): void {
-  withLab(program.command('analyze'))
+  withCluster(program.command('analyze'))
     .argument('[paths...]', 'files or folders of manifests, - for standard input; none: a mesh that runs')
     .summary('what is wrong, or may surprise, in the manifests of a mesh')
     .description(
@@ -25,8 +25,7 @@ export function addAnalyzeCommand(program: Commander, act: Act): void {
         ['ambientctl analyze deploy/', 'exit 1 when there is an error'],
         ['ambientctl analyze --failure-threshold warning -o sarif deploy/ > mesh.sarif', 'for code review'],
         ["ambientctl analyze -S 'AMB1003=Service shop/*' deploy/", 'not this, there'],
-        ['kubectl get -A httproutes,services -o yaml | ambientctl analyze -', 'what a cluster has'],
-        ['ambientctl analyze --lab lab', 'what a lab has'],
+        ['ambientctl analyze --context prod', 'what a cluster has; without anything, the lab that runs'],
       ]),
     )
     .action(act(async () => (await import('./analyze.ts')).analyze));
