@@ -38,19 +38,25 @@ export const certs: Command = async (context) => {
   const mesh = await meshOf(context);
   const only = onlyOf(context);
   const nowMs = Date.now();
-  const rows: CertRow[] = [];
-  if (only === null) {
-    const view = (await adminView(mesh, 'controller', '/certificates', 'roots')) as CertificatesView;
-    rows.push(...authorityRows(view, nowMs));
-  }
-  for (const holder of only === null ? await holdersOf(mesh) : [only])
-    rows.push(...(await proxyRows(mesh, holder, nowMs)));
-  return certsResult(rows);
+  return certsResult(only === null ? await collectCerts(mesh, nowMs) : await proxyRows(mesh, only, nowMs));
 };
+
+/** Rows of the controller and of every proxy. Rejects with NOT_REACHABLE when the controller does not answer. */
+export async function collectCerts(mesh: Mesh, nowMs: number): Promise<CertRow[]> {
+  const view = (await adminView(mesh, 'controller', '/certificates', 'roots')) as CertificatesView;
+  const rows = authorityRows(view, nowMs);
+  for (const holder of await holdersOf(mesh)) rows.push(...(await proxyRows(mesh, holder, nowMs)));
+  return rows;
+}
+
+/** True for one that somebody has to do something about. */
+export function isBadCert({ state }: CertRow): boolean {
+  return bad.includes(state);
+}
 
 /** The result for rows that are at hand. */
 export function certsResult(rows: readonly CertRow[]): CommandResult {
-  const wrong = rows.filter(({ state }) => bad.includes(state));
+  const wrong = rows.filter(isBadCert);
   return {
     data: { certificates: rows },
     text: (shown) => certsTable(rows, shown),

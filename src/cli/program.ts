@@ -6,6 +6,7 @@ import { printResult } from './command.ts';
 import { configViews } from './config-views.ts';
 import { type CliIo, coloured, plain } from './io.ts';
 import { addAnalyzeCommand } from './program-analyze.ts';
+import { addCheckCommand } from './program-check.ts';
 import { addInstallCommands } from './program-install.ts';
 import { addLabCommands } from './program-lab.ts';
 import { type Act, collect, examples, withMesh } from './program-options.ts';
@@ -111,6 +112,7 @@ function addLookCommands(program: Commander, act: Act): void {
     .action(act(async () => (await import('./why.ts')).why));
 
   addEdges(program, act);
+  addCheckCommand(program, act);
   addAnalyzeCommand(program, act);
   addTapCommand(program, act);
   addStatCommands(program, act);

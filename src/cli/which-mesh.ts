@@ -1,6 +1,7 @@
 // Which mesh a command speaks of: manifests (`-f`), a lab (`--lab`, AMBIENT_LAB, the only one that runs), or a cluster
 // (`--kubeconfig`, `--context`, or kubectl's own when no lab runs).
 import { isMeshError, MeshError, messageOf } from '../base/errors.ts';
+import type { ApiClient } from '../kube/api/api-client.ts';
 import { findLab, type LabClient, listLabs } from '../lab/control-client.ts';
 import { type CommandContext, textOption } from './command.ts';
 import { LabMesh, type Mesh, type MeshPart } from './mesh.ts';
@@ -26,12 +27,23 @@ export async function meshOf(context: CommandContext): Promise<Mesh> {
   }
 }
 
-async function clusterOf(context: CommandContext): Promise<Mesh> {
-  const { ClusterMesh, defaultKubeconfig } = await import('./cluster-mesh.ts');
+/** A client of the cluster that is meant; close it. Throws what a kubeconfig is wrong with. */
+export async function clusterClientOf(context: CommandContext): Promise<ApiClient> {
+  const { ApiClient: Client } = await import('../kube/api/api-client.ts');
+  const { kubeconfigAccess } = await import('../kube/api/kubeconfig.ts');
+  return new Client(kubeconfigAccess(await kubeconfigOf(context), textOption(context, 'context') ?? ''));
+}
+
+async function kubeconfigOf(context: CommandContext): Promise<string> {
+  const { defaultKubeconfig } = await import('./cluster-mesh.ts');
   const kubeconfig = textOption(context, 'kubeconfig') ?? defaultKubeconfig(context.io.env);
-  if (kubeconfig === null) {
-    throw new MeshError('INPUT_UNREADABLE', { place: '~/.kube/config', reason: 'it is not there; name a kubeconfig' });
-  }
+  if (kubeconfig !== null) return kubeconfig;
+  throw new MeshError('INPUT_UNREADABLE', { place: '~/.kube/config', reason: 'it is not there; name a kubeconfig' });
+}
+
+async function clusterOf(context: CommandContext): Promise<Mesh> {
+  const { ClusterMesh } = await import('./cluster-mesh.ts');
+  const kubeconfig = await kubeconfigOf(context);
   const namespace = textOption(context, 'systemNamespace') ?? 'ambient-system';
   return new ClusterMesh({ kubeconfig, context: textOption(context, 'context') ?? '', namespace });
 }

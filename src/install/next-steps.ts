@@ -6,6 +6,7 @@ import type { InstallValues } from './values.ts';
 export function nextSteps({ namespace }: InstallValues): string[] {
   return [
     `kubectl -n ${namespace} rollout status daemonset/${nodeName}`,
+    'ambientctl check --wait 5m',
     'kubectl label namespace NAME ambient.mesh/dataplane-mode=ambient',
   ];
 }

@@ -258,11 +258,13 @@ test('tap: what was seen, and what comes until Ctrl-C', async () => {
   assert.match(flow.reporter.name, /^node-[12]$/);
 });
 
-test('stat, top and analyze: on the lab that runs', async () => {
+test('check, stat, top and analyze: on the lab that runs', async () => {
   const { data } = await json('stat', 'services', '-n', 'shop');
   const names = data.services.map(({ name }: { name: string }) => name);
   assert.equal(names.includes('shop/payments'), true, names.join());
   assert.match((await ctl('top', '--once', '-n', 'shop')).out, /^FROM > TO WHAT .*\n.*shop\//);
+  const checked = await ctl('check', '--wait', '20s');
+  assert.deepEqual([checked.code, /^Status check results are √$/m.test(checked.out)], [0, true], checked.out);
   const analyzed = await ctl('analyze');
   assert.equal(analyzed.code, 0, analyzed.out);
   assert.match(analyzed.err, /^ok nothing to say about \d+ objects$/m);

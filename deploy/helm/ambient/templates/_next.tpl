@@ -1,5 +1,6 @@
 {{- /* Made by `npm run generate` from src/install, which is to be changed instead. */ -}}
 {{- define "ambient.nextSteps" }}
   kubectl -n {{ .Release.Namespace }} rollout status daemonset/ambient-node
+  ambientctl check --wait 5m
   kubectl label namespace NAME ambient.mesh/dataplane-mode=ambient
 {{- end }}
