@@ -110,6 +110,17 @@ function addLookCommands(program: Commander, act: Act): void {
     )
     .action(act(async () => (await import('./why.ts')).why));
 
+  addEdges(program, act);
+  addAnalyzeCommand(program, act);
+  addTapCommand(program, act);
+  addStatCommands(program, act);
+
+  addCerts(program, act);
+
+  addVersion(program, act);
+}
+
+function addEdges(program: Commander, act: Act): void {
   withMesh(program.command('edges'))
     .summary('who talks to whom, encrypted by which identities, refused by which policy')
     .description('Shows the edges of the mesh as its node proxies saw them since they started.')
@@ -123,14 +134,6 @@ function addLookCommands(program: Commander, act: Act): void {
       ]),
     )
     .action(act(async () => (await import('./edges.ts')).edges));
-
-  addAnalyzeCommand(program, act);
-  addTapCommand(program, act);
-  addStatCommands(program, act);
-
-  addCerts(program, act);
-
-  addVersion(program, act);
 }
 
 function addVersion(program: Commander, act: Act): void {

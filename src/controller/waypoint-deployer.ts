@@ -2,7 +2,7 @@
 // follow from that, and what their statuses say of it. Every replica decides; only the one that leads writes.
 import { messageOf } from '../base/errors.ts';
 import { gatewayClassName, rootsName } from '../install/parts.ts';
-import { rootsSet } from '../install/roots-object.ts';
+import { rootsSet, systemLabel } from '../install/roots-object.ts';
 import { type WaypointSettings, waypointObjects } from '../install/waypoint-objects.ts';
 import { readWaypointParameters, type WaypointParameters } from '../install/waypoint-parameters.ts';
 import type { KubeObject } from '../kube/api/prune.ts';
@@ -69,7 +69,7 @@ export class WaypointDeployer {
     }
     const deployed = [...there.ofKind('Deployment')].filter((one) => controllerOf(one)?.['kind'] === 'Gateway');
     const namespaces = new Set([namespace, ...ours.map((one) => one.namespace), ...deployed.map(namespaceOf)]);
-    const roots = rootsSet([...namespaces].sort(), rootsPem);
+    const roots = rootsSet(namespace, [...namespaces].sort(), rootsPem);
     keeper.want([roots, ...this.#classSet(), ...sets.values(), this.#staleRoots(namespaces)]);
   }
 
@@ -172,11 +172,14 @@ export class WaypointDeployer {
     return [{ id: `GatewayClass ${gatewayClassName}`, objects, isOurs: isClassOurs, owner: null }];
   }
 
-  /** ConfigMaps of roots where no waypoint is any more. */
+  /** Our ConfigMaps of roots where no waypoint is any more. */
   #staleRoots(namespaces: ReadonlySet<string>): ObjectSet {
-    const stale = [...this.#options.there.ofKind('ConfigMap')].filter(
-      (one) => one.metadata.name === rootsName && !namespaces.has(namespaceOf(one)),
-    );
+    const { there, namespace } = this.#options;
+    const stale = [...there.ofKind('ConfigMap')].filter((one) => {
+      const labels = one.metadata.labels as Readonly<Record<string, unknown>> | undefined;
+      const isOwn = one.metadata.name === rootsName && labels?.[systemLabel] === namespace;
+      return isOwn && !namespaces.has(namespaceOf(one));
+    });
     const extra = stale.map((one) => resourceKey({ kind: 'ConfigMap', namespace: namespaceOf(one), name: rootsName }));
     return { id: `ConfigMap ${rootsName}, left over`, objects: [], isOurs: () => true, owner: null, extra };
   }

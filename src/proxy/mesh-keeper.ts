@@ -54,6 +54,8 @@ export class MeshKeeper {
   readonly #since: string;
   #isKnown = false;
   #cancelCompaction = (): void => {};
+  #stopWaiting = (): void => {};
+  #isClosed = false;
 
   constructor(options: MeshKeeperOptions) {
     this.#options = options;
@@ -85,10 +87,33 @@ export class MeshKeeper {
     });
   }
 
-  /** Passes on what is known from disk, and begins to follow the controller. */
+  /**
+   * Begins to follow the controller, and passes on what is known from disk: at once when the controller cannot be
+   * reached, else when it has not told the whole mesh in a moment. What is on disk is some seconds old: whoever takes
+   * over from another proxy would serve what that one has long known to be gone.
+   */
   async start(): Promise<void> {
-    if (this.#fromDisk) await this.#becomeKnown();
     this.#client?.start();
+    if (!this.#fromDisk) return;
+    if (this.#client !== null) await this.#heard(this.#client);
+    if (!this.#isClosed) await this.#becomeKnown();
+  }
+
+  /** Resolves when the controller has told everything, when it cannot be reached, or when it takes too long. */
+  #heard(client: DiscoveryClient): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        cancel();
+        client.off('synced', done).off('state', look);
+        resolve();
+      };
+      const look = ({ lastError }: DiscoveryState): void => {
+        if (lastError !== null) done();
+      };
+      const cancel = this.#options.clock.after(freshWaitMs, done);
+      client.on('synced', done).on('state', look);
+      this.#stopWaiting = done;
+    });
   }
 
   /** The whole mesh is known, from the controller or from disk. */
@@ -126,7 +151,9 @@ export class MeshKeeper {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.#cancelCompaction();
+    this.#stopWaiting();
     await this.#client?.close();
   }
 
@@ -169,6 +196,8 @@ export class MeshKeeper {
   }
 }
 
+/** Longer than a controller that is there takes for a mesh that is mostly known, and short for one that is not. */
+const freshWaitMs = 1_000;
 /** Workloads of one response. */
 const largeChange = 200;
 const compactAfterMs = 5_000;

@@ -385,12 +385,34 @@ describe('waypoint', () => {
     assert.deepEqual(answers, ['HTTP/1.1 200 OK']);
   });
 
-  test('it goes with its Gateway', timeout, async () => {
-    await lab.delete(gateway);
-    assert.deepEqual(await waypointPods(), []);
-    assert.equal(await statusOf('/'), 'HTTP/1.1 200 OK', 'nothing stands before the service any more');
-    assert.equal(await reach('client', await vipOf('guarded'), 80, 'guarded'), null, 'but for who demands it');
+  test('a service that is deleted under load, and comes back: its neighbour notices nothing', timeout, async () => {
+    const [web, beside] = ['web', 'beside'].map((name) =>
+      serviceText(name, { waypoint: 'wp', portName: 'http', app: 'echo' }),
+    ) as [string, string];
+    const neighbour = new Set<string>();
+    await lab.apply(beside);
+    const answers = await underLoad(async () => {
+      await lab.delete(web);
+      for (let turn = 0; turn < 5; turn++) neighbour.add(await statusOf('/', 'beside'));
+      await lab.apply(web);
+    });
+    await lab.delete(beside);
+    assert.deepEqual([...neighbour], ['HTTP/1.1 200 OK']);
+    assert.ok(answers.includes('HTTP/1.1 200 OK'));
+    assert.equal(await statusOf('/'), 'HTTP/1.1 200 OK', 'as before');
   });
+
+  test(
+    'it goes with its Gateway, under load: every request ends, and the next ones go without it',
+    timeout,
+    async () => {
+      const answers = await underLoad(() => lab.delete(gateway));
+      assert.ok(answers.includes('HTTP/1.1 200 OK'), answers.join());
+      assert.deepEqual(await waypointPods(), []);
+      assert.equal(await statusOf('/'), 'HTTP/1.1 200 OK', 'nothing stands before the service any more');
+      assert.equal(await reach('client', await vipOf('guarded'), 80, 'guarded'), null, 'but for who demands it');
+    },
+  );
 
   const named = { namespace: 'app', name: 'wp' };
 
