@@ -9,6 +9,7 @@ import { nodeObjects } from './node-objects.ts';
 import {
   controllerName,
   discoveryPort,
+  gatewayClassName,
   type Manifest,
   metaOf,
   metricsPort,
@@ -18,6 +19,7 @@ import {
   webhookPort,
 } from './parts.ts';
 import type { InstallValues } from './values.ts';
+import { classLabel, waypointProgram } from './waypoint-objects.ts';
 import { webhookObjects } from './webhook-objects.ts';
 
 /** More than a cluster can have. */
@@ -87,17 +89,21 @@ function networkPolicy(values: InstallValues): Manifest {
   };
 }
 
-/** By the port's number: node proxies name none. */
+/** By the port's number: node proxies name none. Waypoints are in every namespace, and known by their class. */
 function podMonitors({ namespace, podMonitors }: InstallValues): Manifest[] {
   const labelled = ({ labels, ...meta }: Manifest['metadata']): Manifest['metadata'] => {
     return { ...meta, labels: { ...labels, ...podMonitors.labels } };
   };
-  return [controllerName, nodeName].map((name) => ({
+  const own = [controllerName, nodeName].map((name) => ({ name, where: {}, matchLabels: selectorOf(name) }));
+  const everywhere = { namespaceSelector: { any: true } };
+  const waypoints = { name: waypointProgram, where: everywhere, matchLabels: { [classLabel]: gatewayClassName } };
+  return [...own, waypoints].map(({ name, where, matchLabels }) => ({
     apiVersion: 'monitoring.coreos.com/v1',
     kind: 'PodMonitor',
     metadata: labelled(metaOf(name, name, namespace)),
     spec: {
-      selector: { matchLabels: selectorOf(name) },
+      ...where,
+      selector: { matchLabels },
       podMetricsEndpoints: [{ portNumber: metricsPort, path: '/metrics' }],
     },
   }));

@@ -41,7 +41,8 @@ const rootsDir = '/var/run/secrets/ambient';
 const tokenDir = '/var/run/secrets/tokens';
 const stateDir = '/run/ambient/state';
 const replicasAnnotation = 'ambient.mesh/replicas';
-const classLabel = 'gateway.networking.k8s.io/gateway-class-name';
+/** On everything that a waypoint is made of. */
+export const classLabel = 'gateway.networking.k8s.io/gateway-class-name';
 /** Beyond `timeouts.drain`. */
 const graceSeconds = 35;
 /** Nobody: every image has it, and it owns nothing. */

@@ -385,7 +385,7 @@ const ofRequests = {
     waypoints,
     [],
     'Times that an endpoint was taken out of rotation by outlier detection',
-    '0; `ambientctl config services` says which endpoint',
+    '0; the log of the waypoint says which endpoint, and why',
   ),
   ambient_request_segment_seconds: entry(
     'histogram',

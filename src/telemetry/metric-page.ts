@@ -14,6 +14,7 @@ sampled traces. Through the controller: \`GET /proxies/node/NODE/metrics\`
 
 Names without *stable* may still change between releases, and HELP says "(unstable)". A proxy keeps so many sets of
 labels and no more: what is beyond is counted under \`unknown\` ends, and in \`ambient_metrics_folded_total\`.
+Series of a workload that is no more are left out of scrapes 15 minutes after their last change.
 `;
 
 /** Markdown, one table for each group. */

@@ -4,6 +4,7 @@ import type { EdgeView } from '../model/views.ts';
 import { ControllerMetrics, type ControllerReading } from './controller-metrics.ts';
 import { helpOf, metricCatalogue } from './metric-catalogue.ts';
 import { ProxyMetrics, type ProxyReading } from './registry.ts';
+import { vanishedSeriesMs } from './vanished-series.ts';
 
 const edge: EdgeView = {
   reporter: 'source',
@@ -104,6 +105,20 @@ test('limits: what they are, how much of each is used, what they refused', async
     assert(text.includes(`${line}\n`), line);
   }
   assert.equal(text.includes('ambient_limit_use{limit="endpointAttempts"}'), false);
+});
+
+test('series of a workload that vanished are gone after a while', async () => {
+  let nowMs = 0;
+  const vanished = { ...reading, canonicalName: () => null };
+  const build = { component: 'ambient-node', version: '1', node: 'n1' };
+  const all = new ProxyMetrics(
+    async () => vanished,
+    build,
+    () => nowMs,
+  );
+  assert.match((await all.scrape()).text, /^istio_tcp_connections_opened_total\{/m);
+  nowMs = vanishedSeriesMs;
+  assert.doesNotMatch((await all.scrape()).text, /^istio_tcp_connections_opened_total\{/m);
 });
 
 test('a second scrape shows the same, not the double', async () => {

@@ -10,6 +10,7 @@ import { collectProcessMetrics } from './process-metrics.ts';
 import type { RequestRow } from './request-counters.ts';
 import { requestMetricsText } from './request-metrics.ts';
 import { segmentCounterPrefix, segmentMetricsText } from './segment-counters.ts';
+import { VanishedSeries } from './vanished-series.ts';
 
 /** A limit of the whole proxy and how much of it is in use now; null where that is counted elsewhere. */
 export interface LimitReading {
@@ -73,9 +74,24 @@ const noLabels = () => ({});
 export class ProxyMetrics {
   readonly registry = new Registry();
   readonly #read: () => Promise<ProxyReading>;
+  readonly #now: () => number;
+  readonly #edges = new VanishedSeries<EdgeView>(
+    ({ reporter, source, destination, transport, flag }) =>
+      JSON.stringify([reporter, source, destination, transport, flag]),
+    (edge) => edge.opened + edge.closed + edge.failed + edge.bytesSent + edge.bytesReceived,
+  );
+  readonly #requests = new VanishedSeries<RequestRow>(
+    ({ key }) => JSON.stringify(key),
+    ({ requests }) => requests,
+  );
 
-  constructor(read: () => Promise<ProxyReading>, build: { component: string; version: string; node: string }) {
+  constructor(
+    read: () => Promise<ProxyReading>,
+    build: { component: string; version: string; node: string },
+    now: () => number = Date.now,
+  ) {
     this.#read = read;
+    this.#now = now;
     collectProcessMetrics(this.registry);
     const labels = { ...build };
     this.#gauge('ambient_build_info').set(labels, 1);
@@ -83,7 +99,7 @@ export class ProxyMetrics {
 
   /** The text of a scrape in the format that `accept` asks for, and its content type. */
   async scrape(accept = ''): Promise<Exposition> {
-    const reading = await this.#read();
+    const reading = this.#shown(await this.#read());
     this.#fillEdges(reading);
     this.#fillCounters(reading);
     this.#fillThreads(reading);
@@ -91,6 +107,14 @@ export class ProxyMetrics {
     this.#fillOwn(reading);
     const requests = `${requestMetricsText(reading, wantsOpenMetrics(accept))}${segmentMetricsText(reading.counters)}`;
     return expositionOf(`${await this.registry.metrics()}${requests}`, accept);
+  }
+
+  /** Without the series of workloads that vanished a while ago. */
+  #shown(reading: ProxyReading): ProxyReading {
+    const nowMs = this.#now();
+    const edges = this.#edges.shown(reading.edges, (edge) => [edge.source, edge.destination], reading, nowMs);
+    const requests = this.#requests.shown(reading.requests, ({ key }) => [key.source, key.destination], reading, nowMs);
+    return { ...reading, edges, requests };
   }
 
   #fillEdges(reading: ProxyReading): void {
