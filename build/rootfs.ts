@@ -76,7 +76,9 @@ export function makeRootfs(root: string, built: BuiltPackage): void {
   for (const folder of folders) mkdirSync(path.join(root, folder), { recursive: true, mode: 0o755 });
   chmodSync(path.join(root, 'tmp'), 0o1777);
   for (const [file, text] of Object.entries(files)) writeFileSync(path.join(root, file), text);
-  if (!existsSync(path.join(root, 'var/run'))) symlinkSync('/run', path.join(root, 'var/run'));
+  // An installation script would have made it, and none has run.
+  rmSync(path.join(root, 'var/run'), { recursive: true, force: true });
+  symlinkSync('/run', path.join(root, 'var/run'));
   const node = installNode(root);
   installPackage(root, built);
   const { main, components } = built;
