@@ -175,7 +175,12 @@ export class PodNamespace {
     if (wish.kind === 'captured') return await this.#capture(wish.rules);
     this.#closeListeners();
     this.#fail(wish.reason);
-    await this.#applyRules(wish.rules);
+    try {
+      await this.#applyRules(wish.rules);
+    } catch (error) {
+      // Why it is refused is what somebody has to know first.
+      this.#fail(`${wish.reason}; ${messageOf(error)}`);
+    }
   }
 
   /** Without listeners the rules reset what the pod sends and is sent: closed, as while no proxy runs. */

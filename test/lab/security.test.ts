@@ -331,7 +331,7 @@ describe('security', { timeout: 170_000 }, () => {
     const requests = rows.map(([token, account]) => {
       return { tokenFile: token === '' ? '' : path.join(folder, token), identity: identityOf(account) };
     });
-    const rootsFile = path.join(system, 'roots.pem');
+    const rootsFile = path.join(system, 'roots', 'roots.pem');
     const url = `https://${controller}:15012`;
     const attempt = { op: 'certificates', url, rootsFile, clusterId: 'Kubernetes', requests } as const;
     const { outcomes } = await intrude<{ outcomes: string[] }>(lab, null, attempt);
