@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { answerRequests, echoTunnels, listenPlain, type OnStream } from './support/plain-server.ts';
-import { finished, h2spec } from './support/tools.ts';
+import { finished, h2spec, whenTold } from './support/tools.ts';
 
 const priority = 'RFC 9113 §5.3.2 deprecates the priorities of RFC 7540: what PRIORITY says is not looked at';
 
@@ -58,8 +58,8 @@ function outcomes(xml: string): Outcome[] {
   });
 }
 
-it('h2spec can be built', { timeout: 250_000 }, () => {
-  h2spec();
+it('h2spec can be built', { timeout: 430_000 }, async () => {
+  await whenTold(h2spec);
 });
 
 describe('h2spec', { concurrency: true }, () => {

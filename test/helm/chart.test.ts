@@ -10,6 +10,7 @@ import { installManifests } from '../../src/install/manifests.ts';
 import { nextSteps } from '../../src/install/next-steps.ts';
 import type { Manifest } from '../../src/install/parts.ts';
 import { readValues, valuesShape } from '../../src/install/values.ts';
+import { whenTold } from '../conformance/support/tools.ts';
 import { anyValues, everything } from './any-values.ts';
 import { Chart, chartDir, objectsOf, withoutHelm } from './chart.ts';
 import { upgradeTests } from './older-cases.ts';
@@ -23,8 +24,8 @@ const profiles = readdirSync(chartDir).flatMap((name) => /^values-(\w+)\.yaml$/.
 
 describe('the chart', () => {
   let chart: Chart;
-  test('its engine can be built', { timeout: 430_000 }, () => {
-    chart = new Chart();
+  test('its engine can be built', { timeout: 430_000 }, async () => {
+    chart = await whenTold(() => new Chart());
   });
   after(() => chart?.close());
 

@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import path from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { MeshError } from '../../../src/base/errors.ts';
 
 export const cacheDir: string = path.join(import.meta.dirname, '../../..', '.cache');
@@ -12,6 +13,17 @@ export const cacheDir: string = path.join(import.meta.dirname, '../../..', '.cac
 const h2specModule = 'github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible';
 /** A cold build of helm's engine takes some 45 s of CPU, and shares it. */
 const buildMs = 420_000;
+
+/**
+ * Runs what blocks this thread for long, when it has been told that the test under way has begun: a file without one is
+ * taken for stuck.
+ */
+export async function whenTold<Value>(make: () => Value): Promise<Value> {
+  for (let turn = 0; turn < tellTurns; turn++) await nextTurn();
+  return make();
+}
+
+const tellTurns = 20;
 
 /** Path of h2spec, built with Go at the first call. */
 export const h2spec = (): string => goInstalled('h2spec', h2specModule);
