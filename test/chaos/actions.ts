@@ -9,7 +9,7 @@ export interface Stage {
   readonly random: () => number;
   readonly say: (words: string) => void;
   /** While `work` runs processes are killed. */
-  readonly killing: (who: 'proxy' | 'victim', work: () => Promise<unknown>) => Promise<void>;
+  readonly killing: (who: 'proxy' | 'victim' | 'thread', work: () => Promise<unknown>) => Promise<void>;
   /** From now on, or no more, pod `flip` may call nobody. */
   readonly denied: (isDenied: boolean) => void;
 }
@@ -87,10 +87,10 @@ const changes: readonly Action[] = [
     say(`  ended with ${replaced?.exitCode}, ${replaced?.left} left`);
     if (replaced?.exitCode !== 0) throw new Error('a drained proxy must end with 0');
   },
-  async ({ scene, random, say }) => {
+  async ({ scene, random, say, killing }) => {
     const name = oneOf(random, nodes);
     say(`crash a data thread of ${name}`);
-    await scene.lab.client.admin('node', name, '/debug/kill-thread?id=0', { method: 'POST' });
+    await killing('thread', () => scene.lab.client.admin('node', name, '/debug/kill-thread?id=0', { method: 'POST' }));
   },
   async ({ scene, random, say }) => {
     const name = oneOf(random, nodes);
