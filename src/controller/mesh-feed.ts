@@ -1,5 +1,6 @@
 // From a source to proxies: what it reads is compiled and given to discovery. Whatever is wrong is named with
 // its place, once, and the last good state stays in force.
+import { compactHeap } from '../base/compact-heap.ts';
 import { messageOf } from '../base/errors.ts';
 import { formatPlace } from '../config/yaml.ts';
 import type { MeshSource, SourceChange } from '../kube/mesh-source.ts';
@@ -20,6 +21,8 @@ export interface MeshFeedOptions {
   readonly compiled?: (update: MeshUpdate, gone: readonly Deletion[]) => void;
 }
 
+/** Objects: what reading so many has left behind is worth a collection, which takes about a second. */
+const largeChange = 20_000;
 const kept = 'what it said before stays in force';
 const waits = 'proxies are served once it can be read';
 
@@ -78,6 +81,7 @@ export class MeshFeed {
       const removed = removedAddresses.length + removedPolicies.length;
       const counts = { workloads: workloads.length, services: services.length, policies: policies.length, removed };
       log.debug(counts, 'the mesh has changed');
+      if (change.upserts.length >= largeChange) setImmediate(compactHeap);
     } catch (error) {
       log.error({ reason: messageOf(error) }, 'cannot compile a change; the last good state stays in force');
     }
