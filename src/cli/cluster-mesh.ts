@@ -3,8 +3,8 @@
 import { existsSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
 import { MeshError, messageOf } from '../base/errors.ts';
+import { linesOf, merged } from '../base/line-streams.ts';
 import { nodeHttp } from '../base/node-http.ts';
 import { controllerName, nodeName } from '../install/parts.ts';
 import type { KubeAccess } from '../kube/api/access.ts';
@@ -159,15 +159,7 @@ export class ClusterMesh implements Mesh {
 
   async *#lines(pod: string, adminPath: string, signal?: AbortSignal): AsyncGenerator<string> {
     const response = await this.#open(pod, adminPath, signal);
-    const lines = createInterface({ input: response, crlfDelay: Number.POSITIVE_INFINITY });
-    const stop = (): void => lines.close();
-    signal?.addEventListener('abort', stop, { once: true });
-    try {
-      for await (const line of lines) yield line;
-    } finally {
-      signal?.removeEventListener('abort', stop);
-      response.destroy();
-    }
+    yield* linesOf(response, signal);
   }
 
   async #open(pod: string, adminPath: string, signal?: AbortSignal): Promise<IncomingMessage> {
@@ -226,24 +218,5 @@ function parsed({ text }: Answer, adminPath: string): unknown {
   } catch {
     const reason = `it does not answer ${adminPath} as it should`;
     throw new MeshError('NOT_REACHABLE', { what: 'the controller', reason, hint: 'is it of the same version?' });
-  }
-}
-
-/** Items of all, from whichever has some. */
-async function* merged(all: readonly AsyncGenerator<string>[]): AsyncIterable<string> {
-  const next = (one: AsyncGenerator<string>) => one.next().then((item) => ({ one, item }));
-  const waiting = new Map(all.map((one) => [one, next(one)]));
-  try {
-    while (waiting.size > 0) {
-      const { one, item } = await Promise.race(waiting.values());
-      if (item.done === true) {
-        waiting.delete(one);
-        continue;
-      }
-      yield item.value;
-      waiting.set(one, next(one));
-    }
-  } finally {
-    for (const one of waiting.keys()) void one.return(undefined);
   }
 }

@@ -1,5 +1,6 @@
 // What the controller asks its proxies on behalf of whoever asks the controller: one of them, or all for their flows.
 import { MeshError } from '../base/errors.ts';
+import { merged } from '../base/line-streams.ts';
 import type { ObservedProxy, ObserveServer } from '../discovery/observe-server.ts';
 import { lines, type SimpleResponse } from '../telemetry/metrics-server.ts';
 
@@ -45,29 +46,10 @@ export async function askProxy(
 /** Lines of `FlowView` of every proxy that is connected, of each in its order; `last`, `follow` as at a proxy. */
 export function flowsOfAll(observed: Observed, url: URL, signal: AbortSignal): SimpleResponse {
   const asked = observed.proxies().map((proxy) => proxy.ask(`GET /flows${url.search}`, signal));
-  return lines(merged(asked));
+  return lines(merged(asked.map(wholeLines)));
 }
 
-/** Whole lines, from whichever has some. A proxy that does not answer, or goes, has no more to say. */
-async function* merged(asked: readonly Promise<SimpleResponse>[]): AsyncIterable<string> {
-  const readers = asked.map((answer) => wholeLines(answer));
-  const next = (reader: AsyncGenerator<string>) => reader.next().then((item) => ({ reader, item }));
-  const waiting = new Map(readers.map((reader) => [reader, next(reader)]));
-  try {
-    while (waiting.size > 0) {
-      const { reader, item } = await Promise.race(waiting.values());
-      if (item.done === true) {
-        waiting.delete(reader);
-        continue;
-      }
-      yield item.value;
-      waiting.set(reader, next(reader));
-    }
-  } finally {
-    for (const reader of waiting.keys()) void reader.return(undefined);
-  }
-}
-
+/** A proxy that does not answer, or goes, has no more to say. */
 async function* wholeLines(asked: Promise<SimpleResponse>): AsyncGenerator<string> {
   try {
     const { status, body, stream } = await asked;

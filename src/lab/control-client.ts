@@ -2,8 +2,8 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { type IncomingMessage, request } from 'node:http';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
 import { type ErrorCode, errorTable, MeshError, messageOf } from '../base/errors.ts';
+import { linesOf } from '../base/line-streams.ts';
 import { readStandardInput } from '../base/standard-input.ts';
 import type {
   ApplyResult,
@@ -102,15 +102,7 @@ export class LabClient {
   async *#lines(url: string, timeoutMs: number, signal?: AbortSignal): AsyncIterable<string> {
     const response = await this.#open('GET', url, undefined, timeoutMs);
     await refuseIfError(response);
-    const lines = createInterface({ input: response, crlfDelay: Number.POSITIVE_INFINITY });
-    const stop = (): void => lines.close();
-    signal?.addEventListener('abort', stop, { once: true });
-    try {
-      for await (const line of lines) yield line;
-    } finally {
-      signal?.removeEventListener('abort', stop);
-      response.destroy();
-    }
+    yield* linesOf(response, signal);
   }
 
   /** Where `exec` and `shell` enter. `name` of a pod may be `deploy/NAME` too; `container` defaults to the first. */

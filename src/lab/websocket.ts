@@ -21,6 +21,18 @@ export function webSocketAccept(key: string): string {
     .digest('base64');
 }
 
+/** The head of the answer that makes a connection a WebSocket of `protocol`. */
+export function webSocketSwitch(key: string, protocol: string): string {
+  const lines = [
+    'HTTP/1.1 101 Switching Protocols',
+    'Upgrade: websocket',
+    'Connection: Upgrade',
+    `Sec-WebSocket-Accept: ${webSocketAccept(key)}`,
+    `Sec-WebSocket-Protocol: ${protocol}`,
+  ];
+  return `${lines.join('\r\n')}\r\n\r\n`;
+}
+
 /** One frame of a client. */
 export interface WebSocketFrame {
   readonly isLast: boolean;

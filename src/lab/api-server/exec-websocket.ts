@@ -4,11 +4,11 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import {
   readWebSocketFrame,
-  webSocketAccept,
   webSocketClose,
   webSocketCloseFrame,
   webSocketFrame,
   webSocketOpcode,
+  webSocketSwitch,
 } from '../websocket.ts';
 import type { ChannelName, ExecChannels, ExecInput } from './exec.ts';
 import { badRequest } from './failure.ts';
@@ -37,14 +37,7 @@ export function serveExecWebSocket(
   if (protocol === undefined || key === undefined) {
     throw badRequest(`unable to upgrade: the server speaks ${protocols.join(', ')}`);
   }
-  const lines = [
-    'HTTP/1.1 101 Switching Protocols',
-    'Upgrade: websocket',
-    'Connection: Upgrade',
-    `Sec-WebSocket-Accept: ${webSocketAccept(key)}`,
-    `Sec-WebSocket-Protocol: ${protocol}`,
-  ];
-  socket.write(`${lines.join('\r\n')}\r\n\r\n`);
+  socket.write(webSocketSwitch(key, protocol));
   const input = join({
     write: (channel, bytes) =>
       socket.write(webSocketFrame(binary, Buffer.concat([Buffer.from([numbers[channel]]), bytes]))),

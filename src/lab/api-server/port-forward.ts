@@ -6,11 +6,11 @@ import type { Duplex } from 'node:stream';
 import { messageOf } from '../../base/errors.ts';
 import {
   readWebSocketFrame,
-  webSocketAccept,
   webSocketClose,
   webSocketCloseFrame,
   webSocketFrame,
   webSocketOpcode,
+  webSocketSwitch,
 } from '../websocket.ts';
 import { badRequest } from './failure.ts';
 import type { ResourcePath } from './request.ts';
@@ -43,14 +43,7 @@ export function servePortForward(request: IncomingMessage, socket: Duplex, head:
   if (ports.length === 0 || ports.length > portsMax || !ports.every(isPort)) {
     throw badRequest('query parameter "ports" is required');
   }
-  const lines = [
-    'HTTP/1.1 101 Switching Protocols',
-    'Upgrade: websocket',
-    'Connection: Upgrade',
-    `Sec-WebSocket-Accept: ${webSocketAccept(key)}`,
-    `Sec-WebSocket-Protocol: ${portForwardProtocol}`,
-  ];
-  socket.write(`${lines.join('\r\n')}\r\n\r\n`);
+  socket.write(webSocketSwitch(key, portForwardProtocol));
   const forwards = ports.map((port, at) => new PortForward(socket, at * 2, port, dial));
   const over = (): void => {
     for (const forward of forwards) forward.close();
