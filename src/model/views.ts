@@ -229,11 +229,32 @@ export interface ProxyDump extends MeshView {
   readonly configFile: ConfigFileView | null;
 }
 
+/** An endpoint that a waypoint sends nothing to for a while, for what came of earlier requests. Times are RFC 3339. */
+export interface EjectedView {
+  /** `NAMESPACE/NAME`. */
+  readonly service: string;
+  readonly namespace: string;
+  readonly workload: string;
+  /** `IP:port`. */
+  readonly address: string;
+  readonly since: string;
+  readonly until: string;
+  /** What it did, in words: `5 answers of 500 to 599 in a row`. */
+  readonly reason: string;
+}
+
+/** `GET /ejected` of a waypoint: small, for those who ask often. */
+export interface EjectedListView {
+  readonly ejected: readonly EjectedView[];
+}
+
 /** `GET /config_dump` of a waypoint. */
 export interface WaypointDump extends ProxyDump {
   /** `NAMESPACE/NAME` of its Gateway. */
   readonly waypoint: string;
   readonly pod: string;
+  /** Absent in dumps of earlier versions. */
+  readonly ejected?: readonly EjectedView[];
 }
 
 /** How it stands with the redirection inside one pod's network namespace. */
