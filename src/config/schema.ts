@@ -1,8 +1,9 @@
 // A small declarative reader for configuration: a schema says which fields there are, of what type and with what
 // default; reading returns a frozen object of exactly that type or an error that names file, line and column. Nothing
 // unknown passes. Every field also describes itself as JSON Schema, for whoever judges values without us.
-import { didYouMean } from '../base/did-you-mean.ts';
+
 import { canonicalIp, parseCidr } from '../base/ip.ts';
+import { didYouMean } from '../base/nearest-name.ts';
 import type { SourcePlace } from '../model/types.ts';
 import { placedError, readYaml, type YamlDocument, type YamlPath } from './yaml.ts';
 

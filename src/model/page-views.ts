@@ -52,7 +52,7 @@ export interface PageNote {
 }
 
 /**
- * `refused`: by policy · `failed` · `slow`: where the time goes · `ejected`, `unready`: endpoints · the rest as said.
+ * `refused`: by policy · `failed` · `slow`: where the time goes · `ejected`, `unready`: endpoints · …
  */
 export type PageNoteId =
   | 'refused'
