@@ -1,5 +1,5 @@
-// Asks proxies themselves, each by the controller that it is connected to, all at once and none for long: one that hangs is
-// named instead of being waited for.
+// Asks proxies themselves, each by the controller that it is connected to, all at once and none for long: one that
+// hangs is named instead of being waited for.
 import { MeshError, messageOf } from '../base/errors.ts';
 import type { ObservedProxyView } from '../controller/observed-proxies.ts';
 import type { Mesh } from './mesh.ts';
