@@ -95,7 +95,7 @@ const ofRequests: readonly Alert[] = [
     summary: `Requests of ${from} to ${toService} have nowhere to go ({{ $labels.response_flags }})`,
     description:
       'NC: the route names a service or subset that is not there. NR: no rule matches. UH: no endpoint is ready. ' +
-      run('analyze -n {{ $labels.destination_service_namespace }}'),
+      run('analyze'),
     runbook: 'a-route-names-a-subset-that-does-not-exist',
   },
   {
@@ -135,11 +135,13 @@ const ofRequests: readonly Alert[] = [
   },
   {
     alert: 'AmbientEndpointEjected',
-    expr: 'sum by (job, instance) (increase(ambient_http_ejections_total[10m])) > 0',
+    expr: `sum by (${serviceLabels}) (ambient_http_ejected_endpoints{destination_service_name!=""}) > 0`,
     for: '0s',
     severity: 'info',
-    summary: '{{ $labels.instance }} has taken an endpoint out of rotation',
-    description: `It failed several times in a row, and is tried again by itself. ${run('status')}`,
+    summary: `{{ $value }} endpoints of ${toService} are out of rotation`,
+    description:
+      'They failed several times in a row, and are tried again by themselves; the others have their requests. ' +
+      run(`why ${serviceEnd} ${serviceEnd}`),
     runbook: 'an-endpoint-was-ejected',
   },
 ];

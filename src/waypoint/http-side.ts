@@ -72,6 +72,7 @@ export function threadServiceOf(http: HttpService): ThreadService {
         ...rejectionsBy(stats.limited),
       };
     },
+    strain: () => http.strain(),
     views: (thread) => http.views(thread),
     drain: (deadlineMs) => void http.drain(deadlineMs),
     close: () => http.close(),
