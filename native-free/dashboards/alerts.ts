@@ -23,15 +23,18 @@ const callLabels = `${sourceLabels}, ${serviceLabels}`;
 
 /** What is refused now, and was let through within six hours: what never worked is how somebody wants it. */
 const newlyRefused = (labels: string, refused: string, passed: string): string =>
-  `sum by (${labels}) (rate(${refused}[5m])) > 0 and on (${labels}) sum by (${labels}) (increase(${passed}[6h])) > 0`;
+  `sum by (${labels}) (rate(${refused}[5m])) > 0 ` +
+  `and on (${labels}) sum by (${labels}) (increase(${passed}[6h])) > 0`;
 const refusedAtNode = (who: string): string =>
   newlyRefused(
     workloadLabels,
     `istio_tcp_connections_failed_total{reporter="destination",${denied},${who}}`,
     'istio_tcp_connections_opened_total{reporter="destination"}',
   );
+const p99 = (buckets: string, labels: string): string =>
+  `histogram_quantile(0.99, sum by (le, ${labels}) (rate(${buckets}[5m])))`;
 const segmentOver = (segment: string, labels: string, seconds: number): string =>
-  `histogram_quantile(0.99, sum by (le, ${labels}) (rate(ambient_request_segment_seconds_bucket{segment="${segment}"}[5m]))) > ${seconds}`;
+  `${p99(`ambient_request_segment_seconds_bucket{segment="${segment}"}`, labels)} > ${seconds}`;
 /** With the node and the kind of program, whichever labels the scrape gives by itself. */
 const named = (expr: string, buildInfo = 'ambient_build_info'): string =>
   `${expr} * on (job, instance) group_left (node, component) ${buildInfo}`;
@@ -45,10 +48,10 @@ const serviceEnd = 'svc/{{ $labels.destination_service_name }}.{{ $labels.destin
 const run = (command: string): string => `Run: ambientctl ${command}`;
 
 /** Applications that themselves wait for one that is slow: their time is not their own. */
-const waitingForOthers =
-  'label_replace(label_replace(histogram_quantile(0.99, sum by (le, source_workload_namespace, source_workload, destination_workload) ' +
-  '(rate(istio_request_duration_milliseconds_bucket{reporter="waypoint"}[5m]))) > 500, ' +
-  '"destination_workload_namespace", "$1", "source_workload_namespace", "(.*)"), "destination_workload", "$1", "source_workload", "(.*)")';
+const calls = p99('istio_request_duration_milliseconds_bucket{reporter="waypoint"}', sourceLabels);
+const asDestination = (expr: string, label: string): string =>
+  `label_replace(${expr}, "destination_${label}", "$1", "source_${label}", "(.*)")`;
+const waitingForOthers = asDestination(asDestination(`${calls} > 500`, 'workload_namespace'), 'workload');
 
 const ofRefusals: readonly Alert[] = [
   {

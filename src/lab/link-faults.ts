@@ -93,7 +93,10 @@ export class LinkFaults {
       const words = wordsOf(state);
       return words.length === 0 ? [] : [`link of ${state.link.name}: ${words.join(', ')}`];
     });
-    return [...links, ...[...this.#partitions.values()].map(([a, b]) => `partition between ${a.name} and ${peerName(b)}`)];
+    return [
+      ...links,
+      ...[...this.#partitions.values()].map(([a, b]) => `partition between ${a.name} and ${peerName(b)}`),
+    ];
   }
 
   /** Delay, reordering and rate, both ways. */
@@ -125,7 +128,9 @@ export class LinkFaults {
       });
     const partitions = netns === null ? [...this.#partitions.values()] : [];
     const between = partitions.flatMap(([a, b]) =>
-      b === null ? [] : [`iifname ${a.device} oifname ${b.device} drop`, `iifname ${b.device} oifname ${a.device} drop`],
+      b === null
+        ? []
+        : [`iifname ${a.device} oifname ${b.device} drop`, `iifname ${b.device} oifname ${a.device} drop`],
     );
     const alone = partitions.flatMap(([a, b]) => (b === null ? [a.device] : []));
     const chain = (name: string, hook: string, priority: number, rules: readonly string[]) =>

@@ -124,8 +124,9 @@ export class ProxyMetrics {
     this.#fillThreads(reading);
     this.#fillLimits(reading);
     this.#fillOwn(reading);
-    const requests = `${requestMetricsText(reading, wantsOpenMetrics(accept))}${segmentMetricsText(reading.requests, reading)}`;
-    return expositionOf(`${await this.registry.metrics()}${requests}`, accept);
+    const requests = requestMetricsText(reading, wantsOpenMetrics(accept));
+    const segments = segmentMetricsText(reading.requests, reading);
+    return expositionOf(`${await this.registry.metrics()}${requests}${segments}`, accept);
   }
 
   /** Without the series of workloads that vanished a while ago. */
