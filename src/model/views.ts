@@ -77,7 +77,7 @@ export interface CertificatesView {
   readonly issuer: KeyholderView & { readonly subject: string };
   /** When the issuer that waits begins to sign; null when none waits. */
   readonly nextIssuerFrom: string | null;
-  readonly servers: readonly (KeyholderView & { readonly server: 'discovery' | 'webhook' })[];
+  readonly servers: readonly (KeyholderView & { readonly server: 'discovery' | 'webhook' | 'page' })[];
 }
 
 export interface CertificateView {
@@ -241,11 +241,35 @@ export interface EjectedView {
   readonly until: string;
   /** What it did, in words: `5 answers of 500 to 599 in a row`. */
   readonly reason: string;
+  /** The subset that it is out of; '' for all endpoints of the service. */
+  readonly subset?: string;
+  /** Each data thread judges by its own requests: how many have ejected it, of how many. */
+  readonly threads?: { readonly ejecting: number; readonly of: number };
+}
+
+/** A limit of a waypoint that refuses requests, or further tries of them, now. Times are RFC 3339. */
+export interface RefusingView {
+  /** `NAMESPACE/NAME`. */
+  readonly service: string;
+  readonly port: number;
+  /** '' for all endpoints of the service. */
+  readonly subset: string;
+  readonly limit: 'retryBudget' | 'maxRetries' | 'maxRequests' | 'maxPendingRequests' | 'adaptiveConcurrency';
+  /** What it stands at. */
+  readonly value: number;
+  readonly since: string;
+  readonly lastAt: string;
+  /** How much it has refused since then. */
+  readonly refused: number;
+  /** In words, with the field that says so. */
+  readonly reason: string;
 }
 
 /** `GET /ejected` of a waypoint: small, for those who ask often. */
 export interface EjectedListView {
   readonly ejected: readonly EjectedView[];
+  /** Absent in answers of earlier versions. */
+  readonly refusing?: readonly RefusingView[];
 }
 
 /** `GET /config_dump` of a waypoint. */
@@ -255,6 +279,7 @@ export interface WaypointDump extends ProxyDump {
   readonly pod: string;
   /** Absent in dumps of earlier versions. */
   readonly ejected?: readonly EjectedView[];
+  readonly refusing?: readonly RefusingView[];
 }
 
 /** How it stands with the redirection inside one pod's network namespace. */

@@ -2,7 +2,7 @@
 import { MeshError } from '../base/errors.ts';
 import { logLevels } from '../config/log-levels.ts';
 import type { ProxyConfig } from '../config/proxy.ts';
-import type { ProxyDump } from '../model/views.ts';
+import type { EjectedListView, ProxyDump } from '../model/views.ts';
 import { json, type Route, type Routes, type SimpleResponse, SimpleServer, text } from '../telemetry/metrics-server.ts';
 import type { Exposition } from '../telemetry/open-metrics.ts';
 
@@ -15,6 +15,8 @@ export interface AdminSources {
   drain(): void;
   /** Answers `GET /flows`; see `FlowReader`. */
   flows(url: URL, signal: AbortSignal): SimpleResponse;
+  /** Endpoints that are ejected and limits that refuse; absent for proxies that eject nothing. */
+  ejected?(): Promise<EjectedListView>;
   /** Makes a data thread crash; false when there is none with this id. */
   killThread(id: number): boolean;
   /** Keeps the main thread busy for so long. */
@@ -28,6 +30,7 @@ export interface AdminPorts {
 }
 
 const index = `GET  /config_dump             what this proxy knows and does, as JSON
+GET  /ejected                 endpoints that are ejected, limits that refuse requests (waypoints)
 GET  /flows?last=N&follow=1   recent connections and requests, one line of JSON each
 POST /logging?level=LEVEL     ${logLevels.join(', ')}
 POST /drain                   stop accepting, let connections end, exit
@@ -54,6 +57,7 @@ export class AdminServers {
       'GET /config_dump': async () => json(await sources.dump()),
       'GET /flows': (url, signal) => sources.flows(url, signal),
       'GET /metrics': scrape,
+      ...(sources.ejected === undefined ? {} : { 'GET /ejected': async () => json(await sources.ejected?.()) }),
       'POST /logging': (url) => setLevel(url, sources),
     };
     this.#admin = new SimpleServer({

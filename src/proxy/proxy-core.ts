@@ -15,7 +15,7 @@ import { ObserveClient } from '../discovery/observe-client.ts';
 import type { ProxyNode } from '../discovery/proxy-node.ts';
 import type { CertificateManagerOptions } from '../identity/certificate-manager.ts';
 import type { Workload } from '../model/types.ts';
-import type { ProxyDump } from '../model/views.ts';
+import type { EjectedListView, ProxyDump } from '../model/views.ts';
 import { createLogger, type Logger } from '../telemetry/logger.ts';
 import { ProxyMetrics, type ProxyReading } from '../telemetry/registry.ts';
 import { activeResources } from './active-resources.ts';
@@ -29,6 +29,7 @@ import { canonicalNames, meshMessages } from './mesh-messages.ts';
 import type { ToDataThread } from './messages.ts';
 import { Readiness } from './readiness.ts';
 import { type SavedMesh, StateStore } from './state-store.ts';
+import { mergeStrain } from './strain.ts';
 import { ThreadPool, type ThreadPoolOptions } from './thread-pool.ts';
 
 /** What a program may set about its proxy, and tests replace. */
@@ -70,6 +71,8 @@ export interface ProxyCoreOptions<Config extends ProxyConfig> extends ProxyOptio
   readonly threads: Pick<ThreadPoolOptions, 'threads' | 'entry' | 'startOf'>;
   readonly role: ProxyRole;
   readonly dump: () => Promise<ProxyDump>;
+  /** It takes endpoints out of rotation, and can be asked which. */
+  readonly ejects?: boolean;
 }
 
 /** Keeps this thread busy, so that a test can see that the data threads do not need it. */
@@ -207,6 +210,12 @@ export class ProxyCore<Config extends ProxyConfig> {
     };
   }
 
+  /** What the data threads hold back now. */
+  async strain(): Promise<Required<EjectedListView>> {
+    const { threads } = this;
+    return mergeStrain(await threads.strain(snapshotDeadlineMs), threads.views().length);
+  }
+
   /** Stops accepting, lets connections end until `drainMs`, closes everything. Idempotent. */
   drain(): Promise<void> {
     this.#draining ??= this.#drain();
@@ -329,7 +338,7 @@ export class ProxyCore<Config extends ProxyConfig> {
   }
 
   #adminServers(): AdminServers {
-    const { program, dump } = this.#options;
+    const { program, dump, ejects } = this.#options;
     return new AdminServers(program, this.#config, {
       dump,
       scrape: (accept) => this.#metrics.scrape(accept),
@@ -337,6 +346,7 @@ export class ProxyCore<Config extends ProxyConfig> {
       setLogLevel: (level) => this.#setLogLevel(level),
       drain: () => void this.drain(),
       flows: (url, signal) => this.#flows.answer(url, signal),
+      ...(ejects === true ? { ejected: () => this.strain() } : {}),
       killThread: (id) => this.threads.crash(id),
       blockMain: blockThisThread,
     });
@@ -389,6 +399,7 @@ export class ProxyCore<Config extends ProxyConfig> {
   }
 
   async #reading(): Promise<ProxyReading> {
+    const strain = this.#options.ejects === true ? this.strain() : null;
     await this.threads.snapshot(false, snapshotDeadlineMs);
     const { connected, lastUpdateAt } = this.mesh.view();
     const threads = this.threads.views();
@@ -405,6 +416,7 @@ export class ProxyCore<Config extends ProxyConfig> {
       clusterId: this.#config.clusterId,
       edges,
       requests,
+      ...(strain === null ? {} : { ejected: (await strain).ejected }),
       counters,
       threads,
       limits: limitReadings({ ...counted, config: this.#config }),
