@@ -1,6 +1,6 @@
 // `ambientctl enroll | unenroll`: puts pods into the mesh and takes them out again by a label, says what that changes,
 // and waits until the proxies have it.
-import { didYouMean } from '../base/did-you-mean.ts';
+import { didYouMean } from '../base/nearest-name.ts';
 import { MeshError } from '../base/errors.ts';
 import type { Labels } from '../model/resources.ts';
 import type { MeshView, StatusView } from '../model/views.ts';
