@@ -1,7 +1,8 @@
 // What enrolling or unenrolling comes to: which labels change on which objects, which pods join or leave the mesh,
 // which do not and why. Computed from objects alone, before anything is changed.
-import { didYouMean } from '../base/nearest-name.ts';
+
 import { MeshError } from '../base/errors.ts';
+import { didYouMean } from '../base/nearest-name.ts';
 import { enrolmentLabels, isEnrolled, modeOf } from '../model/enrolment.ts';
 import type { Labels } from '../model/resources.ts';
 import type { ObjectName } from './mesh.ts';

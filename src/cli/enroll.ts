@@ -1,7 +1,8 @@
 // `ambientctl enroll | unenroll`: puts pods into the mesh and takes them out again by a label, says what that changes,
 // and waits until the proxies have it.
-import { didYouMean } from '../base/nearest-name.ts';
+
 import { MeshError } from '../base/errors.ts';
+import { didYouMean } from '../base/nearest-name.ts';
 import type { Labels } from '../model/resources.ts';
 import type { MeshView, StatusView } from '../model/views.ts';
 import {

@@ -1,7 +1,8 @@
 // `ambientctl waypoint apply | generate | list | status | delete`: the Gateways that ask for waypoints, what became of
 // them, and who goes through them.
-import { didYouMean } from '../base/nearest-name.ts';
+
 import { MeshError } from '../base/errors.ts';
+import { didYouMean } from '../base/nearest-name.ts';
 import type { Labels } from '../model/resources.ts';
 import type { StatusView } from '../model/views.ts';
 import { gatewayNameLabel, referenceOf, waypointPort } from '../model/waypoints.ts';
