@@ -4,9 +4,9 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { version } from '../base/version.ts';
-import type { NodeFinding, ProxyView, StatusView } from '../model/views.ts';
+import type { NodeFinding, ProxyStateView, ProxyView, StatusView } from '../model/views.ts';
 import type { CertRow } from './certs.ts';
-import { certificateChecks, statusChecks } from './check.ts';
+import { certificateChecks, loadChecks, statusChecks } from './check.ts';
 import { type CheckCategory, checkResult } from './check-report.ts';
 import { render } from './command.ts';
 import { assertGolden } from './testing-golden.ts';
@@ -105,4 +105,27 @@ test('every hint is a heading of a page that is there', () => {
       );
     assert.ok(anchor === undefined || headings.includes(anchor), hint);
   }
+});
+
+test('proxies that are late, full or silent are named', () => {
+  const threads = (p99: number) => [{ loopDelayMs: { p50: 1, p99, max: 200 } }];
+  const answer = (node: string, p99: number, use: number) => ({
+    proxy: { kind: 'node', name: node, node, pod: `ambient-system/${node}`, version, path: '' } as const,
+    answer: {
+      threads: threads(p99),
+      limits: [{ limit: 'connectionsMax', value: 100, use }],
+    } as unknown as ProxyStateView,
+    problem: null,
+  });
+  const silent = { ...answer('node-3', 0, 0), answer: null, problem: 'no answer in 2000 ms' };
+  const found = loadChecks([answer('node-1', 4, 90), answer('node-2', 163.5, 95), silent]);
+  assert.deepEqual(
+    found.map(({ error }) => error),
+    [
+      'node node-3: no answer in 2000 ms',
+      'node node-2: events wait 164 ms (p99); under 5 is normal',
+      'node node-2: connectionsMax 95 of 100',
+    ],
+  );
+  assert(loadChecks([answer('node-1', 4, 90)]).every(({ result }) => result === 'success'));
 });

@@ -3,7 +3,8 @@
 import { messageOf } from '../base/errors.ts';
 import { version } from '../base/version.ts';
 import { formatPlace } from '../config/yaml.ts';
-import type { ProxyView, StatusView } from '../model/views.ts';
+import type { ProxyStateView, ProxyView, StatusView } from '../model/views.ts';
+import { askProxies, connectedProxies, type ProxyAnswer } from './ask-proxies.ts';
 import { type CertRow, collectCerts, isBadCert } from './certs.ts';
 import { type Check, type CheckCategory, check as checkOf, checkResult, hasFailed } from './check-report.ts';
 import { type Command, type CommandContext, durationOption, flagOption } from './command.ts';
@@ -15,7 +16,8 @@ const againEveryMs = 1_000;
 const hints = {
   controller: 'docs/controller.md#what-it-can-be-asked',
   sources: 'docs/controller.md#when-the-api-server-has-a-bad-day',
-  proxies: 'docs/runbook.md',
+  proxies: 'docs/runbook.md#a-proxy-stopped-receiving-configuration',
+  overload: 'docs/runbook.md#a-node-proxy-is-overloaded',
   nodes: 'docs/node-proxy.md#what-a-node-needs',
   certificates: 'docs/controller.md#the-authority',
   findings: 'docs/findings/README.md',
@@ -51,9 +53,36 @@ async function liveChecks(context: CommandContext): Promise<CheckCategory[]> {
       { categoryName: 'controller', checks: [checkOf('the controller answers', messageOf(error), hints.controller)] },
     ];
   }
+  const states = askProxies<ProxyStateView>(mesh, await connectedProxies(mesh), '/state');
   return [
     ...statusChecks(status, await missingNodes(mesh, status)),
+    { categoryName: 'load', checks: loadChecks(await states) },
     certificateChecks(await collectCerts(mesh, Date.now())),
+  ];
+}
+
+/** Above this, what passes a proxy waits so long that people notice. */
+const loopDelayMaxMs = 50;
+const limitShareMax = 0.9;
+
+/** What proxies say of how busy they are. */
+export function loadChecks(states: readonly ProxyAnswer<ProxyStateView>[]): Check[] {
+  const late: string[] = [];
+  const full: string[] = [];
+  const silent: string[] = [];
+  for (const { proxy, answer, problem } of states) {
+    const who = `${proxy.kind} ${proxy.kind === 'node' ? proxy.node : proxy.name}`;
+    if (answer === null) silent.push(`${who}: ${problem}`);
+    const delayMs = Math.max(0, ...(answer?.threads ?? []).map(({ loopDelayMs }) => loopDelayMs.p99));
+    if (delayMs > loopDelayMaxMs) late.push(`${who}: events wait ${Math.round(delayMs)} ms (p99); under 5 is normal`);
+    for (const { limit, value, use } of answer?.limits ?? []) {
+      if (use !== null && value > 0 && use > value * limitShareMax) full.push(`${who}: ${limit} ${use} of ${value}`);
+    }
+  }
+  return [
+    checkOf('every proxy answers in time', joined(silent), hints.overload),
+    checkOf('no proxy is overloaded', joined(late), hints.overload),
+    checkOf('no limit of a proxy is about to be reached', joined(full), hints.overload, 'warning'),
   ];
 }
 
