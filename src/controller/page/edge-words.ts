@@ -62,8 +62,8 @@ export const severities = { error: 0, warning: 1, info: 2 } as const;
 /** Which segment takes most of the time of slow requests: of most of them, or of the slowest; null for none. */
 export function slowestOf(cell: FlowCell, to: string): string | null {
   for (const [quantile, among] of [
-    [0.5, 'of half of the requests'],
-    [0.99, 'of the slowest requests'],
+    [0.5, 'in half of the requests'],
+    [0.99, 'in the slowest requests'],
   ] as const) {
     const whole = cell.times.quantile(quantile);
     if (whole === null || whole < slowMs) continue;
@@ -110,7 +110,9 @@ function refusalWords(flow: FlowView, sources: WordSources): Omit<RefusalView, '
   const named = authorsNameOf(decidedBy);
   const policy = decidedBy.slice(decidedBy.indexOf('/') + 1);
   if (named !== decidedBy) {
-    const strict = named.endsWith(' STRICT') ? sources.strictFor(`${destination.namespace}/${destination.workload}`) : null;
+    const strict = named.endsWith(' STRICT')
+      ? sources.strictFor(`${destination.namespace}/${destination.workload}`)
+      : null;
     const by = strict === null ? named : `PeerAuthentication ${strict}`;
     const how = transport === 'plaintext' ? 'calls in plaintext' : 'has no identity';
     return { by, text: `Refused by ${by}: it asks for mutual TLS, and ${who} ${how}` };

@@ -69,7 +69,8 @@ export class FlowCell {
       if (flow.transport === 'same-node') this.sameNode += weight;
     }
     if (flow.reporter.kind === 'waypoint') count(this.waypoints, flow.reporter.name, weight);
-    const pod = flow.destination.workload === null ? null : `${flow.destination.namespace}/${flow.destination.workload}`;
+    const pod =
+      flow.destination.workload === null ? null : `${flow.destination.namespace}/${flow.destination.workload}`;
     if (flow.kind === 'request') {
       this.#addRequest(flow as RequestRecord & FlowView, weight, verdict === 'forwarded', pod);
       return;

@@ -1,7 +1,7 @@
 // What flows cannot tell because they are told at their end: connections that are open, and the bytes that they carry,
 // by the counters of the node proxies. Each connection is counted at its source's proxy, or at the destination's where
 // the source has none.
-import type { EdgeView, ProxyStateView } from '../../model/views.ts';
+import type { EdgeListView, EdgeView } from '../../model/views.ts';
 import type { MeshMap } from './mesh-map.ts';
 
 /** By `FROM>TO` of nodes. */
@@ -24,7 +24,7 @@ export class LiveCounters {
   }
 
   /** Takes what every proxy says at `nowMs`. */
-  take(states: readonly Pick<ProxyStateView, 'edges'>[], map: MeshMap, nowMs: number): void {
+  take(states: readonly EdgeListView[], map: MeshMap, nowMs: number): void {
     const before = this.#edges;
     const seconds = (nowMs - this.#atMs) / 1000;
     const edges = new Map<string, LiveEdge>();

@@ -80,7 +80,8 @@ export class MeshMap {
   /** The node of a workload as counters name it; '' where they name none. */
   idOfCounted(namespace: string, workload: string, service: string): string {
     const isWaypoint = this.#nodeOfWorkload.get(`${namespace}/${workload}`)?.isWaypoint === true;
-    if (service !== '' && (workload === '' || isWaypoint)) return this.#nodeOfHost.get(hostOf(service))?.id ?? outsideId;
+    if (service !== '' && (workload === '' || isWaypoint))
+      return this.#nodeOfHost.get(hostOf(service))?.id ?? outsideId;
     if (workload === '') return outsideId;
     return this.#nodeOfWorkload.get(`${namespace}/${workload}`)?.id ?? `${namespace}/${workload}`;
   }
@@ -157,7 +158,8 @@ export class MeshMap {
 
   #workloadNode({ namespace, workloadName: name }: Workload): MeshNode {
     const taken = this.nodes.get(`${namespace}/${name}`);
-    const id = taken === undefined || taken.kind === 'workload' ? `${namespace}/${name}` : `${namespace}/${name}~workload`;
+    const id =
+      taken === undefined || taken.kind === 'workload' ? `${namespace}/${name}` : `${namespace}/${name}~workload`;
     const known = this.nodes.get(id);
     if (known !== undefined) return known;
     const node: MeshNode = {
