@@ -141,9 +141,11 @@ function reportPatience(
     const key = `${titleOf(origin)} ${origin.rule}`;
     if (timeouts.requestMs <= shortest.ms || told.has(key)) continue;
     told.add(key);
+    const caller = `${nameOf(shortest.service)}, which calls it ${shortest.because},`;
+    const limit = `${timeText(shortest.ms)} (${titleOf(shortest.origin)})`;
     const message =
-      `waits ${timeText(timeouts.requestMs)} for ${nameOf(hop.service)}, and whoever calls ` +
-      `${nameOf(shortest.service)}, which calls it ${shortest.because}, waits ${timeText(shortest.ms)} (${titleOf(shortest.origin)}): the rest is work for nobody`;
+      `waits ${timeText(timeouts.requestMs)} for ${nameOf(hop.service)}, and whoever calls ${caller} ` +
+      `waits ${limit}: the rest is work for nobody`;
     const fix = `make it shorter than ${timeText(shortest.ms)}, or the other one longer`;
     const resource = resourceOf(mesh, origin);
     if (resource !== undefined)
