@@ -9,6 +9,7 @@ import { addAnalyzeCommand } from './program-analyze.ts';
 import { addCheckCommand } from './program-check.ts';
 import { addInstallCommands } from './program-install.ts';
 import { addLabCommands } from './program-lab.ts';
+import { addOperateCommands } from './program-operate.ts';
 import { type Act, collect, examples, withMesh } from './program-options.ts';
 import { addSimulateCommand } from './program-simulate.ts';
 import { addStatCommands, addTapCommand } from './program-tap.ts';
@@ -49,6 +50,7 @@ export function buildProgram(io: CliIo, outcome: Outcome): Commander {
     };
   addLookCommands(program, act);
   addInstallCommands(program, act);
+  addOperateCommands(program, act);
   addLabCommands(program, act);
   addCompletion(program, io, act);
   return program;

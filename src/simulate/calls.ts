@@ -49,7 +49,7 @@ export class CallCollector {
   readonly #flows: FlowView[] = [];
   /** `NAMESPACE/POD` of the waypoints that have told anything. */
   readonly #waypoints = new Set<string>();
-  /** What a source's proxy knew that the destination's does not: by the source's address, the service that was called. */
+  /** What a source's proxy alone knows: by the source's address, the service that was called. */
   readonly #serviceBySource = new Map<string, string | null>();
 
   constructor(mesh: SimulatedMesh) {

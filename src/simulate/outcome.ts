@@ -1,4 +1,4 @@
-// What becomes of a call in a mesh: the answer of `why`, which is the data path's own code, for ends that were recorded.
+// What becomes of a call in a mesh: the answer of `why`, which is the data path's own code, for ends that records name.
 import { routeExplainer } from '../http/routes/explain-route.ts';
 import { serviceKey } from '../model/mesh-index.ts';
 import type { ServiceRoutes } from '../model/route-types.ts';

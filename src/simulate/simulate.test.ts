@@ -160,6 +160,14 @@ const rows: readonly {
     want: ['rerouted,timeout shop/web cart.shop:80 x20 HTTPRoute/shop/cart#0 change.yaml:7:7'],
   },
   {
+    title: 'a port that goes away',
+    base: withWaypoint,
+    seen: seenRequests,
+    apply:
+      'apiVersion: v1\nkind: Service\nmetadata: {name: cart, namespace: shop}\nspec: {selector: {app: cart}, ports: [{port: 81}]}',
+    want: ['unreachable shop/web cart.shop:80 x20 Service/shop/cart change.yaml:1:1'],
+  },
+  {
     title: 'a route by a header leaves it open where requests go',
     base: withWaypoint,
     seen: seenRequests,

@@ -12,7 +12,7 @@ export interface PlaintextCaller {
   readonly count: number;
   /** RFC 3339. */
   readonly lastSeen: string;
-  /** `refused`: STRICT would end it; `refused already`; `exempt`: another PeerAuthentication lets it in all the same. */
+  /** `refused`: STRICT would end it; `exempt`: another PeerAuthentication lets it in all the same. */
   readonly withStrict: 'refused' | 'refused already' | 'exempt';
 }
 
