@@ -77,7 +77,7 @@ export interface CertificatesView {
   readonly issuer: KeyholderView & { readonly subject: string };
   /** When the issuer that waits begins to sign; null when none waits. */
   readonly nextIssuerFrom: string | null;
-  readonly servers: readonly (KeyholderView & { readonly server: 'discovery' | 'webhook' })[];
+  readonly servers: readonly (KeyholderView & { readonly server: 'discovery' | 'webhook' | 'page' })[];
 }
 
 export interface CertificateView {
