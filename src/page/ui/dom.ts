@@ -27,7 +27,7 @@ export function make<K extends keyof HTMLElementTagNameMap>(
   for (const [name, value] of Object.entries(props.attributes ?? {})) element.setAttribute(name, value);
   for (const [name, value] of Object.entries(props.data ?? {})) element.dataset[name] = value;
   const { onClick } = props;
-  if (onClick !== undefined) element.addEventListener('click', (event) => onClick(event));
+  if (onClick !== undefined) (element as HTMLElement).addEventListener('click', onClick);
   element.append(...present(children));
   return element;
 }
