@@ -9,14 +9,16 @@ export interface Size {
 
 /** Nothing is drawn larger than that just because there is room. */
 const fitZoomMax = 1.1;
-const fitMargin = 28;
+const fitMargin = 24;
+/** What stands at the bottom of the window should cover nothing. */
+const fitFoot = 40;
 
 /** The camera by which a box is seen whole, in the middle. */
 export function fitted(box: Box, window: Size): Camera {
   const across = Math.max(1, window.width - 2 * fitMargin) / Math.max(1, box.width);
-  const down = Math.max(1, window.height - 2 * fitMargin) / Math.max(1, box.height);
+  const down = Math.max(1, window.height - 2 * fitMargin - fitFoot) / Math.max(1, box.height);
   const zoom = clampZoom(Math.min(fitZoomMax, across, down));
-  return { x: box.x + box.width / 2, y: box.y + box.height / 2, zoom };
+  return { x: box.x + box.width / 2, y: box.y + box.height / 2 + fitFoot / 2 / zoom, zoom };
 }
 
 /** The camera after zooming by `factor`, with what is at a point of the window staying there. */

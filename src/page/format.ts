@@ -56,7 +56,7 @@ export function spanText(ms: number): string {
   return `${Math.floor(seconds / 86_400)}${gap}d`;
 }
 
-/** `03:12:40` of RFC 3339 or milliseconds since 1970, on the clock of the reader; with the date when it is another day. */
+/** `03:12:40` of RFC 3339 or milliseconds since 1970, on the reader's clock; with the date where it is another day. */
 export function clockText(time: string | number, nowMs: number): string {
   const at = new Date(time);
   if (Number.isNaN(at.getTime())) return '–';
@@ -67,9 +67,9 @@ export function clockText(time: string | number, nowMs: number): string {
   return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${clock}`;
 }
 
-/** `1 service`, `3 services`. */
-export function plural(count: number, word: string): string {
-  return `${count} ${count === 1 ? word : `${word}s`}`;
+/** `1 service`, `3 services`; of an uncommon word the plural is given. */
+export function plural(count: number, word: string, words = `${word}s`): string {
+  return `${count} ${count === 1 ? word : words}`;
 }
 
 function trim(value: number, digits: number): string {

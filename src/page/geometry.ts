@@ -34,7 +34,7 @@ export interface GraphBoxes {
 
 export const nodeWidth = 204;
 export const nodeHeight = 68;
-export const columnPitch = 380;
+export const columnPitch = 424;
 export const rowPitch = 96;
 const laneHead = 40;
 const laneFoot = 18;

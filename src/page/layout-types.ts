@@ -1,4 +1,4 @@
-// What the layout of the graph takes and gives: nodes in lanes, in columns, in rows. No pixels; `geometry.ts` has those.
+// What the layout of the graph takes and gives: nodes in lanes, columns, and rows. No pixels; `geometry.ts` has those.
 
 export interface LayoutNode {
   readonly id: string;
@@ -11,7 +11,7 @@ export interface LayoutEdge {
   readonly to: string;
 }
 
-/** Where a node stands. Rows count from the top of its lane, in halves; two nodes of a column are at least one apart. */
+/** Where a node stands. Rows count from the top of its lane, in halves; two of a column are at least one apart. */
 export interface Place {
   readonly lane: string;
   readonly column: number;

@@ -14,13 +14,13 @@ export interface Proportions {
   readonly aspect: number;
 }
 
-const usualProportions: Proportions = { column: 380, row: 92, laneGap: 60, aspect: 1.7 };
+const usualProportions: Proportions = { column: 424, row: 96, laneGap: 72, aspect: 1.7 };
 /** A column of a lane is not divided for fewer nodes than that. */
 const stackMin = 3;
 
 /**
  * The places of all nodes. Nodes of `previous` that are still there keep their column and row; lanes keep their order.
- * With fewer of them than new ones, or with null, everything is laid out afresh. The order of the input does not matter.
+ * With fewer of them than new ones, or with null, all is laid out afresh. The order of the input does not matter.
  */
 export function layOut(
   nodes: readonly LayoutNode[],

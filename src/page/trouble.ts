@@ -53,9 +53,15 @@ const words: Readonly<Partial<Record<PageNote['id'], string>>> = {
 export function edgeTrouble(edge: GraphEdge): string {
   const by = edge.refusals[0]?.by ?? null;
   if (edge.refusals.length > 0 || edge.refusedPerS > 0) {
-    return by === null ? 'refused' : `refused: ${by.replace(/^(\w+) .*\//, '$1 ')}`;
+    return by === null ? 'refused' : `refused by ${shortPolicy(by)}`;
   }
   return troubleWords(edge.notes);
+}
+
+/** `deny-web` of `AuthorizationPolicy shop/deny-web`, `STRICT default` of `PeerAuthentication shop/default`. */
+function shortPolicy(by: string): string {
+  const name = by.slice(by.lastIndexOf('/') + 1);
+  return by.startsWith('PeerAuthentication') ? `STRICT ${name}` : name;
 }
 
 /** The worst of notes that are trouble, in a few words; '' without any. */

@@ -65,7 +65,7 @@ function problemInSource(from: string, to: string, target: string, typeOnly: boo
   if (target.startsWith('native-free/')) return null;
   if (!target.startsWith('src/')) return `the product must not need ${to}/; move what it needs under src/`;
   if (from === browserFolder && to !== browserFolder && target !== browserContract && !(typeOnly && to === 'model')) {
-    return `${browserFolder} runs in the browser: of others it may import ${browserContract}, and types of the model`;
+    return `${browserFolder} runs in the browser: it may import types of the model, and ${browserContract}`;
   }
   if (to === browserFolder && from !== to) return `${browserFolder} runs in the browser; move what both need down`;
   if (from === to || (typeOnly && typesAllowed.has(`${from}>${to}`))) return null;
@@ -85,7 +85,7 @@ function problemOutside(from: string, to: string, target: string, filePath: stri
   return 'native-free runs without the rest: it may import src/base only';
 }
 
-/** Entry files, that of the page among them, which HTML names, and doubles that stand beside what they replace in tests. */
+/** Entry files, the one among them that HTML names, and doubles that stand beside what they replace in tests. */
 const unusedOnPurpose =
   /^src\/bin\/[\w-]+\.mjs$|^src\/page\/ui\/main\.ts$|\/(?:manual|fake|test|testing|fixtures)(?:-[\w-]+)?\.ts$/;
 

@@ -108,7 +108,7 @@ export class Bar {
     const { nodes, edges } = graph.leftOut;
     if (nodes + edges > 0) words.push([String(nodes + edges), 'more, left out', 'warn']);
     const { silent } = graph.heard;
-    if (silent.length > 0) words.push([plural(silent.length, 'proxy').replace('proxys', 'proxies'), 'silent', 'warn']);
+    if (silent.length > 0) words.push([plural(silent.length, 'proxy', 'proxies'), 'silent', 'warn']);
     this.#headline.show(words, () =>
       words.map(([value, text, tone]) => make('span', { class: tone }, make('b', {}, value), ` ${text}`)),
     );

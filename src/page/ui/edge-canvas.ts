@@ -138,12 +138,12 @@ export class EdgeCanvas {
     for (const line of this.#lines) {
       const isNear = this.#focus === null || this.#focus.has(line.id);
       if (!this.#isSeen(line.curve)) continue;
-      context.globalAlpha = (isNear ? 1 : 0.13) * (line.isFaded ? 0.5 : 1);
+      context.globalAlpha = (isNear ? 0.8 : 0.13) * (line.isFaded ? 0.5 : 1);
       const colour = this.#colourOf(line, isNear && this.#focus !== null);
       context.strokeStyle = colour;
       context.fillStyle = colour;
       // A line may be thin, but never so thin that it is not seen from afar.
-      context.lineWidth = Math.max(1.3 + 2.2 * Math.sqrt(line.flow), 0.9 / this.#camera.zoom);
+      context.lineWidth = Math.max(1.2 + 1.3 * Math.sqrt(line.flow), 0.9 / this.#camera.zoom);
       context.setLineDash(dashOf(line));
       strokeCurve(context, line.curve);
       context.setLineDash([]);
@@ -157,13 +157,13 @@ export class EdgeCanvas {
     const context = this.#flow;
     clear(context);
     this.#place(context);
-    const size = Math.max(3.4, 2 / this.#camera.zoom);
+    const size = Math.max(4.6, 2 / this.#camera.zoom);
     let left = dropsMax;
     for (const one of this.#flowing) {
       const { line, points, length, spacing } = one;
       one.offset = (one.offset + (passedMs / 1000) * dropSpeed) % spacing;
       if (left <= 0 || (this.#focus !== null && !this.#focus.has(line.id)) || !this.#isSeen(line.curve)) continue;
-      context.fillStyle = line.state === 'error' ? this.#colours.bad : this.#colours.dot;
+      context.fillStyle = { error: this.#colours.bad, warning: this.#colours.warn, ok: this.#colours.dot }[line.state];
       // What is refused does not arrive.
       const end = line.isRefused ? length * 0.86 : length;
       for (let at = one.offset; at < end && left > 0; at += spacing) {

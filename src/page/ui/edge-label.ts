@@ -5,8 +5,8 @@ import { edgeSentence, edgeTrouble, stateOfEdge, trafficText } from '../trouble.
 import { make, type Row, setAttribute, setText } from './dom.ts';
 import { type IconName, icon } from './icons.ts';
 
-export const labelSize = { width: 148, height: 22 } as const;
-export const troubledLabelSize = { width: 172, height: 40 } as const;
+export const labelSize = { width: 156, height: 24 } as const;
+export const troubledLabelSize = { width: 184, height: 42 } as const;
 
 const locks: Readonly<Record<GraphEdge['transport'], IconName>> = {
   mtls: 'lock',

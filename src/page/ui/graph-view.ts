@@ -180,7 +180,7 @@ export class GraphView {
       const forced = wish.id === chosen && curve !== undefined ? middleOf(curve, wish) : undefined;
       const box = boxes.get(wish.id) ?? forced;
       setAttribute(label, 'data-unplaced', box === undefined ? '' : null);
-      if (box !== undefined) stand(label, box);
+      if (box !== undefined) standAbout(label, box);
     }
   }
 
@@ -292,6 +292,13 @@ function mark(element: HTMLElement | undefined, isNear: boolean): void {
 function stand(element: HTMLElement | undefined, { x, y }: Box): void {
   if (element === undefined) return;
   const transform = `translate(${Math.round(x)}px, ${Math.round(y)}px)`;
+  if (element.style.transform !== transform) element.style.transform = transform;
+}
+
+/** A label is as wide as what it says, about the middle of its place. */
+function standAbout(element: HTMLElement, { x, y, width, height }: Box): void {
+  const middle = `translate(${Math.round(x + width / 2)}px, ${Math.round(y + height / 2)}px)`;
+  const transform = `${middle} translate(-50%, -50%)`;
   if (element.style.transform !== transform) element.style.transform = transform;
 }
 

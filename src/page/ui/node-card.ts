@@ -38,7 +38,7 @@ export function nodeCard(first: ShownNode): Row<ShownNode> {
       setAttribute(element, 'title', [node.id, ...node.notes.map(({ text }) => text)].join('\n'));
       setText(name, node.name);
       showNumbers(numbers, node, state !== 'ok');
-      const nextMarks = `${state} ${node.waypoint} ${node.endpoints.ready}/${node.endpoints.total} ${node.ejected.length}`;
+      const nextMarks = JSON.stringify([state, node.waypoint, node.endpoints, node.ejected.length]);
       if (nextMarks !== shownMarks) marks.replaceChildren(...marksOf(node, state));
       shownMarks = nextMarks;
       const shares = (node.splits[0]?.backends ?? []).map(({ actual, configured }) => actual ?? configured);

@@ -40,7 +40,8 @@ export class ProxiesPage {
     if (proxies === null) return;
     const { controller } = proxies;
     this.#lead.show(controller, () => [
-      `${controller.inStep} of ${plural(controller.proxies, 'proxy').replace('proxys', 'proxies')} in step with the controller, version ${controller.version}.`,
+      `${controller.inStep} of ${plural(controller.proxies, 'proxy', 'proxies')} in step with the controller, `,
+      `version ${controller.version}.`,
     ]);
     this.#rows.show(proxies.proxies);
     for (const proxy of proxies.proxies) {
