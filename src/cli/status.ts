@@ -48,7 +48,7 @@ function statusText(view: StatusView & Partial<StrainView>, shown: TableView, no
     { header: 'READY', value: (proxy) => yesNo(proxy.ready), tone: (proxy) => (proxy.ready ? 'good' : 'bad') },
     {
       header: 'IN_STEP',
-      value: (proxy) => (proxy.inStep ? 'yes' : `no, for ${ageText(proxy.behindSince, nowMs)}`),
+      value: (proxy) => stepText(proxy, nowMs),
       tone: (proxy) => (proxy.inStep ? 'good' : 'bad'),
     },
     { header: 'REFUSED', value: (proxy) => proxy.types.reduce((sum, type) => sum + type.refused.length, 0) },
@@ -131,6 +131,12 @@ export function issueText(issue: ResourceIssue, paint: Paint): string {
 /** `istio.workload.Address` of a type URL. */
 function shortType(type: string): string {
   return type.slice(type.lastIndexOf('/') + 1);
+}
+
+/** A proxy that is not connected is not heard of: what it has applied since then, nobody knows. */
+function stepText({ inStep, connected, behindSince }: ProxyView, nowMs: number): string {
+  if (connected === false) return `not connected, for ${ageText(behindSince, nowMs)}`;
+  return inStep ? 'yes' : `no, for ${ageText(behindSince, nowMs)}`;
 }
 
 function yesNo(value: boolean): string {

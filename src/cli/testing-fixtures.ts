@@ -221,6 +221,27 @@ export const statusView: StatusView = {
         },
       ],
     },
+    {
+      kind: 'node',
+      name: 'node-3',
+      node: 'node-3',
+      version: '0.1.0',
+      ready: false,
+      inStep: false,
+      behindSince: '2026-11-21T12:06:00.000Z',
+      connected: false,
+      findings: [
+        {
+          id: 'capture-pods-failed',
+          severity: 'error',
+          text: 'cut off, because their traffic cannot be captured: shop/web-1',
+          fix: 'nft: no such file; it is tried again, see: ambientctl config capture --node NAME',
+          set: [],
+          hint: 'docs/node-proxy.md#capture-inside-pods',
+        },
+      ],
+      types: [],
+    },
   ],
   sources: [
     {

@@ -14,6 +14,8 @@ export interface ProxyView {
   readonly ready: boolean;
   readonly inStep: boolean;
   readonly behindSince: string | null;
+  /** It follows this controller; else `behindSince` is when it was last heard of. Absent in earlier versions. */
+  readonly connected?: boolean;
   /** Of a node proxy: what of its node stands in the way. Absent where it has said nothing. */
   readonly findings?: readonly NodeFinding[];
   readonly types: readonly {
@@ -227,6 +229,28 @@ export interface ProxyDump extends MeshView {
   readonly config: Readonly<Record<string, unknown>>;
   /** Null when it was started without a file. */
   readonly configFile: ConfigFileView | null;
+}
+
+/** A limit of a proxy, and how much of it is in use now; null where that is not counted as a whole. */
+export interface LimitView {
+  readonly limit: string;
+  readonly value: number;
+  readonly use: number | null;
+}
+
+/** `GET /state` of a proxy: how it is doing, without what it knows and carries. Small, for those who ask often. */
+export interface ProxyStateView
+  extends Pick<
+    ProxyDump,
+    'pid' | 'version' | 'ready' | 'pending' | 'discovery' | 'threads' | 'certificates' | 'configFile'
+  > {
+  readonly limits: readonly LimitView[];
+  /** Of a node proxy. */
+  readonly capture?: Pick<NodeDump['capture'], 'state' | 'reason'>;
+  readonly findings?: readonly NodeFinding[];
+  /** Of a waypoint. */
+  readonly ejected?: readonly EjectedView[];
+  readonly refusing?: readonly RefusingView[];
 }
 
 /** An endpoint that a waypoint sends nothing to for a while, for what came of earlier requests. Times are RFC 3339. */

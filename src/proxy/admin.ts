@@ -2,13 +2,14 @@
 import { MeshError } from '../base/errors.ts';
 import { logLevels } from '../config/log-levels.ts';
 import type { ProxyConfig } from '../config/proxy.ts';
-import type { EjectedListView, ProxyDump } from '../model/views.ts';
+import type { EjectedListView, ProxyDump, ProxyStateView } from '../model/views.ts';
 import { type LogLevelHolder, loggingRoutes } from '../telemetry/log-level.ts';
 import { json, type Route, type Routes, type SimpleResponse, SimpleServer, text } from '../telemetry/metrics-server.ts';
 import type { Exposition } from '../telemetry/open-metrics.ts';
 
 export interface AdminSources {
   dump(): Promise<ProxyDump>;
+  state(): Promise<ProxyStateView>;
   scrape(accept: string): Promise<Exposition>;
   /** What readiness waits for, and what else there is to say when it waits for nothing. */
   readiness(): { readonly pending: readonly string[]; readonly note: string };
@@ -31,6 +32,7 @@ export interface AdminPorts {
 }
 
 const index = `GET  /config_dump             what this proxy knows and does, as JSON
+GET  /state                   how it is doing: discovery, certificates, threads, limits, as JSON
 GET  /ejected                 endpoints that are ejected, limits that refuse requests (waypoints)
 GET  /flows?last=N&follow=1   recent connections and requests, one line of JSON each
 GET  /logging                 the level of the log, and until when
@@ -57,6 +59,7 @@ export class AdminServers {
     };
     this.observed = {
       'GET /config_dump': async () => json(await sources.dump()),
+      'GET /state': async () => json(await sources.state()),
       'GET /flows': (url, signal) => sources.flows(url, signal),
       'GET /metrics': scrape,
       ...(sources.ejected === undefined ? {} : { 'GET /ejected': async () => json(await sources.ejected?.()) }),

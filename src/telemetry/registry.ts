@@ -1,7 +1,7 @@
 // The metrics of a proxy, in one prom-client registry on the main thread: Istio's names and labels for TCP, so
 // that its dashboards light up, and `ambient_…` for what is ours. HELP says "(unstable)" where a name may still change.
 import { Counter, Gauge, Registry } from 'prom-client';
-import type { EdgeView, EjectedView, LoopDelayView } from '../model/views.ts';
+import type { EdgeView, EjectedView, LimitView, LoopDelayView } from '../model/views.ts';
 import { type EndNames, istioEnd, unknown } from './istio-labels.ts';
 import { helpOf, metricCatalogue } from './metric-catalogue.ts';
 import { type Exposition, expositionOf, wantsOpenMetrics } from './open-metrics.ts';
@@ -11,13 +11,6 @@ import type { RequestRow } from './request-counters.ts';
 import { requestMetricsText } from './request-metrics.ts';
 import { segmentCounterPrefix, segmentMetricsText } from './segment-counters.ts';
 import { VanishedSeries } from './vanished-series.ts';
-
-/** A limit of the whole proxy and how much of it is in use now; null where that is counted elsewhere. */
-export interface LimitReading {
-  readonly limit: string;
-  readonly value: number;
-  readonly use: number | null;
-}
 
 /** A data thread. */
 export interface ThreadReading {
@@ -39,7 +32,7 @@ export interface ProxyReading extends EndNames {
   /** Sums over data threads by metric name; those that end in `_total` only grow. */
   readonly counters: ReadonlyMap<string, number>;
   readonly threads: readonly ThreadReading[];
-  readonly limits: readonly LimitReading[];
+  readonly limits: readonly LimitView[];
   /** Null for proxies that capture nothing. */
   readonly capture: {
     readonly state: string;

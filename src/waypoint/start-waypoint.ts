@@ -114,6 +114,7 @@ class Waypoint implements RunningWaypoint {
         const { destinationReporter: alsoAsDestination } = this.#core.config;
         return { capture: null, clientAddresses: null, alsoAsDestination };
       },
+      state: () => ({}),
       beforeDrain: async () => {},
       close: async () => {},
     };
