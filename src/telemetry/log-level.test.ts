@@ -11,12 +11,16 @@ function scene() {
   const holder = {
     current: () => state.level,
     configured: () => state.configured,
-    set: (level: string) => void (state.level = level),
+    set: (level: string) => {
+      state.level = level;
+    },
   };
   const routes = loggingRoutes(holder, (delayMs, action) => {
     const timer = { delayMs, action, isCancelled: false };
     timers.push(timer);
-    return () => void (timer.isCancelled = true);
+    return () => {
+      timer.isCancelled = true;
+    };
   });
   const ask = (method: 'GET' | 'POST', query = ''): LogLevelView => {
     const url = new URL(`http://x/logging${query}`);
