@@ -65,6 +65,7 @@ const labelled: Readonly<Record<string, (rest: string) => Readonly<Record<string
   ambient_limit_rejections_total: (limit) => ({ limit }),
   ambient_policy_hits_total: policyHitLabels,
   ambient_metrics_folded_total: (family) => ({ family }),
+  ambient_trace_spans_dropped_total: (reason) => ({ reason }),
   ambient_metrics_series: (family) => ({ family }),
   ambient_metrics_series_max: (family) => ({ family }),
 };

@@ -8,6 +8,7 @@ import type { Workload } from '../../model/types.ts';
 import type { RequestRecord, RequestSegments } from '../../telemetry/access-record.ts';
 import { countRequest } from '../../telemetry/request-counters.ts';
 import type { Endpoint } from '../balance/endpoint.ts';
+import { endTrace } from '../traces/request-spans.ts';
 import type { ClientInfo } from './context.ts';
 import type { Engine } from './engine.ts';
 import type { Exchange } from './exchange.ts';
@@ -33,8 +34,12 @@ export function recordOf(exchange: Exchange): void {
   const { status, flag, grpcStatus } = exchange;
   const row = engine.rows.rowOf(client, workload, { status, flag, grpcStatus, isGrpc: head.grpc });
   countRequest(row, durationMs, head.headBytes + exchange.bytesReceived, exchange.bytesSent);
+  const { trace } = exchange;
   const parent = exchange.changes?.traceparent;
-  if (parent != null && maySample(parent)) keepExemplar(row, parent, durationMs);
+  if (trace !== null) {
+    row.exemplar = { traceId: trace.traceId, durationMs, atMs: Date.now() };
+    endTrace(engine.tracer!, exchange, trace, nowMs, segmentsMs);
+  } else if (parent != null && maySample(parent)) keepExemplar(row, parent, durationMs);
   if (exchange.verdict?.policyHits !== undefined) engine.context.policyHits?.count(exchange.verdict.policyHits);
   row.requestMessages += exchange.requestMessages?.messages ?? 0;
   row.responseMessages += exchange.responseMessages?.messages ?? 0;
