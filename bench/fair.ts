@@ -6,7 +6,7 @@
 // request of the neighbour much less.
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -14,12 +14,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { MeshError } from '../src/base/errors.ts';
 import type { LabClient } from '../src/lab/control-client.ts';
-import { enterCommand } from '../src/lab/enter.ts';
 import { launchLab } from '../src/lab/launch.ts';
 import { hostPidOf } from '../src/lab/running.ts';
 import type { NodeDump } from '../src/model/views.ts';
+import { benchManifests, benchPort, inPod } from './lab-pods.ts';
 import { parseLoad } from './load.ts';
-import { serverConfig } from './paths/nginx.ts';
 import { usageOf } from './processes.ts';
 import { readable, spreadOf } from './statistics.ts';
 
@@ -38,7 +37,7 @@ const standingMs = 2_000;
 /** Buffers are full when so long no byte has moved. */
 const quietMs = 2_000;
 const quietDeadlineMs = 120_000;
-const port = 8080;
+const mesh = { namespace: 'fair', servers: ['served', 'flooded'], clients: ['neighbour', 'flood'] };
 const client = path.join(import.meta.dirname, 'client.ts');
 const script = path.join(import.meta.dirname, 'wrk.lua');
 
@@ -51,7 +50,7 @@ type Situation = keyof typeof situations;
 /** Measures and returns the table. Throws what keeps it from measuring. */
 export async function runFair(options: FairOptions): Promise<string> {
   const folder = mkdtempSync(path.join(tmpdir(), 'ambient-fair-'));
-  writeFileSync(path.join(folder, 'mesh.yaml'), manifests(folder));
+  writeFileSync(path.join(folder, 'mesh.yaml'), benchManifests(folder, mesh));
   const lab = await launchLab({ name: `fair-${process.pid}`, paths: [folder], foreground: true, timeoutMs: 90_000 });
   try {
     return await new Fair(lab, options).run();
@@ -148,7 +147,7 @@ class Fair {
     await delay(settleMs);
     const { seconds } = this.#options;
     const words = ['wrk', '-t1', `-c${neighbourConnections}`, `-d${seconds}s`, '--timeout', '5s', '-s', script];
-    const { command, args, env } = await this.#inPod('neighbour', [...words, `http://served:${port}/`]);
+    const { command, args, env } = await this.#inPod('neighbour', [...words, `http://served:${benchPort}/`]);
     const before = usageOf(this.#proxies).cpuS;
     const { stdout } = await run(command, args, { env });
     const cpuS = usageOf(this.#proxies).cpuS - before;
@@ -166,7 +165,7 @@ class Fair {
   /** Begins; returns what ends it. */
   async #misbehave(situation: Situation): Promise<() => Promise<void>> {
     const { task, count, at } = situations[situation];
-    const words = [process.execPath, client, task, `http://flooded:${port}${at}`, String(count)];
+    const words = [process.execPath, client, task, `http://flooded:${benchPort}${at}`, String(count)];
     const { command, args, env } = await this.#inPod('flood', words);
     const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'], env });
     this.#children.push(child);
@@ -196,32 +195,7 @@ class Fair {
     }
   }
 
-  async #inPod(name: string, argv: readonly string[]) {
-    const target = await this.#lab.target('pod', 'fair', name);
-    return { ...enterCommand(target, argv), env: { ...process.env, ...target.env } };
+  #inPod(name: string, argv: readonly string[]) {
+    return inPod(this.#lab, mesh, name, argv);
   }
-}
-
-function manifests(folder: string): string {
-  const nodes = ['node-1', 'node-2'].map((name) => ({ apiVersion: 'v1', kind: 'Node', metadata: { name } }));
-  const labels = { 'ambient.mesh/dataplane-mode': 'ambient' };
-  const servers = ['served', 'flooded'].flatMap((name) => {
-    const dir = path.join(folder, name);
-    mkdirSync(dir);
-    const words = serverConfig(dir, `0.0.0.0:${port}`);
-    const spec = { selector: { app: name }, ports: [{ name: 'http', port, targetPort: port }] };
-    return [pod(name, 'node-2', words), { apiVersion: 'v1', kind: 'Service', metadata: metadata(name), spec }];
-  });
-  const clients = ['neighbour', 'flood'].map((name) => pod(name, 'node-1', ['sleep', 'infinity']));
-  const space = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'fair', labels } };
-  return [...nodes, space, ...servers, ...clients].map((each) => `---\n${JSON.stringify(each)}\n`).join('');
-}
-
-function pod(name: string, nodeName: string, command: readonly string[]): object {
-  const containers = [{ name: 'main', image: 'none', command, ports: [{ name: 'http', containerPort: port }] }];
-  return { apiVersion: 'v1', kind: 'Pod', metadata: metadata(name), spec: { nodeName, containers } };
-}
-
-function metadata(name: string) {
-  return { name, namespace: 'fair', labels: { app: name } };
 }

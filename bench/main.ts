@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { ensureTools } from '../native-free/tools.ts';
 import { isMeshError, MeshError, messageOf } from '../src/base/errors.ts';
 import { runFair } from './fair.ts';
+import { runFlows } from './flows.ts';
 import { kubeMetrics, runKube } from './kube.ts';
 import { L4Bench, type L4Options, type MetricGroup, metricGroups } from './l4.ts';
 import { L7Bench, type L7Options, l7Groups, l7Metrics, l7Parts } from './l7.ts';
@@ -36,7 +37,7 @@ const l7Tools = [...tools, 'h2load'];
 const scaleTools = ['ip', 'perl', 'unshare', 'mount'];
 const toolsOf = { l4: tools, l7: l7Tools, scale: scaleTools, kube: scaleTools } as const;
 const cacheDir = path.join(root, '.cache');
-const suites = ['l4', 'l7', 'scale', 'kube', 'micro', 'pair', 'fair'] as const;
+const suites = ['l4', 'l7', 'scale', 'kube', 'micro', 'pair', 'fair', 'flows'] as const;
 type Suite = (typeof suites)[number];
 const own = 'ambient';
 /** Those of `l7` that are ours. */
@@ -47,7 +48,7 @@ const say = (line: string): void => {
   process.stderr.write(`bench: ${line}\n`);
 };
 
-const usage = `usage: npm run bench -- l4|l7|scale|kube|micro|pair|fair [OPTION]…
+const usage = `usage: npm run bench -- l4|l7|scale|kube|micro|pair|fair|flows [OPTION]…
   l4             our pair of node proxies, HAProxy's, Envoy's, and none, between two pods on two nodes
   l7             one hop of HTTP: our path, HAProxy's, nginx's, Envoy's, and none; ours and Envoy's with mutual TLS;
                  our node proxies with a waypoint beside a pair of Envoy sidecars
@@ -55,6 +56,7 @@ const usage = `usage: npm run bench -- l4|l7|scale|kube|micro|pair|fair [OPTION]
   kube           the controller on a cluster of 50,000 pods
   micro          the hot functions, one by one
   fair           what a pod that misbehaves costs its neighbour, in a lab (see fair.ts)
+  flows          what it costs a proxy to remember its recent flows, in a lab (see flows.ts)
   pair           our tunnel alone over loopback, this tree beside another (see pair.ts)
   --rounds N     rounds over all paths; 3 unless given, 1 with --quick
   --quick        short runs; ends within 90 s
@@ -66,7 +68,7 @@ const usage = `usage: npm run bench -- l4|l7|scale|kube|micro|pair|fair [OPTION]
   --metric GROUP l4: only these figures (memory, requests, latency, connections, bulk, beside); may be given again
                  l7: memory, requests, fixed, post, bulk, connections, grpc
   --base DIR     pair, l7: another tree, measured in alternation with this one (l7: as hops base and base-mtls)
-  --seconds N    pair: of each load; 3 unless given
+  --seconds N    pair, fair, flows: of each load; 3 unless given
   --ztunnel FILE l4: a real ztunnel's binary, measured too (a relative FILE is taken from the project's root)
   --profile      l4, l7: only where the CPU time of our own proxies goes, by perf
   --node-flag F  a flag for the Node of our own proxies, such as --cpu-prof; may be given again
@@ -117,9 +119,9 @@ async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(await runPair({ ...options, rounds: Number(values.rounds ?? 3) }));
     return 0;
   }
-  if (suite === 'fair') {
+  if (suite === 'fair' || suite === 'flows') {
     const options = { rounds: Number(values.rounds ?? 3), seconds: Number(values.seconds), say };
-    process.stdout.write(await runFair(options));
+    process.stdout.write(await (suite === 'fair' ? runFair(options) : runFlows(options)));
     return 0;
   }
   const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));

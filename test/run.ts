@@ -1,7 +1,7 @@
 // `npm test [-- filter…]`: every test of the project with one report and one summary.
 //
-// Unit and in-process tests run beside each other, the lab's tests one by one after them. A filter is a part of a path
-// or of a test's name. The exit code is 0 only if something ran and nothing failed.
+// Unit and in-process tests run beside each other, the lab's tests after them: some in pairs, most one by one. A filter
+// is a part of a path or of a test's name. The exit code is 0 only if something ran and nothing failed.
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { Readable } from 'node:stream';
@@ -45,7 +45,7 @@ async function main(): Promise<number> {
   }
   const plan = planTests(findTestFiles(root), positionals);
   if (values.list) {
-    process.stdout.write([...plan.parallel, ...plan.serial, ''].join('\n'));
+    process.stdout.write([...plan.parallel, ...plan.paired, ...plan.serial, ''].join('\n'));
     return 0;
   }
   if (!toolsAreThere(plan)) return 1;
@@ -60,7 +60,7 @@ function toolsAreThere(plan: TestPlan): boolean {
   } catch (error) {
     if (!isMeshError(error)) throw error;
     process.stderr.write(`ambient: ${error.message}\n`);
-    return plan.serial.length === 0;
+    return plan.paired.length + plan.serial.length === 0;
   }
 }
 
@@ -86,6 +86,7 @@ async function runPlan(plan: TestPlan, reporter: Parameters<typeof pipeline>[1])
     );
   const phases = [];
   if (plan.parallel.length > 0) phases.push(phase(plan.parallel, availableParallelism(), unitTimeoutMs, unitLimits));
+  if (plan.paired.length > 0) phases.push(phase(plan.paired, 2, labTimeoutMs, labLimits));
   if (plan.serial.length > 0) phases.push(phase(plan.serial, 1, labTimeoutMs, labLimits));
   const outcome = noOutcome();
   await pipeline(Readable.from(joinPhases(phases, outcome)), reporter as never, process.stdout, { end: false });

@@ -1,5 +1,5 @@
 // Names in AuthorizationPolicies that nobody has: a rule that was to let somebody in lets nobody in.
-import { didYouMean } from '../base/did-you-mean.ts';
+import { didYouMean } from '../base/nearest-name.ts';
 import type { AuthorizationPolicyResource } from '../model/resources.ts';
 import type { Analyzer, Report } from './analyze.ts';
 import type { AnalyzedMesh } from './analyzed-mesh.ts';

@@ -1,5 +1,5 @@
 // Selectors that select nothing, and policies on pods whose traffic no proxy of ours carries.
-import { didYouMean } from '../base/did-you-mean.ts';
+import { didYouMean } from '../base/nearest-name.ts';
 import type { Labels } from '../model/resources.ts';
 import type { Analyzer } from './analyze.ts';
 import type { AnalyzedMesh, PodLike } from './analyzed-mesh.ts';

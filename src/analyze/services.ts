@@ -1,5 +1,5 @@
 // Services that lead nowhere, and ports whose protocol has to be guessed.
-import { didYouMean } from '../base/did-you-mean.ts';
+import { didYouMean } from '../base/nearest-name.ts';
 import type { ServicePort, ServiceResource } from '../model/resources.ts';
 import type { Analyzer, Report } from './analyze.ts';
 import type { AnalyzedMesh, PodLike } from './analyzed-mesh.ts';

@@ -44,6 +44,12 @@ export function formatIp(ip: IpValue): string {
   return ip.family === 4 ? formatDotted(ip.value) : formatGroups(ip.value);
 }
 
+/** True for an address that only this machine reaches. */
+export function isLoopback(text: string): boolean {
+  const ip = parseIp(text);
+  return ip !== null && (ip.family === 4 ? ip.value >>> 24 === 127 : ip.value === 1n);
+}
+
 /** 4 or 6 for a canonical address. */
 export function familyOf(canonical: string): 4 | 6 {
   return canonical.includes(':') ? 6 : 4;

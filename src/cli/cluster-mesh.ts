@@ -9,14 +9,15 @@ import { nodeHttp } from '../base/node-http.ts';
 import { controllerName, nodeName } from '../install/parts.ts';
 import type { KubeAccess } from '../kube/api/access.ts';
 import { ApiClient } from '../kube/api/api-client.ts';
-import { failureOf } from '../kube/api/api-error.ts';
-import { watchedKinds } from '../kube/api/kinds.ts';
 import { kubeconfigAccess } from '../kube/api/kubeconfig.ts';
 import { openPodPort } from '../kube/api/port-forward.ts';
 import { isMapping } from '../kube/object-reader.ts';
 import type { StatusView } from '../model/views.ts';
+import { gatewayNameLabel } from '../model/waypoints.ts';
+import { ClusterObjects } from './cluster-objects.ts';
 import type { CliIo } from './io.ts';
-import type { Mesh, MeshPart } from './mesh.ts';
+import type { LogSource, MeshPart, ObjectManifest, ObjectName, OperableMesh, WriteAction } from './mesh.ts';
+import { isWaypointObject } from './waypoint-gateways.ts';
 
 export interface ClusterName {
   /** '' for KUBECONFIG, or `~/.kube/config`. */
@@ -30,11 +31,10 @@ export interface ClusterName {
 const adminPort = 15_000;
 const answerTimeoutMs = 20_000;
 const answerBytesMax = 256 * 1024 * 1024;
-/** What the controller does not follow, and the linter looks at. */
-const furtherKinds = [
-  { kind: 'ServiceAccount', group: '', versions: ['v1'], plural: 'serviceaccounts' },
-  { kind: 'NetworkPolicy', group: 'networking.k8s.io', versions: ['v1'], plural: 'networkpolicies' },
-] as const;
+/** Of each program's log: the newest. */
+const logBytesMax = 16 * 1024 * 1024;
+
+type Method = 'GET' | 'POST';
 
 interface Answer {
   readonly status: number;
@@ -49,10 +49,11 @@ export function defaultKubeconfig(env: CliIo['env']): string | null {
 }
 
 /** The mesh of a cluster. */
-export class ClusterMesh implements Mesh {
+export class ClusterMesh implements OperableMesh {
   readonly title: string;
   readonly #access: KubeAccess;
   readonly #client: ApiClient;
+  readonly #objects: ClusterObjects;
   readonly #namespace: string;
   #pods: Promise<readonly string[]> | null = null;
 
@@ -60,6 +61,7 @@ export class ClusterMesh implements Mesh {
   constructor({ kubeconfig, context, namespace }: ClusterName) {
     this.#access = kubeconfigAccess(kubeconfig, context);
     this.#client = new ApiClient(this.#access);
+    this.#objects = new ClusterObjects(this.#client);
     this.#namespace = namespace;
     this.title = `cluster ${context === '' ? this.#access.server : context}`;
   }
@@ -70,9 +72,59 @@ export class ClusterMesh implements Mesh {
       // Of each replica its own, the rest of any.
       if (adminPath === '/proxies') return this.#joined(adminPath, 'proxies');
       if (adminPath === '/certificates') return this.#joined(adminPath, 'servers');
-      return parsed(await this.#askAny(adminPath), adminPath);
     }
-    return parsed(await this.#askAny(`/proxies/${part.kind}/${part.name}${adminPath}`), adminPath);
+    return parsed(await this.#askAny('GET', pathOf(part, adminPath)), adminPath);
+  }
+
+  async tell(part: MeshPart, adminPath: string): Promise<unknown> {
+    const path = pathOf(part, adminPath);
+    // Every replica has a state of its own.
+    if (part.kind === 'controller' && !path.startsWith('/proxies/')) {
+      const answers = await Promise.all((await this.#controllers()).map((pod) => this.#ask('POST', pod, path)));
+      return answers.map((answer) => parsed(accepted(answer), path)).at(-1);
+    }
+    return parsed(await this.#askAny('POST', path), path);
+  }
+
+  async text(part: MeshPart, adminPath: string): Promise<string> {
+    return (await this.#askAny('GET', pathOf(part, adminPath))).text;
+  }
+
+  patch(target: ObjectName, patch: object): Promise<WriteAction> {
+    return this.#objects.patch(target, patch);
+  }
+
+  apply(manifest: ObjectManifest): Promise<WriteAction> {
+    return this.#objects.apply(manifest);
+  }
+
+  remove(target: ObjectName): Promise<void> {
+    return this.#objects.remove(target);
+  }
+
+  async logSources(): Promise<readonly LogSource[]> {
+    const waypoints = (await this.objects('Gateway')).filter(isWaypointObject);
+    const found = await Promise.all([
+      this.#logsOf('controller', this.#namespace, `app.kubernetes.io/name=${controllerName}`),
+      this.#logsOf('node', this.#namespace, `app.kubernetes.io/name=${nodeName}`),
+      ...waypoints.map(({ metadata: { namespace = '', name } }) =>
+        this.#logsOf(`waypoint/${namespace}/${name}`, namespace, `${gatewayNameLabel}=${name}`),
+      ),
+    ]);
+    return found.flat();
+  }
+
+  async #logsOf(part: string, namespace: string, labelSelector: string): Promise<readonly LogSource[]> {
+    const path = `/api/v1/namespaces/${namespace}/pods`;
+    const list = await this.#client.json({ path, query: { labelSelector } });
+    const pods = isMapping(list) && Array.isArray(list['items']) ? (list['items'] as PodObject[]) : [];
+    return pods.map(({ metadata: { name }, spec }) => ({
+      name: part === 'node' ? `node/${spec?.nodeName ?? 'unknown'}/${name}` : `${part}/${name}`,
+      read: (sinceMs) => {
+        const since = sinceMs === null ? {} : { sinceSeconds: String(Math.ceil((Date.now() - sinceMs) / 1000)) };
+        return this.#client.text({ path: `${path}/${name}/log`, query: { limitBytes: String(logBytesMax), ...since } });
+      },
+    }));
   }
 
   async *stream(adminPath: string, signal?: AbortSignal): AsyncIterable<string> {
@@ -85,22 +137,8 @@ export class ClusterMesh implements Mesh {
     return proxies.flatMap(({ kind, node }) => (kind === 'node' ? [node] : [])).sort();
   }
 
-  async objects(kind: string): Promise<readonly object[]> {
-    const found = [...watchedKinds, ...furtherKinds].find((one) => one.kind === kind);
-    if (found === undefined) throw new MeshError('INTERNAL', { reason: `objects of kind ${kind} are not asked for` });
-    for (const version of found.versions) {
-      const apiVersion = found.group === '' ? version : `${found.group}/${version}`;
-      try {
-        const list = await this.#client.json({
-          path: `/${apiVersion === 'v1' ? 'api' : 'apis'}/${apiVersion}/${found.plural}`,
-        });
-        const items = isMapping(list) && Array.isArray(list['items']) ? list['items'] : [];
-        return items.map((item: object) => ({ apiVersion, kind, ...item }));
-      } catch (error) {
-        if (failureOf(error)?.status !== 404) throw error;
-      }
-    }
-    return []; // a kind that is not defined has no objects
+  objects(kind: string): Promise<readonly object[]> {
+    return this.#objects.list(kind);
   }
 
   logsCommand({ kind, name }: MeshPart): string {
@@ -112,7 +150,7 @@ export class ClusterMesh implements Mesh {
 
   /** Every proxy is connected to one replica, which alone knows how it stands. */
   async #status(): Promise<StatusView> {
-    const answers = await Promise.all((await this.#controllers()).map((pod) => this.#ask(pod, '/status')));
+    const answers = await Promise.all((await this.#controllers()).map((pod) => this.#ask('GET', pod, '/status')));
     const views = answers.map((answer) => parsed(answer, '/status') as StatusView);
     const [first] = views;
     const proxies = new Map<string, StatusView['proxies'][number]>();
@@ -126,25 +164,26 @@ export class ClusterMesh implements Mesh {
 
   /** The answer of the first replica, with the lists `field` of all. */
   async #joined(adminPath: string, field: string): Promise<unknown> {
-    const answers = await Promise.all((await this.#controllers()).map((pod) => this.#ask(pod, adminPath)));
+    const answers = await Promise.all((await this.#controllers()).map((pod) => this.#ask('GET', pod, adminPath)));
     const views = answers.map((answer) => parsed(answer, adminPath) as Readonly<Record<string, readonly unknown[]>>);
     return { ...views[0], [field]: views.flatMap((view) => view[field] ?? []) };
   }
 
   /** What the first replica answers that knows; the words of the last otherwise. */
-  async #askAny(adminPath: string): Promise<Answer> {
+  async #askAny(method: Method, adminPath: string): Promise<Answer> {
     let last: Answer | null = null;
     for (const pod of await this.#controllers()) {
-      last = await this.#ask(pod, adminPath);
+      last = await this.#ask(method, pod, adminPath);
       if (last.status < 400) return last;
     }
     const reason = last?.text.trim() ?? '';
     if (last?.status === 404) throw new MeshError('NOT_FOUND', { what: reason, hint: 'see: ambientctl status' });
+    if (last?.status === 400) throw new MeshError('USAGE', { reason });
     throw new MeshError('NOT_REACHABLE', { what: 'the controller', reason, hint: this.#hint() });
   }
 
-  async #ask(pod: string, adminPath: string): Promise<Answer> {
-    const response = await this.#open(pod, adminPath, AbortSignal.timeout(answerTimeoutMs));
+  async #ask(method: Method, pod: string, adminPath: string): Promise<Answer> {
+    const response = await this.#open(method, pod, adminPath, AbortSignal.timeout(answerTimeoutMs));
     const chunks: Buffer[] = [];
     let bytes = 0;
     for await (const chunk of response as AsyncIterable<Buffer>) {
@@ -158,14 +197,14 @@ export class ClusterMesh implements Mesh {
   }
 
   async *#lines(pod: string, adminPath: string, signal?: AbortSignal): AsyncGenerator<string> {
-    const response = await this.#open(pod, adminPath, signal);
+    const response = await this.#open('GET', pod, adminPath, signal);
     yield* linesOf(response, signal);
   }
 
-  async #open(pod: string, adminPath: string, signal?: AbortSignal): Promise<IncomingMessage> {
+  async #open(method: Method, pod: string, adminPath: string, signal?: AbortSignal): Promise<IncomingMessage> {
     const stream = await openPodPort(this.#access, { namespace: this.#namespace, pod, port: adminPort });
     const headers = { host: 'localhost', connection: 'close' };
-    const options = { path: adminPath, headers, createConnection: () => stream, ...(signal ? { signal } : {}) };
+    const options = { method, path: adminPath, headers, createConnection: () => stream, ...(signal ? { signal } : {}) };
     return new Promise((resolve, reject) => {
       const request = nodeHttp.request(options, (response) => {
         response.on('close', () => stream.destroy());
@@ -209,7 +248,18 @@ export class ClusterMesh implements Mesh {
 
 interface PodObject {
   readonly metadata: { readonly name: string; readonly deletionTimestamp?: string };
+  readonly spec?: { readonly nodeName?: string };
   readonly status?: { readonly conditions?: readonly { readonly type: string; readonly status: string }[] };
+}
+
+/** Where the controller answers for a part. */
+function pathOf({ kind, name }: MeshPart, adminPath: string): string {
+  return kind === 'controller' ? adminPath : `/proxies/${kind}/${name}${adminPath}`;
+}
+
+function accepted(answer: Answer): Answer {
+  if (answer.status < 400) return answer;
+  throw new MeshError('USAGE', { reason: answer.text.trim() });
 }
 
 function parsed({ text }: Answer, adminPath: string): unknown {

@@ -7,6 +7,7 @@ export const configViews = [
   'revocations',
   'connections',
   'routes',
+  'ejected',
   'capture',
   'all',
 ] as const;

@@ -15,6 +15,7 @@ import {
 } from './config-tables.ts';
 import type { ConfigView } from './config-views.ts';
 import { routeTable } from './route-rows.ts';
+import { ejectedTable } from './strain.ts';
 import type { TableView } from './table.ts';
 import { adminView, meshOf } from './which-mesh.ts';
 
@@ -22,8 +23,11 @@ import { adminView, meshOf } from './which-mesh.ts';
 export function config(view: ConfigView): Command {
   return async (context) => {
     const { live, dump } = await readDump(context);
-    if (view === 'routes' && !isWaypoint(dump)) {
-      throw new MeshError('USAGE', { reason: 'a node proxy has no routes; name a waypoint: --waypoint NS/NAME' });
+    const ofWaypoints = { routes: 'has no routes', ejected: 'ejects nothing' } as const;
+    if ((view === 'routes' || view === 'ejected') && !isWaypoint(dump)) {
+      throw new MeshError('USAGE', {
+        reason: `a node proxy ${ofWaypoints[view]}; name a waypoint: --waypoint NS/NAME`,
+      });
     }
     return configResult(view, dump, textOption(context, 'namespace') ?? null, live ? Date.now() : null);
   };
@@ -51,7 +55,11 @@ export function configResult(
   const connections = dump.connections.filter(
     (one) => namespace === null || one.source.namespace === namespace || one.destination.namespace === namespace,
   );
-  const routes = (dump.routes ?? []).filter((one) => namespace === null || one.service.startsWith(`${namespace}/`));
+  const ofNamespace = ({ service }: { readonly service: string }): boolean =>
+    namespace === null || service.startsWith(`${namespace}/`);
+  const routes = (dump.routes ?? []).filter(ofNamespace);
+  const { ejected: allEjected = [], refusing: allRefusing = [] } = dump as Partial<WaypointDump>;
+  const ejected = { ejected: allEjected.filter(ofNamespace), refusing: allRefusing.filter(ofNamespace) };
   const tables = {
     workloads: (shown: TableView) => workloadTable(workloads, shown),
     services: (shown: TableView) => serviceTable(services, dump.workloads, shown),
@@ -60,6 +68,7 @@ export function configResult(
     revocations: (shown: TableView) => revocationTable(revocations, shown),
     connections: (shown: TableView) => connectionTable(connections, shown),
     routes: (shown: TableView) => routeTable(routes, shown),
+    ejected: (shown: TableView) => ejectedTable(ejected, shown, nowMs),
     capture: (shown: TableView) => captureTable(capture, dump.workloads, shown),
   };
   const { capture } = dump as Partial<NodeDump>;
@@ -72,11 +81,12 @@ export function configResult(
     revocations,
     connections,
     routes,
+    ejected,
   };
   if (view !== 'all') return { data: data[view], text: tables[view] };
   const all = Object.keys(tables) as (keyof typeof tables)[];
-  const notHere = isWaypoint(dump) ? 'capture' : 'routes';
-  const titles = all.filter((title) => title !== notHere);
+  const notHere: readonly string[] = isWaypoint(dump) ? ['capture'] : ['routes', 'ejected'];
+  const titles = all.filter((title) => !notHere.includes(title));
   return {
     data: dump,
     text: (shown) =>

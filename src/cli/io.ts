@@ -16,6 +16,8 @@ export interface CliIo {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Standard output is a terminal: tables may be coloured and redrawn. */
   readonly isTerminal: boolean;
+  /** Standard error is a terminal: what is waited for may be drawn over itself, and questions may be asked. */
+  readonly talkIsTerminal?: boolean;
   readonly columns: number;
   readonly stdoutColour: boolean;
   readonly stderrColour: boolean;
@@ -39,6 +41,7 @@ export function processIo(): CliIo {
     stderr: process.stderr,
     env: process.env,
     isTerminal: process.stdout.isTTY === true,
+    talkIsTerminal: process.stderr.isTTY === true,
     columns: process.stdout.columns ?? 120,
     stdoutColour: wantsColour(process.stdout.isTTY === true, process.env),
     stderrColour: wantsColour(process.stderr.isTTY === true, process.env),
@@ -60,6 +63,14 @@ function onceInterrupted(): () => AbortSignal {
     }
     return controller.signal;
   };
+}
+
+/** Asks a person; false where nobody can answer, or the answer is not yes. */
+export async function confirmed(io: CliIo, question: string): Promise<boolean> {
+  if (io.talkIsTerminal !== true || (io.stdin as { readonly isTTY?: boolean }).isTTY !== true) return false;
+  io.stderr.write(`${question} [y/N] `);
+  for await (const chunk of io.stdin) return /^\s*y(es)?\s*$/i.test(String(chunk));
+  return false;
 }
 
 /** Colour only on a terminal, never for `NO_COLOR` or `TERM=dumb`; `FORCE_COLOR` says yes where neither forbids it. */

@@ -1,5 +1,8 @@
 // A running mesh as commands see it: a lab or a cluster, and both answer alike.
+import { MeshError } from '../base/errors.ts';
 import type { LabClient } from '../lab/control-client.ts';
+import type { ApplyResult, LabPart } from '../lab/control-types.ts';
+import { isWaypointObject } from './waypoint-gateways.ts';
 
 /** A part whose admin port is asked; '' is the name of the controller. */
 export type MeshPart =
@@ -26,8 +29,53 @@ export interface Mesh {
   logsCommand(part: MeshPart): string;
 }
 
+export interface ObjectName {
+  readonly kind: string;
+  /** '' for what is in no namespace. */
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** The log of one of our programs. */
+export interface LogSource {
+  /** `controller`, `node/NAME`, `waypoint/NS/NAME`; in a cluster with the pod behind it. */
+  readonly name: string;
+  /** All of it, or what was said since. Rejects with what `Mesh.admin` does. */
+  read(sinceMs: number | null): Promise<string>;
+}
+
+export type WriteAction = 'created' | 'changed' | 'unchanged';
+
+/**
+ * What those who operate a mesh do beyond looking. Refusals reject with KUBE_API in a cluster, CONFIG_INVALID in a lab.
+ */
+export interface OperableMesh extends Mesh {
+  /** Merges fields into an object (RFC 7396). Rejects with NOT_FOUND. */
+  patch(target: ObjectName, patch: object): Promise<WriteAction>;
+  /** Makes an object as it is given, or changes it to that. */
+  apply(manifest: ObjectManifest): Promise<WriteAction>;
+  /** Rejects with NOT_FOUND. */
+  remove(target: ObjectName): Promise<void>;
+  /** What a part answers to `POST path`. */
+  tell(part: MeshPart, path: string): Promise<unknown>;
+  /** What a part answers to `GET path`, as it is. */
+  text(part: MeshPart, path: string): Promise<string>;
+  logSources(): Promise<readonly LogSource[]>;
+}
+
+export interface ObjectManifest {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly labels: Readonly<Record<string, string>>;
+  };
+  readonly [field: string]: unknown;
+}
+
 /** A lab, by its control socket. */
-export class LabMesh implements Mesh {
+export class LabMesh implements OperableMesh {
   readonly title: string;
   readonly #lab: LabClient;
 
@@ -55,4 +103,71 @@ export class LabMesh implements Mesh {
   logsCommand({ kind, name }: MeshPart): string {
     return `ambientctl lab logs ${[kind, name].filter(Boolean).join('/')}`;
   }
+
+  async patch({ kind, namespace, name }: ObjectName, patch: object): Promise<WriteAction> {
+    return actionOf(await this.#lab.patch(kind, namespace, name, patch));
+  }
+
+  async apply(manifest: ObjectManifest): Promise<WriteAction> {
+    return actionOf(await this.#lab.apply([documentOf(manifest)]));
+  }
+
+  async remove({ kind, namespace, name }: ObjectName): Promise<void> {
+    const [found] = await this.#lab.get(kind, name, namespace);
+    actionOf(await this.#lab.delete([documentOf(found as unknown as ObjectManifest)]));
+  }
+
+  async tell({ kind, name }: MeshPart, path: string): Promise<unknown> {
+    return this.#lab.admin(kind, name, path, { method: 'POST' });
+  }
+
+  async text({ kind, name }: MeshPart, path: string): Promise<string> {
+    const answer = await this.#lab.admin(kind, name, path);
+    const text = typeof answer === 'object' && answer !== null && 'text' in answer ? answer.text : null;
+    return typeof text === 'string' ? text : `${JSON.stringify(answer)}\n`;
+  }
+
+  async logSources(): Promise<readonly LogSource[]> {
+    const gateways: readonly object[] = await this.#lab.get('Gateway');
+    const waypoints = gateways.filter(isWaypointObject);
+    const parts: (readonly [string, LabPart])[] = [
+      ['lab', { kind: 'lab' }],
+      ['controller', { kind: 'controller' }],
+      ...(await this.nodes()).map((name): [string, LabPart] => [`node/${name}`, { kind: 'node', name }]),
+      ...waypoints.map(({ metadata }): [string, LabPart] => {
+        const { namespace = '', name } = metadata;
+        return [`waypoint/${namespace}/${name}`, { kind: 'waypoint', namespace, name }];
+      }),
+    ];
+    return parts.map(([name, part]) => ({ name, read: (sinceMs) => this.#log(part, sinceMs) }));
+  }
+
+  async #log(part: LabPart, sinceMs: number | null): Promise<string> {
+    const lines: string[] = [];
+    for await (const line of this.#lab.logs(part)) if (isSince(line, sinceMs)) lines.push(`${line}\n`);
+    return lines.join('');
+  }
+}
+
+function documentOf(manifest: ObjectManifest): { file: string; text: string } {
+  const { kind, metadata } = manifest;
+  return { file: `${kind} ${metadata.namespace ?? ''}/${metadata.name}`, text: JSON.stringify(manifest) };
+}
+
+/** Throws CONFIG_INVALID for what the lab has refused. */
+function actionOf({ applied, refused }: ApplyResult): WriteAction {
+  const [issue] = refused;
+  if (issue !== undefined) {
+    const place = `${issue.kind} ${issue.namespace === '' ? '' : `${issue.namespace}/`}${issue.name}`;
+    throw new MeshError('CONFIG_INVALID', { place, reason: issue.message });
+  }
+  const action = applied[0]?.action;
+  return action === 'created' || action === 'changed' ? action : 'unchanged';
+}
+
+/** A line without a time belongs to the one before it, and is kept. */
+function isSince(line: string, sinceMs: number | null): boolean {
+  if (sinceMs === null) return true;
+  const time = /^(?:\{.*?"time":")?(\d{4}-\d\d-\d\dT[\d:.]+Z)/.exec(line)?.[1];
+  return time === undefined || Date.parse(time) >= sinceMs;
 }

@@ -9,6 +9,7 @@ import { addAnalyzeCommand } from './program-analyze.ts';
 import { addCheckCommand } from './program-check.ts';
 import { addInstallCommands } from './program-install.ts';
 import { addLabCommands } from './program-lab.ts';
+import { addOperateCommands } from './program-operate.ts';
 import { type Act, collect, examples, withMesh } from './program-options.ts';
 import { addStatCommands, addTapCommand } from './program-tap.ts';
 
@@ -48,6 +49,7 @@ export function buildProgram(io: CliIo, outcome: Outcome): Commander {
     };
   addLookCommands(program, act);
   addInstallCommands(program, act);
+  addOperateCommands(program, act);
   addLabCommands(program, act);
   addCompletion(program, io, act);
   return program;
@@ -176,6 +178,7 @@ function addConfigCommands(program: Commander, act: Act): void {
         ['ambientctl config all --node node-1 -o json > dump.json', 'save everything'],
         ['ambientctl config certs -f dump.json', 'read it later, anywhere'],
         ['ambientctl config routes --waypoint shop/waypoint', 'what it does with requests'],
+        ['ambientctl config ejected --waypoint shop/waypoint', 'who gets nothing for a while, and why'],
       ]),
     );
   for (const view of configViews) {
@@ -199,6 +202,7 @@ const configSummary = {
   connections: 'connections that are open now',
   capture: 'how the traffic of the pods of a node gets to the proxy, and which pods it does not',
   routes: 'routes of a waypoint, in the order in which they are tried',
+  ejected: 'endpoints that a waypoint has taken out of rotation, and its limits that refuse requests',
   all: 'everything, one table after the other; -o json is the whole dump',
 } as const;
 

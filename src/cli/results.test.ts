@@ -2,6 +2,7 @@
 // be seen to change.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { WaypointDump } from '../model/views.ts';
 import type { WhyResult } from '../policy/why.ts';
 import { configResult } from './config.ts';
 import { configViews } from './config-views.ts';
@@ -11,13 +12,18 @@ import { plain } from './io.ts';
 import { applyResult, getResult } from './lab-objects.ts';
 import { labStatusResult } from './lab-up.ts';
 import { statusResult } from './status.ts';
-import { dump, edgeDumps, labStatus, nowMs, statusView } from './testing-fixtures.ts';
+import { dump, edgeDumps, labStatus, nowMs, statusView, strain } from './testing-fixtures.ts';
 import { assertGolden, assertGoldenResult } from './testing-golden.ts';
 import { whyResult } from './why.ts';
+
+const withStrain: WaypointDump = { ...dump, ...strain, waypoint: 'shop/waypoint', pod: 'waypoint-1' };
 
 for (const view of configViews) {
   test(`config ${view}`, () => assertGoldenResult(`config-${view}`, configResult(view, dump, null, nowMs)));
 }
+
+test('config ejected: a waypoint says which endpoints, since when and why', () =>
+  assertGoldenResult('ejected', configResult('ejected', withStrain, null, nowMs)));
 
 test('config limits to a namespace, and judges no saved certificate by the clock of today', async () => {
   const workloads = configResult('workloads', dump, 'legacy', null);
@@ -38,6 +44,20 @@ test('status', async () => {
     statusResult({ version: '1', proxies: [first!], sources: [], issues: [], objects: [] }, nowMs).exitCode,
     0,
   );
+});
+
+test('status says what waypoints hold back', () => {
+  const [first] = statusView.proxies;
+  const view = { version: '1', proxies: [first!], sources: [], issues: [], objects: [] };
+  const by = { waypoint: 'shop/waypoint', pod: 'shop/waypoint-1' };
+  const { ejected, refusing } = strain;
+  const held = {
+    ejected: ejected.map((row) => ({ ...by, ...row })),
+    refusing: refusing.map((row) => ({ ...by, ...row })),
+  };
+  const result = statusResult({ ...view, ...held }, nowMs);
+  assert.equal(result.exitCode, 0);
+  assertGolden('status-strain.txt', result.text({ wide: false, paint: plain }));
 });
 
 test('edges: both reports of a tunnel count once, a refusal is named by the destination', async () => {

@@ -7,6 +7,7 @@ import type { Command, CommandResult } from './command.ts';
 import { conditionsText } from './conditions-table.ts';
 import { exitCodes } from './exit-codes.ts';
 import type { Paint } from './io.ts';
+import { type StrainView, strainLines, strainOfMesh } from './strain.ts';
 import { ageText, type Column, type TableView, table } from './table.ts';
 import { adminView, meshOf } from './which-mesh.ts';
 
@@ -16,11 +17,15 @@ import { adminView, meshOf } from './which-mesh.ts';
  */
 export const status: Command = async (context) => {
   const mesh = await meshOf(context);
-  return statusResult((await adminView(mesh, 'controller', '/status', 'proxies')) as StatusView, Date.now());
+  const view = (await adminView(mesh, 'controller', '/status', 'proxies')) as StatusView;
+  const strain = view.proxies.some(({ kind }) => kind === 'waypoint') ? await strainOfMesh(mesh) : nothing;
+  return statusResult({ ...view, ...strain }, Date.now());
 };
 
+const nothing: StrainView = { ejected: [], refusing: [] };
+
 /** The result for a view that is at hand; `nowMs` only serves ages. */
-export function statusResult(view: StatusView, nowMs: number): CommandResult {
+export function statusResult(view: StatusView & Partial<StrainView>, nowMs: number): CommandResult {
   const bad =
     view.proxies.some(
       (proxy) => !proxy.ready || !proxy.inStep || proxy.types.some((type) => type.refused.length > 0),
@@ -34,7 +39,7 @@ export function statusResult(view: StatusView, nowMs: number): CommandResult {
   };
 }
 
-function statusText(view: StatusView, shown: TableView, nowMs: number): string {
+function statusText(view: StatusView & Partial<StrainView>, shown: TableView, nowMs: number): string {
   const proxies: Column<ProxyView>[] = [
     { header: 'KIND', value: (proxy) => proxy.kind },
     { header: 'NAME', value: (proxy) => proxy.name },
@@ -43,7 +48,7 @@ function statusText(view: StatusView, shown: TableView, nowMs: number): string {
     { header: 'READY', value: (proxy) => yesNo(proxy.ready), tone: (proxy) => (proxy.ready ? 'good' : 'bad') },
     {
       header: 'IN_STEP',
-      value: (proxy) => (proxy.inStep ? 'yes' : `no, for ${ageText(proxy.behindSince, nowMs)}`),
+      value: (proxy) => stepText(proxy, nowMs),
       tone: (proxy) => (proxy.inStep ? 'good' : 'bad'),
     },
     { header: 'REFUSED', value: (proxy) => proxy.types.reduce((sum, type) => sum + type.refused.length, 0) },
@@ -75,6 +80,8 @@ function statusText(view: StatusView, shown: TableView, nowMs: number): string {
   }
   const nodes = nodeLines(view, shown);
   if (nodes !== '') sections.push(nodes);
+  const strain = strainLines({ ...nothing, ...view }, shown, nowMs);
+  if (strain !== '') sections.push(strain);
   const conditions = conditionsText(view.objects, shown);
   if (conditions !== '') sections.push(conditions);
   const sources = sourceLines(view, shown);
@@ -124,6 +131,12 @@ export function issueText(issue: ResourceIssue, paint: Paint): string {
 /** `istio.workload.Address` of a type URL. */
 function shortType(type: string): string {
   return type.slice(type.lastIndexOf('/') + 1);
+}
+
+/** A proxy that is not connected is not heard of: what it has applied since then, nobody knows. */
+function stepText({ inStep, connected, behindSince }: ProxyView, nowMs: number): string {
+  if (connected === false) return `not connected, for ${ageText(behindSince, nowMs)}`;
+  return inStep ? 'yes' : `no, for ${ageText(behindSince, nowMs)}`;
 }
 
 function yesNo(value: boolean): string {

@@ -2,7 +2,7 @@
 import type { LabStatus } from '../lab/control-types.ts';
 import type { Condition, ConditionKind, ConditionType, ObjectStatus } from '../model/conditions.ts';
 import type { Workload } from '../model/types.ts';
-import type { EdgeView, NodeDump, StatusView } from '../model/views.ts';
+import type { EdgeView, EjectedListView, NodeDump, StatusView } from '../model/views.ts';
 
 /** The time at which every test of ages looks. */
 export const nowMs = Date.parse('2026-11-21T12:10:00.000Z');
@@ -221,6 +221,27 @@ export const statusView: StatusView = {
         },
       ],
     },
+    {
+      kind: 'node',
+      name: 'node-3',
+      node: 'node-3',
+      version: '0.1.0',
+      ready: false,
+      inStep: false,
+      behindSince: '2026-11-21T12:06:00.000Z',
+      connected: false,
+      findings: [
+        {
+          id: 'capture-pods-failed',
+          severity: 'error',
+          text: 'cut off, because their traffic cannot be captured: shop/web-1',
+          fix: 'nft: no such file; it is tried again, see: ambientctl config capture --node NAME',
+          set: [],
+          hint: 'docs/node-proxy.md#capture-inside-pods',
+        },
+      ],
+      types: [],
+    },
   ],
   sources: [
     {
@@ -387,3 +408,33 @@ export const labStatus: LabStatus = {
     },
   ],
 };
+
+/** What a waypoint holds back. */
+export const strain = {
+  ejected: [
+    {
+      service: 'shop/checkout',
+      namespace: 'shop',
+      workload: 'checkout-7d4b9',
+      address: '10.244.2.7:8080',
+      since: new Date(nowMs - 12_000).toISOString(),
+      until: new Date(nowMs + 18_000).toISOString(),
+      reason: '5 answers of 500 to 599 in a row',
+      subset: '',
+      threads: { ejecting: 1, of: 2 },
+    },
+  ],
+  refusing: [
+    {
+      service: 'shop/checkout',
+      port: 80,
+      subset: 'v2',
+      limit: 'retryBudget',
+      value: 0.2,
+      since: new Date(nowMs - 95_000).toISOString(),
+      lastAt: new Date(nowMs - 100).toISOString(),
+      refused: 420,
+      reason: 'the retry budget (20 % of the requests in flight, 3 at least) is used up: no further tries',
+    },
+  ],
+} as const satisfies EjectedListView;

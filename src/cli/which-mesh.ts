@@ -4,10 +4,10 @@ import { isMeshError, MeshError, messageOf } from '../base/errors.ts';
 import type { ApiClient } from '../kube/api/api-client.ts';
 import { findLab, type LabClient, listLabs } from '../lab/control-client.ts';
 import { type CommandContext, textOption } from './command.ts';
-import { LabMesh, type Mesh, type MeshPart } from './mesh.ts';
+import { LabMesh, type Mesh, type MeshPart, type OperableMesh } from './mesh.ts';
 
 /** The running mesh that is meant. Throws NOT_REACHABLE when there is none, and what a kubeconfig is wrong with. */
-export async function meshOf(context: CommandContext): Promise<Mesh> {
+export async function meshOf(context: CommandContext): Promise<OperableMesh> {
   const { env } = context.io;
   const lab = textOption(context, 'lab');
   const isCluster = textOption(context, 'kubeconfig') !== undefined || textOption(context, 'context') !== undefined;
@@ -41,7 +41,7 @@ async function kubeconfigOf(context: CommandContext): Promise<string> {
   throw new MeshError('INPUT_UNREADABLE', { place: '~/.kube/config', reason: 'it is not there; name a kubeconfig' });
 }
 
-async function clusterOf(context: CommandContext): Promise<Mesh> {
+async function clusterOf(context: CommandContext): Promise<OperableMesh> {
   const { ClusterMesh } = await import('./cluster-mesh.ts');
   const kubeconfig = await kubeconfigOf(context);
   const namespace = textOption(context, 'systemNamespace') ?? 'ambient-system';

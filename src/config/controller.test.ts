@@ -21,6 +21,7 @@ test('four fields are enough, the rest has defaults', (context) => {
   assert.deepEqual(config.auth.nodeAccounts, ['ambient-system/ambient-node']);
   assert.deepEqual(config.auth.audiences, ['ambient-controller', 'istio-ca']);
   assert.equal(config.certificateTtlMs, 86_400_000);
+  assert.deepEqual([config.page.host, config.ports.page], ['127.0.0.1', 15_030]);
   assert.ok(Object.isFrozen(config) && Object.isFrozen(config.auth));
 });
 
@@ -49,6 +50,13 @@ const refused = [
     /NAMESPACE\/SERVICEACCOUNT/,
   ],
   ['a default life above the longest', `${least}certificateTtl: 91d\n`, /certificateTtlMs must not be above/],
+  ['a page for everybody', `${least}page:\n  host: 0.0.0.0\n`, /c\.yaml:5:9: page\.host is 0\.0\.0\.0, which others/],
+  [
+    'a password in the clear',
+    `${least}page:\n  passwordFile: /p\n  host: '::'\n`,
+    /c\.yaml:6:9: page\.host .* in the clear/,
+  ],
+  ['half a certificate', `${least}page: { tls: files, keyFile: /k }\n`, /c\.yaml:4:14: page\.tls is files together/],
   ['broken YAML', 'sources: [', /c\.yaml:1:/],
 ] as const;
 

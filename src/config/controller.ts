@@ -1,8 +1,10 @@
 // The configuration of the controller: one frozen object, read once at start.
 import { readFileSync } from 'node:fs';
 import { MeshError, messageOf } from '../base/errors.ts';
-import { boolean, durationMs, list, object, oneOf, port, readConfig, someOf, string } from './schema.ts';
+import { isLoopback } from '../base/ip.ts';
+import { boolean, durationMs, list, object, oneOf, placeIn, port, readConfig, someOf, string } from './schema.ts';
 import { ownWaypointFields, waypointShape } from './waypoint.ts';
+import { placedError } from './yaml.ts';
 
 export interface ControllerConfig {
   readonly listenHost: string;
@@ -13,6 +15,8 @@ export interface ControllerConfig {
     readonly readiness: number;
     /** Opened where `webhook.configuration` is set. */
     readonly webhook: number;
+    /** Opened unless `page.enabled` is false. */
+    readonly page: number;
   };
   /** Where the mesh is read from: the folders in `sources`, or a cluster. */
   readonly source: 'folders' | 'kubernetes';
@@ -74,11 +78,29 @@ export interface ControllerConfig {
      */
     readonly configuration: string;
   };
+  /** The live page: what the mesh does right now, read-only. */
+  readonly page: {
+    readonly enabled: boolean;
+    /** Other than loopback asks for `passwordFile` or `tokenFile`. */
+    readonly host: string;
+    /** Names and addresses that browsers may call it by, beside `localhost` and loopback addresses. */
+    readonly names: readonly string[];
+    /**
+     * File with a line `USER:PASSWORD`, or with a token, or ''. Read with each request, so that they can be changed.
+     */
+    readonly passwordFile: string;
+    readonly tokenFile: string;
+    /** `own`: HTTPS with a certificate of this authority; `files`: with that of the files, PEM. */
+    readonly tls: (typeof pageTls)[number];
+    readonly certificateFile: string;
+    readonly keyFile: string;
+  };
   readonly certificateTtlMs: number;
   readonly certificateTtlMaxMs: number;
   readonly log: { readonly level: string; readonly format: 'json' | 'text' };
 }
 
+const pageTls = ['off', 'own', 'files'] as const;
 const pullPolicies = ['IfNotPresent', 'Always', 'Never'] as const;
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
@@ -96,6 +118,7 @@ export const controllerShape = {
     metrics: port(15_020),
     readiness: port(15_021),
     webhook: port(15_017),
+    page: port(15_030),
   }),
   source: oneOf(['folders', 'kubernetes'], 'folders'),
   sources: list(string(undefined, notEmpty), []),
@@ -122,6 +145,16 @@ export const controllerShape = {
     config: someOf(waypointShape, ownWaypointFields, 'is chosen by the controller'),
   }),
   webhook: object({ configuration: string('') }),
+  page: object({
+    enabled: boolean(true),
+    host: string('127.0.0.1', notEmpty),
+    names: list(string(undefined, notEmpty), []),
+    passwordFile: string(''),
+    tokenFile: string(''),
+    tls: oneOf(pageTls, 'off'),
+    certificateFile: string(''),
+    keyFile: string(''),
+  }),
   certificateTtlMs: durationMs(dayMs),
   certificateTtlMaxMs: durationMs(90 * dayMs),
   log: object({
@@ -159,9 +192,28 @@ export function readControllerConfig(file: string): ControllerConfig {
     const reason = 'auth names issuer and jwksFile; with source: kubernetes it may name neither';
     throw new MeshError('CONFIG_INVALID', { place: `${file}:1:1`, reason });
   }
+  judgePage(config.page, (field, reason) => {
+    throw placedError('CONFIG_INVALID', placeIn(text, file, ['page', field]), `page.${field} ${reason}`);
+  });
   if (config.certificateTtlMs > config.certificateTtlMaxMs) {
     const reason = 'certificateTtlMs must not be above certificateTtlMaxMs';
     throw new MeshError('CONFIG_INVALID', { place: `${file}:1:1`, reason });
   }
   return config;
+}
+
+type PageConfig = ControllerConfig['page'];
+
+/** Whoever is not on this machine has to say who they are, and over TLS, since what they say is worth stealing. */
+function judgePage(page: PageConfig, refuse: (field: keyof PageConfig, reason: string) => never): void {
+  const { host, passwordFile, tokenFile, tls, certificateFile, keyFile } = page;
+  if (host !== 'localhost' && !isLoopback(host)) {
+    if (passwordFile === '' && tokenFile === '') {
+      refuse('host', `is ${host}, which others reach too: name a passwordFile or a tokenFile, or leave it 127.0.0.1`);
+    }
+    if (tls === 'off') refuse('host', `is ${host}: passwords would go there in the clear; set tls to own or files`);
+  }
+  if ((tls === 'files') !== (certificateFile !== '' && keyFile !== '')) {
+    refuse('tls', 'is files together with certificateFile and keyFile, and with neither otherwise');
+  }
 }

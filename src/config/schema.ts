@@ -1,8 +1,10 @@
 // A small declarative reader for configuration: a schema says which fields there are, of what type and with what
 // default; reading returns a frozen object of exactly that type or an error that names file, line and column. Nothing
 // unknown passes. Every field also describes itself as JSON Schema, for whoever judges values without us.
-import { didYouMean } from '../base/did-you-mean.ts';
+
 import { canonicalIp, parseCidr } from '../base/ip.ts';
+import { didYouMean } from '../base/nearest-name.ts';
+import type { SourcePlace } from '../model/types.ts';
 import { placedError, readYaml, type YamlDocument, type YamlPath } from './yaml.ts';
 
 /** Reads one value; `isDuration` fields may also be written without the `Ms` of their name. */
@@ -52,6 +54,13 @@ export function readConfig<S extends Shape>(text: string, file: string, shape: S
   }
   const document = documents[0] ?? { value: {}, place: () => start(file), keyPlace: () => start(file) };
   return object(shape).read(document.value, new Position(document));
+}
+
+/**
+ * Where the value at `path` stands, of a text that `readConfig` has read; of what is around it where it is left out.
+ */
+export function placeIn(text: string, file: string, path: YamlPath): SourcePlace {
+  return readYaml(text, file)[0]?.place(path) ?? start(file);
 }
 
 /** A mapping with exactly these fields; frozen. */

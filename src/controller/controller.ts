@@ -26,6 +26,7 @@ import { IssuerKeeper } from './issuer-keeper.ts';
 import { MeshFeed } from './mesh-feed.ts';
 import { NodeProxyWatch } from './node-proxy-watch.ts';
 import { type OpenedSource, openSource } from './open-source.ts';
+import { Page } from './page/page.ts';
 import { Probes } from './probes.ts';
 import { ServerCertificate } from './server-certificate.ts';
 import { eventOfIssuer } from './told-events.ts';
@@ -39,6 +40,8 @@ export interface RunningController {
     readonly readiness: number;
     /** Null where it is not asked for. */
     readonly webhook: number | null;
+    /** Null where it is switched off. */
+    readonly page: number | null;
   };
   readonly compiler: MeshCompiler;
   /** What `GET /status` answers. */
@@ -111,6 +114,7 @@ class Controller {
   readonly #servers: SimpleServer[] = [];
   #probes: Probes | null = null;
   #webhook: Webhook | null = null;
+  #page: Page | null = null;
   #writes: ClusterWrites | null = null;
   #rpc: RpcServer | null = null;
   #isListening = false;
@@ -208,8 +212,9 @@ class Controller {
     const admin = await this.#serve(adminHost, ports.admin, adminRoutes(this, this.#observe, this.#log));
     const discovery = await this.#listen();
     const webhook = await this.#startWebhook();
+    const page = await this.#startPage();
     this.#isListening = true;
-    const addresses = { discovery, admin, metrics, readiness, webhook };
+    const addresses = { discovery, admin, metrics, readiness, webhook, page };
     const bound = { ...addresses, discovery: `${discovery.host}:${discovery.port}` };
     this.#log.info(bound, this.#feed.isRead ? 'the controller is ready' : 'the controller waits for its sources');
     return { addresses, compiler: this.#compiler, status: () => this.status(), close: () => this.close() };
@@ -226,7 +231,11 @@ class Controller {
   }
 
   certificates(): CertificatesView {
-    const servers = [...this.#serverCertificate.views(), ...(this.#webhook?.views() ?? [])];
+    const servers = [
+      ...this.#serverCertificate.views(),
+      ...(this.#webhook?.views() ?? []),
+      ...(this.#page?.views() ?? []),
+    ];
     return { ...this.#authority.view(), servers };
   }
 
@@ -244,6 +253,7 @@ class Controller {
     this.#feed.close();
     this.#serverCertificate.close();
     await this.#webhook?.close();
+    await this.#page?.close();
     this.#issuerKeeper.close();
     this.#nodeProxies.close();
     this.#discovery.close();
@@ -328,6 +338,13 @@ class Controller {
       log: this.#log,
     });
     return this.#webhook.start();
+  }
+
+  async #startPage(): Promise<number | null> {
+    if (!this.#config.page.enabled) return null;
+    const [config, authority, clock, log] = [this.#config, this.#authority, this.#clock, this.#log];
+    this.#page = new Page({ config, authority, clock, log });
+    return this.#page.start();
   }
 
   async #serve(

@@ -21,7 +21,7 @@ function setUp(context: TestContext, extra = '') {
 caDir: ${dir}/ca
 listenHost: 127.0.0.1
 rootsFile: ${dir}/roots.pem
-ports: { discovery: 0, admin: 0, metrics: 0, readiness: 0 }
+ports: { discovery: 0, admin: 0, metrics: 0, readiness: 0, page: 0 }
 auth: { issuer: https://lab, jwksFile: ${dir}/jwks.json }
 log: { format: text }
 ${extra}`;

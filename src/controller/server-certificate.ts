@@ -14,7 +14,7 @@ export interface ServerCertificateOptions {
   /** Names and addresses that callers know the server by. */
   readonly names: readonly string[];
   /** Which server it is, for people. */
-  readonly server: 'discovery' | 'webhook';
+  readonly server: CertificatesView['servers'][number]['server'];
   /**
    * The longest life of a certificate of the mesh: what the issuer before a rotation signed is replaced before its
    * roots go.

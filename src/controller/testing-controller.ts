@@ -62,7 +62,7 @@ export function prepared(
   writeFileSync(file('jwks.json'), JSON.stringify(jwksOf(keys.publicKey, 'k')));
   const config: ControllerConfig = {
     listenHost: '127.0.0.1',
-    ports: { discovery: 0, admin: 0, metrics: 0, readiness: 0, webhook: 0 },
+    ports: { discovery: 0, admin: 0, metrics: 0, readiness: 0, webhook: 0, page: 0 },
     source: 'folders',
     sources: [manifests],
     kubernetes: { kubeconfig: file('kubeconfig'), context: '', writes: true },
@@ -88,6 +88,16 @@ export function prepared(
       config: {},
     },
     webhook: { configuration: '' },
+    page: {
+      enabled: true,
+      host: '127.0.0.1',
+      names: [],
+      passwordFile: '',
+      tokenFile: '',
+      tls: 'off',
+      certificateFile: '',
+      keyFile: '',
+    },
     certificateTtlMs: 3_600_000,
     certificateTtlMaxMs: 86_400_000,
     log: { level: 'info', format: 'text' },

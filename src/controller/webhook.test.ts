@@ -100,7 +100,7 @@ function makeAuthority(context: TestContext, clock: ManualClock): CertificateAut
 test('the port: bounds, and a certificate that is renewed while it is open', timeout, async (context) => {
   const clock = new ManualClock(Date.now() - 0.6 * hourMs);
   const authority = makeAuthority(context, clock);
-  const ports = { discovery: 0, admin: 0, metrics: 0, readiness: 0, webhook: 0 };
+  const ports = { discovery: 0, admin: 0, metrics: 0, readiness: 0, webhook: 0, page: 0 };
   const config = {
     listenHost: '127.0.0.1',
     ports,

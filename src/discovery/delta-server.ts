@@ -242,6 +242,7 @@ function proxyView(known: Known): ProxyView {
     version: node.version,
     ready: stream?.isReady === true,
     inStep: behindMs === null,
+    connected: stream !== undefined,
     behindSince: behindMs === null ? null : new Date(behindMs).toISOString(),
     ...(stream === undefined || stream.findings.length === 0 ? {} : { findings: stream.findings }),
     types: stream === undefined ? known.types : stream.typeViews(),

@@ -1,8 +1,9 @@
 // What the author of a Gateway may choose of its waypoint: the ConfigMap that `spec.infrastructure.parametersRef`
 // names, with the keys and shapes of Istio's. Only what is listed here is taken. Whoever may make a Gateway must not
 // get pods with volumes, programs or rights of his choice from the controller.
-import { didYouMean } from '../base/did-you-mean.ts';
+
 import { MeshError } from '../base/errors.ts';
+import { didYouMean } from '../base/nearest-name.ts';
 import {
   type Field,
   foreign,

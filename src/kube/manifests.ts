@@ -1,8 +1,8 @@
 // From text to resources: multi-document YAML, `List`s and JSON, every complaint with its place. Kinds that Ambient
 // does not use are counted, never silently dropped; a kind of the security API that it does not know is an error.
 
-import { didYouMean } from '../base/did-you-mean.ts';
 import { isMeshError, MeshError } from '../base/errors.ts';
+import { didYouMean } from '../base/nearest-name.ts';
 import { formatPlace, placedError, readYaml, type YamlDocument } from '../config/yaml.ts';
 import {
   type Resource,

@@ -1,6 +1,7 @@
 // Reads fields out of an object of unknown shape; what is not as it should be is an error with file, line and column.
-import { didYouMean } from '../base/did-you-mean.ts';
+
 import { canonicalIp } from '../base/ip.ts';
+import { didYouMean } from '../base/nearest-name.ts';
 import { placedError, type YamlDocument, type YamlPath } from '../config/yaml.ts';
 import type { Labels } from '../model/resources.ts';
 

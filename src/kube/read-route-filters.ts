@@ -1,6 +1,6 @@
 // The filters and references of HTTPRoute and GRPCRoute.
 
-import { didYouMean } from '../base/did-you-mean.ts';
+import { didYouMean } from '../base/nearest-name.ts';
 import type {
   BackendReference,
   ObjectReference,

@@ -66,6 +66,11 @@ export class LabClient {
     return (await this.#json('POST', '/delete', body, timeoutMs + ordinaryTimeoutMs)) as ApplyResult;
   }
 
+  /** Merges fields into one object (RFC 7396); returns when the lab has it, and not when proxies do. */
+  async patch(kind: string, namespace: string, name: string, patch: object): Promise<ApplyResult> {
+    return (await this.#json('POST', '/patch', { kind, namespace, name, patch })) as ApplyResult;
+  }
+
   /**
    * Objects of a kind (`pod`, `pods`, `Pod`, `svc`…) as the lab's API server has them. Throws `NOT_FOUND` for a name
    * that is not there.

@@ -112,6 +112,10 @@ function routesOf(operations: LabOperations): Readonly<Record<string, Handler>> 
       const { documents, timeoutMs } = await request.body();
       return operations.delete(documents as LabDocument[], numberOr(timeoutMs, defaultWaitMs));
     },
+    'POST /patch': async (request) => {
+      const { kind, namespace, name, patch } = await request.body();
+      return operations.patch(String(kind), String(namespace ?? ''), String(name), patch);
+    },
     'POST /restart': async (request) => {
       const { part, rolling, kill, timeoutMs } = await request.body();
       return operations.restart(part as LabPart, rolling === true, kill === true, numberOr(timeoutMs, defaultWaitMs));

@@ -161,8 +161,11 @@ export class Lab {
     if (this.api !== null) await startLabApi(this.api, this.name);
   }
 
-  /** Applies manifests as a whole. Nothing is applied when anything is refused. */
-  async apply(documents: readonly LabDocument[]): Promise<ApplyResult> {
+  /**
+   * Applies manifests as a whole. Nothing is applied when anything is refused. `isText`: they are files that a person
+   * wrote, whose places findings name from now on.
+   */
+  async apply(documents: readonly LabDocument[], isText = true): Promise<ApplyResult> {
     try {
       const { objects, resources } = readLabManifests(documents);
       refuseDuplicates(objects);
@@ -170,7 +173,7 @@ export class Lab {
       const refused = [...refusals(objects, this.store), ...found.filter((issue) => issue.severity === 'error')];
       const warnings = found.filter((issue) => issue.severity !== 'error');
       if (refused.length > 0) return { applied: [], refused, warnings };
-      this.#notePlaces(objects);
+      if (isText) this.#notePlaces(objects);
       const unused = this.#noteUnused(objects, resources);
       return { applied: this.#applier.apply(objects), refused: [], warnings: [...warnings, ...unused] };
     } catch (error) {

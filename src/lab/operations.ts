@@ -3,6 +3,7 @@
 import path from 'node:path';
 import { MeshError } from '../base/errors.ts';
 import type { StatusView } from '../model/views.ts';
+import { mergePatch } from './api-server/patches.ts';
 import { containerNamespaces } from './container.ts';
 import type { TargetAnswer } from './control-client.ts';
 import type {
@@ -78,6 +79,15 @@ export class LabOperations {
     const result = await this.#lab.delete(documents);
     if (result.refused.length === 0) await this.waitInStep(timeoutMs);
     return result;
+  }
+
+  /** Merges fields into an object, which is then judged and taken as one that is applied. */
+  patch(kind: string, namespace: string, name: string, patch: unknown): Promise<ApplyResult> {
+    const word = kindOf(kind, this.#lab.store.kinds());
+    const present = this.#lab.store.get(word, namespace, name);
+    if (present === undefined) throw notFound(`${word} ${namespace === '' ? '' : `${namespace}/`}${name}`);
+    const text = JSON.stringify(mergePatch(present, patch));
+    return this.#lab.apply([{ file: `${word} ${namespace}/${name}`, text }], false);
   }
 
   target(kind: 'pod' | 'node', namespace: string, name: string, containerName: string | undefined): TargetAnswer {

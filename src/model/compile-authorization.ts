@@ -3,7 +3,7 @@
 // nothing, a DENY rule with it matches without it. Rules keep their positions, so that a decision can name the rule
 // that the author wrote.
 
-import { didYouMean } from '../base/did-you-mean.ts';
+import { didYouMean } from '../base/nearest-name.ts';
 import {
   attributeEntry,
   conditionEntry,

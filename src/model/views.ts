@@ -14,6 +14,8 @@ export interface ProxyView {
   readonly ready: boolean;
   readonly inStep: boolean;
   readonly behindSince: string | null;
+  /** It follows this controller; else `behindSince` is when it was last heard of. Absent in earlier versions. */
+  readonly connected?: boolean;
   /** Of a node proxy: what of its node stands in the way. Absent where it has said nothing. */
   readonly findings?: readonly NodeFinding[];
   readonly types: readonly {
@@ -77,7 +79,7 @@ export interface CertificatesView {
   readonly issuer: KeyholderView & { readonly subject: string };
   /** When the issuer that waits begins to sign; null when none waits. */
   readonly nextIssuerFrom: string | null;
-  readonly servers: readonly (KeyholderView & { readonly server: 'discovery' | 'webhook' })[];
+  readonly servers: readonly (KeyholderView & { readonly server: 'discovery' | 'webhook' | 'page' })[];
 }
 
 export interface CertificateView {
@@ -229,6 +231,28 @@ export interface ProxyDump extends MeshView {
   readonly configFile: ConfigFileView | null;
 }
 
+/** A limit of a proxy, and how much of it is in use now; null where that is not counted as a whole. */
+export interface LimitView {
+  readonly limit: string;
+  readonly value: number;
+  readonly use: number | null;
+}
+
+/** `GET /state` of a proxy: how it is doing, without what it knows and carries. Small, for those who ask often. */
+export interface ProxyStateView
+  extends Pick<
+    ProxyDump,
+    'pid' | 'version' | 'ready' | 'pending' | 'discovery' | 'threads' | 'certificates' | 'configFile'
+  > {
+  readonly limits: readonly LimitView[];
+  /** Of a node proxy. */
+  readonly capture?: Pick<NodeDump['capture'], 'state' | 'reason'>;
+  readonly findings?: readonly NodeFinding[];
+  /** Of a waypoint. */
+  readonly ejected?: readonly EjectedView[];
+  readonly refusing?: readonly RefusingView[];
+}
+
 /** An endpoint that a waypoint sends nothing to for a while, for what came of earlier requests. Times are RFC 3339. */
 export interface EjectedView {
   /** `NAMESPACE/NAME`. */
@@ -241,11 +265,35 @@ export interface EjectedView {
   readonly until: string;
   /** What it did, in words: `5 answers of 500 to 599 in a row`. */
   readonly reason: string;
+  /** The subset that it is out of; '' for all endpoints of the service. */
+  readonly subset?: string;
+  /** Each data thread judges by its own requests: how many have ejected it, of how many. */
+  readonly threads?: { readonly ejecting: number; readonly of: number };
+}
+
+/** A limit of a waypoint that refuses requests, or further tries of them, now. Times are RFC 3339. */
+export interface RefusingView {
+  /** `NAMESPACE/NAME`. */
+  readonly service: string;
+  readonly port: number;
+  /** '' for all endpoints of the service. */
+  readonly subset: string;
+  readonly limit: 'retryBudget' | 'maxRetries' | 'maxRequests' | 'maxPendingRequests' | 'adaptiveConcurrency';
+  /** What it stands at. */
+  readonly value: number;
+  readonly since: string;
+  readonly lastAt: string;
+  /** How much it has refused since then. */
+  readonly refused: number;
+  /** In words, with the field that says so. */
+  readonly reason: string;
 }
 
 /** `GET /ejected` of a waypoint: small, for those who ask often. */
 export interface EjectedListView {
   readonly ejected: readonly EjectedView[];
+  /** Absent in answers of earlier versions. */
+  readonly refusing?: readonly RefusingView[];
 }
 
 /** `GET /config_dump` of a waypoint. */
@@ -255,6 +303,7 @@ export interface WaypointDump extends ProxyDump {
   readonly pod: string;
   /** Absent in dumps of earlier versions. */
   readonly ejected?: readonly EjectedView[];
+  readonly refusing?: readonly RefusingView[];
 }
 
 /** How it stands with the redirection inside one pod's network namespace. */

@@ -1,5 +1,6 @@
 // Keeps the kernel's rules as the mesh calls for them: applies what is desired, reads it back from time to time,
 // repairs what somebody changed, and tries again when something fails.
+import { isDeepStrictEqual } from 'node:util';
 import { Backoff } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
@@ -143,7 +144,9 @@ export class CaptureKeeper {
       if (this.#failedPods.get(namespace) === reason) continue;
       this.#options.log.warn({ addresses, namespace, reason }, 'a pod cannot be redirected: it is cut off');
     }
+    const isOther = !isDeepStrictEqual(failed, this.#failedPods);
     this.#failedPods = failed;
+    if (isOther) this.#options.onChange();
   }
 
   #fail(reason: string): false {

@@ -1,6 +1,6 @@
 // Assembles a node proxy on the main thread: what every proxy has (`proxy/proxy-core.ts`), and what is a node's alone,
 // capture, the client addresses, and the identities of the node's pods.
-
+import { isDeepStrictEqual } from 'node:util';
 import { systemClock } from '../base/clock.ts';
 import { modulePath } from '../base/project-files.ts';
 import { version } from '../base/version.ts';
@@ -9,12 +9,13 @@ import { HostCapture } from '../capture/host-backend.ts';
 import { PodCapture } from '../capture/pod-backend.ts';
 import type { NodeConfig } from '../config/node.ts';
 import type { Workload } from '../model/types.ts';
-import type { NodeDump } from '../model/views.ts';
+import type { NodeDump, NodeFinding } from '../model/views.ts';
 import type { AdminPorts } from '../proxy/admin.ts';
 import type { DataThreadStart } from '../proxy/messages.ts';
 import { ownAddresses } from '../proxy/own-addresses.ts';
 import { ProxyCore, type ProxyOptions, type ProxyRole } from '../proxy/proxy-core.ts';
 import type { ProxyReading } from '../telemetry/registry.ts';
+import { captureFindings } from './capture-findings.ts';
 import { CaptureKeeper } from './capture-keeper.ts';
 import { CheckKeeper } from './check-keeper.ts';
 import { ClientAddressKeeper, clientAddressesInPods } from './client-address-keeper.ts';
@@ -68,6 +69,7 @@ class NodeProxy implements RunningNode {
   readonly #capture: CaptureKeeper;
   readonly #clientAddresses: ClientAddressKeeper;
   readonly #pods: PodListeners;
+  #reported: readonly NodeFinding[] = [];
 
   constructor(config: NodeConfig, options: NodeOptions) {
     const { listeners, capture, ...shared } = options;
@@ -110,7 +112,7 @@ class NodeProxy implements RunningNode {
     this.#check = new CheckKeeper({
       ...{ clock, log: core.log, backend: kind },
       isOn: kind !== 'none' && capture === undefined,
-      onChange: (findings) => core.mesh.report(findings),
+      onChange: () => this.#report(),
     });
     const isOn = kind !== 'none' || capture !== undefined;
     const backend = capture ?? this.#backend(clock.now());
@@ -161,7 +163,7 @@ class NodeProxy implements RunningNode {
       capture,
       clientAddresses,
       network: this.#networks.view,
-      findings: this.#check.findings,
+      findings: this.#findings(),
     };
   }
 
@@ -185,6 +187,10 @@ class NodeProxy implements RunningNode {
       onLocalPods: (pods) => this.#onLocalPods(pods),
       pending: () => this.#waitsFor(),
       reading: () => this.#reading(),
+      state: () => {
+        const { state, reason } = this.#capture.view;
+        return { capture: { state, reason }, findings: this.#findings() };
+      },
       beforeDrain: async () => {
         this.#check.close();
         await this.#networks.close();
@@ -257,7 +263,26 @@ class NodeProxy implements RunningNode {
     if (mesh.isKnown) await this.#wantCapture(mesh.localPods());
   }
 
+  /** What of the node stands in the way, and what failed because of it. */
+  #findings(): readonly NodeFinding[] {
+    const { index } = this.#core.mesh;
+    const nameOf = (addresses: readonly string[]): string | null => {
+      const pod = addresses.map((one) => index.workloadByAddress(one)).find((one) => one !== null);
+      return pod == null ? null : `${pod.namespace}/${pod.name}`;
+    };
+    return [...captureFindings(this.#capture.view, nameOf), ...this.#check.findings];
+  }
+
+  /** The controller is told when it is not what it was told before. */
+  #report(): void {
+    const findings = this.#findings();
+    if (isDeepStrictEqual(findings, this.#reported)) return;
+    this.#reported = findings;
+    this.#core.mesh.report(findings);
+  }
+
   #onCapture(): void {
+    this.#report();
     const test = this.#clientAddresses.captured(this.#capture.view.state === 'applied');
     void test.then(() => this.#core.onProgress());
     this.#core.onProgress();

@@ -1,7 +1,8 @@
 // The two ends of a `why` question: from what a person types to workloads, a service, or an address outside the mesh.
-import { nearestWord } from '../base/did-you-mean.ts';
+
 import { MeshError } from '../base/errors.ts';
 import { canonicalIp, splitHostPort } from '../base/ip.ts';
+import { nearestName } from '../base/nearest-name.ts';
 import type { MeshIndex } from '../model/mesh-index.ts';
 import type { Service, Workload } from '../model/types.ts';
 
@@ -82,7 +83,7 @@ function resolvePod(index: MeshIndex, namespace: string, name: string): NamedEnd
   const names = all.map((one) => `${one.namespace}/${one.name}`);
   throw notFound(
     `pod ${namespace}/${name}`,
-    owned ? `deploy/${name} -n ${namespace}` : nearestWord(`${namespace}/${name}`, names),
+    owned ? `deploy/${name} -n ${namespace}` : nearestName(`${namespace}/${name}`, names),
   );
 }
 
@@ -99,7 +100,7 @@ function resolveOwner(
   const elsewhere = all.find((one) => one.workloadName === name);
   const names = all.filter((one) => one.namespace === namespace).map((one) => `${word}/${one.workloadName}`);
   const near =
-    elsewhere === undefined ? nearestWord(`${word}/${name}`, names) : `${word}/${name} -n ${elsewhere.namespace}`;
+    elsewhere === undefined ? nearestName(`${word}/${name}`, names) : `${word}/${name} -n ${elsewhere.namespace}`;
   throw notFound(`${word}/${name} in namespace ${namespace}`, near);
 }
 
@@ -111,7 +112,7 @@ function resolveService(index: MeshIndex, name: string, namespace: string, clien
   const service = byHostname ?? all.find((one) => one.name === short && one.namespace === space);
   if (service != null) return { kind: 'service', title: serviceTitle(service), service };
   const titles = all.map((one) => `svc/${serviceTitle(one)}`);
-  throw notFound(`service ${short}.${space}`, nearestWord(`svc/${short}.${space}`, titles));
+  throw notFound(`service ${short}.${space}`, nearestName(`svc/${short}.${space}`, titles));
 }
 
 /** `NAME.NAMESPACE`, as people call a service. */

@@ -79,9 +79,10 @@ export interface WhyResult extends WhyAnswer {
 }
 
 /** A source: a workload, or an address that is none. */
-type Source = { readonly workload: Workload } | { readonly workload: null; readonly address: string };
+export type Source = { readonly workload: Workload } | { readonly workload: null; readonly address: string };
 
-interface Target {
+/** What a source asks for: a service at one of its ports, a pod by its address, or an address outside the mesh. */
+export interface Target {
   readonly title: string;
   readonly service: Service | null;
   readonly port: number;
@@ -103,11 +104,8 @@ export function why(index: MeshIndex, query: WhyQuery, options: WhyOptions): Why
   const fromEnd = resolveEnd(index, splitPort(query.from).name, query.namespace, null);
   const source = sourceOf(index, fromEnd);
   const asked = targetOf(index, query, source);
-  const waypoint = throughWaypoint(index, query, source, asked, options);
-  const routed = waypoint?.allowed === true ? routedAt(query, source, asked, options) : null;
-  const target = routed === null ? asked : { ...asked, candidates: routed.candidates };
-  const answers = answersFor(index, source, target, waypoint, options, routed);
-  const primary = answers[0] === undefined ? withoutEndpoint(source, target) : worstOf(answers);
+  const explained = explainCall(index, source, asked, query.request ?? null, options);
+  const { target, waypoint, routed, answers, primary } = explained;
   const isEnd = waypoint?.allowed === false || routed?.response != null;
   const chosen = isEnd ? null : (target.candidates[answers.indexOf(primary)] ?? null);
   const fromTitle = fromEnd.kind === 'service' ? (source.workload?.workloadName ?? '') : fromEnd.title;
@@ -134,10 +132,40 @@ export function why(index: MeshIndex, query: WhyQuery, options: WhyOptions): Why
   return { ...result, reasons: ['the endpoints give different answers', ...primary.reasons], perEndpoint };
 }
 
+/** What becomes of a call whose ends are known. */
+export interface CallExplanation {
+  /** With the endpoints that routes leave. */
+  readonly target: Target;
+  /** Null when it goes without one. */
+  readonly waypoint: WaypointAnswer | null;
+  /** Null where nobody routes. */
+  readonly routed: RouteOutcome | null;
+  /** One for each candidate of the target; a single one where the waypoint refuses, or answers itself. */
+  readonly answers: readonly WhyAnswer[];
+  /** The one that counts: a refusal if there is any. */
+  readonly primary: WhyAnswer;
+}
+
+/** Explains a connection, or a request at its waypoint, between ends that are at hand. `request` null: a `GET /`. */
+export function explainCall(
+  index: MeshIndex,
+  source: Source,
+  asked: Target,
+  request: WhyRequest | null,
+  options: WhyOptions,
+): CallExplanation {
+  const waypoint = throughWaypoint(index, request, source, asked, options);
+  const routed = waypoint?.allowed === true ? routedAt(request, source, asked, options) : null;
+  const target = routed === null ? asked : { ...asked, candidates: routed.candidates };
+  const answers = answersFor(index, source, target, waypoint, options, routed);
+  const primary = answers[0] === undefined ? withoutEndpoint(source, target) : worstOf(answers);
+  return { target, waypoint, routed, answers, primary };
+}
+
 /** Null when it goes without a waypoint. */
 function throughWaypoint(
   index: MeshIndex,
-  query: WhyQuery,
+  request: WhyRequest | null,
   source: Source,
   { service, port, candidates }: Target,
   options: WhyOptions,
@@ -150,19 +178,19 @@ function throughWaypoint(
   if (waypoint === null || from === null || dialled === null || guard === undefined) return null;
   const routes = options.routesOf?.(serviceKey(guard)) ?? null;
   const target = service === null ? targetOfPod(pod!, port) : targetOfService(service, port);
-  return judgeAtWaypoint(waypoint, from, identityOf(from), target, routes, query.request ?? null);
+  return judgeAtWaypoint(waypoint, from, identityOf(from), target, routes, request);
 }
 
 /** What routes do with the request; null where nobody can say. */
 function routedAt(
-  query: WhyQuery,
+  request: WhyRequest | null,
   source: Source,
   { service, port }: Target,
   options: WhyOptions,
 ): RouteOutcome | null {
   if (service === null || options.explainRoute === undefined) return null;
   const routes = options.routesOf?.(serviceKey(service)) ?? null;
-  return options.explainRoute(service, port, source.workload, query.request ?? assumedRequest, routes);
+  return options.explainRoute(service, port, source.workload, request ?? assumedRequest, routes);
 }
 
 /** One for each endpoint; a single one where the waypoint refuses, or answers itself. */

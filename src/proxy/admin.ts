@@ -2,12 +2,13 @@
 import { MeshError } from '../base/errors.ts';
 import { logLevels } from '../config/log-levels.ts';
 import type { ProxyConfig } from '../config/proxy.ts';
-import type { ProxyDump } from '../model/views.ts';
+import type { EjectedListView, ProxyDump, ProxyStateView } from '../model/views.ts';
 import { json, type Route, type Routes, type SimpleResponse, SimpleServer, text } from '../telemetry/metrics-server.ts';
 import type { Exposition } from '../telemetry/open-metrics.ts';
 
 export interface AdminSources {
   dump(): Promise<ProxyDump>;
+  state(): Promise<ProxyStateView>;
   scrape(accept: string): Promise<Exposition>;
   /** What readiness waits for, and what else there is to say when it waits for nothing. */
   readiness(): { readonly pending: readonly string[]; readonly note: string };
@@ -15,6 +16,8 @@ export interface AdminSources {
   drain(): void;
   /** Answers `GET /flows`; see `FlowReader`. */
   flows(url: URL, signal: AbortSignal): SimpleResponse;
+  /** Endpoints that are ejected and limits that refuse; absent for proxies that eject nothing. */
+  ejected?(): Promise<EjectedListView>;
   /** Makes a data thread crash; false when there is none with this id. */
   killThread(id: number): boolean;
   /** Keeps the main thread busy for so long. */
@@ -28,6 +31,8 @@ export interface AdminPorts {
 }
 
 const index = `GET  /config_dump             what this proxy knows and does, as JSON
+GET  /state                   how it is doing: discovery, certificates, threads, limits, as JSON
+GET  /ejected                 endpoints that are ejected, limits that refuse requests (waypoints)
 GET  /flows?last=N&follow=1   recent connections and requests, one line of JSON each
 POST /logging?level=LEVEL     ${logLevels.join(', ')}
 POST /drain                   stop accepting, let connections end, exit
@@ -52,8 +57,10 @@ export class AdminServers {
     };
     this.observed = {
       'GET /config_dump': async () => json(await sources.dump()),
+      'GET /state': async () => json(await sources.state()),
       'GET /flows': (url, signal) => sources.flows(url, signal),
       'GET /metrics': scrape,
+      ...(sources.ejected === undefined ? {} : { 'GET /ejected': async () => json(await sources.ejected?.()) }),
       'POST /logging': (url) => setLevel(url, sources),
     };
     this.#admin = new SimpleServer({

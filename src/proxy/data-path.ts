@@ -25,7 +25,7 @@ import { MeshCompactor } from '../model/compact-mesh.ts';
 import { type ApplyChange, MeshIndex } from '../model/mesh-index.ts';
 import { RevocationList } from '../model/revocation.ts';
 import type { MeshUpdate, Revocation, SpiffeId, Workload } from '../model/types.ts';
-import type { ConnectionView } from '../model/views.ts';
+import type { ConnectionView, EjectedListView } from '../model/views.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
 import { EdgeCounters, edgeRowsMax } from '../telemetry/edge-counters.ts';
 import { FlowRing } from '../telemetry/flow-ring.ts';
@@ -51,6 +51,8 @@ export interface ThreadService {
   /** What is not over, for dumps; bounded. */
   views(thread: number): readonly ConnectionView[];
   counters(): Readonly<Record<string, number>>;
+  /** Endpoints that get nothing for a while, and limits that refuse. */
+  strain(): EjectedListView;
   /** Clients are asked to go elsewhere. */
   drain(deadlineMs: number): void;
   /** Ends everything at once. */
@@ -185,6 +187,11 @@ export class DataPath {
   /** Connections and requests that run. */
   views(): readonly ConnectionView[] {
     return [...this.tracker.views(), ...(this.#service?.views(this.#threadId) ?? [])];
+  }
+
+  /** What this thread holds back now. */
+  strain(): EjectedListView {
+    return this.#service?.strain() ?? { ejected: [] };
   }
 
   /** Counters and gauges by name. */

@@ -180,6 +180,9 @@ export class DataThread {
       case 'flows':
         this.#tell({ type: 'flows', id: message.id, ...this.#path.flows.since(message.mark, message.max) });
         break;
+      case 'strain':
+        this.#tell({ type: 'strain', id: message.id, strain: this.#path.strain() });
+        break;
       case 'drain':
         this.#drain(message.deadlineMs);
         break;

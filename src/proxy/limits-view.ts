@@ -5,7 +5,7 @@ import type { ProxyConfig } from '../config/proxy.ts';
 import { descriptorsFor } from '../forward/admission.ts';
 import { type SharedUse, slotOf, totalSlot } from '../forward/shared-use.ts';
 import type { Workload } from '../model/types.ts';
-import type { LimitReading } from '../telemetry/registry.ts';
+import type { LimitView } from '../model/views.ts';
 
 export interface LimitSources {
   readonly config: ProxyConfig;
@@ -16,7 +16,7 @@ export interface LimitSources {
 }
 
 /** Of `connectionsPerPodMax` the use is that of the pod with the most. */
-export function limitReadings({ config, localPods, threads, counters, use }: LimitSources): LimitReading[] {
+export function limitReadings({ config, localPods, threads, counters, use }: LimitSources): LimitView[] {
   const { limits } = config;
   const counted = (name: string): number => counters.get(name) ?? 0;
   let busiest = 0;
@@ -45,7 +45,7 @@ function readings(
   limits: ProxyConfig['limits'],
   uses: Readonly<Partial<Record<keyof ProxyConfig['limits'], number | null>>>,
   times: number,
-): LimitReading[] {
+): LimitView[] {
   return Object.entries(uses).map(([limit, use]) => {
     return { limit, value: limits[limit as keyof typeof uses] * times, use: use ?? null };
   });

@@ -2,7 +2,7 @@
 import type { ProxyConfig } from '../config/proxy.ts';
 import type { NetworksInput } from '../forward/networks.ts';
 import type { MeshUpdate, Revocation, SpiffeId } from '../model/types.ts';
-import type { ConnectionView, EdgeView, LoopDelayView, ResourcesView } from '../model/views.ts';
+import type { ConnectionView, EdgeView, EjectedListView, LoopDelayView, ResourcesView } from '../model/views.ts';
 import type { KeptFlow } from '../telemetry/flow-ring.ts';
 import type { RequestRow } from '../telemetry/request-counters.ts';
 
@@ -74,6 +74,8 @@ export type ToDataThread =
   | { readonly type: 'snapshot'; readonly id: number; readonly connections: boolean }
   /** Asks for `flows` with the same id: what was kept after the record `mark`, `max` of them at most. */
   | { readonly type: 'flows'; readonly id: number; readonly mark: number; readonly max: number }
+  /** Asks for `strain` with the same id. */
+  | { readonly type: 'strain'; readonly id: number }
   /** Stop accepting, end pooled sessions gracefully, close what remains at the deadline, then answer `drained`. */
   | { readonly type: 'drain'; readonly deadlineMs: number }
   | { readonly type: 'logLevel'; readonly level: string }
@@ -119,4 +121,5 @@ export type FromDataThread =
       readonly last: number;
       readonly lost: number;
     }
+  | { readonly type: 'strain'; readonly id: number; readonly strain: EjectedListView }
   | { readonly type: 'drained'; readonly closedByDeadline: number };

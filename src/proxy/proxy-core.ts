@@ -15,7 +15,7 @@ import { ObserveClient } from '../discovery/observe-client.ts';
 import type { ProxyNode } from '../discovery/proxy-node.ts';
 import type { CertificateManagerOptions } from '../identity/certificate-manager.ts';
 import type { Workload } from '../model/types.ts';
-import type { ProxyDump } from '../model/views.ts';
+import type { EjectedListView, LimitView, ProxyDump, ProxyStateView } from '../model/views.ts';
 import { createLogger, type Logger } from '../telemetry/logger.ts';
 import { ProxyMetrics, type ProxyReading } from '../telemetry/registry.ts';
 import { activeResources } from './active-resources.ts';
@@ -29,6 +29,7 @@ import { canonicalNames, meshMessages } from './mesh-messages.ts';
 import type { ToDataThread } from './messages.ts';
 import { Readiness } from './readiness.ts';
 import { type SavedMesh, StateStore } from './state-store.ts';
+import { mergeStrain } from './strain.ts';
 import { ThreadPool, type ThreadPoolOptions } from './thread-pool.ts';
 
 /** What a program may set about its proxy, and tests replace. */
@@ -55,6 +56,8 @@ export interface ProxyRole {
   /** What readiness waits for besides. */
   pending(): readonly string[];
   reading(): Pick<ProxyReading, 'capture' | 'clientAddresses' | 'alsoAsDestination'>;
+  /** What `GET /state` says besides. */
+  state(): Pick<ProxyStateView, 'capture' | 'findings'>;
   /** No new traffic comes when this resolves. */
   beforeDrain(): Promise<void>;
   close(): Promise<void>;
@@ -70,6 +73,8 @@ export interface ProxyCoreOptions<Config extends ProxyConfig> extends ProxyOptio
   readonly threads: Pick<ThreadPoolOptions, 'threads' | 'entry' | 'startOf'>;
   readonly role: ProxyRole;
   readonly dump: () => Promise<ProxyDump>;
+  /** It takes endpoints out of rotation, and can be asked which. */
+  readonly ejects?: boolean;
 }
 
 /** Keeps this thread busy, so that a test can see that the data threads do not need it. */
@@ -207,6 +212,12 @@ export class ProxyCore<Config extends ProxyConfig> {
     };
   }
 
+  /** What the data threads hold back now. */
+  async strain(): Promise<Required<EjectedListView>> {
+    const { threads } = this;
+    return mergeStrain(await threads.strain(snapshotDeadlineMs), threads.views().length);
+  }
+
   /** Stops accepting, lets connections end until `drainMs`, closes everything. Idempotent. */
   drain(): Promise<void> {
     this.#draining ??= this.#drain();
@@ -329,14 +340,16 @@ export class ProxyCore<Config extends ProxyConfig> {
   }
 
   #adminServers(): AdminServers {
-    const { program, dump } = this.#options;
+    const { program, dump, ejects } = this.#options;
     return new AdminServers(program, this.#config, {
       dump,
+      state: () => this.#state(),
       scrape: (accept) => this.#metrics.scrape(accept),
       readiness: () => ({ pending: this.pending(), note: this.readiness.note() }),
       setLogLevel: (level) => this.#setLogLevel(level),
       drain: () => void this.drain(),
       flows: (url, signal) => this.#flows.answer(url, signal),
+      ...(ejects === true ? { ejected: () => this.strain() } : {}),
       killThread: (id) => this.threads.crash(id),
       blockMain: blockThisThread,
     });
@@ -388,12 +401,37 @@ export class ProxyCore<Config extends ProxyConfig> {
     });
   }
 
+  async #state(): Promise<ProxyStateView> {
+    const strain = this.#options.ejects === true ? this.strain() : {};
+    await this.threads.snapshot(false, snapshotDeadlineMs);
+    const pending = this.pending();
+    return {
+      pid: process.pid,
+      version,
+      ready: pending.length === 0,
+      pending,
+      discovery: this.mesh.view(),
+      threads: this.threads.views(),
+      certificates: this.certificates.views(),
+      configFile: this.#configFile?.view() ?? null,
+      limits: this.#limits(),
+      ...this.#role.state(),
+      ...(await strain),
+    };
+  }
+
+  #limits(): LimitView[] {
+    const { use, totals } = this.threads;
+    const counted = { counters: totals.counters(), use, localPods: this.mesh.localPods() };
+    return limitReadings({ ...counted, threads: this.threads.views().length, config: this.#config });
+  }
+
   async #reading(): Promise<ProxyReading> {
+    const strain = this.#options.ejects === true ? this.strain() : null;
     await this.threads.snapshot(false, snapshotDeadlineMs);
     const { connected, lastUpdateAt } = this.mesh.view();
     const threads = this.threads.views();
     const counters = this.threads.totals.counters();
-    const counted = { counters, use: this.threads.use, localPods: this.mesh.localPods(), threads: threads.length };
     const edges = this.threads.totals.edges();
     const requests = this.threads.totals.requests();
     const ends = [...edges, ...requests.map(({ key }) => key)].flatMap(({ source, destination }) => [
@@ -405,9 +443,10 @@ export class ProxyCore<Config extends ProxyConfig> {
       clusterId: this.#config.clusterId,
       edges,
       requests,
+      ...(strain === null ? {} : { ejected: (await strain).ejected }),
       counters,
       threads,
-      limits: limitReadings({ ...counted, config: this.#config }),
+      limits: this.#limits(),
       discovery: { connected, lastUpdateAtMs: lastUpdateAt === null ? null : Date.parse(lastUpdateAt) },
       certificates: this.certificates.expiries(),
       ready: this.pending().length === 0,

@@ -9,7 +9,7 @@ import type { Clock } from '../base/clock.ts';
 import { letWorkersCompact } from '../base/compact-heap.ts';
 import { MeshError } from '../base/errors.ts';
 import { SharedUse } from '../forward/shared-use.ts';
-import type { ConnectionView, LoopDelayView, NodeDump, ResourcesView } from '../model/views.ts';
+import type { ConnectionView, EjectedListView, LoopDelayView, NodeDump, ResourcesView } from '../model/views.ts';
 import type { KeptFlow } from '../telemetry/flow-ring.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { noDelay } from './loop-delay.ts';
@@ -61,12 +61,14 @@ export interface FlowMark {
   readonly mark: number;
 }
 
-interface PendingFlows {
-  readonly thread: Thread;
-  readonly resolve: (message: FlowsMessage | null) => void;
-}
+/** Questions to one thread, and their answers. */
+type Question = Extract<ToDataThread, { type: 'flows' | 'strain' }>;
+type AnswerTo<Type extends Question['type']> = Extract<FromDataThread, { type: Type }>;
 
-type FlowsMessage = Extract<FromDataThread, { type: 'flows' }>;
+interface PendingAnswer {
+  readonly thread: Thread;
+  readonly resolve: (message: AnswerTo<Question['type']> | null) => void;
+}
 
 interface PendingSnapshot {
   readonly waitingFor: Set<number>;
@@ -94,7 +96,7 @@ export class ThreadPool {
   readonly #pool: Piscina;
   readonly #threads: Thread[];
   readonly #snapshots = new Map<number, PendingSnapshot>();
-  readonly #flows = new Map<number, PendingFlows>();
+  readonly #asked = new Map<number, PendingAnswer>();
   readonly #draining = new Map<number, (closedByDeadline: number) => void>();
   /** Settles with each task, however it ended. */
   readonly #tasks = new Set<Promise<void>>();
@@ -158,7 +160,7 @@ export class ThreadPool {
    * does not answer within `deadlineMs` is left out.
    */
   snapshot(connections: boolean, deadlineMs: number): Promise<ConnectionView[]> {
-    const asked = this.#threads.filter(({ port, state }) => port !== null && state === 'serving');
+    const asked = this.#serving();
     if (asked.length === 0) return Promise.resolve([]);
     const id = this.#nextSnapshot++;
     return new Promise((resolve) => {
@@ -174,12 +176,12 @@ export class ThreadPool {
    * `max` of each thread. A thread that does not answer within `deadlineMs` is left out.
    */
   async flowsSince(marks: Map<number, FlowMark>, max: number, deadlineMs: number): Promise<KeptFlow[]> {
-    const asked = this.#threads.filter(({ port, state }) => port !== null && state === 'serving');
     const answers = await Promise.all(
-      asked.map(async (thread) => {
+      this.#serving().map(async (thread) => {
         const { id: threadId, life } = thread;
         const before = marks.get(threadId);
-        const answer = await this.#askFlows(thread, before?.life === life ? before.mark : 0, max, deadlineMs);
+        const mark = before?.life === life ? before.mark : 0;
+        const answer = await this.#ask(thread, (id) => ({ type: 'flows', id, mark, max }), deadlineMs);
         if (answer !== null) marks.set(threadId, { life, mark: answer.last });
         return answer?.flows ?? [];
       }),
@@ -187,17 +189,33 @@ export class ThreadPool {
     return answers.flat().sort((a, b) => (a.record.time < b.record.time ? -1 : 1));
   }
 
-  #askFlows(thread: Thread, mark: number, max: number, deadlineMs: number): Promise<FlowsMessage | null> {
+  /** What each thread holds back now; one that does not answer within `deadlineMs` is left out. */
+  async strain(deadlineMs: number): Promise<EjectedListView[]> {
+    const ask = (thread: Thread) => this.#ask(thread, (id) => ({ type: 'strain', id }), deadlineMs);
+    const answers = await Promise.all(this.#serving().map(ask));
+    return answers.flatMap((answer) => answer?.strain ?? []);
+  }
+
+  #serving(): Thread[] {
+    return this.#threads.filter(({ port, state }) => port !== null && state === 'serving');
+  }
+
+  /** Null when the thread ends, or does not answer in time. */
+  #ask<Asked extends Question>(
+    thread: Thread,
+    make: (id: number) => Asked,
+    deadlineMs: number,
+  ): Promise<AnswerTo<Asked['type']> | null> {
     const id = this.#nextSnapshot++;
     return new Promise((resolve) => {
-      const settle = (message: FlowsMessage | null): void => {
-        this.#flows.delete(id);
+      const settle: PendingAnswer['resolve'] = (message) => {
+        this.#asked.delete(id);
         cancel();
-        resolve(message);
+        resolve(message as AnswerTo<Asked['type']> | null);
       };
       const cancel = this.#options.clock.after(deadlineMs, () => settle(null));
-      this.#flows.set(id, { thread, resolve: settle });
-      thread.port?.postMessage({ type: 'flows', id, mark, max } satisfies ToDataThread);
+      this.#asked.set(id, { thread, resolve: settle });
+      thread.port?.postMessage(make(id));
     });
   }
 
@@ -225,7 +243,7 @@ export class ThreadPool {
   async close(): Promise<void> {
     this.#isClosing = true;
     for (const id of [...this.#snapshots.keys()]) this.#settleSnapshot(id);
-    for (const { resolve } of [...this.#flows.values()]) resolve(null);
+    for (const { resolve } of [...this.#asked.values()]) resolve(null);
     for (const thread of this.#threads) thread.port?.close();
     // A worker that is terminated while it closes its sockets has brought the whole process down.
     const deadline = new AbortController();
@@ -273,7 +291,7 @@ export class ThreadPool {
     for (const [id, pending] of this.#snapshots) {
       if (pending.waitingFor.delete(thread.id) && pending.waitingFor.size === 0) this.#settleSnapshot(id);
     }
-    for (const { thread: asked, resolve } of [...this.#flows.values()]) if (asked === thread) resolve(null);
+    for (const { thread: asked, resolve } of [...this.#asked.values()]) if (asked === thread) resolve(null);
     if (this.#isClosing) return;
     if (thread.servingSinceMs > 0 && clock.now() - thread.servingSinceMs > healthyAfterMs) thread.backoff.reset();
     thread.life += 1;
@@ -308,7 +326,8 @@ export class ThreadPool {
         this.#onSnapshot(thread, message);
         break;
       case 'flows':
-        this.#flows.get(message.id)?.resolve(message);
+      case 'strain':
+        this.#asked.get(message.id)?.resolve(message);
         break;
       case 'drained':
         this.#draining.get(thread.id)?.(message.closedByDeadline);

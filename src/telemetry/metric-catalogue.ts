@@ -408,6 +408,13 @@ const ofRequests = {
     'Times that an endpoint was taken out of rotation by outlier detection',
     '0; the log of the waypoint says which endpoint, and why',
   ),
+  ambient_http_ejected_endpoints: entry(
+    'gauge',
+    waypoints,
+    ['destination_service_name', 'destination_service_namespace'],
+    'Endpoints of a service that are out of rotation now; without labels while there is none',
+    '0; `ambientctl config ejected --waypoint NS/NAME` says which, since when and why',
+  ),
   ambient_request_segment_seconds: entry(
     'histogram',
     waypoints,

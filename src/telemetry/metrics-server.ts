@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { isMeshError, MeshError, messageOf } from '../base/errors.ts';
-import { nodeHttp } from '../base/node-http.ts';
+import { nodeHttp, nodeHttps } from '../base/node-http.ts';
 
 export interface SimpleResponse {
   readonly status: number;
@@ -11,6 +11,8 @@ export interface SimpleResponse {
   readonly body: string;
   /** What follows the body as it comes about, until it ends or nobody listens any more. */
   readonly stream?: AsyncIterable<string>;
+  /** Beside `content-type` and `cache-control: no-store`, or in place of them. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** `METHOD PATH` → what answers; a query string is not part of the path. */
@@ -24,10 +26,26 @@ export interface SimpleServerOptions {
   readonly host: string;
   readonly port: number;
   readonly routes: Routes;
+  /** Connections at once; 256 when left out. */
+  readonly connectionsMax?: number;
+  /** Whoever reads nothing for so long is cut off; never when left out. */
+  readonly stalledMs?: number;
+  /** Answers in place of the routes what it does not let through. */
+  readonly guard?: (request: IncomingMessage) => SimpleResponse | null;
+  /** With every answer. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Speaks HTTPS with this certificate. */
+  readonly credentials?: TlsCredentials;
+}
+
+/** PEM. */
+export interface TlsCredentials {
+  readonly keyPem: string;
+  readonly chainPem: readonly string[];
 }
 
 const headersTimeoutMs = 10_000;
-const connectionsMax = 256;
+const usualConnectionsMax = 256;
 /** While one proxy replaces another both listen: this tells which one it was. */
 const whoAnswers = { 'x-ambient-pid': String(process.pid) };
 
@@ -38,14 +56,29 @@ export class SimpleServer {
 
   constructor(options: SimpleServerOptions) {
     this.#options = options;
-    this.#server = nodeHttp.createServer(
-      { headersTimeout: headersTimeoutMs, requestTimeout: headersTimeoutMs },
-      (request, response) => {
-        request.resume(); // no route reads a body
-        void serve(options.routes, request, response);
-      },
+    const times = { headersTimeout: headersTimeoutMs, requestTimeout: headersTimeoutMs };
+    const listener = (request: IncomingMessage, response: ServerResponse): void => {
+      request.resume(); // no route reads a body
+      void serve(options, request, response);
+    };
+    const { credentials, stalledMs } = options;
+    this.#server =
+      credentials === undefined
+        ? nodeHttp.createServer(times, listener)
+        : nodeHttps.createServer(
+            { ...times, ...secureContext(credentials), minVersion: 'TLSv1.2', handshakeTimeout: headersTimeoutMs },
+            listener,
+          );
+    this.#server.maxConnections = options.connectionsMax ?? usualConnectionsMax;
+    if (stalledMs !== undefined) this.#server.setTimeout(stalledMs);
+    this.#server.on('tlsClientError', () => {}); // who cannot agree on TLS has only itself to tell
+  }
+
+  /** New connections get `credentials`; those that are open keep theirs. Only for a server that began with some. */
+  setCredentials(credentials: TlsCredentials): void {
+    (this.#server as unknown as { setSecureContext(options: object): void }).setSecureContext(
+      secureContext(credentials),
     );
-    this.#server.maxConnections = connectionsMax;
   }
 
   /**
@@ -91,18 +124,18 @@ export function json(value: unknown): SimpleResponse {
   return { status: 200, contentType: 'application/json', body: `${JSON.stringify(value, null, 2)}\n` };
 }
 
-async function serve(routes: Routes, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function serve(
+  { routes, guard, headers: always }: SimpleServerOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   const gone = new AbortController();
   response.once('close', () => gone.abort());
   const method = request.method === 'HEAD' ? 'GET' : (request.method ?? 'GET');
-  const { status, contentType, body, stream } = await answer(
-    routes,
-    method,
-    request.url ?? '/',
-    gone.signal,
-    request.headers.accept,
-  );
-  response.writeHead(status, { 'content-type': contentType, 'cache-control': 'no-store', ...whoAnswers });
+  const { status, contentType, body, stream, headers } =
+    guard?.(request) ?? (await answer(routes, method, request.url ?? '/', gone.signal, request.headers.accept));
+  const usual = { 'content-type': contentType, 'cache-control': 'no-store', ...whoAnswers };
+  response.writeHead(status, { ...usual, ...always, ...headers });
   if (stream === undefined || request.method === 'HEAD') {
     response.end(body);
     return;
@@ -150,4 +183,8 @@ function prefixRoute(routes: Routes, method: string, path: string): Route | unde
     if (name.endsWith('/*') && `${method} ${path}`.startsWith(name.slice(0, -1))) return route;
   }
   return undefined;
+}
+
+function secureContext({ keyPem, chainPem }: TlsCredentials): { readonly key: string; readonly cert: string } {
+  return { key: keyPem, cert: chainPem.join('') };
 }

@@ -1,7 +1,7 @@
 // The metrics of a proxy, in one prom-client registry on the main thread: Istio's names and labels for TCP, so
 // that its dashboards light up, and `ambient_…` for what is ours. HELP says "(unstable)" where a name may still change.
 import { Counter, Gauge, Registry } from 'prom-client';
-import type { EdgeView, LoopDelayView } from '../model/views.ts';
+import type { EdgeView, EjectedView, LimitView, LoopDelayView } from '../model/views.ts';
 import { type EndNames, istioEnd, unknown } from './istio-labels.ts';
 import { helpOf, metricCatalogue } from './metric-catalogue.ts';
 import { type Exposition, expositionOf, wantsOpenMetrics } from './open-metrics.ts';
@@ -11,13 +11,6 @@ import type { RequestRow } from './request-counters.ts';
 import { requestMetricsText } from './request-metrics.ts';
 import { segmentCounterPrefix, segmentMetricsText } from './segment-counters.ts';
 import { VanishedSeries } from './vanished-series.ts';
-
-/** A limit of the whole proxy and how much of it is in use now; null where that is counted elsewhere. */
-export interface LimitReading {
-  readonly limit: string;
-  readonly value: number;
-  readonly use: number | null;
-}
 
 /** A data thread. */
 export interface ThreadReading {
@@ -32,12 +25,14 @@ export interface ProxyReading extends EndNames {
   readonly edges: readonly EdgeView[];
   /** HTTP requests; of a waypoint alone. */
   readonly requests: readonly RequestRow[];
+  /** Endpoints that are out of rotation now; of a waypoint alone. */
+  readonly ejected?: readonly EjectedView[];
   /** These once more with `reporter="destination"`. */
   readonly alsoAsDestination?: boolean;
   /** Sums over data threads by metric name; those that end in `_total` only grow. */
   readonly counters: ReadonlyMap<string, number>;
   readonly threads: readonly ThreadReading[];
-  readonly limits: readonly LimitReading[];
+  readonly limits: readonly LimitView[];
   /** Null for proxies that capture nothing. */
   readonly capture: {
     readonly state: string;
@@ -176,6 +171,7 @@ export class ProxyMetrics {
   }
 
   #fillOwn(reading: ProxyReading): void {
+    this.#fillEjected(reading);
     this.#fillCapture(reading);
     const { discovery, certificates } = reading;
     this.#gauge('ambient_discovery_connected').set(discovery.connected ? 1 : 0);
@@ -184,6 +180,20 @@ export class ProxyMetrics {
     expiry.reset();
     for (const { identity, notAfterMs } of certificates) expiry.set({ identity }, (notAfterMs ?? 0) / 1000);
     this.#gauge('ambient_ready').set(reading.ready ? 1 : 0);
+  }
+
+  /** Without labels while there is none: a series to alert on has to be there. */
+  #fillEjected({ ejected }: ProxyReading): void {
+    if (ejected === undefined) return;
+    const gauge = this.#gauge('ambient_http_ejected_endpoints');
+    gauge.reset();
+    if (ejected.length === 0) gauge.set({}, 0);
+    const addresses = new Set(ejected.map(({ service, address }) => `${service} ${address}`));
+    for (const one of addresses) {
+      const [service = ''] = one.split(' ');
+      const [namespace = '', name = ''] = service.split('/');
+      gauge.inc({ destination_service_name: name, destination_service_namespace: namespace });
+    }
   }
 
   #fillCapture({ capture, clientAddresses }: ProxyReading): void {

@@ -67,6 +67,7 @@ export function threadServiceOf(http: HttpService): ThreadService {
         ...stats.segments,
       };
     },
+    strain: () => http.strain(),
     views: (thread) => http.views(thread),
     drain: (deadlineMs) => void http.drain(deadlineMs),
     close: () => http.close(),

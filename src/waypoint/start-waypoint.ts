@@ -65,6 +65,7 @@ class Waypoint implements RunningWaypoint {
       },
       role: this.#role(),
       dump: () => this.dump(),
+      ejects: true,
     });
   }
 
@@ -92,7 +93,8 @@ class Waypoint implements RunningWaypoint {
   async dump(): Promise<WaypointDump> {
     const { namespace, name, podName } = this.#core.config;
     const routes = [...this.#core.mesh.index.routes()];
-    return { waypoint: `${namespace}/${name}`, pod: podName, ...(await this.#core.dump()), routes };
+    const [dump, strain] = await Promise.all([this.#core.dump(), this.#core.strain()]);
+    return { waypoint: `${namespace}/${name}`, pod: podName, ...dump, routes, ...strain };
   }
 
   drain(): Promise<void> {
@@ -112,6 +114,7 @@ class Waypoint implements RunningWaypoint {
         const { destinationReporter: alsoAsDestination } = this.#core.config;
         return { capture: null, clientAddresses: null, alsoAsDestination };
       },
+      state: () => ({}),
       beforeDrain: async () => {},
       close: async () => {},
     };

@@ -7,13 +7,16 @@ const files = [
   'src/h2/frames.test.ts',
   'test/direct/tunnel.test.ts',
   'test/lab/policy.test.ts',
+  'test/lab/chaos.test.ts',
+  'test/incidents/incidents.test.ts',
 ];
 
 describe('planTests', () => {
   it('runs the lab after and apart from everything else', () => {
     assert.deepEqual(planTests(files, []), {
       parallel: files.slice(0, 3),
-      serial: ['test/lab/policy.test.ts'],
+      paired: ['test/lab/policy.test.ts'],
+      serial: files.slice(4),
       namePatterns: [],
     });
   });
@@ -21,6 +24,7 @@ describe('planTests', () => {
   it('takes a part of a path as files, anything else as names of tests', () => {
     assert.deepEqual(planTests(files, ['./src/h2', 'half-close']), {
       parallel: ['src/h2/frames.test.ts'],
+      paired: [],
       serial: [],
       namePatterns: ['half-close'],
     });

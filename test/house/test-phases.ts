@@ -12,14 +12,33 @@ export interface TestEvent {
 export interface TestPlan {
   /** Files that run beside each other. */
   readonly parallel: readonly string[];
-  /** Files that run one by one, after the others: each owns the machine's network for a while. */
+  /** Files of labs that mostly wait, and run two at a time after those. */
+  readonly paired: readonly string[];
+  /** Files that run one by one, after the others: what they watch feels the machine, or all of its labs. */
   readonly serial: readonly string[];
   /** Filters that name no file, hence tests. */
   readonly namePatterns: readonly string[];
 }
 
 const testGlobs = ['src/**/*.test.ts', 'native-free/**/*.test.ts', 'bench/**/*.test.ts', 'test/**/*.test.ts'] as const;
-const serialFolders = ['test/lab/', 'test/namespaces/'] as const;
+const serialFolders = ['test/lab/', 'test/incidents/'] as const;
+/** Of `test/lab`: a lab each, that asks neither how quick something is nor what else there is on the machine. */
+const pairedNames = [
+  'configuration',
+  'encryption',
+  'gateway-conformance',
+  'http',
+  'image',
+  'in-pod',
+  'networks',
+  'operations',
+  'pods',
+  'policy',
+  'security',
+  'services',
+  'waypoint',
+] as const;
+const pairedFiles: ReadonlySet<string> = new Set(pairedNames.map((name) => `test/lab/${name}.test.ts`));
 
 /** Every test file under `root`, as sorted paths from there. */
 export function findTestFiles(root: string): string[] {
@@ -39,7 +58,12 @@ export function planTests(files: readonly string[], filters: readonly string[]):
   const chosen =
     fileFilters.length === 0 ? files : files.filter((file) => fileFilters.some((part) => file.includes(part)));
   const isSerial = (file: string): boolean => serialFolders.some((folder) => file.startsWith(folder));
-  return { parallel: chosen.filter((file) => !isSerial(file)), serial: chosen.filter(isSerial), namePatterns };
+  return {
+    parallel: chosen.filter((file) => !isSerial(file)),
+    paired: chosen.filter((file) => pairedFiles.has(file)),
+    serial: chosen.filter((file) => isSerial(file) && !pairedFiles.has(file)),
+    namePatterns,
+  };
 }
 
 const countNames = ['tests', 'suites', 'passed', 'failed', 'cancelled', 'skipped', 'todo', 'topLevel'] as const;

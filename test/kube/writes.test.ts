@@ -46,7 +46,7 @@ async function startOne(tag: string): Promise<RunningController> {
   const config = mergedFields(controllerConfig(values), {
     kubernetes: { kubeconfig },
     listenHost: '127.0.0.1',
-    ports: { discovery: 0, admin: 0, metrics: 0, readiness: 0, webhook: 0 },
+    ports: { discovery: 0, admin: 0, metrics: 0, readiness: 0, webhook: 0, page: 0 },
     caDir: cluster.folder(`ca-${tag}`),
     log: { level: 'info', format: 'text' },
   });

@@ -270,6 +270,31 @@ test('check, stat, top and analyze: on the lab that runs', async () => {
   assert.match(analyzed.err, /^ok nothing to say about \d+ objects$/m);
 });
 
+test('enroll, waypoint, unenroll: each says what it did, and it is so when it returns', async () => {
+  const tunnel = async (): Promise<string> => {
+    const { data } = await json('config', 'workloads', '--node', 'node-1', '-n', 'legacy');
+    return data[0].tunnelProtocol;
+  };
+  const slip = await ctl('enroll', 'legcy');
+  assert.deepEqual([slip.code, /did you mean legacy/.test(slip.err)], [1, true], slip.err);
+  const dry = await ctl('enroll', 'legacy', '--dry-run');
+  assert.deepEqual([dry.code, /^ +ambient\.mesh\/dataplane-mode: ambient$/m.test(dry.out)], [0, true], dry.err);
+  assert.equal(await tunnel(), 'NONE');
+  const enrolled = await ctl('enroll', 'ns/legacy', '--wait', '--timeout', '30s');
+  assert.deepEqual([enrolled.code, /^1 pod joins the mesh$/m.test(enrolled.err)], [0, true], enrolled.err);
+  assert.equal(await tunnel(), 'HBONE');
+  const made = await ctl('waypoint', 'apply', '-n', 'legacy', '--enroll-namespace', '--wait');
+  assert.deepEqual([made.code, /^waypoint legacy\/waypoint created$/m.test(made.out)], [0, true], made.err);
+  const status = await json('waypoint', 'status', '-n', 'legacy');
+  assert.deepEqual([status.code, status.data.waypoints[0].usedBy], [0, ['namespace/legacy']]);
+  const used = await ctl('waypoint', 'delete', 'waypoint', '-n', 'legacy');
+  assert.deepEqual([used.code, /still used/.test(used.err)], [2, true], used.err);
+  assert.equal((await ctl('unenroll', 'legacy', '--waypoint')).code, 0);
+  assert.equal((await ctl('waypoint', 'delete', 'waypoint', '-n', 'legacy')).out, 'waypoint legacy/waypoint deleted\n');
+  assert.equal((await ctl('unenroll', 'legacy', '--wait', '--timeout', '30s')).code, 0);
+  assert.equal(await tunnel(), 'NONE');
+});
+
 test('lab fault and lab restart', async () => {
   assert.equal((await ctl('lab', 'fault', 'cut', 'node-2')).code, 0);
   assert.equal((await ctl('lab', 'fault', 'heal', 'node-2')).code, 0);

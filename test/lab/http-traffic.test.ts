@@ -6,6 +6,7 @@ import path from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ensureTools } from '../../native-free/tools.ts';
+import type { EjectedListView } from '../../src/model/views.ts';
 import type { RequestRecord } from '../../src/telemetry/access-record.ts';
 import { document, node1, node2, pod, startLab, type TestLab } from './harness.ts';
 import type { Outcome } from './http-agent.ts';
@@ -120,6 +121,15 @@ describe('HTTP through a waypoint under load', () => {
     assert.ok(failed <= 6, `${failed} failures`);
     const then = await client.burst({ url: 'http://ejecting/', count: 60 });
     assert.deepEqual([failures(then), then.pods.v2], [none, undefined]);
+    const { ejected } = (await lab.client.admin(
+      'waypoint',
+      `${waypoint.namespace}/${waypoint.name}`,
+      '/ejected',
+    )) as EjectedListView;
+    assert.deepEqual(
+      ejected.map(({ service, workload, reason }) => [service, workload, reason]),
+      [[`${space}/ejecting`, 'v2', '3 answers of 500 to 599 in a row']],
+    );
   });
 
   test('a storm of retries does not come about: at most 1.25 times the load', timeout, async () => {

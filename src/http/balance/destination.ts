@@ -11,6 +11,7 @@ import { AdaptiveConcurrency } from '../resilience/adaptive-concurrency.ts';
 import { Breakers } from '../resilience/breakers.ts';
 import { isHealthRequest } from '../resilience/health-request.ts';
 import { type LocalFailure, OutlierDetector, type OutlierEvent } from '../resilience/outliers.ts';
+import { Refusals } from '../resilience/refusals.ts';
 import { RetryBudget } from '../resilience/retry-budget.ts';
 import { Balancer } from './balancer.ts';
 import type { Endpoint } from './endpoint.ts';
@@ -45,6 +46,7 @@ export class Destination {
   readonly balancer: Balancer;
   readonly breakers: Breakers;
   readonly budget: RetryBudget;
+  readonly refusals = new Refusals();
   readonly #events: DestinationEvents;
   #view: DestinationView;
   #outliers: OutlierDetector | null = null;
@@ -161,6 +163,12 @@ export class Destination {
    * to what the endpoints get. When all of them fail, the budget holds for those as well.
    */
   beginRetry(next: Endpoint, wasUntouched: boolean, nowMs: number): RetryAdmission {
+    const refused = this.#refuseRetry(next, wasUntouched, nowMs);
+    if (refused !== null) this.refusals.note(refused, nowMs);
+    return refused;
+  }
+
+  #refuseRetry(next: Endpoint, wasUntouched: boolean, nowMs: number): RetryAdmission {
     if (!this.breakers.tryAcquire('maxRetries')) return 'maxRetries';
     if (wasUntouched && !next.failing) this.budget.acquire();
     else if (!this.budget.tryAcquire(this.inFlight, nowMs)) {
@@ -168,6 +176,11 @@ export class Destination {
       return 'retryBudget';
     }
     return null;
+  }
+
+  /** When an endpoint that is ejected comes back, if it is asked for then. */
+  returnsAtMs(endpoint: Endpoint): number {
+    return this.#outliers?.returnsAtMs(endpoint) ?? 0;
   }
 
   endRetry(): void {

@@ -17,6 +17,11 @@ export class OutlierRecord {
   /** How often it was ejected lately: what the time out of rotation is multiplied by. */
   ejections = 0;
   ejectedUntilMs = 0;
+  ejectedSinceMs = 0;
+  /** What it was ejected for, in words. */
+  reason = '';
+  /** How many of `consecutive5xx` got no answer at all. */
+  unanswered = 0;
   /** Of the current sweep interval. */
   requests = 0;
   successes = 0;

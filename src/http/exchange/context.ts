@@ -7,7 +7,7 @@ import type { ByteStream } from '../../io/byte-stream.ts';
 import type { MeshIndex } from '../../model/mesh-index.ts';
 import type { JwtRule, ServiceRoutes } from '../../model/route-types.ts';
 import type { AppProtocol, NamespacedKey, Service, SpiffeId, Workload } from '../../model/types.ts';
-import type { ConnectionView } from '../../model/views.ts';
+import type { ConnectionView, EjectedListView } from '../../model/views.ts';
 import type { TokenFacts } from '../../policy/match-request.ts';
 import type { RequestRecord } from '../../telemetry/access-record.ts';
 import type { PolicyHits } from '../../telemetry/policy-hits.ts';
@@ -157,6 +157,8 @@ export interface HttpService {
   /** Requests that run, the oldest first, up to `max` (default 1,000). */
   views(thread: number, max?: number): ConnectionView[];
   stats(): HttpServiceStats;
+  /** Endpoints that are ejected and limits that refuse, as this thread sees it. */
+  strain(): EjectedListView;
   /** Clients are asked to go elsewhere; resolves when their last stream has ended or `deadlineMs` has passed. */
   drain(deadlineMs: number): Promise<void>;
   close(): void;

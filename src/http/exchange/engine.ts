@@ -124,6 +124,10 @@ export class Engine implements MirrorOwner {
     return this.#destinations.of(backend.service, backend.port, backend.subset, nowMs);
   }
 
+  destinations(): readonly Destination[] {
+    return this.#destinations.values();
+  }
+
   poolOf(destination: Destination, endpoint: Endpoint, protocol: HttpProtocol): EndpointPool {
     const pools = this.#pools.get(endpoint);
     if (pools !== undefined) for (const pool of pools) if (pool.protocol === protocol) return pool;

@@ -8,6 +8,7 @@ import type { Workload } from '../../model/types.ts';
 import type { RequestRecord, RequestSegments } from '../../telemetry/access-record.ts';
 import { countRequest } from '../../telemetry/request-counters.ts';
 import type { Endpoint } from '../balance/endpoint.ts';
+import type { RefusingLimit } from '../resilience/refusals.ts';
 import { endTrace } from '../traces/request-spans.ts';
 import type { ClientInfo } from './context.ts';
 import type { Engine } from './engine.ts';
@@ -41,6 +42,9 @@ export function recordOf(exchange: Exchange): void {
     endTrace(engine.tracer!, exchange, trace, nowMs, segmentsMs);
   } else if (parent != null && maySample(parent)) keepExemplar(row, parent, durationMs);
   if (exchange.verdict?.policyHits !== undefined) engine.context.policyHits?.count(exchange.verdict.policyHits);
+  if (exchange.error?.code === 'UPSTREAM_OVERFLOW') {
+    exchange.destination?.refusals.note(exchange.error.details.limit as RefusingLimit, nowMs);
+  }
   row.requestMessages += exchange.requestMessages?.messages ?? 0;
   row.responseMessages += exchange.responseMessages?.messages ?? 0;
   const { records } = engine.context;

@@ -359,6 +359,9 @@ test('a storm: upstream traffic stays within the budget', async (t) => {
   const allowed = offered * 1.2 + (3 * (performance.now() - startedMs)) / 1000 + 3;
   assert.ok(requests <= allowed, `${requests} for ${offered}`);
   assert.ok(requests > offered, 'some were tried again');
+  const [held] = scene.service.strain().refusing ?? [];
+  assert.equal(held?.limit, 'retryBudget');
+  assert.equal(held?.refused, scene.service.stats().retriesRefused);
   assert.equal(scene.service.stats().requests, 0);
 });
 
@@ -393,6 +396,12 @@ test('another endpoint comes first, an ejected one not at all', async (t) => {
   for (let n = 0; n < 60; n++) assert.equal((await scene.ask('/')).status, 200);
   assert.equal(bad, 3);
   assert.equal(scene.service.stats().ejections, 1);
+  const { ejected, refusing } = scene.service.strain();
+  assert.deepEqual(refusing, []);
+  assert.deepEqual(
+    ejected.map(({ reason, since, until }) => [reason, Date.parse(until) - Date.parse(since) >= 29_000]),
+    [['3 answers of 500 to 599 in a row', true]],
+  );
 });
 
 test('a listener that takes the connection and says nothing is cut by the client, and let go of', async (t) => {

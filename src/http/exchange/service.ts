@@ -1,10 +1,11 @@
 // The HTTP service of a waypoint's thread, assembled.
 import type { ByteStream } from '../../io/byte-stream.ts';
-import type { ConnectionView } from '../../model/views.ts';
+import type { ConnectionView, EjectedListView } from '../../model/views.ts';
 import { ClientSession, type SessionOwner } from './client-session.ts';
 import type { ClientInfo, HttpService, HttpServiceContext, HttpServiceStats } from './context.ts';
 import { Engine } from './engine.ts';
 import { requestViews } from './request-views.ts';
+import { strainOf } from './strain.ts';
 
 /** Makes the service. It needs no start; `close` ends everything it has opened. */
 export function createHttpService(context: HttpServiceContext): HttpService {
@@ -38,6 +39,10 @@ class Service implements HttpService, SessionOwner {
 
   views(thread: number, max?: number): ConnectionView[] {
     return requestViews(this.engine.live, thread, max);
+  }
+
+  strain(): EjectedListView {
+    return strainOf(this.engine.destinations(), this.engine.nowMs(), Date.now());
   }
 
   stats(): HttpServiceStats {

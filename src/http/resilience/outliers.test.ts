@@ -86,6 +86,39 @@ for (const [what, given, steps, reason] of triggerRows) {
   });
 }
 
+// [what, policy, results of one endpoint of three, in words]
+const wordRows: readonly (readonly [string, Partial<OutlierPolicy>, readonly Step[], string])[] = [
+  ['answers', {}, [500, 500, 500, 500, 503], '5 answers of 500 to 599 in a row'],
+  ['no answers', {}, ['connect', 'connect', 'timeout', 'reset', 'connect'], '5 tries in a row without an answer'],
+  [
+    'both',
+    {},
+    [500, 'connect', 500, 500, 'timeout'],
+    '5 failures in a row: 3 answers of 500 to 599, 2 without an answer',
+  ],
+  ['a success forgets both', {}, ['connect', 200, 500, 500, 500, 500, 500], '5 answers of 500 to 599 in a row'],
+  ['gateway errors', { consecutiveGatewayErrors: 2 }, [500, 502, 503], '2 answers of 502 to 504 in a row'],
+  [
+    'split',
+    { splitLocalFailures: true, consecutiveLocalFailures: 2 },
+    ['reset', 'connect'],
+    '2 tries in a row without',
+  ],
+];
+for (const [what, given, steps, words] of wordRows) {
+  test(`why it is ejected, in words: ${what}`, () => {
+    const { endpoints, detector } = setUp(3, given);
+    for (const step of steps) {
+      if (typeof step === 'number') detector.answered(endpoints[0]!, step, 1);
+      else detector.failed(endpoints[0]!, step, 1);
+    }
+    const { reason, ejectedSinceMs } = endpoints[0]!.outlier;
+    assert.ok(reason.startsWith(words), reason);
+    // Out for 30 s from 1 ms on, looked at every 10 s from 0 on.
+    assert.deepEqual([ejectedSinceMs, detector.returnsAtMs(endpoints[0]!)], [1, 40_000]);
+  });
+}
+
 function fail(detector: OutlierDetector, endpoint: Endpoint, nowMs: number): void {
   for (let at = 0; at < 5; at++) detector.answered(endpoint, 500, nowMs);
 }

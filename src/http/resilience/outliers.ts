@@ -2,7 +2,7 @@
 // l7.md §4.5), made safe for services of few endpoints: one may always be ejected, whatever the percentage says, and
 // the last one in rotation never is.
 import type { OutlierPolicy } from '../../model/route-types.ts';
-import type { Endpoint } from '../balance/endpoint.ts';
+import type { Endpoint, OutlierRecord } from '../balance/endpoint.ts';
 
 /** How a try went, for the statistics. */
 export type LocalFailure = 'connect' | 'timeout' | 'reset';
@@ -47,6 +47,7 @@ export class OutlierDetector {
       record.successes++;
       record.consecutive5xx = 0;
       record.consecutiveGateway = 0;
+      record.unanswered = 0;
       return;
     }
     this.#count5xx(endpoint, status >= 502 && status <= 504, nowMs);
@@ -57,13 +58,15 @@ export class OutlierDetector {
     const record = endpoint.outlier;
     if (!this.#policy.splitLocalFailures) {
       record.requests++;
+      record.unanswered++;
       // 503 or 504, which both are gateway errors, unless an answer broke off.
       this.#count5xx(endpoint, failure !== 'reset', nowMs);
       return;
     }
     record.consecutiveLocal++;
     if (record.consecutiveLocal === this.#policy.consecutiveLocalFailures) {
-      this.#eject(endpoint, 'consecutiveLocalFailures', nowMs);
+      const reason = `${record.consecutiveLocal} tries in a row without an answer`;
+      this.#eject(endpoint, 'consecutiveLocalFailures', reason, nowMs);
     }
   }
 
@@ -80,6 +83,13 @@ export class OutlierDetector {
     }
   }
 
+  /** When an endpoint that is out comes back, if it is asked for then: with the sweep after its time. */
+  returnsAtMs({ outlier }: Endpoint): number {
+    const { intervalMs } = this.#policy;
+    const sweeps = Math.ceil((outlier.ejectedUntilMs - this.#sweptMs) / Math.max(intervalMs, 1));
+    return this.#sweptMs + Math.max(sweeps, 1) * intervalMs;
+  }
+
   /** Every endpoint is in rotation again: the policy is gone. */
   close(): void {
     for (const endpoint of this.#options.endpoints()) if (endpoint.ejected) this.#return(endpoint);
@@ -91,8 +101,10 @@ export class OutlierDetector {
     record.consecutive5xx++;
     record.consecutiveGateway = isGatewayError ? record.consecutiveGateway + 1 : 0;
     if (record.consecutiveGateway === consecutiveGatewayErrors && isGatewayError) {
-      this.#eject(endpoint, 'consecutiveGatewayErrors', nowMs);
-    } else if (record.consecutive5xx === consecutive5xx) this.#eject(endpoint, 'consecutive5xx', nowMs);
+      this.#eject(endpoint, 'consecutiveGatewayErrors', wordsFor(record, 'consecutiveGateway'), nowMs);
+    } else if (record.consecutive5xx === consecutive5xx) {
+      this.#eject(endpoint, 'consecutive5xx', wordsFor(record, 'consecutive5xx'), nowMs);
+    }
   }
 
   #relax(endpoint: Endpoint, nowMs: number): void {
@@ -109,21 +121,25 @@ export class OutlierDetector {
     record.consecutive5xx = 0;
     record.consecutiveGateway = 0;
     record.consecutiveLocal = 0;
+    record.unanswered = 0;
     endpoint.ejected = false;
     this.#options.onEvent({ endpoint, kind: 'returned', reason: '', forMs: 0 });
   }
 
-  #eject(endpoint: Endpoint, reason: string, nowMs: number): void {
+  #eject(endpoint: Endpoint, reason: string, words: string, nowMs: number): void {
     const record = endpoint.outlier;
     record.consecutive5xx = 0;
     record.consecutiveGateway = 0;
     record.consecutiveLocal = 0;
+    record.unanswered = 0;
     if (endpoint.ejected || endpoint.gone || !this.#mayEject(endpoint)) return;
     const { baseEjectionMs, maxEjectionMs } = this.#policy;
     const max = Math.max(maxEjectionMs, baseEjectionMs);
     if (record.ejections * baseEjectionMs < max + baseEjectionMs) record.ejections++;
     const forMs = Math.min(baseEjectionMs * record.ejections, max);
     record.ejectedUntilMs = nowMs + forMs;
+    record.ejectedSinceMs = nowMs;
+    record.reason = words;
     endpoint.ejected = true;
     this.#options.onEvent({ endpoint, kind: 'ejected', reason, forMs });
   }
@@ -152,7 +168,24 @@ export class OutlierDetector {
     const variance = rates.reduce((sum, rate) => sum + (rate - mean) ** 2, 0) / rates.length;
     const threshold = mean - policy.stdevFactor * Math.sqrt(variance);
     for (const [at, endpoint] of counted.entries()) {
-      if (rates[at]! < threshold) this.#eject(endpoint, 'successRate', nowMs);
+      const rate = rates[at]!;
+      if (rate >= threshold) continue;
+      const reason = `${percent(rate)} of its answers were good; all endpoints together: ${percent(mean)}`;
+      this.#eject(endpoint, 'successRate', reason, nowMs);
     }
   }
+}
+
+/** `5 answers of 500 to 599 in a row`, with how many were no answers. */
+function wordsFor(record: OutlierRecord, row: 'consecutive5xx' | 'consecutiveGateway'): string {
+  const count = record[row];
+  const unanswered = Math.min(record.unanswered, count);
+  if (unanswered === count) return `${count} tries in a row without an answer`;
+  const what = row === 'consecutive5xx' ? 'answers of 500 to 599' : 'answers of 502 to 504';
+  if (unanswered === 0) return `${count} ${what} in a row`;
+  return `${count} failures in a row: ${count - unanswered} ${what}, ${unanswered} without an answer`;
+}
+
+function percent(share: number): string {
+  return `${Math.round(share * 100)} %`;
 }

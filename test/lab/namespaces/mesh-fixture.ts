@@ -66,7 +66,7 @@ export class MeshFixture {
     const file = (name: string): string => path.join(this.#folder, name);
     const config: ControllerConfig = {
       listenHost: '0.0.0.0',
-      ports: { discovery: discoveryPort, admin: 0, metrics: 0, readiness: 0, webhook: 0 },
+      ports: { discovery: discoveryPort, admin: 0, metrics: 0, readiness: 0, webhook: 0, page: 0 },
       source: 'folders',
       sources: [file('manifests')],
       kubernetes: { kubeconfig: '', context: '', writes: true },
@@ -90,6 +90,16 @@ export class MeshFixture {
         jwksFile: file('jwks.json'),
         audiences: ['ambient-controller'],
         nodeAccounts: ['ambient-system/ambient-node'],
+      },
+      page: {
+        enabled: false,
+        host: '127.0.0.1',
+        names: [],
+        passwordFile: '',
+        tokenFile: '',
+        tls: 'off',
+        certificateFile: '',
+        keyFile: '',
       },
       webhook: { configuration: '' },
       certificateTtlMs: 3_600_000,
