@@ -133,14 +133,12 @@ export interface HttpServiceStats {
   readonly upstreamConnections: number;
   readonly mirrorsDropped: number;
   readonly retries: number;
-  /** Retries that budget or breaker did not let happen. */
-  readonly retriesRefused: number;
+  /** Retries that budget or breaker did not let happen, by service: `NAMESPACE/NAME`. */
+  readonly retriesRefused: ReadonlyMap<string, number>;
   /** Times that an endpoint was taken out of rotation. */
   readonly ejections: number;
   /** By the name of the limit: requests that it refused, or refused another try. */
   readonly limited: ReadonlyMap<string, number>;
-  /** Where the time of requests went; see `SegmentCounters`. */
-  readonly segments: Readonly<Record<string, number>>;
 }
 
 /** The HTTP side of a waypoint; one per thread. */

@@ -4,7 +4,6 @@ import { serviceKey } from '../../model/mesh-index.ts';
 import type { Backend, Destination as DestinationRules, ServiceRoutes } from '../../model/route-types.ts';
 import { defaultPolicy, defaultServiceRoutes } from '../../model/routes/route-defaults.ts';
 import type { NamespacedKey, Service } from '../../model/types.ts';
-import { SegmentCounters } from '../../telemetry/segment-counters.ts';
 import type { Tracer } from '../../telemetry/traces/tracer.ts';
 import type { Destination } from '../balance/destination.ts';
 import { Destinations } from '../balance/destinations.ts';
@@ -34,10 +33,10 @@ export class Engine implements MirrorOwner {
   readonly deadlines = new DeadlineLists();
   readonly rateLimiter = new RateLimiter();
   readonly rows: RequestRows;
-  readonly segments = new SegmentCounters();
   readonly live = new LiveRequests();
   retries = 0;
-  retriesRefused = 0;
+  /** By service, `NAMESPACE/NAME`. */
+  readonly retriesRefused = new Map<string, number>();
   ejections = 0;
   mirrorsDropped = 0;
   /** By the name of the limit: requests that it refused, or refused another try. */
@@ -170,6 +169,11 @@ export class Engine implements MirrorOwner {
 
   countLimit(limit: string): void {
     this.limited.set(limit, (this.limited.get(limit) ?? 0) + 1);
+  }
+
+  countRetryRefused({ namespace, name }: Service): void {
+    const service = `${namespace}/${name}`;
+    this.retriesRefused.set(service, (this.retriesRefused.get(service) ?? 0) + 1);
   }
 
   /** Takes a request in, until it calls `finished`. */

@@ -219,7 +219,7 @@ export class Exchange extends ExchangeState implements RequestHandler, AttemptOw
     // The place of the retry before is given back first: one request holds one.
     this.#endTry();
     if (destination!.beginRetry(next, untouched, nowMs) !== null) {
-      engine.retriesRefused++;
+      engine.countRetryRefused(destination!.service);
       return 'refused';
     }
     engine.retries++;

@@ -7,6 +7,7 @@ import type { RouteRule } from '../../model/route-types.ts';
 import type { Workload } from '../../model/types.ts';
 import type { RequestRecord, RequestSegments } from '../../telemetry/access-record.ts';
 import { countRequest } from '../../telemetry/request-counters.ts';
+import { countSegments } from '../../telemetry/segment-counters.ts';
 import type { Endpoint } from '../balance/endpoint.ts';
 import type { RefusingLimit } from '../resilience/refusals.ts';
 import { endTrace } from '../traces/request-spans.ts';
@@ -30,11 +31,11 @@ export function recordOf(exchange: Exchange): void {
   const nowMs = engine.nowMs();
   const durationMs = nowMs - request.startedAtMs;
   const segmentsMs = exchange.times.segments(nowMs);
-  engine.segments.count(segmentsMs);
   const workload = exchange.endpoint?.workload ?? null;
   const { status, flag, grpcStatus } = exchange;
   const row = engine.rows.rowOf(client, workload, { status, flag, grpcStatus, isGrpc: head.grpc });
   countRequest(row, durationMs, head.headBytes + exchange.bytesReceived, exchange.bytesSent);
+  countSegments(row.segments, segmentsMs);
   const { trace } = exchange;
   const parent = exchange.changes?.traceparent;
   if (trace !== null) {
