@@ -260,7 +260,7 @@ export const objectRows: readonly Row[] = [
     bad: destination('{host: cart, trafficPolicy: {tls: {mode: SIMPLE}}}'),
     mend: [', trafficPolicy: {tls: {mode: SIMPLE}}', ''],
   },
-  { code: 'AMB0602', bad: destination('{host: crat}'), mend: ['crat', 'cart'], says: nearCart, says: nearCart },
+  { code: 'AMB0602', bad: destination('{host: crat}'), mend: ['crat', 'cart'], says: nearCart },
   {
     code: 'AMB0603',
     bad: destination('{host: cart, subsets: [{name: v1, labels: {app: crat}}]}'),
