@@ -346,7 +346,11 @@ export class ProxyCore<Config extends ProxyConfig> {
       state: () => this.#state(),
       scrape: (accept) => this.#metrics.scrape(accept),
       readiness: () => ({ pending: this.pending(), note: this.readiness.note() }),
-      setLogLevel: (level) => this.#setLogLevel(level),
+      logLevel: {
+        current: () => this.log.level,
+        configured: () => this.#config.log.level,
+        set: (level) => this.#setLogLevel(level),
+      },
       drain: () => void this.drain(),
       flows: (url, signal) => this.#flows.answer(url, signal),
       ...(ejects === true ? { ejected: () => this.strain() } : {}),
