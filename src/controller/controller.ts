@@ -175,11 +175,10 @@ class Controller {
     this.#page = this.#makePage();
     const { nodeAccounts: accounts } = config.auth;
     this.#nodeProxies = new NodeProxyWatch({ accounts, clock, tell: (event) => this.#writes?.tell(event) });
-    const publish: DiscoveryServer['update'] = (update) => this.#discovery.update(update);
     this.#feed = new MeshFeed({
       source: opened.source,
       compiler,
-      publish,
+      publish: (update) => this.#discovery.update(update),
       log,
       compiled: (update, gone, upserts) => {
         this.#page?.changed(upserts, gone);
@@ -211,7 +210,8 @@ class Controller {
     // Read before anyone may ask: a controller that knows nothing yet would tell proxies that all is gone.
     await this.#feed.start();
     const metrics = await this.#serve('', ports.metrics, metricsRoutes(this.#metrics));
-    const admin = await this.#serve(adminHost, ports.admin, adminRoutes(this, this.#observe, this.#log));
+    const routes = { ...adminRoutes(this, this.#observe, this.#log), ...metricsRoutes(this.#metrics) };
+    const admin = await this.#serve(adminHost, ports.admin, routes);
     const discovery = await this.#listen();
     const webhook = await this.#startWebhook();
     const page = (await this.#page?.start()) ?? null;

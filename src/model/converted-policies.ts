@@ -63,8 +63,8 @@ export const converted = {
 };
 
 /**
- * A policy by its key, as its author knows it: `PeerAuthentication shop/default`, `PeerAuthentication STRICT` where many
- * share it, the key itself for any other.
+ * A policy by its key, as its author knows it: `PeerAuthentication shop/default`, `PeerAuthentication STRICT` where
+ * many share it, the key itself for any other.
  */
 export function authorsNameOf(key: NamespacedKey): string {
   const slash = key.indexOf('/');

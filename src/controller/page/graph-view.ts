@@ -228,7 +228,8 @@ export function nodeNotes(node: MeshNode, ejected: readonly EjectedView[], sourc
   if (pods.length > 0 && ready === 0) {
     notes.push({ severity: 'error', id: 'no-endpoint', text: `None of its ${pods.length} pods is ready` });
   } else if (ready < pods.length) {
-    const text = `${pods.length - ready} of its ${pods.length} pods ${pods.length - ready === 1 ? 'is' : 'are'} not ready`;
+    const missing = pods.length - ready;
+    const text = `${missing} of its ${pods.length} pods ${missing === 1 ? 'is' : 'are'} not ready`;
     notes.push({ severity: 'warning', id: 'unready', text });
   } else if (pods.length === 0 && kind === 'service') {
     notes.push({ severity: 'warning', id: 'no-endpoint', text: 'It has no pods' });

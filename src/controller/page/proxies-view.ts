@@ -139,7 +139,8 @@ function stateNotes(
 function busyNotes(name: string, { loopDelayP99Ms, loopDelayMaxMs, threads }: ProxyLoadView): PageNote[] {
   const notes: PageNote[] = [];
   if (loopDelayP99Ms >= busyMs) {
-    const text = `The proxy of ${name} is overloaded: events wait ${ms(loopDelayP99Ms)} (p99), ${ms(loopDelayMaxMs)} at most`;
+    const waits = `events wait ${ms(loopDelayP99Ms)} (p99), ${ms(loopDelayMaxMs)} at most`;
+    const text = `The proxy of ${name} is overloaded: ${waits}`;
     notes.push(note(loopDelayP99Ms >= veryBusyMs ? 'error' : 'warning', 'proxy-busy', text));
   }
   for (const { id, state, restarts } of threads) {
