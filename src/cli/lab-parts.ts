@@ -105,6 +105,7 @@ function faultOf(type: LabFault['type'], context: CommandContext): LabFault {
     case 'slow':
       return { type, part: partOf(context, first), ratio: ratioOf(second) };
     case 'disk-full':
+    case 'bad-token':
       return { type, node };
     case 'garbage':
       return { type };

@@ -232,8 +232,9 @@ const faults: readonly FaultHelp[] = [
   {
     type: 'partition',
     args: ['<node>', '<peer>'],
-    summary: 'let no packet pass between two nodes',
+    summary: 'let no packet pass between two nodes, or a node and the controller',
     example: ['node-1 node-2', 'both still reach the controller'],
+    more: 'A peer that is `controller` is its discovery port alone: partition node-1 controller.',
   },
   {
     type: 'loss',
@@ -278,6 +279,18 @@ const faults: readonly FaultHelp[] = [
     args: ['<part>'],
     summary: 'SIGKILL a part; its supervisor starts it again',
     example: ['node/node-1', 'nothing is sent in the clear, and it comes back'],
+  },
+  {
+    type: 'down',
+    args: ['<part>'],
+    summary: 'SIGKILL a node proxy or the controller, and do not start it again',
+    example: ['node/node-2', 'its pods reach nobody in the mesh until heal'],
+  },
+  {
+    type: 'bad-token',
+    args: ['<node>'],
+    summary: "give a node's proxy a token that the controller refuses",
+    example: ['node-2', 'what runs goes on; certificates do not renew'],
   },
   {
     type: 'slow',

@@ -39,6 +39,13 @@ export interface IssuedCertificate {
   readonly notAfterMs: number;
 }
 
+/** When the certificate of an identity ends, and how long it is good in all; null for none yet. */
+export interface CertificateExpiry {
+  readonly identity: SpiffeId;
+  readonly notAfterMs: number | null;
+  readonly lifeMs: number | null;
+}
+
 /** Who waits: a connection now, a pod that appeared on the node, or nobody yet (renewal). */
 export type Priority = 'connection' | 'warmup' | 'background';
 
@@ -180,11 +187,15 @@ export class CertificateManager extends EventEmitter<ManagerEvents> {
     return held !== null && held.notAfterMs > this.#options.clock.now() ? held : null;
   }
 
-  /** When the certificate of each identity that is wanted ends, in order of identity; null for none yet. */
-  expiries(): { readonly identity: SpiffeId; readonly notAfterMs: number | null }[] {
+  /** The certificate of each identity that is wanted, in order of identity: when it ends, and its whole life. */
+  expiries(): CertificateExpiry[] {
     return [...this.#entries.values()]
       .sort((a, b) => (a.identity < b.identity ? -1 : 1))
-      .map(({ identity, held }) => ({ identity, notAfterMs: held?.notAfterMs ?? null }));
+      .map(({ identity, held }) => ({
+        identity,
+        notAfterMs: held?.notAfterMs ?? null,
+        lifeMs: held === null ? null : held.notAfterMs - held.notBeforeMs,
+      }));
   }
 
   /** What is held and what fails, without keys, ordered by identity. Reads every certificate: about 0.1 ms each. */

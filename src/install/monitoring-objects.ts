@@ -38,5 +38,22 @@ function dashboardObjects({ namespace, dashboards }: InstallValues): Manifest[] 
 function alertsObject({ namespace, alerts }: InstallValues): Manifest {
   const rules = readYaml(readFileSync(rulesFile, 'utf8'), rulesFile)[0]!.value as Manifest;
   const meta = metaOf(partName, partName, namespace);
-  return { ...rules, metadata: { ...meta, labels: { ...meta.labels, ...alerts.labels } } };
+  const { groups } = rules['spec'] as { readonly groups: readonly RuleGroup[] };
+  const spec = {
+    groups: groups.map((group) => ({ ...group, rules: group.rules.map(withRunbook(alerts.runbookUrl)) })),
+  };
+  return { ...rules, metadata: { ...meta, labels: { ...meta.labels, ...alerts.labels } }, spec };
+}
+
+interface RuleGroup {
+  readonly name: string;
+  readonly rules: readonly { readonly annotations: Readonly<Record<string, string>> }[];
+}
+
+/** The page is where the installation says; the place on it stays. */
+function withRunbook(page: string) {
+  return (rule: RuleGroup['rules'][number]) => {
+    const anchor = rule.annotations['runbook_url']?.replace(/^[^#]*/, '');
+    return { ...rule, annotations: { ...rule.annotations, runbook_url: `${page}${anchor}` } };
+  };
 }

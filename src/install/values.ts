@@ -29,6 +29,8 @@ const dns = {
 const domain = { pattern: /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/, what: 'a domain of lower-case letters' };
 const notEmpty = { pattern: /^\S+$/, what: 'text without spaces' };
 const quantity = { pattern: /^(\d+(\.\d+)?(m|k|M|G|Ki|Mi|Gi)?)?$/, what: 'a quantity such as 100m or 128Mi, or empty' };
+const runbook = 'https://ambient.mesh/docs/runbook';
+const url = { pattern: /^https?:\/\/[^\s#]+$/, what: 'an http:// or https:// address without #' };
 const labelValue = { pattern: /^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/, what: 'the value of a label' };
 const replicasMax = 16;
 
@@ -134,6 +136,7 @@ export const valuesShape = {
       boolean(false),
     ),
     labels: described('what the operator selects it by, often `release`', mapping(string(undefined, labelValue))),
+    runbookUrl: described('where your people read docs/runbook.md; alerts link to places on it', string(runbook, url)),
   }),
   criticalPodsQuota: switched('lets pods of the system be critical where only kube-system may have such, as on GKE'),
 };

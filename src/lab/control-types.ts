@@ -92,7 +92,10 @@ export type LabLink =
 export type LabFault =
   /** No packet passes. */
   | ({ readonly type: 'cut' } & LabLink)
-  /** No packet passes between two nodes; both still reach the controller. */
+  /**
+   * No packet passes between two nodes, which both still reach the controller; or, where the peer is `controller`,
+   * between its discovery port and the node.
+   */
   | { readonly type: 'partition'; readonly node: string; readonly peer: string }
   /** Part of the packets, both ways, is dropped: 0 to 1. */
   | ({ readonly type: 'loss'; readonly ratio: number } & LabLink)
@@ -104,6 +107,10 @@ export type LabFault =
   | ({ readonly type: 'rate'; readonly bitsPerSecond: number } & LabLink)
   /** SIGSTOP, SIGCONT, SIGKILL to a part; what was killed is started again by its supervisor. */
   | { readonly type: 'stop' | 'cont' | 'kill'; readonly part: LabPart }
+  /** SIGKILL to a node's proxy or the controller, which is not started again until `heal`. */
+  | { readonly type: 'down'; readonly part: LabPart }
+  /** The token of a node's proxy becomes one that the controller refuses. */
+  | { readonly type: 'bad-token'; readonly node: string }
   /** The part runs only this part of the time, 0 to 1. */
   | { readonly type: 'slow'; readonly part: LabPart; readonly ratio: number }
   /** The file system with the state of a node's proxy is full. */

@@ -5,6 +5,7 @@
 import { MeshError, messageOf } from '../base/errors.ts';
 import { Detour, type LinkHalf } from './detour.ts';
 import { inNetns, run } from './run.ts';
+import { ports } from './system-config.ts';
 
 /** A link by its two ends, each a device in a namespace; null is the fabric. */
 export interface FaultyLink extends LinkHalf {
@@ -37,7 +38,8 @@ const queueMs = 200;
 /** The faults that are in force, and the rules and devices that make them so. */
 export class LinkFaults {
   readonly #states = new Map<string, State>();
-  readonly #partitions = new Map<string, readonly [FaultyLink, FaultyLink]>();
+  /** A peer that is null is the controller's discovery port. */
+  readonly #partitions = new Map<string, readonly [FaultyLink, FaultyLink | null]>();
   #netem: Promise<boolean> | null = null;
 
   /** Changes the faults of one link. Throws `USAGE` for a share that is none, `CONFIG_INVALID` for what cannot be. */
@@ -55,16 +57,17 @@ export class LinkFaults {
     await this.#applyRules(link.netns);
   }
 
-  async partition(a: FaultyLink, b: FaultyLink): Promise<void> {
-    this.#partitions.set([a.name, b.name].sort().join(' '), [a, b]);
+  /** Between two nodes; between a node and the controller's discovery port where the peer is null. */
+  async partition(a: FaultyLink, b: FaultyLink | null): Promise<void> {
+    this.#partitions.set([a.name, peerName(b)].sort().join(' '), [a, b]);
     await this.#applyRules(null);
   }
 
-  /** Ends every fault of a link; of all links when none is named. */
+  /** Ends every fault of a link, or every partition from `controller`; of all links when none is named. */
   async heal(name: string | null): Promise<void> {
     const states = [...this.#states.values()].filter(({ link }) => name === null || link.name === name);
     for (const [key, pair] of this.#partitions) {
-      if (name === null || pair.some((link) => link.name === name)) this.#partitions.delete(key);
+      if (name === null || pair.some((link) => peerName(link) === name)) this.#partitions.delete(key);
     }
     for (const state of states) {
       this.#states.delete(state.link.name);
@@ -90,7 +93,10 @@ export class LinkFaults {
       const words = wordsOf(state);
       return words.length === 0 ? [] : [`link of ${state.link.name}: ${words.join(', ')}`];
     });
-    return [...links, ...[...this.#partitions.values()].map(([a, b]) => `partition between ${a.name} and ${b.name}`)];
+    return [
+      ...links,
+      ...[...this.#partitions.values()].map(([a, b]) => `partition between ${a.name} and ${peerName(b)}`),
+    ];
   }
 
   /** Delay, reordering and rate, both ways. */
@@ -121,10 +127,12 @@ export class LinkFaults {
         return { into: `iifname ${link.device} ${drop}`, out: `oifname ${link.device} ${drop}` };
       });
     const partitions = netns === null ? [...this.#partitions.values()] : [];
-    const between = partitions.flatMap(([a, b]) => [
-      `iifname ${a.device} oifname ${b.device} drop`,
-      `iifname ${b.device} oifname ${a.device} drop`,
-    ]);
+    const between = partitions.flatMap(([a, b]) =>
+      b === null
+        ? []
+        : [`iifname ${a.device} oifname ${b.device} drop`, `iifname ${b.device} oifname ${a.device} drop`],
+    );
+    const alone = partitions.flatMap(([a, b]) => (b === null ? [a.device] : []));
     const chain = (name: string, hook: string, priority: number, rules: readonly string[]) =>
       `chain ${name} {\ntype filter hook ${hook} priority ${priority};\n${rules.join('\n')}\n}`;
     const [first, last] = netns === null ? [0, 0] : [-400, 400];
@@ -137,12 +145,30 @@ export class LinkFaults {
       chain('into', 'prerouting', first, into),
       chain('out', 'postrouting', last, out),
       chain('between', 'forward', 0, between),
+      ...(netns === null
+        ? [
+            chain(
+              'to_controller',
+              'input',
+              0,
+              alone.map((device) => `iifname ${device} tcp dport ${ports.discovery} drop`),
+            ),
+            chain(
+              'of_controller',
+              'output',
+              0,
+              alone.map((device) => `oifname ${device} tcp sport ${ports.discovery} drop`),
+            ),
+          ]
+        : []),
       '}',
       '',
     ];
     await reported('fault', [...inNetns(netns), 'nft', '-f', '-'], text.join('\n'));
   }
 }
+
+const peerName = (link: FaultyLink | null): string => link?.name ?? 'controller';
 
 function wordsOf({ cut, loss, delayMs, reorder, rateBits }: State): string[] {
   return [

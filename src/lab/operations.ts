@@ -154,7 +154,10 @@ export class LabOperations {
   async fault(fault: LabFault): Promise<void> {
     switch (fault.type) {
       case 'partition':
-        return await this.#links.partition(this.#nodeLink(fault.node), this.#nodeLink(fault.peer));
+        return await this.#links.partition(
+          this.#nodeLink(fault.node),
+          fault.peer === 'controller' ? null : this.#nodeLink(fault.peer),
+        );
       case 'heal':
         return await this.#heal(fault);
       case 'garbage':
@@ -162,6 +165,13 @@ export class LabOperations {
       case 'disk-full':
         this.#nodeLink(fault.node);
         return await this.#parts.fillDisk(fault.node);
+      case 'bad-token': {
+        this.#nodeLink(fault.node);
+        const mend = this.#lab.system.spoilToken(fault.node);
+        return this.#parts.hold(`node/${fault.node}`, `node/${fault.node} has a token that is refused`, mend);
+      }
+      case 'down':
+        return this.#takeDown(fault.part);
       case 'stop':
       case 'cont':
       case 'kill':
@@ -186,11 +196,18 @@ export class LabOperations {
     }
   }
 
+  #takeDown(part: LabPart): void {
+    if (part.kind !== 'node' && part.kind !== 'controller') {
+      throw new MeshError('USAGE', { reason: `'down' wants node/NAME or controller; of others, scale the Deployment` });
+    }
+    const name = partName(part);
+    this.#parts.hold(name, `${name} is down`, this.#lab.system.takeDown(part));
+  }
+
   async #heal({ node, part }: Extract<LabFault, { type: 'heal' }>): Promise<void> {
     if (node !== undefined) this.#nodeLink(node);
     const name = node !== undefined ? `node/${node}` : part === undefined ? null : partName(part);
     await this.#parts.heal(name);
-    if (part?.kind === 'controller') return;
     const link = part?.kind === 'pod' ? podName(this.pod(part.namespace, part.name)) : name?.replace(/^node\//, '');
     await this.#links.heal(link ?? null);
   }

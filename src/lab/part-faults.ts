@@ -30,6 +30,8 @@ interface Halted {
 export class PartFaults {
   readonly #halted = new Map<string, Halted>();
   readonly #full = new Set<string>();
+  /** What is in force until its function has been called, by part and words. */
+  readonly #undone = new Map<string, { readonly part: string; readonly words: string; readonly undo: () => void }>();
   #garbage: ChildProcess | null = null;
 
   /** SIGSTOP until `goOn`. */
@@ -67,6 +69,12 @@ export class PartFaults {
     } catch {
       // Whatever took its place was never stopped.
     }
+  }
+
+  /** Something that was done to a part, and how it is undone. */
+  hold(part: string, words: string, undo: () => void): void {
+    this.#forget(part);
+    this.#undone.set(words, { part, words, undo });
   }
 
   /** What is killed starts anew, and runs. */
@@ -109,6 +117,11 @@ export class PartFaults {
   /** Ends the faults of one part, or all. */
   async heal(name: string | null): Promise<void> {
     for (const halted of [...this.#halted.keys()]) if (name === null || name === halted) this.goOn(halted);
+    for (const [key, { part, undo }] of this.#undone) {
+      if (name !== null && name !== part) continue;
+      this.#undone.delete(key);
+      undo();
+    }
     for (const node of [...this.#full]) if (name === null || name === `node/${node}`) await this.#emptyDisk(node);
     if (this.#garbage !== null && (name === null || name === 'controller')) await this.#talkSense(this.#garbage);
   }
@@ -117,6 +130,7 @@ export class PartFaults {
   active(): string[] {
     return [
       ...[...this.#halted.values()].map(({ words }) => words),
+      ...[...this.#undone.values()].map(({ words }) => words),
       ...[...this.#full].map((node) => `node/${node} has a full disk for its state`),
       ...(this.#garbage === null ? [] : ['controller talks garbage']),
     ];

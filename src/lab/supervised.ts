@@ -38,6 +38,7 @@ export class Supervised {
   #current: ChildProcess | null = null;
   #startedAtMs = 0;
   #closed = false;
+  #held = false;
   #cancel: (() => void) | null = null;
 
   constructor(options: SupervisedOptions) {
@@ -51,12 +52,26 @@ export class Supervised {
   }
 
   start(): void {
-    if (!this.#closed) this.#current = this.#spawn();
+    if (!this.#closed && !this.#held) this.#current = this.#spawn();
   }
 
   /** Sends a signal; false when there is no process. */
   signal(signal: NodeJS.Signals): boolean {
     return this.#current?.kill(signal) ?? false;
+  }
+
+  /** Ends the process at once, and starts no other until `release`. */
+  hold(): void {
+    this.#held = true;
+    this.#current?.kill('SIGKILL');
+  }
+
+  /** Starts a process again after `hold`. */
+  release(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    this.#backoff.reset();
+    if (this.#current === null) this.start();
   }
 
   /** Ends the process; the supervisor starts the next one. Resolves when the old one has gone. */
@@ -110,6 +125,7 @@ export class Supervised {
   #ended(child: ChildProcess, how: string): void {
     if (child !== this.#current || this.#closed) return;
     this.#current = null;
+    if (this.#held) return;
     const { clock, onEnd, name } = this.#options;
     if (clock.now() - this.#startedAtMs > stableMs) this.#backoff.reset();
     const delayMs = this.#backoff.next();

@@ -78,6 +78,8 @@ export class MeshSystem {
   readonly #mirror: MeshMirror;
   readonly #proxies = new Map<string, NodeProxy>();
   #controller: Supervised | null = null;
+  /** Nodes whose proxies have a token that is refused. */
+  readonly #spoilt = new Set<string>();
   #closed = false;
 
   constructor(lab: Lab, log: (line: string) => void) {
@@ -315,6 +317,24 @@ export class MeshSystem {
     }
   }
 
+  /** Kills a part, which stays down until the function that is returned is called. */
+  takeDown(part: Extract<LabPart, { kind: 'node' | 'controller' }>): () => void {
+    const process = part.kind === 'controller' ? this.#controller : this.#proxy(part.name).process;
+    if (part.kind === 'node') this.#proxy(part.name).ready = false;
+    process?.hold();
+    return () => process?.release();
+  }
+
+  /** Gives a node's proxy a token for somebody else, until the function that is returned is called. */
+  spoilToken(node: string): () => void {
+    this.#spoilt.add(node);
+    this.#writeToken(node);
+    return () => {
+      this.#spoilt.delete(node);
+      this.#writeToken(node);
+    };
+  }
+
   #proxy(name: string): NodeProxy {
     const proxy = this.#proxies.get(name);
     if (proxy !== undefined) return proxy;
@@ -394,13 +414,15 @@ export class MeshSystem {
 
   #refreshTokens(): void {
     if (this.#closed) return;
-    for (const plan of this.#lab.nodes) {
-      const pod = this.#lab.store.get<Pod>('Pod', systemNamespace, nodePodName(plan.name), '') ?? null;
-      const account = { namespace: systemNamespace, serviceAccount: nodeAccount };
-      const token = this.#lab.issuer.token({ ...account, pod, audience: tokenAudience, lifetimeS: tokenLifetimeS });
-      writeToken(nodeFiles(plan.name).token, token);
-    }
+    for (const plan of this.#lab.nodes) this.#writeToken(plan.name);
     systemClock.after(tokenRefreshMs, () => this.#refreshTokens());
+  }
+
+  #writeToken(node: string): void {
+    const pod = this.#lab.store.get<Pod>('Pod', systemNamespace, nodePodName(node), '') ?? null;
+    const account = { namespace: systemNamespace, serviceAccount: nodeAccount };
+    const audience = this.#spoilt.has(node) ? 'somebody-else' : tokenAudience;
+    writeToken(nodeFiles(node).token, this.#lab.issuer.token({ ...account, pod, audience, lifetimeS: tokenLifetimeS }));
   }
 
   async #dump(proxy: NodeProxy): Promise<unknown> {

@@ -27,6 +27,8 @@ const ownerWords = new Map<string, readonly Workload['workloadType'][]>([
   ['daemonset', ['pod']],
   ['job', ['job']],
   ['cronjob', ['cronjob']],
+  // As metrics call it, which do not say what owns it.
+  ['workload', ['deployment', 'pod', 'job', 'cronjob']],
 ]);
 
 /**

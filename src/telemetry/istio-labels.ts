@@ -15,6 +15,17 @@ export interface EndNames {
 
 export const unknown = 'unknown';
 
+/** `a="1",b="2"`, escaped as a scrape wants it. */
+export function labelsText(labels: Readonly<Record<string, string>>): string {
+  return Object.entries(labels)
+    .map(([name, value]) => `${name}="${escaped(value)}"`)
+    .join(',');
+}
+
+function escaped(value: string): string {
+  return /["\\\n]/.test(value) ? value.replace(/[\\"]/g, '\\$&').replaceAll('\n', '\\n') : value;
+}
+
 /** The values of an end's labels. */
 export function istioEnd(end: EdgeEnd, { clusterId, canonicalName }: EndNames) {
   const name = end.workload === '' ? null : canonicalName(end.namespace, end.workload);

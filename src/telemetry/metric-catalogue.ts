@@ -178,6 +178,27 @@ const ofConnections = {
     'Access-log lines dropped because their reader was too slow',
     '0; else log less, or read faster',
   ),
+  ambient_trace_spans_exported_total: entry(
+    'counter',
+    proxies,
+    [],
+    'Spans that the receiver of traces took',
+    'as the load, times what is sampled; without tracing there is none',
+  ),
+  ambient_trace_spans_dropped_total: entry(
+    'counter',
+    proxies,
+    ['reason'],
+    'Spans that were lost on their way to the receiver of traces',
+    '0; `unreachable` and `queue` say that it is down or slow, `refused` and `partial` that it does not want them',
+  ),
+  ambient_trace_spans_queued: entry(
+    'gauge',
+    proxies,
+    [],
+    'Spans that wait to be delivered',
+    'under `tracing.queuedSpansMax`',
+  ),
 };
 
 const ofTunnels = {
@@ -327,6 +348,13 @@ const ofProxies = {
     'When the certificate of an identity ends, 0 for none',
     'in the future by more than half of its life; near means that it will not renew',
   ),
+  ambient_certificate_lifetime_seconds: entry(
+    'gauge',
+    proxies,
+    ['identity'],
+    'How long the certificate of an identity is good from its issue to its end, 0 for none',
+    'as configured: 86,400; it is renewed when half of it is over',
+  ),
   ambient_discovery_connected: entry('gauge', proxies, [], '1 while the controller is followed', '1'),
   ambient_discovery_last_update_timestamp_seconds: entry(
     'gauge',
@@ -376,8 +404,8 @@ const ofRequests = {
   ambient_http_retries_refused_total: entry(
     'counter',
     waypoints,
-    [],
-    'Retries that the budget or maxRetries did not let happen',
+    ['destination_service_name', 'destination_service_namespace'],
+    'Retries that the budget or maxRetries did not let happen; without labels while there is none',
     '0; growing is a retry storm that was held back',
   ),
   ambient_http_ejections_total: entry(
@@ -397,9 +425,17 @@ const ofRequests = {
   ambient_request_segment_seconds: entry(
     'histogram',
     waypoints,
-    ['segment'],
+    [
+      'segment',
+      'source_workload',
+      'source_workload_namespace',
+      'destination_service_name',
+      'destination_service_namespace',
+      'destination_workload',
+      'destination_workload_namespace',
+    ],
     'Where the time of HTTP requests goes; what nobody could tell is in none',
-    '`application` is nearly all; the others under 0.005 together',
+    '`application` is nearly all; the others under 0.005 together. What an application calls itself is in its own',
   ),
 };
 

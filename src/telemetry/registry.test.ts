@@ -43,7 +43,7 @@ const reading: ProxyReading = {
   capture: { state: 'applied', repairs: 3 },
   clientAddresses: { ipv4: true, ipv6: false },
   discovery: { connected: true, lastUpdateAtMs: 5_000 },
-  certificates: [{ identity: 'spiffe://x', notAfterMs: 60_000 }],
+  certificates: [{ identity: 'spiffe://x', notAfterMs: 60_000, lifeMs: 90_000 }],
   ready: true,
   canonicalName: (_namespace, workload) => (workload === 'web' ? { service: 'web-app', revision: 'v1' } : null),
 };
@@ -140,6 +140,7 @@ test('what is ours is there, and said to be unstable', async () => {
     'ambient_capture_state{state="failed"} 0',
     'ambient_discovery_last_update_timestamp_seconds 5',
     'ambient_certificate_expiry_timestamp_seconds{identity="spiffe://x"} 60',
+    'ambient_certificate_lifetime_seconds{identity="spiffe://x"} 90',
     'ambient_tunnel_client_streams_opened_total 9',
     'ambient_connections_open 1',
   ]) {

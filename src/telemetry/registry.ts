@@ -4,13 +4,21 @@ import { Counter, Gauge, Registry } from 'prom-client';
 import type { EdgeView, EjectedView, LimitView, LoopDelayView } from '../model/views.ts';
 import { type EndNames, istioEnd, unknown } from './istio-labels.ts';
 import { helpOf, metricCatalogue } from './metric-catalogue.ts';
+import type { Exporter } from './metric-entry.ts';
 import { type Exposition, expositionOf, wantsOpenMetrics } from './open-metrics.ts';
 import { policyHitLabels } from './policy-hits.ts';
 import { collectProcessMetrics } from './process-metrics.ts';
 import type { RequestRow } from './request-counters.ts';
 import { requestMetricsText } from './request-metrics.ts';
-import { segmentCounterPrefix, segmentMetricsText } from './segment-counters.ts';
+import { segmentMetricsText } from './segment-counters.ts';
 import { VanishedSeries } from './vanished-series.ts';
+
+/** The certificate of an identity: when it ends, and its whole life; null for none yet. */
+export interface CertificateReading {
+  readonly identity: string;
+  readonly notAfterMs: number | null;
+  readonly lifeMs: number | null;
+}
 
 /** A data thread. */
 export interface ThreadReading {
@@ -42,7 +50,7 @@ export interface ProxyReading extends EndNames {
   } | null;
   readonly clientAddresses: { readonly ipv4: boolean; readonly ipv6: boolean } | null;
   readonly discovery: { readonly connected: boolean; readonly lastUpdateAtMs: number | null };
-  readonly certificates: readonly { readonly identity: string; readonly notAfterMs: number | null }[];
+  readonly certificates: readonly CertificateReading[];
   readonly ready: boolean;
 }
 
@@ -59,17 +67,26 @@ const edgeFamilies = {
 const labelled: Readonly<Record<string, (rest: string) => Readonly<Record<string, string>>>> = {
   ambient_limit_rejections_total: (limit) => ({ limit }),
   ambient_policy_hits_total: policyHitLabels,
+  ambient_http_retries_refused_total: serviceLabels,
   ambient_metrics_folded_total: (family) => ({ family }),
+  ambient_trace_spans_dropped_total: (reason) => ({ reason }),
   ambient_metrics_series: (family) => ({ family }),
   ambient_metrics_series_max: (family) => ({ family }),
 };
 const noLabels = () => ({});
+
+/** Of `NAMESPACE/NAME`. */
+function serviceLabels(service: string) {
+  const [namespace = '', name = ''] = service.split('/');
+  return { destination_service_name: name, destination_service_namespace: namespace };
+}
 
 /** Metrics of a proxy; `read` is called once per scrape. */
 export class ProxyMetrics {
   readonly registry = new Registry();
   readonly #read: () => Promise<ProxyReading>;
   readonly #now: () => number;
+  readonly #exporter: Exporter;
   readonly #edges = new VanishedSeries<EdgeView>(
     ({ reporter, source, destination, transport, flag }) =>
       JSON.stringify([reporter, source, destination, transport, flag]),
@@ -87,6 +104,7 @@ export class ProxyMetrics {
   ) {
     this.#read = read;
     this.#now = now;
+    this.#exporter = build.component === 'ambient-waypoint' ? 'waypoint' : 'node';
     collectProcessMetrics(this.registry);
     const labels = { ...build };
     this.#gauge('ambient_build_info').set(labels, 1);
@@ -100,8 +118,9 @@ export class ProxyMetrics {
     this.#fillThreads(reading);
     this.#fillLimits(reading);
     this.#fillOwn(reading);
-    const requests = `${requestMetricsText(reading, wantsOpenMetrics(accept))}${segmentMetricsText(reading.counters)}`;
-    return expositionOf(`${await this.registry.metrics()}${requests}`, accept);
+    const requests = requestMetricsText(reading, wantsOpenMetrics(accept));
+    const segments = segmentMetricsText(reading.requests, reading);
+    return expositionOf(`${await this.registry.metrics()}${requests}${segments}`, accept);
   }
 
   /** Without the series of workloads that vanished a while ago. */
@@ -124,10 +143,11 @@ export class ProxyMetrics {
   }
 
   #fillCounters(reading: ProxyReading): void {
-    for (const name of Object.keys(labelled))
+    for (const name of Object.keys(labelled)) {
+      if (metricCatalogue().get(name)?.by.includes(this.#exporter) !== true) continue;
       (name.endsWith('_total') ? this.#counter(name) : this.#gauge(name)).reset();
+    }
     for (const [counted, value] of reading.counters) {
-      if (counted.startsWith(segmentCounterPrefix)) continue;
       const slash = counted.indexOf('/');
       const name = slash < 0 ? counted : counted.slice(0, slash);
       const labels = slash < 0 ? {} : (labelled[name] ?? noLabels)(counted.slice(slash + 1));
@@ -176,8 +196,12 @@ export class ProxyMetrics {
     this.#gauge('ambient_discovery_connected').set(discovery.connected ? 1 : 0);
     this.#gauge('ambient_discovery_last_update_timestamp_seconds').set((discovery.lastUpdateAtMs ?? 0) / 1000);
     const expiry = this.#gauge('ambient_certificate_expiry_timestamp_seconds');
-    expiry.reset();
-    for (const { identity, notAfterMs } of certificates) expiry.set({ identity }, (notAfterMs ?? 0) / 1000);
+    const lifetime = this.#gauge('ambient_certificate_lifetime_seconds');
+    for (const gauge of [expiry, lifetime]) gauge.reset();
+    for (const { identity, notAfterMs, lifeMs } of certificates) {
+      expiry.set({ identity }, (notAfterMs ?? 0) / 1000);
+      lifetime.set({ identity }, (lifeMs ?? 0) / 1000);
+    }
     this.#gauge('ambient_ready').set(reading.ready ? 1 : 0);
   }
 

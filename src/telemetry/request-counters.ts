@@ -3,6 +3,7 @@
 // ever grow. A row is looked up when its labels first meet, never per request: who counts keeps it.
 import type { Flag } from '../base/flags.ts';
 import type { EdgeEnd } from './edge-counters.ts';
+import { addSegments, type SegmentCounts } from './segment-counters.ts';
 
 export interface RequestKey {
   readonly reporter: 'waypoint' | 'destination';
@@ -49,6 +50,8 @@ export interface RequestRow {
   readonly durationBuckets: number[];
   readonly requestBuckets: number[];
   readonly responseBuckets: number[];
+  /** Where the time went; written by `countSegments`. */
+  readonly segments: SegmentCounts;
 }
 
 /** Rows of one thread; above this many, what is new is counted under nameless ends, so that memory stays bounded. */
@@ -110,6 +113,7 @@ export class RequestCounters {
       durationBuckets: buckets(),
       requestBuckets: buckets(),
       responseBuckets: buckets(),
+      segments: {},
     };
     this.#rows.set(text, row);
     return row;
@@ -139,6 +143,7 @@ export function mergeRequestRows(threads: readonly (readonly RequestRow[])[]): R
     sum.responseBytes += row.responseBytes;
     sum.requestMessages += row.requestMessages;
     sum.responseMessages += row.responseMessages;
+    addSegments(sum.segments, row.segments);
     for (let at = 0; at < sum.durationBuckets.length; at++) {
       sum.durationBuckets[at]! += row.durationBuckets[at]!;
       sum.requestBuckets[at]! += row.requestBuckets[at]!;

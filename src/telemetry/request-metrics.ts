@@ -1,7 +1,7 @@
 // Istio's metrics of HTTP requests, as the text of a scrape. Written here and not by prom-client, whose histograms can
 // be observed but not set: the threads have counted by bucket already.
 import { envoyFlag } from './envoy-flags.ts';
-import { type EndNames, istioEnd, unknown } from './istio-labels.ts';
+import { type EndNames, istioEnd, labelsText, unknown } from './istio-labels.ts';
 import { helpOf } from './metric-catalogue.ts';
 import { bucketOf, durationBucketsMs, type Exemplar, type RequestKey, type RequestRow } from './request-counters.ts';
 
@@ -101,11 +101,5 @@ function labelsOf(key: RequestKey, reporter: string, names: EndNames): string {
     response_flags: envoyFlag(key.flag),
     connection_security_policy: key.mutualTls ? 'mutual_tls' : unknown,
   };
-  return Object.entries(labels)
-    .map(([name, value]) => `${name}="${escaped(value)}"`)
-    .join(',');
-}
-
-function escaped(value: string): string {
-  return /["\\\n]/.test(value) ? value.replace(/[\\"]/g, '\\$&').replaceAll('\n', '\\n') : value;
+  return labelsText(labels);
 }

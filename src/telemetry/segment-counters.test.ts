@@ -1,26 +1,48 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SegmentCounters, segmentMetricsText } from './segment-counters.ts';
+import { mergeRequestRows, RequestCounters, type RequestKey } from './request-counters.ts';
+import { countSegments, segmentMetricsText } from './segment-counters.ts';
 
-test('segments become histograms in seconds; what is unknown counts nowhere', () => {
-  const counters = new SegmentCounters();
-  const unknown = { clientProxy: null, wire: null, waypoint: null, destinationProxy: null, application: null };
-  counters.count({ ...unknown, waypoint: 0.2, application: 30 });
-  counters.count({ ...unknown, waypoint: 0.2, application: 100_000 });
-  const text = segmentMetricsText(new Map(Object.entries(counters.counters())));
+const unknown = { clientProxy: null, wire: null, waypoint: null, destinationProxy: null, application: null };
+const names = { clusterId: 'Kubernetes', canonicalName: () => null };
+const key: RequestKey = {
+  reporter: 'waypoint',
+  source: { workload: 'web', namespace: 'shop', identity: '' },
+  destination: { workload: 'cart', namespace: 'shop', identity: '' },
+  service: 'cart.shop.svc.cluster.local',
+  serviceName: 'cart',
+  serviceNamespace: 'shop',
+  protocol: 'http',
+  code: 200,
+  grpcStatus: -1,
+  flag: '-',
+  mutualTls: true,
+};
+const labels =
+  'source_workload="web",source_workload_namespace="shop",destination_service_name="cart",' +
+  'destination_service_namespace="shop",destination_workload="cart",destination_workload_namespace="shop"';
+
+test('segments become histograms in seconds, whatever requests ended with; what is unknown counts nowhere', () => {
+  const threads = [new RequestCounters(), new RequestCounters()];
+  countSegments(threads[0]!.row(key).segments, { ...unknown, waypoint: 0.2, application: 30 });
+  countSegments(threads[1]!.row({ ...key, code: 503 }).segments, { ...unknown, waypoint: 0.2, application: 100_000 });
+  const text = segmentMetricsText(mergeRequestRows(threads.map((one) => one.rows())), names);
   const lines = text.split('\n');
   assert.equal(lines[1], '# TYPE ambient_request_segment_seconds histogram');
-  const has = (line: string): void => assert.ok(lines.includes(`ambient_request_segment_seconds${line}`), line);
-  has('_bucket{segment="waypoint",le="0.0001"} 0');
-  has('_bucket{segment="waypoint",le="0.00025"} 2');
-  has('_bucket{segment="application",le="0.05"} 1');
-  has('_bucket{segment="application",le="60"} 1');
-  has('_bucket{segment="application",le="+Inf"} 2');
-  has('_count{segment="application"} 2');
-  has('_sum{segment="application"} 100.03');
+  const has = (name: string, segment: string, rest: string): void => {
+    const line = `ambient_request_segment_seconds${name}{segment="${segment}",${labels}${rest}`;
+    assert.ok(lines.includes(line), line);
+  };
+  has('_bucket', 'waypoint', ',le="0.0001"} 0');
+  has('_bucket', 'waypoint', ',le="0.00025"} 2');
+  has('_bucket', 'application', ',le="0.05"} 1');
+  has('_bucket', 'application', ',le="60"} 1');
+  has('_bucket', 'application', ',le="+Inf"} 2');
+  has('_count', 'application', '} 2');
+  has('_sum', 'application', '} 100.03');
   assert.ok(!text.includes('client_proxy'));
 });
 
 test('without requests there is no family', () => {
-  assert.equal(segmentMetricsText(new Map(Object.entries(new SegmentCounters().counters()))), '');
+  assert.equal(segmentMetricsText([], names), '');
 });

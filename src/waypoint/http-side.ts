@@ -33,6 +33,7 @@ export function createHttpSide(
     records: path.records,
     counters: path.requests,
     policyHits: path.policyHits,
+    tracer: path.tracer,
     notice: path.notice,
     limits,
     random,
@@ -42,6 +43,13 @@ export function createHttpSide(
 /** Under the names that a scrape understands. */
 function rejectionsBy(limited: ReadonlyMap<string, number>): Record<string, number> {
   return Object.fromEntries([...limited].map(([limit, count]) => [`ambient_limit_rejections_total/${limit}`, count]));
+}
+
+/** Without a service while there is none: a series to alert on has to be there before it grows. */
+function retriesRefusedBy(refused: ReadonlyMap<string, number>): Record<string, number> {
+  const name = 'ambient_http_retries_refused_total';
+  const named = [...refused].map(([service, count]) => [`${name}/${service}`, count] as const);
+  return { [name]: 0, ...Object.fromEntries(named) };
 }
 
 /** The service as the thread's life sees it. */
@@ -60,10 +68,9 @@ export function threadServiceOf(http: HttpService): ThreadService {
         ambient_http_endpoint_connections: stats.upstreamConnections,
         ambient_http_mirrors_dropped_total: stats.mirrorsDropped,
         ambient_http_retries_total: stats.retries,
-        ambient_http_retries_refused_total: stats.retriesRefused,
+        ...retriesRefusedBy(stats.retriesRefused),
         ambient_http_ejections_total: stats.ejections,
         ...rejectionsBy(stats.limited),
-        ...stats.segments,
       };
     },
     strain: () => http.strain(),

@@ -12,6 +12,7 @@ import type { TokenFacts } from '../../policy/match-request.ts';
 import type { RequestRecord } from '../../telemetry/access-record.ts';
 import type { PolicyHits } from '../../telemetry/policy-hits.ts';
 import type { RequestCounters } from '../../telemetry/request-counters.ts';
+import type { Tracer } from '../../telemetry/traces/tracer.ts';
 import type { RequestHead } from '../message.ts';
 import type { HttpLimits } from './limits.ts';
 
@@ -117,6 +118,8 @@ export interface HttpServiceContext {
   readonly records: RequestSink;
   readonly counters: RequestCounters;
   readonly policyHits?: PolicyHits;
+  /** Absent or null: nothing is traced. */
+  readonly tracer?: Tracer | null;
   /** Writes into the log of the program; absent: nowhere. */
   readonly notice?: (message: string, fields: Readonly<Record<string, string | number>>) => void;
   readonly limits: HttpLimits;
@@ -130,14 +133,12 @@ export interface HttpServiceStats {
   readonly upstreamConnections: number;
   readonly mirrorsDropped: number;
   readonly retries: number;
-  /** Retries that budget or breaker did not let happen. */
-  readonly retriesRefused: number;
+  /** Retries that budget or breaker did not let happen, by service: `NAMESPACE/NAME`. */
+  readonly retriesRefused: ReadonlyMap<string, number>;
   /** Times that an endpoint was taken out of rotation. */
   readonly ejections: number;
   /** By the name of the limit: requests that it refused, or refused another try. */
   readonly limited: ReadonlyMap<string, number>;
-  /** Where the time of requests went; see `SegmentCounters`. */
-  readonly segments: Readonly<Record<string, number>>;
 }
 
 /** The HTTP side of a waypoint; one per thread. */

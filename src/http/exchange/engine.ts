@@ -4,7 +4,7 @@ import { serviceKey } from '../../model/mesh-index.ts';
 import type { Backend, Destination as DestinationRules, ServiceRoutes } from '../../model/route-types.ts';
 import { defaultPolicy, defaultServiceRoutes } from '../../model/routes/route-defaults.ts';
 import type { NamespacedKey, Service } from '../../model/types.ts';
-import { SegmentCounters } from '../../telemetry/segment-counters.ts';
+import type { Tracer } from '../../telemetry/traces/tracer.ts';
 import type { Destination } from '../balance/destination.ts';
 import { Destinations } from '../balance/destinations.ts';
 import type { Endpoint } from '../balance/endpoint.ts';
@@ -28,13 +28,15 @@ export class Engine implements MirrorOwner {
   readonly limits: HttpLimits;
   readonly random: () => number;
   readonly judge: RequestJudge | null;
+  /** Null: nothing is traced. */
+  readonly tracer: Tracer | null;
   readonly deadlines = new DeadlineLists();
   readonly rateLimiter = new RateLimiter();
   readonly rows: RequestRows;
-  readonly segments = new SegmentCounters();
   readonly live = new LiveRequests();
   retries = 0;
-  retriesRefused = 0;
+  /** By service, `NAMESPACE/NAME`. */
+  readonly retriesRefused = new Map<string, number>();
   ejections = 0;
   mirrorsDropped = 0;
   /** By the name of the limit: requests that it refused, or refused another try. */
@@ -55,6 +57,7 @@ export class Engine implements MirrorOwner {
     this.limits = context.limits;
     this.random = context.random;
     this.judge = context.judge;
+    this.tracer = context.tracer ?? null;
     this.rows = new RequestRows(context.counters);
     this.#destinations = new Destinations({
       index: context.index,
@@ -166,6 +169,11 @@ export class Engine implements MirrorOwner {
 
   countLimit(limit: string): void {
     this.limited.set(limit, (this.limited.get(limit) ?? 0) + 1);
+  }
+
+  countRetryRefused({ namespace, name }: Service): void {
+    const service = `${namespace}/${name}`;
+    this.retriesRefused.set(service, (this.retriesRefused.get(service) ?? 0) + 1);
   }
 
   /** Takes a request in, until it calls `finished`. */

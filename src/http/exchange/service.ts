@@ -56,7 +56,6 @@ class Service implements HttpService, SessionOwner {
       retriesRefused: engine.retriesRefused,
       ejections: engine.ejections,
       limited: engine.limited,
-      segments: engine.segments.counters(),
     };
   }
 

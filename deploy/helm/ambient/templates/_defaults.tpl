@@ -55,7 +55,8 @@
   },
   "alerts": {
     "enabled": false,
-    "labels": {}
+    "labels": {},
+    "runbookUrl": "https://ambient.mesh/docs/runbook"
   },
   "criticalPodsQuota": {
     "enabled": false
