@@ -102,7 +102,8 @@ function seenCauses(answer: WhyResult, seen: WhySeen, nowMs: number): WhyCause[]
     const what = seen.requests > 0 ? 'requests' : 'connections';
     const by = last?.decidedBy == null ? '' : ` by ${last.decidedBy}`;
     const words = last == null ? '' : `; the last: ${last.flag === '-' ? '' : `${last.flag}${by}: `}${last.text}`;
-    const text = `${Math.round((1 - success) * 1000) / 10} % of the ${what} of the last ${ageWindow(seen)} failed${words}`;
+    const share = `${Math.round((1 - success) * 1000) / 10} % of the ${what}`;
+    const text = `${share} of the last ${ageWindow(seen)} failed${words}`;
     // A refusal that the answer is about already is no news.
     if (answer.verdict === 'allow' || last?.decidedBy == null) causes.push({ severity: 'error', text, fix: null });
   }

@@ -1,4 +1,5 @@
-// The pods that may answer, each with why it does not: unready or going by its own object, out of rotation by a waypoint.
+// The pods that may answer, each with why it does not: unready or going by its own object, or taken out of rotation by
+// a waypoint.
 import type { MeshIndex } from '../../model/mesh-index.ts';
 import { serviceKey } from '../../model/mesh-index.ts';
 import type { Service, Workload } from '../../model/types.ts';

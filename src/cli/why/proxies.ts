@@ -73,7 +73,8 @@ function stepProblems({ discovery }: ProxyStateView, row: ProxyView | null, titl
       fix: 'it goes on with what it had; what changed since then does not hold there',
     });
   } else if (row !== null && !row.inStep) {
-    const text = `${title} is out of step for ${ageText(row.behindSince, nowMs)}: it has not applied what the controller serves`;
+    const age = ageText(row.behindSince, nowMs);
+    const text = `${title} is out of step for ${age}: it has not applied what the controller serves`;
     problems.push({
       severity: 'error',
       text,

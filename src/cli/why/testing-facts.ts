@@ -82,6 +82,7 @@ export function stateOf(given: Partial<ProxyStateView> = {}): ProxyStateView {
   };
 }
 
+/** Its proxy has answered so. */
 export function askedOf(given: Partial<AskedProxy> = {}): AskedProxy {
   const base = { kind: 'node', name: 'node-1', pod: null, state: stateOf(), problem: null } as const;
   return { ...base, identities: [webIdentity], ...given };

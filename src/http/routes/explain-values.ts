@@ -56,7 +56,8 @@ function routeValues(rule: RouteRule): WhyValue[] {
   if (perTryMs > 0) values.push({ name: 'per-try timeout', value: timeText(perTryMs), ...said(by.perTry) });
   const on = [...retry.retryOn, ...retry.statuses].join(',');
   if (retry.from === 'default') {
-    const from = `default, as Istio's: nothing on ${origin.kind === 'Service' ? 'the service' : 'the route'} says otherwise`;
+    const who = origin.kind === 'Service' ? 'there is no route' : 'the route says nothing of them';
+    const from = `default, as Istio's: ${who}`;
     values.push({ name: 'retries', value: `${retry.attempts}, on ${on}`, from, at: null });
   } else if (retry.attempts === 0) values.push({ name: 'retries', value: 'none', ...said(by.retries) });
   else {
