@@ -37,6 +37,7 @@ const makers = {
   status: statusTest,
   route: (value: string) => (flow: FlowView) => requestOf(flow)?.route?.includes(value) === true,
   requestId: exactTest((flow) => requestOf(flow)?.requestId),
+  traceId: exactTest((flow) => flow.traceId),
   slowerThan: slowerTest,
   node: (value: string) => (flow: FlowView) => flow.reporter.kind === 'node' && flow.reporter.name === value,
   waypoint: (value: string) => (flow: FlowView) => flow.reporter.kind === 'waypoint' && flow.reporter.name === value,
