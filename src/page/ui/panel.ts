@@ -73,7 +73,8 @@ export class Panel {
     this.element.querySelector('.body')?.scrollTo(0, 0);
     if (selection.kind !== 'proxy') this.#plan(0);
     // Whoever opened it with the keyboard goes on reading there.
-    const isByKeyboard = document.activeElement?.matches('[data-node], [data-edge], [data-proxy], body') ?? false;
+    const isByKeyboard =
+      document.activeElement?.matches(':is([data-node], [data-edge], [data-proxy]):focus-visible') ?? false;
     if (isByKeyboard) this.#title.element.focus({ preventScroll: true });
   }
 
