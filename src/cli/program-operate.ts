@@ -13,6 +13,7 @@ const withFormats = (command: Commander, more: readonly string[] = []): Commande
 export function addOperateCommands(program: Commander, act: Act): void {
   addEnrolment(program, act);
   addWaypoints(program, act);
+  addLog(program, act);
 }
 
 const targetHelp = 'NAMESPACE, ns/NAME, deploy/NAME, sts/NAME, ds/NAME or svc/NAME';
@@ -63,6 +64,30 @@ function withWaiting(command: Commander): Commander {
     .option('--dry-run', 'print the manifests, and change nothing')
     .option('--wait', 'return when every proxy has it')
     .option('--timeout <duration>', 'how long --wait may take', '60s');
+}
+
+function addLog(program: Commander, act: Act): void {
+  withMesh(program.command('log'))
+    .argument('[part]', 'node/NAME, waypoint/NS/NAME or controller; none: all of them')
+    .summary('levels of the logs of the mesh, at run time')
+    .description(
+      'Shows how much the programs of the mesh log, and changes it while they run. What they say is read with ' +
+        '`ambientctl lab logs PART` in a lab, and with kubectl logs in a cluster; connections and requests with ambientctl tap.',
+    )
+    .option('--level <level>', 'set it: trace, debug, info, warn, error, fatal, silent')
+    .option('-r, --reset', 'back to what is configured')
+    .option('--duration <duration>', 'with --level: only for 10m, 1h, …; the program itself sets it back')
+    .option('--all', 'change every one')
+    .option('-n, --namespace <ns>', 'of waypoint/NAME')
+    .addHelpText(
+      'after',
+      examples([
+        ['ambientctl log', 'every program, and its level'],
+        ['ambientctl log node/node-1 --level debug --duration 10m', 'sets itself back'],
+        ['ambientctl log --all --reset', 'as configured, everywhere'],
+      ]),
+    )
+    .action(act(async () => (await import('./log.ts')).log));
 }
 
 function addWaypoints(program: Commander, act: Act): void {

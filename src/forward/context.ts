@@ -1,6 +1,7 @@
 // What every part of a data thread's L4 path works with: assembled once per thread, handed to each connection.
 import type { MeshError } from '../base/errors.ts';
 import type { NodeConfig } from '../config/node.ts';
+import type { TracingConfig } from '../config/tracing.ts';
 import type { ConnectTcpOptions } from '../io/connect-tcp.ts';
 import type { TcpStream } from '../io/tcp-stream.ts';
 import type { MeshIndex } from '../model/mesh-index.ts';
@@ -21,6 +22,8 @@ export type ForwardConfig = Pick<
    * known is held, and refused if it stays unknown. Default: `podCidrs`.
    */
   readonly meshCidrs?: readonly string[];
+  /** Absent: nothing is traced. */
+  readonly tracing?: TracingConfig;
 };
 
 /** Certificates by identity; see `CredentialStore`. */

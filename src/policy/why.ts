@@ -263,7 +263,8 @@ function targetOf(index: MeshIndex, query: WhyQuery, source: Source): Target {
   return { ...base, port, candidates: end.workloads.map((workload) => ({ workload, targetPort: port })) };
 }
 
-function serviceTarget(index: MeshIndex, service: Service, port: number, source: Source): Target {
+/** A service at a port, with the endpoints that a source may reach, or why there are none. */
+export function serviceTarget(index: MeshIndex, service: Service, port: number, source: Source): Target {
   const base = { title: serviceTitle(service), service, port, outside: null };
   try {
     const candidates = explainableEndpoints(index, service, port, source.workload);

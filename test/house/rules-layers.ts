@@ -10,7 +10,7 @@ export const layers: readonly (readonly string[])[] = [
   ['node', 'waypoint', 'controller'],
   ['install'],
   ['proxy'],
-  ['analyze'],
+  ['analyze', 'simulate'],
   ['http'],
   ['forward'],
   ['capture'],

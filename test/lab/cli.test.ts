@@ -39,7 +39,7 @@ const ctl = (...args: string[]): Promise<Output> => finish(start(...args));
 
 async function json(...args: string[]) {
   const { code, out, err } = await ctl(...args, '-o', 'json');
-  assert.equal(err, '', `talk of ${args.join(' ')}`);
+  assert.match(err, /^(next: .*\n)?$/, `talk of ${args.join(' ')}`);
   return { code, data: JSON.parse(out) };
 }
 
@@ -242,6 +242,17 @@ test('lab logs: of a pod, of a proxy, and followed until Ctrl-C', async () => {
   await once(child.stdout!, 'data');
   child.kill('SIGINT');
   assert.equal((await result).code, 0);
+});
+
+test('log: a level is set for a time, shown, and set back', async () => {
+  const set = await json('log', 'node/node-1', '--level', 'debug', '--duration', '10m');
+  assert.deepEqual([set.code, set.data.parts[0].level, set.data.parts[0].until !== null], [0, 'debug', true]);
+  assert.match((await ctl('log')).out, /^node\/node-1 +debug +info +[89]m$/m);
+  const all = await json('log', '--all', '-r');
+  assert.deepEqual(
+    [all.data.parts.length, all.data.parts.every((one: { level: string }) => one.level === 'info')],
+    [3, true],
+  );
 });
 
 test('tap: what was seen, and what comes until Ctrl-C', async () => {

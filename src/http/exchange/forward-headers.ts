@@ -1,7 +1,7 @@
 // The headers that a waypoint adds to a request on its way, all of them; what is not here passes untouched.
 //
 //   x-request-id           where the client brought none
-//   traceparent            where the client brought neither it nor b3
+//   traceparent            where the client brought neither it nor b3; of what is traced, the try's, also in b3
 //   x-forwarded-proto      where the client brought none
 //   x-envoy-attempt-count  which try this is, for whoever might try again further on
 //   x-envoy-original-path  where the path was rewritten
@@ -9,6 +9,7 @@
 import type { HeaderEdits } from '../../model/route-types.ts';
 import type { RequestChanges, RequestHead } from '../message.ts';
 import { attemptHeader } from '../resilience/retry-rules.ts';
+import type { RequestTrace } from '../traces/request-trace.ts';
 import { newRequestId, newTraceparentHeader } from './request-ids.ts';
 
 type Pair = readonly [name: string, value: string];
@@ -38,14 +39,17 @@ export class ForwardChanges implements RequestChanges {
   readonly set: readonly Pair[];
   readonly #attempt: [name: string, value: string] = [attemptHeader, '1'];
   readonly #attemptBase: number;
+  readonly #trace: RequestTrace | null;
 
   /** `attemptBase`: which try the request was already when it came, from 1. */
-  constructor(head: RequestHead, plan: ForwardPlan, attemptBase: number) {
+  constructor(head: RequestHead, plan: ForwardPlan, attemptBase: number, trace: RequestTrace | null = null) {
     const { headers } = head;
     const { edits } = plan;
     this.target = plan.target;
     this.authority = plan.authority;
-    this.remove = plan.remove.length === 0 ? edits.remove : [...plan.remove, ...edits.remove];
+    const remove = plan.remove.length === 0 ? edits.remove : [...plan.remove, ...edits.remove];
+    this.remove = trace === null || trace.remove.length === 0 ? remove : [...trace.remove, ...remove];
+    this.#trace = trace;
     this.add = edits.add;
     this.#attemptBase = attemptBase;
     const set: Pair[] = [this.#attempt];
@@ -53,7 +57,8 @@ export class ForwardChanges implements RequestChanges {
     this.requestId = given ?? newRequestId();
     if (given === null) set.push(['x-request-id', this.requestId]);
     this.traceparent = headers.get('traceparent');
-    if (this.traceparent === null && !headers.has('b3') && !headers.has('x-b3-traceid')) {
+    if (trace !== null) set.push(...trace.headers);
+    else if (this.traceparent === null && !headers.has('b3') && !headers.has('x-b3-traceid')) {
       set.push(['traceparent', newTraceparentHeader()]);
     }
     if (!headers.has('x-forwarded-proto')) set.push(['x-forwarded-proto', head.scheme]);
@@ -66,6 +71,7 @@ export class ForwardChanges implements RequestChanges {
   /** Says in the head which try it is, from 1. */
   numbered(attempt: number): this {
     this.#attempt[1] = String(Math.max(attempt, this.#attemptBase));
+    this.#trace?.carry();
     return this;
   }
 }

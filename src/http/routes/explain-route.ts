@@ -134,6 +134,7 @@ function endpointsOfBackend({ index, routes, source }: Mesh, backend: Backend): 
   const service = index.serviceByKey(backend.service);
   const labels = subsetLabels(routes, backend);
   if (service === null || labels === null || backend.invalid !== null) return [];
+  if (!service.ports.some(({ servicePort }) => servicePort === backend.port)) return [];
   const wanted = Object.entries(labels);
   return explainableEndpoints(index, service, backend.port, source).filter(({ workload }) =>
     wanted.every(([key, value]) => workload.labels?.[key] === value),
