@@ -112,13 +112,13 @@ export class Panel {
       node === null ? null : aboutNode(node),
       edge === null ? null : aboutEdge(edge),
     ]);
-    const [traffic, notes] = [
-      details?.traffic ?? edge ?? node?.incoming ?? null,
-      details?.notes ?? (node ?? edge)?.notes ?? [],
-    ];
-    this.#parts.show([traffic, notes, details?.segments, details?.refusals, node?.splits, this.#isGone], () => [
+    // What the stream says comes every second; details are older by up to two.
+    const traffic = edge ?? node?.incoming ?? details?.traffic ?? null;
+    const notes = (node ?? edge)?.notes ?? details?.notes ?? [];
+    const refusals = edge?.refusals ?? details?.refusals ?? [];
+    this.#parts.show([traffic, notes, details?.segments, refusals, node?.splits, this.#isGone], () => [
       this.#isGone ? gone('It is no longer there, or has had no traffic for a while.') : null,
-      ...detailParts({ traffic, notes, details, node }),
+      ...detailParts({ traffic, notes, refusals, details, node }),
     ]);
     const edges = kind === 'node' ? (graph?.edges ?? []).filter(({ from, to }) => from === id || to === id) : [];
     this.#ways.show(edges, () => this.#waysOf(id, edges));
