@@ -45,6 +45,13 @@ const makers = {
 
 export type FlowField = keyof typeof makers;
 
+/** The terms of a query: `?fromPod=shop/web&toService=cart.shop`; what is no field is left out. */
+export function flowTermsOf(query: URLSearchParams): FlowTerm[] {
+  return [...query].flatMap(([field, value]) =>
+    Object.hasOwn(makers, field) ? [{ field: field as FlowField, value, negated: false }] : [],
+  );
+}
+
 /** One term: a field, what is looked for, and whether it is what must not be. */
 export interface FlowTerm {
   readonly field: FlowField;
