@@ -152,8 +152,8 @@ export class ClusterMesh implements OperableMesh {
     return proxies.flatMap(({ kind, node }) => (kind === 'node' ? [node] : [])).sort();
   }
 
-  objects(kind: string): Promise<readonly object[]> {
-    return this.#objects.list(kind);
+  objects(kind: string, namespace?: string): Promise<readonly object[]> {
+    return this.#objects.list(kind, namespace);
   }
 
   logsCommand({ kind, name }: MeshPart): string {

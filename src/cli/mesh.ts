@@ -23,8 +23,8 @@ export interface Mesh {
   stream(path: string, signal?: AbortSignal): AsyncIterable<string>;
   /** Names of the nodes that have a proxy. */
   nodes(): Promise<readonly string[]>;
-  /** Every object of a kind, as Kubernetes has it. */
-  objects(kind: string): Promise<readonly object[]>;
+  /** Every object of a kind, of a namespace alone where one is named, as Kubernetes has it. */
+  objects(kind: string, namespace?: string): Promise<readonly object[]>;
   /** The command that shows what a part has said. */
   logsCommand(part: MeshPart): string;
 }
@@ -96,8 +96,8 @@ export class LabMesh implements OperableMesh {
     return (await this.#lab.status()).nodes.map(({ name }) => name);
   }
 
-  objects(kind: string): Promise<readonly object[]> {
-    return this.#lab.get(kind);
+  objects(kind: string, namespace?: string): Promise<readonly object[]> {
+    return this.#lab.get(kind, undefined, namespace);
   }
 
   logsCommand({ kind, name }: MeshPart): string {

@@ -3,6 +3,7 @@
 import { MeshError } from '../base/errors.ts';
 import type { FlowView } from '../telemetry/access-record.ts';
 import { type FlowStats, type GroupedFlows, statsOf } from '../telemetry/flow-stats.ts';
+import { isToldOnce } from '../telemetry/flow-verdict.ts';
 import {
   type Command,
   type CommandContext,
@@ -14,7 +15,7 @@ import {
 import { durationText } from './flow-line.ts';
 import { pause, Redraw } from './redraw.ts';
 import { bytesText, type Column, table } from './table.ts';
-import { isToldOnce, readFlowsOf } from './tap.ts';
+import { readFlowsOf } from './tap.ts';
 
 export const statKinds = ['services', 'workloads', 'namespaces', 'routes'] as const;
 export type StatKind = (typeof statKinds)[number];

@@ -380,14 +380,14 @@ export class ProxyCore<Config extends ProxyConfig> {
   }
 
   #reconfigure(config: Config): void {
-    const { log, timeouts, limits } = config;
+    const { log, tracing, timeouts, limits } = config;
     const { log: before } = this.#config;
     // The level that an operator has set by hand stays until the file names another.
     const level = log.level === before.level ? this.log.level : log.level;
     this.#config = config;
     this.log.level = level;
     this.#logStyle.format = log.format;
-    this.threads.broadcast({ type: 'config', config: { log: { ...log, level }, timeouts, limits } });
+    this.threads.broadcast({ type: 'config', config: { log: { ...log, level }, tracing, timeouts, limits } });
   }
 
   #setLogLevel(level: string): void {
