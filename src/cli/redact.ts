@@ -6,8 +6,9 @@ const secretWords =
   'pass(?:word|wd|phrase)|secret|token|api[-_]?key|private[-_]?key|access[-_]?key|credential|session[-_]?id';
 const secretName = new RegExp(`${secretWords}|authorization|cookie|^auth$|x-auth|^pwd$`, 'i');
 /** Names that hold where a secret is, or what it is for, and not the secret. */
-const harmlessName =
-  /(file|path|dir|name|names|ref|refs|audience|audiences|secrets|ttl|seconds|url|uri|type|kind|expires?|issuer)$|^(serviceAccountToken|secret|secrets|tokenReview|kubernetes\.io.*|automountServiceAccountToken)$/i;
+const harmlessEnds = 'file|path|dir|names?|refs?|audiences?|secrets|ttl|seconds|url|uri|type|kind|expires?|issuer';
+const harmlessWords = 'serviceAccountToken|secrets?|tokenReview|kubernetes\\.io.*|automountServiceAccountToken';
+const harmlessName = new RegExp(`(${harmlessEnds})$|^(${harmlessWords})$`, 'i');
 /** Fields beside a name that hold its value. */
 const valueFields = new Set(['value', 'values', 'notValues', 'exact', 'prefix', 'suffix', 'regex', 'string', 'inline']);
 /** Fields whose value is a name. */
@@ -103,6 +104,13 @@ interface Pattern {
   readonly put: string | ((...found: string[]) => string);
 }
 
+/** `NAME: VALUE` of a header that carries a secret, quoted or not, also within JSON within JSON. */
+const headers = new RegExp(
+  '\\b((?:proxy-)?authorization|(?:set-)?cookie|x-api-key|x-auth-[\\w-]+)' +
+    `(\\\\?["']?\\s*[:=]\\s*)(\\\\?["'])?([^\\r\\n]+)`,
+  'gi',
+);
+
 /** `NAME=VALUE`, `NAME: VALUE`, `"NAME":"VALUE"`, and the same with escaped quotes. */
 const assignments = new RegExp(
   `([\\w.-]*(?:${secretWords})[\\w.-]*)(\\\\?["']?\\s*[=:]\\s*)` +
@@ -122,7 +130,7 @@ const patterns: readonly Pattern[] = [
   { find: /\b([a-z][a-z\d+.-]*:\/\/)[^\s"'<>`\\]*@/gi, put: `$1${redacted}@` },
   // A header, up to the end of its text or line.
   {
-    find: /\b((?:proxy-)?authorization|(?:set-)?cookie|x-api-key|x-auth-[\w-]+)(\\?["']?\s*[:=]\s*)(\\?["'])?([^\r\n]+)/gi,
+    find: headers,
     put: (_, name, sign, quote, rest) => `${name}${sign}${quote ?? ''}${headerRest(rest ?? '', quote)}`,
   },
   { find: /\b(Bearer|Basic|Digest|Negotiate)(\s+)(?!\[redacted\])[\w.~+/=-]{6,}/gi, put: `$1$2${redacted}` },

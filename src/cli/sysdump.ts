@@ -55,8 +55,8 @@ export const sysdump: Command = async (context) => {
   const size = bytesText(statSync(file).size);
   io.stdout.write(`${file}\n`);
   io.stderr.write(
-    `${failureLines(failed)}${outcomes.length - failed.length} files, ${size}, without secrets as far as they can be known: ` +
-      `look through it before you pass it on\nnext: tar -xzf ${file}, then read README.txt in it\n`,
+    `${failureLines(failed)}${outcomes.length - failed.length} files, ${size}, without secrets as far as they ` +
+      `can be known: look through it before you pass it on\nnext: tar -xzf ${file}, then read README.txt in it\n`,
   );
   return failed.length > 0 ? exitCodes.failureFound : exitCodes.fine;
 };
@@ -194,6 +194,6 @@ const readme = `What ambientctl sysdump has found. manifest.json says what is he
   ambientctl tap --input-file flows.jsonl --last 100
   ambientctl stat --input-file flows.jsonl
 
-objects/ is the mesh's configuration as it reads it; system/ is the system namespace and the waypoints with their Events.
+objects/ is the mesh's configuration as it reads it; system/ is the system namespace and the waypoints, with Events.
 Values of variables, Secrets, tokens, keys and passwords were taken out where they could be told: [redacted].
 `;
