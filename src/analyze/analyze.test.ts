@@ -4,38 +4,7 @@ import { test } from 'node:test';
 import { issueOf } from '../kube/findings.ts';
 import { readLeniently } from '../kube/manifests.ts';
 import { analyze } from './analyze.ts';
-
-/** What all cases have: an enrolled namespace with a service and its pods, behind a waypoint. */
-const shop = `
-{apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {ambient.mesh/dataplane-mode: ambient}}}
----
-{apiVersion: v1, kind: ServiceAccount, metadata: {name: cart, namespace: shop}}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: cart, namespace: shop}
-spec:
-  selector: {matchLabels: {app: cart}}
-  template:
-    metadata: {labels: {app: cart}}
-    spec: {serviceAccountName: cart, containers: [{name: c, image: i, ports: [{name: web, containerPort: 8080}]}]}
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: waypoint, namespace: shop}
-spec: {gatewayClassName: ambient-waypoint, listeners: [{name: mesh, port: 15008, protocol: HBONE}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: cart, namespace: shop, labels: {ambient.mesh/use-waypoint: waypoint}}
-spec: {selector: {app: cart}, ports: [{name: http, port: 80, targetPort: web}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: bare, namespace: shop}
-spec: {selector: {app: cart}, ports: [{name: http-bare, port: 80, targetPort: web}]}
----
-`;
+import { shop } from './testing-shop.ts';
 
 interface Case {
   readonly title: string;
@@ -113,7 +82,7 @@ const cases: readonly Case[] = [
       '\n  rules:\n  - from:\n    - source:\n        namespaces: [shpo]\n        principals: [cluster.local/ns/shop/sa/crat]\n        serviceAccounts: [cart, cort]',
     ),
     found: ['AMB1010 8', 'AMB1011 9', 'AMB1011 10'],
-    says: /did you mean shop\/cart/,
+    says: /namespace shop has cart; did you mean cart/,
   },
   { title: 'an ALLOW policy without rules', text: policy('{}'), found: ['AMB1012 4'] },
   { title: 'a route without a waypoint', text: route('r', 'bare', toCart), found: ['AMB1013 5'] },
@@ -145,7 +114,7 @@ const cases: readonly Case[] = [
   {
     title: 'a NetworkPolicy that keeps the tunnel out',
     text: 'apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: n, namespace: shop}\nspec:\n  podSelector: {}\n  ingress:\n  - ports: [{port: 8080}]',
-    found: ['AMB1017 7'],
+    found: ['AMB1017 7', 'AMB1026 7'],
   },
   {
     title: 'NetworkPolicies that let it in, by number, range, or by saying nothing of ports',

@@ -4,16 +4,23 @@ import type { UnusedObject } from '../kube/manifests.ts';
 import { MeshCompiler } from '../model/compiler.ts';
 import { type FindingCode, findingCodes } from '../model/finding-codes.ts';
 import { IssueList } from '../model/issues.ts';
-import type { Resource } from '../model/resources.ts';
+import type { Resource, ResourcePath } from '../model/resources.ts';
 import type { ResourceIssue } from '../model/types.ts';
 import { AnalyzedMesh } from './analyzed-mesh.ts';
 import { apiVersions } from './api-versions.ts';
+import { callChains } from './call-chains.ts';
+import { ejection } from './ejection.ts';
+import { matches } from './matches.ts';
+import { meshLabels } from './mesh-labels.ts';
 import { networkPolicies } from './network-policies.ts';
 import { policySources } from './policy-sources.ts';
-import { routesWithoutWaypoint, twiceRouted } from './routes.ts';
+import { routesWithoutWaypoint, twiceRouted, waypointsAsGateways } from './routes.ts';
+import type { SeenEdge } from './seen-edges.ts';
 import { selectors } from './selectors.ts';
 import { services } from './services.ts';
 import { shadowedRules } from './shadowed-rules.ts';
+import { strict } from './strict.ts';
+import { tries } from './tries.ts';
 import { workloads } from './workloads.ts';
 
 export interface AnalyzeInput {
@@ -21,6 +28,8 @@ export interface AnalyzeInput {
   readonly unused: readonly UnusedObject[];
   /** What could not be read. */
   readonly unreadable: readonly ResourceIssue[];
+  /** Who was seen calling whom. */
+  readonly edges?: readonly SeenEdge[];
 }
 
 export interface AnalyzeOptions {
@@ -40,13 +49,7 @@ export const analyzeDefaults: AnalyzeOptions = {
 export type Analyzer = (mesh: AnalyzedMesh, report: Report) => void;
 
 /** Where a finding goes; `path` is the value that it is about. */
-export type Report = (
-  resource: Resource,
-  code: FindingCode,
-  path: (string | number)[],
-  message: string,
-  fix: string,
-) => void;
+export type Report = (resource: Resource, code: FindingCode, path: ResourcePath, message: string, fix: string) => void;
 
 const analyzers: readonly Analyzer[] = [
   selectors,
@@ -55,7 +58,14 @@ const analyzers: readonly Analyzer[] = [
   policySources,
   routesWithoutWaypoint,
   twiceRouted,
+  waypointsAsGateways,
   shadowedRules,
+  matches,
+  tries,
+  callChains,
+  ejection,
+  strict,
+  meshLabels,
   apiVersions,
 ];
 
@@ -69,7 +79,7 @@ export function analyze(input: AnalyzeInput, options: AnalyzeOptions = analyzeDe
   const compiler = new MeshCompiler({ ...options, clusterId: 'Kubernetes', expandTemplates: true });
   for (const resource of input.resources) compiler.upsert(resource);
   compiler.flush();
-  const mesh = new AnalyzedMesh(input.resources, input.unused, compiler.mesh(), options);
+  const mesh = new AnalyzedMesh(input.resources, input.unused, compiler.mesh(), options, input.edges);
   const found: ResourceIssue[] = [...input.unreadable, ...compiler.issues()];
   const report: Report = (resource, code, path, message, fix) => {
     const list = new IssueList(resource);

@@ -1,6 +1,7 @@
 // Routes that nobody obeys: what they ask for is done by a waypoint, and where none stands it is not done.
 
 import { fullHost, serviceIdOf } from '../model/routes/hosts.ts';
+import { isWaypoint } from '../model/waypoints.ts';
 import type { Analyzer } from './analyze.ts';
 
 /** Routes, rules and policies for services without a waypoint. */
@@ -44,6 +45,21 @@ export const twiceRouted: Analyzer = (mesh, report) => {
         const message = `host ${host} is in VirtualService ${other} too: whose rules come first is a matter of age`;
         report(virtual, 'AMB1014', ['spec', 'hosts', at], message, 'write one VirtualService for a host');
       }
+    }
+  }
+};
+
+/** A waypoint named as a gateway of a VirtualService: what is for the mesh is for `mesh` (IST0165). */
+export const waypointsAsGateways: Analyzer = (mesh, report) => {
+  const waypoints = new Set(
+    mesh.of('Gateway').flatMap((one) => (isWaypoint(one) ? [`${one.namespace}/${one.name}`] : [])),
+  );
+  for (const virtual of mesh.of('VirtualService')) {
+    for (const [at, gateway] of virtual.gateways.entries()) {
+      const id = gateway.includes('/') ? gateway : `${virtual.namespace}/${gateway}`;
+      if (gateway === 'mesh' || !waypoints.has(id)) continue;
+      const message = `${gateway} is a waypoint, and a VirtualService is no route of its Gateway: this entry says nothing`;
+      report(virtual, 'AMB1031', ['spec', 'gateways', at], message, 'write mesh, or leave gateways out');
     }
   }
 };

@@ -1,6 +1,7 @@
 // Pods that an author may believe to be in the mesh, and labels that contradict each other.
 import { enrolmentLabels, modeOf } from '../model/enrolment.ts';
-import type { Analyzer } from './analyze.ts';
+import type { Analyzer, Report } from './analyze.ts';
+import type { AnalyzedMesh } from './analyzed-mesh.ts';
 
 const injectionLabel = 'istio-injection';
 const sidecarAnnotation = 'sidecar.istio.io/status';
@@ -18,6 +19,7 @@ export const workloads: Analyzer = (mesh, report) => {
       report(namespace, 'AMB1008', ['metadata', 'labels', enrolmentLabels[1]], message, 'keep one of the two labels');
     }
   }
+  reportUndecided(mesh, report);
   for (const { resource, labels, spec, namespace } of mesh.pods) {
     if ((modeOf(labels) ?? modeOf(mesh.labelsOf(namespace))) !== 'ambient') continue;
     if (spec.hostNetwork) {
@@ -35,3 +37,16 @@ export const workloads: Analyzer = (mesh, report) => {
     }
   }
 };
+
+/** Namespaces with pods that say neither that they are in the mesh nor that they are not; systems are left alone. */
+function reportUndecided(mesh: AnalyzedMesh, report: Report): void {
+  const called = new Set(mesh.pods.filter(({ labels }) => modeOf(labels) === null).map(({ namespace }) => namespace));
+  for (const namespace of mesh.of('Namespace')) {
+    const { name, labels } = namespace;
+    if (!called.has(name) || modeOf(labels) !== null || labels[injectionLabel] !== undefined) continue;
+    if (name.startsWith('kube-') || mesh.options.rootNamespaces.includes(name)) continue;
+    const message = 'has pods and says nothing about the mesh: their traffic is not in it';
+    const fix = `ambientctl enroll ${name}, or label it ${enrolmentLabels[0]}=none if that is meant`;
+    report(namespace, 'AMB1033', ['metadata', 'labels'], message, fix);
+  }
+}

@@ -11,6 +11,7 @@ import { addInstallCommands } from './program-install.ts';
 import { addLabCommands } from './program-lab.ts';
 import { addOperateCommands } from './program-operate.ts';
 import { type Act, collect, examples, withMesh } from './program-options.ts';
+import { addSimulateCommand } from './program-simulate.ts';
 import { addStatCommands, addTapCommand } from './program-tap.ts';
 
 /** Where a command leaves its exit code. */
@@ -116,6 +117,7 @@ function addLookCommands(program: Commander, act: Act): void {
   addEdges(program, act);
   addCheckCommand(program, act);
   addAnalyzeCommand(program, act);
+  addSimulateCommand(program, act);
   addTapCommand(program, act);
   addStatCommands(program, act);
 

@@ -18,6 +18,7 @@ import { alertText, askedOf, firing, type Scene, startScene, until } from './sce
 import { slowApplication } from './slow-application.ts';
 import { slowWire } from './slow-wire.ts';
 import { strictPlaintext } from './strict-plaintext.ts';
+import { traceRows } from './trace-rows.ts';
 
 const timeout = { timeout: 120_000 };
 /** Renewed after 45 s: what does not renew is late while the other incidents take their time. */
@@ -44,6 +45,7 @@ describe('incidents', () => {
   after(() => scene?.close());
 
   metricsRows(() => scene);
+  traceRows(() => scene);
 
   test('a healthy demo fires no alert', timeout, async () => {
     await until(async () => unexpected(await firing(scene), []));

@@ -4,12 +4,16 @@ import { projectFile } from '../../src/base/project-files.ts';
 import { runInProcess } from '../../src/cli/testing-run.ts';
 import type { Exporter } from '../../src/telemetry/metric-entry.ts';
 import { node1, startLab, type TestLab } from '../lab/harness.ts';
+import { startReceiver } from '../lab/trace-receiver.ts';
 import { waypointFolder } from './incident.ts';
 import { type ActiveAlert, Prometheus } from './prometheus.ts';
 import { shortRules } from './short-rules.ts';
 
 export const rulesFile = projectFile('deploy/prometheus/alerts.yaml');
 const shopFolder = projectFile('deploy/samples/shop');
+/** Of `node-1`, where the receiver of traces is. */
+export const receiverUrl = 'http://10.80.0.11:4318';
+const tracing = { endpoint: receiverUrl, samplingPercent: 100 };
 const deadlineMs = 60_000;
 const againMs = 500;
 
@@ -23,10 +27,14 @@ export interface Scene {
 
 /** Brings everything up; certificates of node proxies live for `certificateTtl`. */
 export async function startScene(certificateTtl: string): Promise<Scene> {
-  const lab = await startLab('', { paths: [shopFolder], nodeConfig: { certificateTtl } });
+  const nodeConfig = { certificateTtl, log: { format: 'json' }, tracing: { ...tracing, connections: true } };
+  const waypointConfig = { log: { format: 'json' }, tracing };
+  const lab = await startLab('', { paths: [shopFolder], nodeConfig, waypointConfig });
+  const receiver = await startReceiver(lab, node1, receiverUrl);
   const prometheus = new Prometheus(lab, node1);
   const close = async (): Promise<void> => {
     await prometheus.close();
+    await receiver.close();
     await lab.close();
   };
   try {

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { runInProcess } from '../../src/cli/testing-run.ts';
@@ -17,6 +18,7 @@ import { ok, refused } from '../kube/api-case.ts';
 import { ApiClient, type Json } from '../kube/api-client.ts';
 import { overSpdy, overWebSocket } from '../kube/exec-client.ts';
 import { targetOfKubeconfig } from '../kube/kubeconfig.ts';
+import { authorizationPolicy } from './harness.ts';
 
 const timeout = 90_000;
 const fixture = path.join(import.meta.dirname, 'fixtures/enrolled.yaml');
@@ -141,6 +143,49 @@ describe('operations on a lab', () => {
     const [first] = await once(stream, 'data');
     assert.match(String(first), /^HTTP\/1.1 200/);
     stream.destroy();
+  });
+
+  test('what simulate says of a change is what happens when it is applied', { timeout }, async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'ambient-simulate-'));
+    const file = path.join(folder, 'deny.yaml');
+    const text = authorizationPolicy({
+      name: 'no-client',
+      namespace: 'ops',
+      spec: { action: 'DENY', rules: [{ from: [{ source: { principals: ['cluster.local/ns/ops/sa/default'] } }] }] },
+    });
+    writeFileSync(file, text);
+    const simulated = async (...args: string[]) => {
+      const { code, out, err } = await runInProcess(['simulate', '--lab', lab.lab.name, ...args, '-o', 'json']);
+      const { changes, summary } = JSON.parse(out || '{}') as { changes: Json[]; summary: Json };
+      return {
+        code,
+        err,
+        changes: changes?.map((each) => `${each.change} ${each.from.name} ${each.to.name}`),
+        summary,
+      };
+    };
+    const document = { file, text };
+    try {
+      assert.equal(await ask(), '200');
+      const change = 'ops/client server.ops:80';
+      await until('the flow is remembered', async () => (await simulated('-f', file)).summary?.flows > 0);
+      const before = await simulated('-f', file);
+      assert.deepEqual([before.code, before.changes], [1, [`refused ${change}`]], before.err);
+      assert.deepEqual(before.summary.effects.refused, before.summary.flows);
+      const same = await simulated('-f', fixture);
+      assert.deepEqual([same.code, same.changes], [0, []], JSON.stringify(same));
+      await lab.apply([document]);
+      assert.equal(await ask(), '000');
+      const after = await simulated('--delete', 'AuthorizationPolicy/ops/no-client');
+      assert.deepEqual([after.code, after.changes], [0, [`allowed ${change}`]], after.err);
+      await lab.delete([document]);
+      assert.equal(await ask(), '200');
+      const { code, out } = await runInProcess(['simulate', '--lab', lab.lab.name, '--strict', '-n', 'ops']);
+      assert.equal(code, 0, out);
+      assert.match(out, /^can namespace ops turn on STRICT\? yes: of \d+ flows none in plaintext/);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 
   test('kubectl exec and logs: programs run in a container, and what it wrote', { timeout }, async () => {
