@@ -41,7 +41,7 @@ export interface AnalyzeMessage {
 
 const severities = ['error', 'warning', 'info'] as const;
 /** What a mesh that runs has and the analyzers look at. */
-const liveKinds = [
+export const liveKinds: readonly string[] = [
   'Namespace,Node,ServiceAccount,Pod,Service,EndpointSlice,NetworkPolicy',
   'Gateway,HTTPRoute,GRPCRoute,ReferenceGrant,VirtualService,DestinationRule',
   'PeerAuthentication,AuthorizationPolicy,RequestAuthentication',

@@ -57,7 +57,7 @@ export function edgeLabel(first: ShownEdge): Row<ShownEdge> {
       setAttribute(element, 'data-state', stateOfEdge(edge));
       setAttribute(element, 'data-lines', trouble === '' ? '1' : '2');
       setAttribute(element, 'aria-label', edgeSentence(edge));
-      setAttribute(element, 'title', edgeSentence(edge));
+      setAttribute(element, 'title', [`${edge.from} → ${edge.to}`, ...edge.notes.map(({ text }) => text)].join('\n'));
       if (transport !== edge.transport) lock.replaceChildren(lockOf(edge.transport));
       transport = edge.transport;
       setAttribute(element, 'data-transport', transport);

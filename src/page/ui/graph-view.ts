@@ -19,6 +19,7 @@ import { Viewport } from './viewport.ts';
 
 /** Below that nodes show their names alone, larger. */
 const farZoom = 0.55;
+const farthestZoom = 0.3;
 const tapDistance = 9;
 const cameraToHashMs = 250;
 /** Filters whose places are remembered. */
@@ -194,7 +195,7 @@ export class GraphView {
     const transform = `translate(${width / 2 - x * zoom}px, ${height / 2 - y * zoom}px) scale(${zoom})`;
     for (const layer of [this.#layer, laneLayer]) {
       layer.style.transform = transform;
-      setAttribute(layer, 'data-far', zoom < farZoom ? '' : null);
+      setAttribute(layer, 'data-far', zoom < farthestZoom ? '2' : zoom < farZoom ? '1' : null);
     }
     this.#canvas.setCamera(camera, this.#viewport.size);
   }

@@ -6,6 +6,7 @@ import type {
   GraphEdge,
   GraphNode,
   PageNote,
+  RefusalView,
   SegmentView,
   SplitView,
   TrafficView,
@@ -48,15 +49,16 @@ export function aboutEdge({ transport, waypoint }: GraphEdge): HTMLElement {
 export interface Told {
   readonly traffic: TrafficView | null;
   readonly notes: readonly PageNote[];
+  readonly refusals: readonly RefusalView[];
   readonly details: DetailsView | null;
   readonly node: GraphNode | null;
 }
 
 /** What comes before the neighbours: notes, numbers, where the time goes, weights. */
-export function detailParts({ traffic, notes, details, node }: Told): Child[] {
+export function detailParts({ traffic, notes, refusals, details, node }: Told): Child[] {
   const said = new Set(notes.map(({ text }) => text));
-  const refusals = (details?.refusals ?? []).filter(({ text }) => !said.has(text));
-  const lines = [...notes, ...refusals.map(({ text }) => ({ severity: 'error', text }) as const)];
+  const more = refusals.filter(({ text }) => !said.has(text));
+  const lines = [...notes, ...more.map(({ text }) => ({ severity: 'error', text }) as const)];
   return [
     lines.length === 0 ? null : make('div', { class: 'part' }, ...lines.map(noteLine)),
     traffic === null ? null : make('div', { class: 'part' }, figures(traffic)),

@@ -73,7 +73,8 @@ export class Panel {
     this.element.querySelector('.body')?.scrollTo(0, 0);
     if (selection.kind !== 'proxy') this.#plan(0);
     // Whoever opened it with the keyboard goes on reading there.
-    const isByKeyboard = document.activeElement?.matches('[data-node], [data-edge], [data-proxy], body') ?? false;
+    const isByKeyboard =
+      document.activeElement?.matches(':is([data-node], [data-edge], [data-proxy]):focus-visible') ?? false;
     if (isByKeyboard) this.#title.element.focus({ preventScroll: true });
   }
 
@@ -111,13 +112,13 @@ export class Panel {
       node === null ? null : aboutNode(node),
       edge === null ? null : aboutEdge(edge),
     ]);
-    const [traffic, notes] = [
-      details?.traffic ?? edge ?? node?.incoming ?? null,
-      details?.notes ?? (node ?? edge)?.notes ?? [],
-    ];
-    this.#parts.show([traffic, notes, details?.segments, details?.refusals, node?.splits, this.#isGone], () => [
+    // What the stream says comes every second; details are older by up to two.
+    const traffic = edge ?? node?.incoming ?? details?.traffic ?? null;
+    const notes = (node ?? edge)?.notes ?? details?.notes ?? [];
+    const refusals = edge?.refusals ?? details?.refusals ?? [];
+    this.#parts.show([traffic, notes, details?.segments, refusals, node?.splits, this.#isGone], () => [
       this.#isGone ? gone('It is no longer there, or has had no traffic for a while.') : null,
-      ...detailParts({ traffic, notes, details, node }),
+      ...detailParts({ traffic, notes, refusals, details, node }),
     ]);
     const edges = kind === 'node' ? (graph?.edges ?? []).filter(({ from, to }) => from === id || to === id) : [];
     this.#ways.show(edges, () => this.#waysOf(id, edges));
