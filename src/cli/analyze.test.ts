@@ -63,3 +63,38 @@ test('every code is listed; a path that is not there ends it with 2', async () =
   assert.equal(gone.code, 2);
   assert.match(gone.err, /ENOENT/);
 });
+
+const strict = `apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {ambient.mesh/dataplane-mode: ambient}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: cart, namespace: shop}, spec: {containers: [{name: c, image: i}]}}
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: default, namespace: shop}
+spec: {mtls: {mode: STRICT}}
+`;
+
+test('edges and flows of a file say who would be cut off', async (context) => {
+  const dir = saved(context);
+  const file = path.join(dir, 'mesh.yaml');
+  writeFileSync(file, strict);
+  const [edgesFile, flowsFile] = [path.join(dir, 'edges'), path.join(dir, 'flows')];
+  const from = { namespace: 'legacy', workload: 'batch', identity: '' };
+  const to = { namespace: 'shop', workload: 'cart', service: '', identity: '' };
+  writeFileSync(edgesFile, JSON.stringify({ edges: [{ from, to, transport: 'plaintext', opened: 3, refused: 0 }] }));
+  const ends = { source: from, destination: to, reporter: { node: 'n' }, transport: 'plaintext', flag: '-', weight: 1 };
+  writeFileSync(flowsFile, `${JSON.stringify({ time: '2026-01-01T00:00:00Z', kind: 'connection', ...ends })}\n`);
+  assert.equal((await runInProcess(['analyze', file])).out, '');
+  for (const args of [
+    ['--edges', edgesFile],
+    ['--flows', flowsFile],
+  ]) {
+    const { code, out } = await runInProcess(['analyze', file, ...args]);
+    assert.equal(code, 0);
+    assert.match(out, /mesh.yaml:10:21\): refuses legacy\/batch, seen calling shop\/cart in plaintext; .* \[AMB1024\]/);
+  }
+  const wrong = await runInProcess(['analyze', file, '--edges', file]);
+  assert.equal(wrong.code, 2);
+});

@@ -16,7 +16,9 @@ import {
   textOption,
 } from './command.ts';
 import { exitCodes } from './exit-codes.ts';
+import type { Paint } from './io.ts';
 import type { Mesh } from './mesh.ts';
+import { seenEdges } from './seen-edges.ts';
 import { issueText } from './status.ts';
 import { type Column, table } from './table.ts';
 import { meshOf } from './which-mesh.ts';
@@ -39,7 +41,7 @@ export interface AnalyzeMessage {
 
 const severities = ['error', 'warning', 'info'] as const;
 /** What a mesh that runs has and the analyzers look at. */
-const liveKinds = [
+export const liveKinds: readonly string[] = [
   'Namespace,Node,ServiceAccount,Pod,Service,EndpointSlice,NetworkPolicy',
   'Gateway,HTTPRoute,GRPCRoute,ReferenceGrant,VirtualService,DestinationRule',
   'PeerAuthentication,AuthorizationPolicy,RequestAuthentication',
@@ -49,15 +51,20 @@ const liveKinds = [
 /** Exit 1 when something as bad as `--failure-threshold` was found. */
 export const analyze: Command = async (context) => {
   if (flagOption(context, 'listCodes')) return codesResult();
-  const texts = context.args.length > 0 ? await loadTexts(context.args) : await textsOf(await meshOf(context));
+  const mesh = context.args.length > 0 ? null : await meshOf(context);
+  const texts = mesh === null ? await loadTexts(context.args) : await textsOf(mesh);
+  const { edges, silent } = await seenEdges(context, mesh);
   const { resources, unused, errors } = readLeniently(texts);
-  const found = analyzeObjects({ resources, unused, unreadable: errors.map(issueOf) });
-  return analyzeResult(
-    shownOf(context, found),
-    resources.length + unused.length + errors.length,
-    thresholdOf(context, 'failureThreshold', 'error'),
-  );
+  const found = analyzeObjects({ resources, unused, unreadable: errors.map(issueOf), edges });
+  const count = resources.length + unused.length + errors.length;
+  const result = analyzeResult(shownOf(context, found), count, thresholdOf(context, 'failureThreshold', 'error'));
+  return { ...result, talk: (paint) => `${silentText(silent, paint)}${result.talk?.(paint) ?? ''}` };
 };
+
+function silentText(silent: readonly string[], paint: Paint): string {
+  const what = 'does not answer: calls that only it has seen are missing';
+  return silent.map((node) => `${paint('warning', 'warn')} the proxy of ${node} ${what}\n`).join('');
+}
 
 /** The result for findings that are at hand, of so many objects. */
 export function analyzeResult(

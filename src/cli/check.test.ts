@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import type { CertRow } from '../analyze/certificate-rows.ts';
+import { type CheckCategory, certificateChecks, statusChecks } from '../analyze/checks.ts';
 import { version } from '../base/version.ts';
 import type { NodeFinding, ProxyView, StatusView } from '../model/views.ts';
-import type { CertRow } from './certs.ts';
-import { certificateChecks, statusChecks } from './check.ts';
-import { type CheckCategory, checkResult } from './check-report.ts';
+import { checkResult } from './check-report.ts';
 import { render } from './command.ts';
 import { assertGolden } from './testing-golden.ts';
 

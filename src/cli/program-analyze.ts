@@ -18,6 +18,8 @@ export function addAnalyzeCommand(program: Commander, act: Act): void {
     .option('-S, --suppress <code>', 'leave out CODE, or CODE=KIND NS/NAME with * for any (repeatable)', collect)
     .addOption(new Option('--failure-threshold <severity>', 'exit 1 from here on').choices(severities).default('error'))
     .addOption(new Option('--output-threshold <severity>', 'what is shown').choices(severities).default('info'))
+    .option('--edges <file>', 'who calls whom, from ambientctl edges -o json; a mesh that runs is asked itself')
+    .option('--flows <file>', 'the same from ambientctl tap -o json')
     .option('-L, --list-codes', 'every code, and what should be')
     .addHelpText(
       'after',
@@ -25,6 +27,7 @@ export function addAnalyzeCommand(program: Commander, act: Act): void {
         ['ambientctl analyze deploy/', 'exit 1 when there is an error'],
         ['ambientctl analyze --failure-threshold warning -o sarif deploy/ > mesh.sarif', 'for code review'],
         ["ambientctl analyze -S 'AMB1003=Service shop/*' deploy/", 'not this, there'],
+        ['ambientctl analyze --edges edges.json deploy/', 'with retries and time-outs along calls, and STRICT'],
         ['ambientctl analyze --context prod', 'what a cluster has; without anything, the lab that runs'],
       ]),
     )

@@ -229,6 +229,17 @@ export interface ResourceIssue {
   readonly place: SourcePlace | null;
   /** The value it is about, such as `spec.rules[0].to`; '' for the object as a whole. */
   readonly field: string;
+  /** What was looked for in vain; not there where the finding is told, which then says what was meant. */
+  readonly sought?: Sought;
+}
+
+/** An object that somebody named and that is not there: another name of its kind and namespace may be meant. */
+export interface Sought {
+  readonly kind: 'Service' | 'Gateway' | 'VirtualService' | 'HTTPRoute' | 'GRPCRoute';
+  readonly namespace: string;
+  readonly name: string;
+  /** Where the name is written, if it is written in this object: keys and list positions. */
+  readonly path: readonly (string | number)[] | null;
 }
 
 export interface SourcePlace {

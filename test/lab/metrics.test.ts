@@ -9,22 +9,31 @@ import { dashboards } from '../../native-free/dashboards/dashboards.ts';
 import { projectFile } from '../../src/base/project-files.ts';
 import { helpOf, metricCatalogue } from '../../src/telemetry/metric-catalogue.ts';
 import type { Exporter } from '../../src/telemetry/metric-entry.ts';
+import type { ReceivedSpan } from '../../src/telemetry/traces/testing-receiver.ts';
 import { node1, startLab, type TestLab } from './harness.ts';
 import { foreignQueries } from './istio-queries.ts';
 import { Prometheus } from './prometheus.ts';
+import { startReceiver } from './trace-receiver.ts';
 
 const timeout = { timeout: 90_000 };
 const deadlineMs = 60_000;
 const openMetrics = 'application/openmetrics-text; version=1.0.0';
+/** Of `node-1`, where the receiver of traces is. */
+const receiverUrl = 'http://10.80.0.11:4318';
+const tracing = { endpoint: receiverUrl, samplingPercent: 100 };
 const rulesFile = projectFile('deploy/prometheus/alerts.yaml');
 
 describe('metrics', () => {
   let lab: TestLab;
   let prometheus: Prometheus;
+  let receiver: { close(): Promise<void> };
   let addresses: Record<Exporter, readonly string[]>;
 
   before(async () => {
-    lab = await startLab('', { paths: [projectFile('deploy/samples/shop')] });
+    const nodeConfig = { log: { format: 'json' }, tracing: { ...tracing, connections: true } };
+    const waypointConfig = { log: { format: 'json' }, tracing };
+    lab = await startLab('', { paths: [projectFile('deploy/samples/shop')], nodeConfig, waypointConfig });
+    receiver = await startReceiver(lab, node1, receiverUrl);
     const { refused } = await lab.client.apply([projectFile('deploy/samples/shop-waypoint')]);
     assert.deepEqual(refused, []);
     const { pods } = await lab.client.status();
@@ -42,6 +51,7 @@ describe('metrics', () => {
   });
   after(async () => {
     await prometheus?.close();
+    await receiver?.close();
     await lab?.close();
   });
 
@@ -92,6 +102,53 @@ describe('metrics', () => {
 
   test("queries of Istio's dashboards and of Kiali find their series", timeout, async () => {
     await until(() => without(foreignQueries));
+  });
+
+  test('exemplars are of traces that the receiver got', timeout, async () => {
+    const url = `http://${addresses.waypoint[0]!}/metrics`;
+    await until(async () => {
+      const [open, told] = await prometheus.fetch([{ url, accept: openMetrics }, { url: `${receiverUrl}/spans` }]);
+      const lines = [
+        ...open!.text.matchAll(/^istio_request_duration_\w+_bucket\{.* # \{trace_id="([0-9a-f]{32})"\} /gm),
+      ];
+      if (told!.status !== 200 || lines.length === 0) return [`${lines.length} exemplars, receiver: ${told!.status}`];
+      const spans = JSON.parse(told!.text) as ReceivedSpan[];
+      const isThere = lines.some(([, id]) => spans.some(({ traceId }) => traceId === id));
+      return isThere ? [] : [`none of ${lines.length} exemplars is among ${spans.length} spans`];
+    });
+  });
+
+  test('requests and connections of the shop are spans', timeout, async () => {
+    await until(async () => {
+      const [told] = await prometheus.fetch([{ url: `${receiverUrl}/spans` }]);
+      const spans = JSON.parse(told!.text) as ReceivedSpan[];
+      const byId = new Map(spans.map((span) => [span.spanId, span]));
+      const withParent = spans.flatMap((span) => {
+        const parent = byId.get(span.parentId);
+        return parent === undefined ? [] : [{ span, parent }];
+      });
+      const requests = withParent.filter(({ span, parent }) => span.kind === 'client' && parent.kind === 'server');
+      const tunnels = withParent.filter(
+        ({ span, parent }) => span.name === 'inbound connection' && parent.name === 'outbound connection',
+      );
+      const whole = requests.filter(({ span, parent }) => {
+        const { attributes, resource } = parent;
+        return (
+          resource['service.name'] === 'waypoint' &&
+          resource['k8s.namespace.name'] === 'shop' &&
+          typeof attributes['ambient.segment.application_ms'] === 'number' &&
+          typeof attributes['ambient.segment.client_proxy_ms'] === 'number' &&
+          span.attributes['ambient.destination.workload'] !== undefined
+        );
+      });
+      const acrossNodes = tunnels.filter(
+        ({ span, parent }) => span.resource['k8s.node.name'] !== parent.resource['k8s.node.name'],
+      );
+      return [
+        ...(whole.length > 0 ? [] : [`no whole request among ${requests.length}`]),
+        ...(acrossNodes.length > 0 ? [] : [`no tunnel among ${spans.length} spans`]),
+      ];
+    });
   });
 
   test('alerts can be evaluated, and their rules are in order', timeout, async () => {

@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { PageServer } from '../../src/controller/page/page-server.ts';
+import { PageServer, type PageServerOptions } from '../../src/controller/page/page-server.ts';
 import {
   type DetailsView,
   type GraphView,
@@ -24,6 +24,15 @@ export interface Fixture {
 
 const heartbeatMs = 1_000;
 const options = { enabled: true, host: '127.0.0.1', names: [], tls: 'off', certificateFile: '', keyFile: '' } as const;
+
+/** What the page server itself would tell, and is not asked for. */
+const nothing: PageServerOptions['watched'] = {
+  watch: () => () => {},
+  tell: () => Promise.resolve({ json: 'null', version: 0 }),
+  last: () => null,
+  next: () => Promise.resolve(),
+  details: () => Promise.resolve(null),
+};
 
 /** A page server with fixtures, on a port of its own that stays the same when it is started again. */
 export class FixtureServer {
@@ -49,6 +58,8 @@ export class FixtureServer {
       page: { ...options, passwordFile: '', tokenFile: '' },
       port: 0,
       credentials: null,
+      watched: nothing,
+      nowMs: Date.now,
     });
     this.#pagePort = await this.#page.start();
     this.#server = createServer((request, response) => void this.#answer(request, response));
