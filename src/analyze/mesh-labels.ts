@@ -27,6 +27,7 @@ const known: Readonly<Record<string, KnownKey>> = {
   'ambient.mesh/waypoint-for': { in: 'labels', on: ['Gateway'] },
   'istio.io/waypoint-for': { in: 'labels', on: ['Gateway'] },
   'ambient.mesh/require-waypoint': { in: 'both', on: ['Service'] },
+  'ambient.mesh/trace-sampling-percent': { in: 'annotations', on: ['Namespace'] },
   'ambient.mesh/server-timing': { in: 'annotations', on: ['Service'] },
   'ambient.mesh/retry-non-idempotent': { in: 'annotations', on: routes },
   'ambient.mesh/retry-even-if-retried': { in: 'annotations', on: routes },

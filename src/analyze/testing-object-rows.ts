@@ -41,6 +41,11 @@ export const objectRows: readonly Row[] = [
     mend: ['port: 80, protocol: HTTP', 'port: 15008, protocol: HBONE'],
   },
   {
+    code: 'AMB0104',
+    bad: `{apiVersion: v1, kind: Namespace, metadata: {name: x, annotations: {ambient.mesh/trace-sampling-percent: 5%}}}`,
+    mend: ['5%', '"5"'],
+  },
+  {
     code: 'AMB0201',
     bad: policy(
       '{selector: {matchLabels: {app: cart}}, targetRefs: [{group: "", kind: Service, name: cart}], rules: [{}]}',
