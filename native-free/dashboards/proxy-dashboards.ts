@@ -117,8 +117,10 @@ const nodeProxy: Dashboard = {
 
 const answeredHere = rate('istio_requests_total{response_flags!="-"}');
 const pushSeconds = rate('ambient_controller_push_duration_seconds_bucket');
-const slow = (name: string, labels: string, seconds: number) =>
-  `histogram_quantile(0.99, sum by (le, ${labels}) (${rate(`ambient_request_segment_seconds_bucket{segment="${name}"}`)})) > ${seconds}`;
+const slow = (name: string, labels: string, seconds: number) => {
+  const buckets = rate(`ambient_request_segment_seconds_bucket{segment="${name}"}`);
+  return `histogram_quantile(0.99, sum by (le, ${labels}) (${buckets})) > ${seconds}`;
+};
 const segment = (quantile: number) =>
   `histogram_quantile(${quantile}, sum by (le, segment) (${rate('ambient_request_segment_seconds_bucket')}))`;
 

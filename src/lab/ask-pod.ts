@@ -1,4 +1,4 @@
-// Asks the application in a pod of a lab over HTTP, from within the pod and past the mesh: how samples are told to fail.
+// Asks the application in a pod of a lab over HTTP, from within the pod and past the mesh: so samples are told to fail.
 import { spawn } from 'node:child_process';
 import { MeshError } from '../base/errors.ts';
 import type { LabClient } from './control-client.ts';

@@ -1,5 +1,6 @@
-// The twelve incidents of docs/runbook.md, each done to a running shop: the command finds the cause and says it in words,
-// and the alert that should fire does, and no other. One lab and one Prometheus, with the metrics' own rows beforehand.
+// The twelve incidents of docs/runbook.md, each done to a running shop: the command finds the cause and says it in
+// words, and the alert that should fire does, and no other. One lab and one Prometheus, with the metrics' own rows
+// beforehand.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { incidents } from './all.ts';

@@ -1,5 +1,5 @@
-// payments fails every request, and its callers' requests are worth three more tries each: without a budget that would be
-// four times the load on what is down.
+// payments fails every request, and each is worth three more tries: without a budget that would be four times the load
+// on what is down.
 import { type Incident, told } from './incident.ts';
 
 export const retryStorm: Incident = {

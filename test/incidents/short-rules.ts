@@ -1,4 +1,4 @@
-// The rules of deploy/prometheus with shorter times: what takes minutes on a night takes seconds in a test. Nothing else
+// The rules of deploy/prometheus with shorter times: what takes minutes at night takes seconds in a test. Nothing else
 // of them changes.
 import { readFileSync } from 'node:fs';
 import { parse, stringify } from 'yaml';
