@@ -1,4 +1,5 @@
-// Every command that users look for is there, has an example, and prints JSON where it prints data; the page is in step.
+// Every command that users look for is there, has an example, and prints JSON where it prints data; the page is in
+// step.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';

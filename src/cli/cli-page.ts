@@ -81,15 +81,18 @@ function wrapped(text: string): string {
 
 const head = `# ambientctl
 
-Made of the program's own help by \`npm run generate\`. As a plug-in of kubectl the same is called \`kubectl ambient …\`.
+Made of the program's own help by \`npm run generate\`. As a plug-in of kubectl the same is called \`kubectl
+ambient …\`.
 
-**Which mesh**: \`--lab NAME\` (or \`AMBIENT_LAB\`; the only lab that runs is the default), else \`--kubeconfig FILE\` and
-\`--context NAME\`, as kubectl has them; \`--system-namespace\` says where the controller of a cluster is. \`kubectl ambient\` means
-a cluster unless a lab is named. What reads files (\`-f\`, \`--input-file\`, \`analyze PATH\`) needs no mesh.
+**Which mesh**: \`--lab NAME\` (or \`AMBIENT_LAB\`; the only lab that runs is the default), else \`--kubeconfig
+FILE\` and \`--context NAME\`, as kubectl has them; \`--system-namespace\` says where the controller of a
+cluster is. \`kubectl ambient\` means a cluster unless a lab is named. What reads files (\`-f\`,
+\`--input-file\`, \`analyze PATH\`) needs no mesh.
 
-**Output**: data goes to stdout, talk to stderr; what is waited for is a spinner on a terminal, lines elsewhere, and nothing when it
-takes less than a second. \`-o json\` and \`-o yaml\` have everything that a table shows, under stable names. \`-n\` narrows to a
-namespace, \`-A\` is every namespace. \`--color auto|always|never\`; \`NO_COLOR\` and \`TERM=dumb\` are honoured.
+**Output**: data goes to stdout, talk to stderr; what is waited for is a spinner on a terminal, lines elsewhere,
+and nothing when it takes less than a second. \`-o json\` and \`-o yaml\` have everything that a table shows,
+under stable names. \`-n\` narrows to a namespace, \`-A\` is every namespace. \`--color auto|always|never\`;
+\`NO_COLOR\` and \`TERM=dumb\` are honoured.
 
 **Exit codes**
 
@@ -102,6 +105,6 @@ namespace, \`-A\` is every namespace. \`--color auto|always|never\`; \`NO_COLOR\
 | 4 | timed out |
 | 130 | ended by Ctrl-C before it was done; what stays behind is said |
 
-**Completion**: \`source <(ambientctl completion bash)\`, and for zsh and fish; names are those of the mesh, live. For
-\`kubectl ambient\`, kubectl asks \`kubectl_complete-ambient\`, which is installed beside it.
+**Completion**: \`source <(ambientctl completion bash)\`, and for zsh and fish; names are those of the mesh,
+live. For \`kubectl ambient\`, kubectl asks \`kubectl_complete-ambient\`, which is installed beside it.
 `;
