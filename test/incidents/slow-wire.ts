@@ -5,12 +5,12 @@ const node = 'node-2';
 
 export const slowWire: Incident = {
   name: 'slow-wire',
-  breaks: 'every packet to and from node-2 is 60 ms late',
+  breaks: 'every packet to and from node-2 is 120 ms late',
   runbook: 'the-wire-is-slow',
-  breakIt: (lab) => lab.fault({ type: 'delay', node, delayMs: 60 }),
+  breakIt: (lab) => lab.fault({ type: 'delay', node, delayMs: 120 }),
   mend: (lab) => lab.fault({ type: 'delay', node, delayMs: 0 }),
-  command: ['tap', '-n', 'shop', '--protocol', 'http', '--slower-than', '100ms'],
-  says: [/\(wire 1\d\dms\)/],
+  command: ['why', 'shop/workload/checkout', 'svc/inventory.shop:80'],
+  says: [/it is slow, and that is the wire between node-\d and node-\d: \d+ms of/],
   exitCode: 0,
   alert: { name: 'AmbientWireSlow', labels: { source_workload: 'web', destination_workload: 'catalog' } },
   page: [/wire/],
