@@ -20,6 +20,7 @@ import { selectors } from './selectors.ts';
 import { services } from './services.ts';
 import { shadowedRules } from './shadowed-rules.ts';
 import { strict } from './strict.ts';
+import { telemetry } from './telemetry.ts';
 import { tries } from './tries.ts';
 import { workloads } from './workloads.ts';
 
@@ -87,7 +88,7 @@ export function analyze(input: AnalyzeInput, options: AnalyzeOptions = analyzeDe
     found.push(...list.issues);
   };
   for (const analyzer of analyzers) analyzer(mesh, report);
-  found.push(...networkPolicies(mesh));
+  found.push(...networkPolicies(mesh), ...telemetry(mesh));
   return found.sort(
     (a, b) =>
       order[a.severity] - order[b.severity] ||
