@@ -38,5 +38,5 @@ test('rules with shorter times are the same rules', () => {
   const short = shortRule({ alert: 'A', expr: 'rate(a{b="[5m]x"}[5m]) > 0.4 and increase(c[6h]) > 0', for: '5m' });
   assert.deepEqual(short, { alert: 'A', expr: 'rate(a{b="[5s]x"}[5s]) > 0.4 and increase(c[360s]) > 0', for: '5s' });
   assert.equal(shortRule({ alert: 'A', expr: 'a', for: '0s' }).for, '0s');
-  assert.equal(shortRule({ alert: 'A', expr: 'a', for: '1m' }).for, '3s');
+  assert.equal(shortRule({ alert: 'A', expr: 'a', for: '1m' }).for, '4s');
 });

@@ -5,9 +5,9 @@ const node = 'node-2';
 
 export const slowWire: Incident = {
   name: 'slow-wire',
-  breaks: 'every packet to and from node-2 is 120 ms late',
+  breaks: 'every packet to and from node-2 is 60 ms late',
   runbook: 'the-wire-is-slow',
-  breakIt: (lab) => lab.fault({ type: 'delay', node, delayMs: 120 }),
+  breakIt: (lab) => lab.fault({ type: 'delay', node, delayMs: 60 }),
   mend: (lab) => lab.fault({ type: 'delay', node, delayMs: 0 }),
   command: ['why', 'shop/workload/checkout', 'svc/inventory.shop:80'],
   says: [/it is slow, and that is the wire between node-\d and node-\d: \d+ms of/],
