@@ -1,12 +1,11 @@
 // NetworkPolicies that keep the mesh out: peers reach an enrolled pod on the tunnel port, whatever port they asked for,
 // and it reaches them there; waypoints and the controller need ports of their own.
 import type { UnusedObject } from '../kube/manifests.ts';
-import { type FindingCode, findingCodes } from '../model/finding-codes.ts';
-import { pathText } from '../model/resources.ts';
 import type { ResourceIssue } from '../model/types.ts';
 import { gatewayNameLabel, isWaypoint } from '../model/waypoints.ts';
 import { type AnalyzedMesh, isWaypointPod } from './analyzed-mesh.ts';
 import { mappingOf } from './probes.ts';
+import { findingAbout } from './unused-kinds.ts';
 
 const tunnelPort = 15008;
 const discoveryPort = 15012;
@@ -55,12 +54,12 @@ function enrolledPods(mesh: AnalyzedMesh, judged: Judged): ResourceIssue[] {
   if (isShut(judged, 'Ingress', tunnelPort)) {
     const message = `lets nobody reach port ${tunnelPort} of ${title}: what comes through the mesh is dropped`;
     const fix = `add port ${tunnelPort}/TCP to a rule of ingress`;
-    found.push(finding(policy, 'AMB1017', ['spec', 'ingress'], message, fix));
+    found.push(findingAbout(policy, 'AMB1017', ['spec', 'ingress'], message, fix));
   }
   if (isShut(judged, 'Egress', tunnelPort)) {
     const message = `lets ${title} reach no port ${tunnelPort}: what goes through the mesh is dropped where it leaves the pod`;
     const fix = `add port ${tunnelPort}/TCP to a rule of egress`;
-    found.push(finding(policy, 'AMB1025', ['spec', 'egress'], message, fix));
+    found.push(findingAbout(policy, 'AMB1025', ['spec', 'egress'], message, fix));
   }
   return found;
 }
@@ -78,7 +77,7 @@ function ownParts(mesh: AnalyzedMesh, judged: Judged): ResourceIssue[] {
       ? `lets nobody reach port ${port} of ${part}`
       : `lets ${part} reach no port ${port}/${protocol}`;
     const fix = `add port ${port}/${protocol} to a rule of ${field}`;
-    found.push(finding(policy, 'AMB1026', ['spec', field], `${what}: ${why}`, fix));
+    found.push(findingAbout(policy, 'AMB1026', ['spec', field], `${what}: ${why}`, fix));
   };
   for (const { name } of waypointsIn(mesh, namespace).filter(({ labels }) => selector(labels))) {
     const part = `waypoint ${name}`;
@@ -146,15 +145,4 @@ function holds({ key, operator, values }: Mapping, labels: Labels): boolean {
     default:
       return false;
   }
-}
-
-function finding(
-  { kind, namespace, name, places }: UnusedObject,
-  code: FindingCode,
-  path: (string | number)[],
-  message: string,
-  fix: string,
-): ResourceIssue {
-  const { severity } = findingCodes[code];
-  return { code, severity, kind, namespace, name, message, fix, place: places.at(path), field: pathText(path) };
 }
