@@ -161,6 +161,13 @@ function addVersion(program: Commander, act: Act): void {
     .summary('versions of this program and of the parts of the lab')
     .description('Prints the version of this program, and of the controller and the proxies of the lab if one runs.')
     .option('--client', 'this program only')
+    .addHelpText(
+      'after',
+      examples([
+        ['ambientctl version', 'and of the controller and each proxy'],
+        ['ambientctl version --client -o json', 'asks nobody'],
+      ]),
+    )
     .action(act(async () => (await import('./version.ts')).version));
 }
 
@@ -205,8 +212,15 @@ function addConfigCommands(program: Commander, act: Act): void {
       .option('--waypoint <ns/name>', 'the waypoint that is asked: a ready pod of it')
       .option('-f, --file <dump>', 'read a saved dump instead (- is standard input)')
       .option('-n, --namespace <ns>', 'only this namespace')
+      .addHelpText('after', examples([configExample(view)]))
       .action(act(async () => (await import('./config.ts')).config(view)));
   }
+}
+
+function configExample(view: (typeof configViews)[number]): [string, string] {
+  const isWaypoints = view === 'routes' || view === 'ejected';
+  const where = isWaypoints ? '--waypoint shop/waypoint' : '--node node-1';
+  return [`ambientctl config ${view} ${where}`, 'or -f dump.json'];
 }
 
 const configSummary = {
