@@ -5,7 +5,7 @@ import type { ResourceIssue } from '../model/types.ts';
 import { gatewayNameLabel, isWaypoint } from '../model/waypoints.ts';
 import { type AnalyzedMesh, isWaypointPod } from './analyzed-mesh.ts';
 import { mappingOf } from './probes.ts';
-import { findingAbout } from './unused-kinds.ts';
+import { finding } from './unused-finding.ts';
 
 const tunnelPort = 15008;
 const discoveryPort = 15012;
@@ -54,12 +54,12 @@ function enrolledPods(mesh: AnalyzedMesh, judged: Judged): ResourceIssue[] {
   if (isShut(judged, 'Ingress', tunnelPort)) {
     const message = `lets nobody reach port ${tunnelPort} of ${title}: what comes through the mesh is dropped`;
     const fix = `add port ${tunnelPort}/TCP to a rule of ingress`;
-    found.push(findingAbout(policy, 'AMB1017', ['spec', 'ingress'], message, fix));
+    found.push(finding(policy, 'AMB1017', ['spec', 'ingress'], message, fix));
   }
   if (isShut(judged, 'Egress', tunnelPort)) {
     const message = `lets ${title} reach no port ${tunnelPort}: what goes through the mesh is dropped where it leaves the pod`;
     const fix = `add port ${tunnelPort}/TCP to a rule of egress`;
-    found.push(findingAbout(policy, 'AMB1025', ['spec', 'egress'], message, fix));
+    found.push(finding(policy, 'AMB1025', ['spec', 'egress'], message, fix));
   }
   return found;
 }
@@ -77,7 +77,7 @@ function ownParts(mesh: AnalyzedMesh, judged: Judged): ResourceIssue[] {
       ? `lets nobody reach port ${port} of ${part}`
       : `lets ${part} reach no port ${port}/${protocol}`;
     const fix = `add port ${port}/${protocol} to a rule of ${field}`;
-    found.push(findingAbout(policy, 'AMB1026', ['spec', field], `${what}: ${why}`, fix));
+    found.push(finding(policy, 'AMB1026', ['spec', field], `${what}: ${why}`, fix));
   };
   for (const { name } of waypointsIn(mesh, namespace).filter(({ labels }) => selector(labels))) {
     const part = `waypoint ${name}`;

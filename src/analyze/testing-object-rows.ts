@@ -31,6 +31,13 @@ export const objectRows: readonly Row[] = [
     says: /ServiceEntry of networking.istio.io is not read: its hosts are no services of the mesh/,
   },
   {
+    code: 'AMB0004',
+    bad: `{apiVersion: telemetry.istio.io/v1, kind: Telemetry, metadata: {name: x, namespace: shop}, spec: {
+      tracing: [{randomSamplingPercentage: 5}]}}`,
+    mend: [/tracing: .*\}\]/, ''],
+    says: /Namespace shop with ambient.mesh\/trace-sampling-percent: "5"/,
+  },
+  {
     code: 'AMB0101',
     bad: '{apiVersion: v1, kind: Namespace, metadata: {name: x, labels: {ambient.mesh/dataplane-mode: ambeint}}}',
     mend: ['ambeint', 'ambient'],
