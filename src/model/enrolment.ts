@@ -43,7 +43,9 @@ export function enrolmentIssues(resource: Resource): readonly ResourceIssue[] {
   const label = enrolmentLabels.find((name) => labels[name] !== undefined && !modes.has(labels[name]));
   if (label !== undefined) {
     const message = `${label} is "${labels[label]}", which says nothing`;
-    list.add('AMB0101', ['metadata', 'labels', label], message, 'write ambient or none');
+    const path = ['metadata', 'labels', label];
+    const sought = { kind: 'name', name: labels[label] ?? '', among: [...modes], path } as const;
+    list.add('AMB0101', path, message, 'write ambient or none', sought);
   }
   const share = resource.kind === 'Namespace' ? resource.annotations[traceSamplingAnnotation] : undefined;
   if (share !== undefined && traceSamplingOf(resource.annotations) === null) {
