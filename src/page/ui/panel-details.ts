@@ -117,7 +117,7 @@ function chip(at: number): HTMLElement {
   return make('span', { class: 'chip', data: { part: String(at + 1) } }, String(at + 1));
 }
 
-/** A bar of the five parts, the longer of both over the whole width; quantiles of parts do not add up to the whole's. */
+/** A bar of the five parts, the longer of both over the whole width; their quantiles do not add up to the whole's. */
 function track(
   segments: readonly SegmentView[],
   field: 'p50Ms' | 'p99Ms',
