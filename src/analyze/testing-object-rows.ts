@@ -25,6 +25,13 @@ const nearCart = /namespace shop has bare, cart; did you mean cart\?/;
 export const objectRows: readonly Row[] = [
   { code: 'AMB0001', bad: policy('{action: DENIED}'), mend: ['DENIED', 'DENY'] },
   {
+    code: 'AMB0004',
+    bad: `{apiVersion: telemetry.istio.io/v1, kind: Telemetry, metadata: {name: x, namespace: shop}, spec: {
+      tracing: [{randomSamplingPercentage: 5}]}}`,
+    mend: [/tracing: .*\}\]/, ''],
+    says: /Namespace shop with ambient.mesh\/trace-sampling-percent: "5"/,
+  },
+  {
     code: 'AMB0101',
     bad: '{apiVersion: v1, kind: Namespace, metadata: {name: x, labels: {ambient.mesh/dataplane-mode: ambeint}}}',
     mend: ['ambeint', 'ambient'],
