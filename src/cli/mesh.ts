@@ -144,8 +144,8 @@ export class LabMesh implements OperableMesh {
 
   async #log(part: LabPart, sinceMs: number | null): Promise<string> {
     const lines: string[] = [];
-    for await (const line of this.#lab.logs(part)) if (isSince(line, sinceMs)) lines.push(`${line}\n`);
-    return lines.join('');
+    for await (const line of this.#lab.logs(part)) lines.push(`${line}\n`);
+    return logSince(lines.join(''), sinceMs);
   }
 }
 
@@ -165,9 +165,14 @@ function actionOf({ applied, refused }: ApplyResult): WriteAction {
   return action === 'created' || action === 'changed' ? action : 'unchanged';
 }
 
-/** A line without a time belongs to the one before it, and is kept. */
-function isSince(line: string, sinceMs: number | null): boolean {
-  if (sinceMs === null) return true;
-  const time = /^(?:\{.*?"time":")?(\d{4}-\d\d-\d\dT[\d:.]+Z)/.exec(line)?.[1];
-  return time === undefined || Date.parse(time) >= sinceMs;
+/** The lines of a log of ours from that time on; one without a time belongs to the one before it. */
+export function logSince(text: string, sinceMs: number | null): string {
+  if (sinceMs === null) return text;
+  let isKept = true;
+  const lines = text.split('\n').filter((line) => {
+    const time = /^(?:\{.*?"time":")?(\d{4}-\d\d-\d\dT[\d:.]+Z)/.exec(line)?.[1];
+    if (time !== undefined) isKept = Date.parse(time) >= sinceMs;
+    return isKept;
+  });
+  return lines.join('\n');
 }

@@ -2,7 +2,7 @@
 import type { RefusingView } from '../../model/views.ts';
 import { describe } from '../../policy/evaluate.ts';
 import type { WhyResult } from '../../policy/why.ts';
-import { durationText } from '../flow-line.ts';
+import { durationText } from '../../telemetry/flow-line.ts';
 import { ageText } from '../table.ts';
 import type { WhyCause, WhyEndpoint, WhyProxy, WhySeen } from './views.ts';
 

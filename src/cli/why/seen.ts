@@ -3,8 +3,8 @@
 import { flagTable } from '../../base/flags.ts';
 import { splitHostPort } from '../../base/ip.ts';
 import type { FlowView, RequestRecord } from '../../telemetry/access-record.ts';
+import { durationText } from '../../telemetry/flow-line.ts';
 import { isToldOnce, verdictOf } from '../../telemetry/flow-verdict.ts';
-import { durationText } from '../flow-line.ts';
 import type { SegmentName, WhySeen, WhyTrouble } from './views.ts';
 
 /** The path whose flows are meant. */

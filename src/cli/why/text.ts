@@ -1,6 +1,6 @@
 // What a person reads of `ambientctl why`: the answer in one line, then what explains it, then the rest.
 import type { WhyAnswer, WhyEnd, WhyResult } from '../../policy/why.ts';
-import { durationText } from '../flow-line.ts';
+import { durationText } from '../../telemetry/flow-line.ts';
 import { ageText, type TableView, table } from '../table.ts';
 import { endpointWords } from './causes.ts';
 import type { WhyTrouble, WhyView } from './views.ts';
