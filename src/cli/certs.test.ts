@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { authorityRows, leafRows } from '../analyze/certificate-rows.ts';
 import type { CertificatesView, CertificateView } from '../model/views.ts';
-import { authorityRows, certsResult, leafRows } from './certs.ts';
+import { certsResult } from './certs.ts';
 import { plain } from './io.ts';
 import { assertGoldenResult } from './testing-golden.ts';
 

@@ -10,6 +10,7 @@ import { nodeHttp } from '../base/node-http.ts';
 import { controllerName, nodeName } from '../install/parts.ts';
 import type { KubeAccess } from '../kube/api/access.ts';
 import { ApiClient } from '../kube/api/api-client.ts';
+import { failureOf } from '../kube/api/api-error.ts';
 import { execInPod, type RanProgram } from '../kube/api/exec.ts';
 import { kubeconfigAccess } from '../kube/api/kubeconfig.ts';
 import { openPodPort } from '../kube/api/port-forward.ts';
@@ -18,7 +19,15 @@ import type { StatusView } from '../model/views.ts';
 import { gatewayNameLabel } from '../model/waypoints.ts';
 import { ClusterObjects } from './cluster-objects.ts';
 import type { CliIo } from './io.ts';
-import type { LogSource, MeshPart, ObjectManifest, ObjectName, OperableMesh, WriteAction } from './mesh.ts';
+import {
+  type LogSource,
+  logSince,
+  type MeshPart,
+  type ObjectManifest,
+  type ObjectName,
+  type OperableMesh,
+  type WriteAction,
+} from './mesh.ts';
 import { isWaypointObject } from './waypoint-gateways.ts';
 
 export interface ClusterName {
@@ -35,7 +44,7 @@ const rolloutLookMs = 500;
 const answerTimeoutMs = 20_000;
 const answerBytesMax = 256 * 1024 * 1024;
 /** Of each program's log: the newest. */
-const logBytesMax = 16 * 1024 * 1024;
+const logLinesMax = 100_000;
 
 type Method = 'GET' | 'POST';
 
@@ -58,7 +67,7 @@ export class ClusterMesh implements OperableMesh {
   readonly #client: ApiClient;
   readonly #objects: ClusterObjects;
   readonly #namespace: string;
-  #pods: Promise<readonly string[]> | null = null;
+  #found: Promise<readonly PodName[]> | null = null;
 
   /** Throws INPUT_UNREADABLE or CONFIG_INVALID for the kubeconfig. */
   constructor({ kubeconfig, context, namespace }: ClusterName) {
@@ -76,21 +85,21 @@ export class ClusterMesh implements OperableMesh {
       if (adminPath === '/proxies') return this.#joined(adminPath, 'proxies');
       if (adminPath === '/certificates') return this.#joined(adminPath, 'servers');
     }
-    return parsed(await this.#askAny('GET', pathOf(part, adminPath)), adminPath);
+    return parsed(await this.#askPart('GET', part, adminPath), adminPath);
   }
 
   async tell(part: MeshPart, adminPath: string): Promise<unknown> {
-    const path = pathOf(part, adminPath);
     // Every replica has a state of its own.
-    if (part.kind === 'controller' && !path.startsWith('/proxies/')) {
-      const answers = await Promise.all((await this.#controllers()).map((pod) => this.#ask('POST', pod, path)));
-      return answers.map((answer) => parsed(accepted(answer), path)).at(-1);
+    if (part.kind === 'controller' && !adminPath.startsWith('/proxies/')) {
+      const pods = await this.#controllers();
+      const answers = await Promise.all(pods.map((pod) => this.#ask('POST', pod, adminPath)));
+      return answers.map((answer) => parsed(accepted(answer), adminPath)).at(-1);
     }
-    return parsed(await this.#askAny('POST', path), path);
+    return parsed(await this.#askPart('POST', part, adminPath), adminPath);
   }
 
   async text(part: MeshPart, adminPath: string): Promise<string> {
-    return (await this.#askAny('GET', pathOf(part, adminPath))).text;
+    return (await this.#askPart('GET', part, adminPath)).text;
   }
 
   patch(target: ObjectName, patch: object): Promise<WriteAction> {
@@ -138,16 +147,22 @@ export class ClusterMesh implements OperableMesh {
     return found.flat();
   }
 
+  async #log(path: string, sinceMs: number | null): Promise<string> {
+    const since = sinceMs === null ? {} : { sinceSeconds: String(Math.ceil((Date.now() - sinceMs) / 1000)) };
+    try {
+      return await this.#client.text({ path, query: { tailLines: String(logLinesMax), ...since } });
+    } catch (error) {
+      // An API server that cannot choose, as a lab's: it is chosen here.
+      if (failureOf(error)?.status !== 400) throw error;
+      return logSince(await this.#client.text({ path }), sinceMs);
+    }
+  }
+
   async #logsOf(part: string, namespace: string, labelSelector: string): Promise<readonly LogSource[]> {
     const path = `/api/v1/namespaces/${namespace}/pods`;
-    const list = await this.#client.json({ path, query: { labelSelector } });
-    const pods = isMapping(list) && Array.isArray(list['items']) ? (list['items'] as PodObject[]) : [];
-    return pods.map(({ metadata: { name }, spec }) => ({
+    return (await this.#pods(namespace, labelSelector)).map(({ metadata: { name }, spec }) => ({
       name: part === 'node' ? `node/${spec?.nodeName ?? 'unknown'}/${name}` : `${part}/${name}`,
-      read: (sinceMs) => {
-        const since = sinceMs === null ? {} : { sinceSeconds: String(Math.ceil((Date.now() - sinceMs) / 1000)) };
-        return this.#client.text({ path: `${path}/${name}/log`, query: { limitBytes: String(logBytesMax), ...since } });
-      },
+      read: (sinceMs) => this.#log(`${path}/${name}/log`, sinceMs),
     }));
   }
 
@@ -161,8 +176,8 @@ export class ClusterMesh implements OperableMesh {
     return proxies.flatMap(({ kind, node }) => (kind === 'node' ? [node] : [])).sort();
   }
 
-  objects(kind: string): Promise<readonly object[]> {
-    return this.#objects.list(kind);
+  objects(kind: string, namespace?: string): Promise<readonly object[]> {
+    return this.#objects.list(kind, namespace);
   }
 
   logsCommand({ kind, name }: MeshPart): string {
@@ -193,6 +208,34 @@ export class ClusterMesh implements OperableMesh {
     return { ...views[0], [field]: views.flatMap((view) => view[field] ?? []) };
   }
 
+  /** By the controller; where there is none, a proxy is asked itself, which takes rights for its pod. */
+  async #askPart(method: Method, part: MeshPart, adminPath: string): Promise<Answer> {
+    if (part.kind === 'controller') return this.#askAny(method, adminPath);
+    try {
+      await this.#controllers();
+    } catch (error) {
+      const pod = await this.#podOf(part).catch(() => null);
+      if (pod === null) throw error;
+      return accepted(await this.#ask(method, pod, adminPath));
+    }
+    return this.#askAny(method, `/proxies/${part.kind}/${part.name}${adminPath}`);
+  }
+
+  async #podOf({ kind, name }: MeshPart): Promise<PodName | null> {
+    const [space = '', gateway = ''] = name.split('/');
+    const isNode = kind === 'node';
+    const namespace = isNode ? this.#namespace : space;
+    const labelSelector = isNode ? `app.kubernetes.io/name=${nodeName}` : `${gatewayNameLabel}=${gateway}`;
+    const pods = await this.#pods(namespace, labelSelector);
+    const found = pods.find(({ spec }) => !isNode || spec?.nodeName === name);
+    return found === undefined ? null : { namespace, name: found.metadata.name };
+  }
+
+  async #pods(namespace: string, labelSelector: string): Promise<readonly PodObject[]> {
+    const list = await this.#client.json({ path: `/api/v1/namespaces/${namespace}/pods`, query: { labelSelector } });
+    return isMapping(list) && Array.isArray(list['items']) ? (list['items'] as PodObject[]) : [];
+  }
+
   /** What the first replica answers that knows; the words of the last otherwise. */
   async #askAny(method: Method, adminPath: string): Promise<Answer> {
     let last: Answer | null = null;
@@ -206,7 +249,7 @@ export class ClusterMesh implements OperableMesh {
     throw new MeshError('NOT_REACHABLE', { what: 'the controller', reason, hint: this.#hint() });
   }
 
-  async #ask(method: Method, pod: string, adminPath: string): Promise<Answer> {
+  async #ask(method: Method, pod: PodName, adminPath: string): Promise<Answer> {
     const response = await this.#open(method, pod, adminPath, AbortSignal.timeout(answerTimeoutMs));
     const chunks: Buffer[] = [];
     let bytes = 0;
@@ -220,13 +263,13 @@ export class ClusterMesh implements OperableMesh {
     return { status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') };
   }
 
-  async *#lines(pod: string, adminPath: string, signal?: AbortSignal): AsyncGenerator<string> {
+  async *#lines(pod: PodName, adminPath: string, signal?: AbortSignal): AsyncGenerator<string> {
     const response = await this.#open('GET', pod, adminPath, signal);
     yield* linesOf(response, signal);
   }
 
-  async #open(method: Method, pod: string, adminPath: string, signal?: AbortSignal): Promise<IncomingMessage> {
-    const stream = await openPodPort(this.#access, { namespace: this.#namespace, pod, port: adminPort });
+  async #open(method: Method, pod: PodName, adminPath: string, signal?: AbortSignal): Promise<IncomingMessage> {
+    const stream = await openPodPort(this.#access, { namespace: pod.namespace, pod: pod.name, port: adminPort });
     const headers = { host: 'localhost', connection: 'close' };
     const options = { method, path: adminPath, headers, createConnection: () => stream, ...(signal ? { signal } : {}) };
     return new Promise((resolve, reject) => {
@@ -236,7 +279,7 @@ export class ClusterMesh implements OperableMesh {
       });
       request.on('error', (error) => {
         stream.destroy();
-        const what = `controller ${pod}`;
+        const what = `pod ${pod.namespace}/${pod.name}`;
         reject(
           new MeshError('NOT_REACHABLE', { what, reason: messageOf(error), hint: this.#hint() }, { cause: error }),
         );
@@ -245,22 +288,23 @@ export class ClusterMesh implements OperableMesh {
     });
   }
 
-  /** Names of the controllers' pods that are ready. */
-  #controllers(): Promise<readonly string[]> {
-    this.#pods ??= this.#findControllers();
-    return this.#pods;
+  /** The controllers' pods that are ready. */
+  #controllers(): Promise<readonly PodName[]> {
+    this.#found ??= this.#findControllers();
+    return this.#found;
   }
 
-  async #findControllers(): Promise<readonly string[]> {
-    const query = { labelSelector: `app.kubernetes.io/name=${controllerName}` };
-    const list = await this.#client.json({ path: `/api/v1/namespaces/${this.#namespace}/pods`, query });
-    const items = isMapping(list) && Array.isArray(list['items']) ? (list['items'] as PodObject[]) : [];
+  async #findControllers(): Promise<readonly PodName[]> {
+    const items = await this.#pods(this.#namespace, `app.kubernetes.io/name=${controllerName}`);
     const ready = items.filter(
       ({ metadata, status }) =>
         metadata.deletionTimestamp === undefined &&
         status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') === true,
     );
-    if (ready.length > 0) return ready.map(({ metadata }) => metadata.name).sort();
+    if (ready.length > 0) {
+      const names = ready.map(({ metadata }) => metadata.name).sort();
+      return names.map((name) => ({ namespace: this.#namespace, name }));
+    }
     const reason = items.length === 0 ? `namespace ${this.#namespace} has none` : 'no pod of it is ready';
     throw new MeshError('NOT_REACHABLE', { what: `the controller of ${this.title}`, reason, hint: this.#hint() });
   }
@@ -286,15 +330,15 @@ function isRolledOut({ metadata: { generation = 0 }, status = {} }: DaemonSetObj
   return numberAvailable >= desiredNumberScheduled;
 }
 
+interface PodName {
+  readonly namespace: string;
+  readonly name: string;
+}
+
 interface PodObject {
   readonly metadata: { readonly name: string; readonly deletionTimestamp?: string };
   readonly spec?: { readonly nodeName?: string };
   readonly status?: { readonly conditions?: readonly { readonly type: string; readonly status: string }[] };
-}
-
-/** Where the controller answers for a part. */
-function pathOf({ kind, name }: MeshPart, adminPath: string): string {
-  return kind === 'controller' ? adminPath : `/proxies/${kind}/${name}${adminPath}`;
 }
 
 function accepted(answer: Answer): Answer {

@@ -24,8 +24,8 @@ export interface Mesh {
   stream(path: string, signal?: AbortSignal): AsyncIterable<string>;
   /** Names of the nodes that have a proxy. */
   nodes(): Promise<readonly string[]>;
-  /** Every object of a kind, as Kubernetes has it. */
-  objects(kind: string): Promise<readonly object[]>;
+  /** Every object of a kind, of a namespace alone where one is named, as Kubernetes has it. */
+  objects(kind: string, namespace?: string): Promise<readonly object[]>;
   /** The command that shows what a part has said. */
   logsCommand(part: MeshPart): string;
 }
@@ -104,8 +104,8 @@ export class LabMesh implements OperableMesh {
     return (await this.#lab.status()).nodes.map(({ name }) => name);
   }
 
-  objects(kind: string): Promise<readonly object[]> {
-    return this.#lab.get(kind);
+  objects(kind: string, namespace?: string): Promise<readonly object[]> {
+    return this.#lab.get(kind, undefined, namespace);
   }
 
   logsCommand({ kind, name }: MeshPart): string {
@@ -166,8 +166,8 @@ export class LabMesh implements OperableMesh {
 
   async #log(part: LabPart, sinceMs: number | null): Promise<string> {
     const lines: string[] = [];
-    for await (const line of this.#lab.logs(part)) if (isSince(line, sinceMs)) lines.push(`${line}\n`);
-    return lines.join('');
+    for await (const line of this.#lab.logs(part)) lines.push(`${line}\n`);
+    return logSince(lines.join(''), sinceMs);
   }
 }
 
@@ -187,9 +187,14 @@ function actionOf({ applied, refused }: ApplyResult): WriteAction {
   return action === 'created' || action === 'changed' ? action : 'unchanged';
 }
 
-/** A line without a time belongs to the one before it, and is kept. */
-function isSince(line: string, sinceMs: number | null): boolean {
-  if (sinceMs === null) return true;
-  const time = /^(?:\{.*?"time":")?(\d{4}-\d\d-\d\dT[\d:.]+Z)/.exec(line)?.[1];
-  return time === undefined || Date.parse(time) >= sinceMs;
+/** The lines of a log of ours from that time on; one without a time belongs to the one before it. */
+export function logSince(text: string, sinceMs: number | null): string {
+  if (sinceMs === null) return text;
+  let isKept = true;
+  const lines = text.split('\n').filter((line) => {
+    const time = /^(?:\{.*?"time":")?(\d{4}-\d\d-\d\dT[\d:.]+Z)/.exec(line)?.[1];
+    if (time !== undefined) isKept = Date.parse(time) >= sinceMs;
+    return isKept;
+  });
+  return lines.join('\n');
 }

@@ -1,6 +1,6 @@
 // The commands that change a running mesh: enrolment, waypoints.
 import { type Command as Commander, Option } from 'commander';
-import { type Act, examples, withCluster, withMesh } from './program-options.ts';
+import { type Act, collect, examples, withCluster, withMesh } from './program-options.ts';
 
 const trafficTypes = ['service', 'workload', 'all', 'none'];
 const formats = ['table', 'json', 'yaml', 'name'];
@@ -14,6 +14,7 @@ export function addOperateCommands(program: Commander, act: Act): void {
   addEnrolment(program, act);
   addWaypoints(program, act);
   addLog(program, act);
+  addSysdump(program, act);
 }
 
 const targetHelp = 'NAMESPACE, ns/NAME, deploy/NAME, sts/NAME, ds/NAME or svc/NAME';
@@ -64,6 +65,32 @@ function withWaiting(command: Commander): Commander {
     .option('--dry-run', 'print the manifests, and change nothing')
     .option('--wait', 'return when every proxy has it')
     .option('--timeout <duration>', 'how long --wait may take', '60s');
+}
+
+function addSysdump(program: Commander, act: Act): void {
+  withCluster(program.command('sysdump'))
+    .summary('one archive of everything that helps somebody else to help, without secrets')
+    .description(
+      'Collects status, what each proxy holds, recent flows, metrics, logs, and objects of the mesh (never Secrets) into a .tar.gz ' +
+        'and prints its path. Works on what answers; what does not is named, in the archive too, and the exit code is 1.',
+    )
+    .option('-o, --output-file <file>', 'a .tar.gz; default ambient-sysdump-TIME.tar.gz here')
+    .option('--since <duration>', 'logs of the last 30m, 2h, …; default all there are')
+    .option('--include <groups>', 'only status, proxies, flows, metrics, logs, objects, system (repeatable)', collect)
+    .option('--exclude <groups>', 'without these (repeatable)', collect)
+    .option('--dry-run', 'list what it would hold')
+    .addHelpText(
+      'after',
+      examples([
+        ['ambientctl sysdump -o incident.tar.gz', 'everything'],
+        ['ambientctl sysdump --since 30m --exclude metrics,flows', 'a smaller one'],
+        [
+          'ambientctl config all -f proxies/node/node-1/config_dump.json',
+          'what is in it can be read by other commands',
+        ],
+      ]),
+    )
+    .action(act(async () => (await import('./sysdump.ts')).sysdump));
 }
 
 function addLog(program: Commander, act: Act): void {

@@ -7,6 +7,7 @@ import type { TcpStream } from '../io/tcp-stream.ts';
 import type { MeshIndex } from '../model/mesh-index.ts';
 import type { SpiffeId } from '../model/types.ts';
 import type { TunnelCredentials, TunnelPool } from '../tunnel/types.ts';
+import type { ConnectionTraces } from './connection-traces.ts';
 import type { ConnectionTracker } from './connection-tracker.ts';
 import type { HoldQueue } from './hold-queue.ts';
 import type { Networks } from './networks.ts';
@@ -50,6 +51,8 @@ export interface ForwardContext {
   readonly holds: HoldQueue;
   readonly sweep: Sweep;
   readonly connect: ConnectTcp;
+  /** Null or absent: no connection is traced. */
+  readonly traces?: ConnectionTraces | null;
   /** 0 up to, not including, 1. */
   readonly random: () => number;
   /** Ids of connections, unique in the process. */

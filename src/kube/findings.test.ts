@@ -4,6 +4,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
 import { MeshCompiler } from '../model/compiler.ts';
+import { toldIssue } from '../model/issues.ts';
 import { type Resource, resourceKey } from '../model/resources.ts';
 import type { ResourceIssue } from '../model/types.ts';
 import type { KubeObject } from './api/prune.ts';
@@ -116,7 +117,7 @@ test('what is found in one object among all others is what the compiler finds, a
   const compiler = newCompiler();
   for (const one of resources) compiler.upsert(one);
   compiler.flush();
-  const all = compiler.issues();
+  const all = compiler.rawIssues().map((issue) => toldIssue(issue, compiler.namesOf, false));
   const mesh = compiler.mesh();
   let count = 0;
   for (const resource of resources) {

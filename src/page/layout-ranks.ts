@@ -42,6 +42,34 @@ export function ranksOf(ids: readonly string[], neighbours: Neighbours): Map<str
   return ranks;
 }
 
+/** From here on a graph is deep: as wide as its longest way it would be too small to read. */
+export const deepFrom = 5;
+/** More layers are put together. */
+const layersMax = 12;
+
+/**
+ * `ranksOf`, and for a deep graph the shortest way from where nobody calls, so that it does not become a ribbon; where
+ * that is long as well, neighbouring layers are put together.
+ */
+export function shallowRanksOf(ids: readonly string[], neighbours: Neighbours): Map<string, number> {
+  const longest = ranksOf(ids, neighbours);
+  if (Math.max(0, ...longest.values()) < deepFrom) return longest;
+  const isStart = (id: string): boolean => longest.get(id) === 0 || (neighbours.callers.get(id) ?? []).length === 0;
+  const ranks = new Map(ids.filter(isStart).map((id) => [id, 0]));
+  const waiting = [...ranks.keys()];
+  for (let at = 0; at < waiting.length; at++) {
+    const id = waiting[at] ?? '';
+    for (const callee of neighbours.callees.get(id) ?? []) {
+      if (ranks.has(callee)) continue;
+      ranks.set(callee, (ranks.get(id) ?? 0) + 1);
+      waiting.push(callee);
+    }
+  }
+  const deepest = Math.max(...ranks.values());
+  if (deepest < layersMax) return ranks;
+  return new Map([...ranks].map(([id, rank]) => [id, Math.floor((rank * layersMax) / (deepest + 1))]));
+}
+
 /** A topological order; where there is a circle, it is opened at the node with the fewest callers that are left. */
 function withoutCircles(ids: readonly string[], { callees, callers }: Neighbours): string[] {
   const waiting = new Map(ids.map((id) => [id, (callers.get(id) ?? []).length]));

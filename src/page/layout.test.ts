@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { layOut } from './layout.ts';
+import { deepFrom, neighboursOf, ranksOf } from './layout-ranks.ts';
 import { apart } from './layout-rows.ts';
 import type { Layout, LayoutEdge, LayoutNode } from './layout-types.ts';
 
@@ -61,11 +62,13 @@ describe('the layout of the graph', () => {
     );
   });
 
-  it('puts callers left of those they call where nothing goes in circles', () => {
+  it('puts callers left of those they call where nothing goes in circles and ways are short', () => {
     const forward = graphs.map(({ nodes, edges }) => ({ nodes, edges: edges.filter(({ from, to }) => from < to) }));
     fc.assert(
       fc.property(forward, ({ nodes, edges }) => {
         const { places } = layOut(nodes, edges, null);
+        const ids = nodes.map(({ id }) => id);
+        fc.pre(Math.max(0, ...ranksOf(ids, neighboursOf(ids, edges)).values()) < deepFrom);
         for (const { from, to } of edges) {
           const [a, b] = [places.get(from), places.get(to)];
           if (a !== undefined && b !== undefined) assert.ok(a.column < b.column, `${from} is not left of ${to}`);
@@ -86,6 +89,14 @@ describe('the layout of the graph', () => {
     const { columns, lanes } = layOut(nodes, [], null);
     assert.ok(columns > 3 && columns < 30, `${columns} columns`);
     assert.ok(Math.max(...lanes.map(({ rows }) => rows)) < 30);
+  });
+
+  it('makes no ribbon of a long chain with short cuts', () => {
+    const nodes = Array.from({ length: 300 }, (_, at) => ({ id: `s${at}`, lane: `team-${at % 6}` }));
+    const edges = nodes.flatMap((_, at) => [2 * at + 1, at + 6].map((to) => ({ from: `s${at}`, to: `s${to}` })));
+    const { columns, lanes } = layOut(nodes, edges, null);
+    assert.ok(columns < 30, `${columns} columns`);
+    assert.ok(lanes.reduce((sum, { rows }) => sum + rows, 0) > 20);
   });
 
   it('keeps values apart and as near as may be', () => {

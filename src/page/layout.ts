@@ -1,6 +1,6 @@
 // Where the nodes of the graph stand: namespaces as lanes from top to bottom, callers left of those they call. What
 // stands somewhere stays there when others come or go; only an empty or a very different graph is laid out afresh.
-import { type Neighbours, neighboursOf, ranksOf } from './layout-ranks.ts';
+import { type Neighbours, neighboursOf, shallowRanksOf } from './layout-ranks.ts';
 import { type Columns, rowsOf } from './layout-rows.ts';
 import type { Lane, Layout, LayoutEdge, LayoutNode, Place } from './layout-types.ts';
 
@@ -14,7 +14,7 @@ export interface Proportions {
   readonly aspect: number;
 }
 
-const usualProportions: Proportions = { column: 424, row: 96, laneGap: 72, aspect: 1.7 };
+const usualProportions: Proportions = { column: 380, row: 96, laneGap: 72, aspect: 1.7 };
 /** A column of a lane is not divided for fewer nodes than that. */
 const stackMin = 3;
 
@@ -37,7 +37,7 @@ export function layOut(
 }
 
 function fresh(nodes: readonly LayoutNode[], neighbours: Neighbours, proportions: Proportions): Layout {
-  const ranks = ranksOf(
+  const ranks = shallowRanksOf(
     nodes.map(({ id }) => id),
     neighbours,
   );

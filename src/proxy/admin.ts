@@ -2,7 +2,7 @@
 import { MeshError } from '../base/errors.ts';
 import { logLevels } from '../config/log-levels.ts';
 import type { ProxyConfig } from '../config/proxy.ts';
-import type { EjectedListView, ProxyDump, ProxyStateView } from '../model/views.ts';
+import type { EdgeListView, EjectedListView, ProxyDump, ProxyStateView } from '../model/views.ts';
 import { type LogLevelHolder, loggingRoutes } from '../telemetry/log-level.ts';
 import { json, type Route, type Routes, type SimpleResponse, SimpleServer, text } from '../telemetry/metrics-server.ts';
 import type { Exposition } from '../telemetry/open-metrics.ts';
@@ -10,6 +10,7 @@ import type { Exposition } from '../telemetry/open-metrics.ts';
 export interface AdminSources {
   dump(): Promise<ProxyDump>;
   state(): Promise<ProxyStateView>;
+  edges(): Promise<EdgeListView>;
   scrape(accept: string): Promise<Exposition>;
   /** What readiness waits for, and what else there is to say when it waits for nothing. */
   readiness(): { readonly pending: readonly string[]; readonly note: string };
@@ -33,6 +34,7 @@ export interface AdminPorts {
 
 const index = `GET  /config_dump             what this proxy knows and does, as JSON
 GET  /state                   how it is doing: discovery, certificates, threads, limits, as JSON
+GET  /edges                   who talks to whom, as counted since the start, as JSON
 GET  /ejected                 endpoints that are ejected, limits that refuse requests (waypoints)
 GET  /flows?last=N&follow=1   recent connections and requests, one line of JSON each
 GET  /logging                 the level of the log, and until when
@@ -60,6 +62,7 @@ export class AdminServers {
     this.observed = {
       'GET /config_dump': async () => json(await sources.dump()),
       'GET /state': async () => json(await sources.state()),
+      'GET /edges': async () => json(await sources.edges()),
       'GET /flows': (url, signal) => sources.flows(url, signal),
       'GET /metrics': scrape,
       ...(sources.ejected === undefined ? {} : { 'GET /ejected': async () => json(await sources.ejected?.()) }),

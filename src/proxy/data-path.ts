@@ -6,6 +6,7 @@ import { canonicalIp } from '../base/ip.ts';
 import { version } from '../base/version.ts';
 import { Admission } from '../forward/admission.ts';
 import { ClientAddresses } from '../forward/client-address.ts';
+import { ConnectionTraces } from '../forward/connection-traces.ts';
 import { ConnectionTracker } from '../forward/connection-tracker.ts';
 import type { ConnectTcp, ForwardConfig, ForwardContext } from '../forward/context.ts';
 import { EdgeRecorder } from '../forward/edge-recorder.ts';
@@ -116,8 +117,17 @@ export class DataPath {
     this.records = new RecordSink(this.accessLog, this.flows);
     const { records, policyHits } = this;
     this.tracer = this.#tracerOf(config, options.origin);
+    const traces = this.tracer === null ? null : new ConnectionTraces(this.tracer);
     const edges = new EdgeRecorder(this.edges, reporter);
-    this.tracker = new ConnectionTracker({ threadId, admission, judge: judgeOf(index), records, edges, policyHits });
+    this.tracker = new ConnectionTracker({
+      threadId,
+      admission,
+      judge: judgeOf(index),
+      records,
+      edges,
+      policyHits,
+      traces,
+    });
     this.credentials = new CredentialStore(credentialOptions(config, ask));
     const sockets = start.awaitsClientAddresses || start.hasPodNetworks ? TransparentSockets.load() : null;
     const pods = start.hasPodNetworks === true ? this.pods : null;
@@ -137,6 +147,7 @@ export class DataPath {
       holds: new HoldQueue(holdLimits(config)),
       sweep: new Sweep({ tickMs: tickFor(timeouts.idleMs, timeouts.halfCloseMs) }),
       connect: this.clientAddresses.connect,
+      traces,
       random: Math.random,
       nextId: () => `${threadId}-${++ids}`,
     };

@@ -15,7 +15,7 @@ import { ObserveClient } from '../discovery/observe-client.ts';
 import type { ProxyNode } from '../discovery/proxy-node.ts';
 import type { CertificateManagerOptions } from '../identity/certificate-manager.ts';
 import type { Workload } from '../model/types.ts';
-import type { EjectedListView, LimitView, ProxyDump, ProxyStateView } from '../model/views.ts';
+import type { EdgeListView, EjectedListView, LimitView, ProxyDump, ProxyStateView } from '../model/views.ts';
 import { createLogger, type Logger } from '../telemetry/logger.ts';
 import { ProxyMetrics, type ProxyReading } from '../telemetry/registry.ts';
 import { activeResources } from './active-resources.ts';
@@ -344,6 +344,7 @@ export class ProxyCore<Config extends ProxyConfig> {
     return new AdminServers(program, this.#config, {
       dump,
       state: () => this.#state(),
+      edges: () => this.#edges(),
       scrape: (accept) => this.#metrics.scrape(accept),
       readiness: () => ({ pending: this.pending(), note: this.readiness.note() }),
       logLevel: {
@@ -422,6 +423,11 @@ export class ProxyCore<Config extends ProxyConfig> {
       ...this.#role.state(),
       ...(await strain),
     };
+  }
+
+  async #edges(): Promise<EdgeListView> {
+    await this.threads.snapshot(false, snapshotDeadlineMs);
+    return { edges: this.threads.totals.edges() };
   }
 
   #limits(): LimitView[] {

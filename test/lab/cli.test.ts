@@ -3,11 +3,12 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { gunzipSync } from 'node:zlib';
 
 const root = path.join(import.meta.dirname, '../..');
 const program = path.join(root, 'src/bin/ambientctl.ts');
@@ -253,6 +254,61 @@ test('log: a level is set for a time, shown, and set back', async () => {
     [all.data.parts.length, all.data.parts.every((one: { level: string }) => one.level === 'info')],
     [3, true],
   );
+});
+
+const planted = (canary: (name: string) => string): string => `apiVersion: v1
+kind: Secret
+metadata: { name: db, namespace: shop }
+stringData: { password: ${canary('secret')} }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: keys, namespace: shop, annotations: { jdbc: "db://u:${canary('annotation')}@x/y" } }
+spec:
+  parentRefs: [{ group: "", kind: Service, name: cart }]
+  rules:
+    - filters:
+        - type: RequestHeaderModifier
+          requestHeaderModifier: { set: [{ name: authorization, value: "Basic ${canary('header')}" }] }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: leaky, namespace: legacy, labels: { app: leaky } }
+spec:
+  containers:
+    - name: c
+      image: ambient/echo
+      env: [{ name: DB_URL, value: "postgres://u:${canary('env')}@db/x" }, { name: CALLS, value: "" }]
+`;
+
+test('sysdump: what was planted is not in it, and other commands read it', async () => {
+  const canaries: string[] = [];
+  const canary = (name: string): string => {
+    canaries.push(`Canary${name}9Zx7Qw`);
+    return canaries.at(-1)!;
+  };
+  const file = manifest('planted.yaml', planted(canary));
+  assert.equal((await ctl('lab', 'apply', '-f', file)).code, 0);
+  const token = (await ctl('lab', 'token', 'shop/web')).out.trim();
+  const headers = `{ headers: { authorization: 'Bearer ${token}', cookie: 's=${canary('cookie')}' } }`;
+  const ask = `fetch('http://catalog/?access_token=${canary('query')}', ${headers})`;
+  await ctl('lab', 'exec', '-n', 'shop', 'deploy/web', '--', process.execPath, '-e', ask);
+  const archive = path.join(folder, 'dump.tar.gz');
+  const made = await ctl('sysdump', '-o', archive);
+  assert.deepEqual([made.code, made.out], [0, `${archive}\n`], made.err);
+  const bytes = gunzipSync(readFileSync(archive));
+  const found = [...canaries, token].filter((one) => bytes.includes(one));
+  assert.deepEqual(found, []);
+  assert.equal(spawnSync('tar', ['-xzf', archive, '-C', folder]).status, 0);
+  const inside = (name: string): string => path.join(folder, 'dump', name);
+  const { data } = await json('config', 'workloads', '-f', inside('proxies/node/node-1/config_dump.json'));
+  assert.equal(
+    data.some(({ name }: { name: string }) => name === 'leaky'),
+    true,
+  );
+  const why = await json('why', '-f', inside('objects'), '-n', 'shop', 'deploy/web', 'svc/payments.shop');
+  assert.equal(why.data.verdict, 'deny');
+  assert.equal((await ctl('lab', 'delete', '-f', file)).code, 0);
 });
 
 test('tap: what was seen, and what comes until Ctrl-C', async () => {

@@ -7,6 +7,7 @@
 //   x-envoy-original-path  where the path was rewritten
 //   x-forwarded-client-cert  the client's identity, where that is switched on
 import type { HeaderEdits } from '../../model/route-types.ts';
+import { parseTraceparent } from '../../tunnel/traceparent.ts';
 import type { RequestChanges, RequestHead } from '../message.ts';
 import { attemptHeader } from '../resilience/retry-rules.ts';
 import type { RequestTrace } from '../traces/request-trace.ts';
@@ -38,6 +39,8 @@ export class ForwardChanges implements RequestChanges {
   readonly traceparent: string | null;
   readonly set: readonly Pair[];
   readonly #attempt: [name: string, value: string] = [attemptHeader, '1'];
+  /** As it goes on, where the request is not traced here. */
+  #traceparent: string | null;
   readonly #attemptBase: number;
   readonly #trace: RequestTrace | null;
 
@@ -57,15 +60,22 @@ export class ForwardChanges implements RequestChanges {
     this.requestId = given ?? newRequestId();
     if (given === null) set.push(['x-request-id', this.requestId]);
     this.traceparent = headers.get('traceparent');
+    this.#traceparent = this.traceparent;
     if (trace !== null) set.push(...trace.headers);
     else if (this.traceparent === null && !headers.has('b3') && !headers.has('x-b3-traceid')) {
-      set.push(['traceparent', newTraceparentHeader()]);
+      this.#traceparent = newTraceparentHeader();
+      set.push(['traceparent', this.#traceparent]);
     }
     if (!headers.has('x-forwarded-proto')) set.push(['x-forwarded-proto', head.scheme]);
     if (plan.clientCert !== null) set.push(['x-forwarded-client-cert', plan.clientCert]);
     for (const pair of plan.set) set.push(pair);
     for (const pair of edits.set) set.push(pair);
     this.set = set;
+  }
+
+  /** Of the `traceparent` that goes on; null where there is none that can be read. */
+  get traceId(): string | null {
+    return this.#traceparent === null ? null : (parseTraceparent(this.#traceparent)?.traceId ?? null);
   }
 
   /** Says in the head which try it is, from 1. */

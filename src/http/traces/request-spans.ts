@@ -3,7 +3,8 @@
 // `ambient.…`.
 // Nothing of a query, a token or a body is in them, and of headers the `user-agent` alone.
 import { splitHostPort } from '../../base/ip.ts';
-import type { RequestRecord, RequestSegments } from '../../telemetry/access-record.ts';
+import type { RequestSegments } from '../../telemetry/access-record.ts';
+import { addPeer } from '../../telemetry/traces/peer-attributes.ts';
 import { type Attributes, epochOffsetMs, SpanKind } from '../../telemetry/traces/span.ts';
 import type { Tracer } from '../../telemetry/traces/tracer.ts';
 import type { Exchange } from '../exchange/exchange.ts';
@@ -126,10 +127,10 @@ function requestAttributes(
   if (grpcStatus >= 0) all['rpc.grpc.status_code'] = grpcStatus;
   const error = requestError(exchange);
   if (error !== null) all['error.type'] = errorType(exchange.error?.code ?? '', status, grpcStatus);
-  peerAttributes(all, 'ambient.source', sourceOf(client));
+  addPeer(all, 'ambient.source', sourceOf(client));
   const destination = destinationOf(client, endpoint);
   if (destination.service !== null) all['ambient.destination.service'] = destination.service;
-  peerAttributes(all, 'ambient.destination', destination);
+  addPeer(all, 'ambient.destination', destination);
   if (rule !== null && client.pod === undefined) all['ambient.route'] = routeName(rule);
   const decider = decidedBy ?? verdict?.decidedBy ?? null;
   if (decider !== null) all['ambient.policy'] = decider;
@@ -140,14 +141,6 @@ function requestAttributes(
     if (ms !== null) all[segmentNames[segment]] = ms;
   }
   return all;
-}
-
-type Peer = RequestRecord['source'];
-
-function peerAttributes(all: Attributes, prefix: string, { workload, namespace, identity }: Peer): void {
-  if (workload !== null) all[`${prefix}.workload`] = workload;
-  if (namespace !== null) all[`${prefix}.namespace`] = namespace;
-  if (identity !== null) all[`${prefix}.identity`] = identity;
 }
 
 function tryAttributes(exchange: Exchange, one: TryTrace, asked: Attributes, before: number): Attributes {
@@ -163,7 +156,7 @@ function tryAttributes(exchange: Exchange, one: TryTrace, asked: Attributes, bef
     'network.protocol.version': upstreamProtocol === 'http2' ? '2' : '1.1',
     'ambient.flag': one.flag,
   };
-  peerAttributes(all, 'ambient.destination', destinationOf(client, endpoint));
+  addPeer(all, 'ambient.destination', destinationOf(client, endpoint));
   if (before > 0) all['http.request.resend_count'] = before;
   if (reason !== '') all['ambient.retry.reason'] = reason;
   if (status > 0) all['http.response.status_code'] = status;

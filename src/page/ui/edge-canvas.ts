@@ -28,7 +28,9 @@ const dropsPerSMin = 0.22;
 const dropsMax = 900;
 const arrow = 7;
 /** Drops that would be less than a pixel are not drawn. */
-const dropsZoomMin = 0.16;
+const dropsZoomMin = 0.12;
+/** Nobody sees the corners of smaller ones, and they are quicker. */
+const roundZoomMin = 0.5;
 /** Longer pauses between frames were not watched. */
 const frameMsMax = 100;
 
@@ -37,9 +39,10 @@ interface Flowing {
   /** Points along the curve, equally far apart: x, y, x, y. */
   readonly points: Float32Array;
   readonly length: number;
-  /** Distance between two drops. */
-  readonly spacing: number;
-  offset: number;
+  /** Distance at which a drop follows another. */
+  spacing: number;
+  /** How far along each drop is, the newest last: what flows goes on evenly, whatever the rate is by now. */
+  readonly drops: number[];
 }
 
 type Colours = Readonly<Record<'edge' | 'warn' | 'bad' | 'dot' | 'accent' | 'ground', string>>;
@@ -78,6 +81,10 @@ export class EdgeCanvas {
     const before = new Map(this.#flowing.map((one) => [one.line.id, one]));
     this.#lines = lines;
     this.#flowing = lines.filter(({ flow }) => flow > 0).map((line) => flowingOf(line, before.get(line.id)));
+    const drops = this.#flowing.reduce((sum, { length, spacing }) => sum + length / spacing, 0);
+    // Fewer on every edge, rather than none on some.
+    if (drops > dropsMax) for (const one of this.#flowing) one.spacing *= drops / dropsMax;
+    for (const one of this.#flowing) if (!before.has(one.line.id)) fill(one);
     this.#paintSoon();
   }
 
@@ -157,25 +164,36 @@ export class EdgeCanvas {
     const context = this.#flow;
     clear(context);
     this.#place(context);
-    const size = Math.max(4.6, 2 / this.#camera.zoom);
-    let left = dropsMax;
+    const size = Math.max(4.8, 2.2 / this.#camera.zoom);
+    const areRound = this.#camera.zoom > roundZoomMin;
+    const paths = { ok: new Path2D(), warning: new Path2D(), error: new Path2D() };
     for (const one of this.#flowing) {
-      const { line, points, length, spacing } = one;
-      one.offset = (one.offset + (passedMs / 1000) * dropSpeed) % spacing;
-      if (left <= 0 || (this.#focus !== null && !this.#focus.has(line.id)) || !this.#isSeen(line.curve)) continue;
-      context.fillStyle = { error: this.#colours.bad, warning: this.#colours.warn, ok: this.#colours.dot }[line.state];
+      const { line, points, length, drops } = one;
       // What is refused does not arrive.
-      const end = line.isRefused ? length * 0.86 : length;
-      for (let at = one.offset; at < end && left > 0; at += spacing) {
+      advance(one, (passedMs / 1000) * dropSpeed, line.isRefused ? length * 0.86 : length);
+      if ((this.#focus !== null && !this.#focus.has(line.id)) || !this.#isSeen(line.curve)) continue;
+      const path = paths[line.state];
+      for (const at of drops) {
         const index = (at / length) * samples;
         const whole = Math.min(samples - 1, Math.floor(index));
         const rest = index - whole;
         const base = whole * 2;
         const x = points[base]! + (points[base + 2]! - points[base]!) * rest;
         const y = points[base + 1]! + (points[base + 3]! - points[base + 1]!) * rest;
-        context.fillRect(x - size / 2, y - size / 2, size, size);
-        left--;
+        // A line of no length with round ends is a dot.
+        if (areRound) path.moveTo(x, y);
+        if (areRound) path.lineTo(x + 0.01, y);
+        else path.rect(x - size / 2, y - size / 2, size, size);
       }
+    }
+    context.lineWidth = size;
+    context.lineCap = 'round';
+    for (const state of ['ok', 'warning', 'error'] as const) {
+      const colour = { ok: this.#colours.dot, warning: this.#colours.warn, error: this.#colours.bad }[state];
+      context.strokeStyle = colour;
+      context.fillStyle = colour;
+      if (areRound) context.stroke(paths[state]);
+      else context.fill(paths[state]);
     }
   }
 
@@ -204,8 +222,18 @@ function flowingOf(line: Line, before: Flowing | undefined): Flowing {
   const spacing = dropSpeed / Math.max(dropsPerSMin, dropsPerS * line.flow);
   const isSame = before !== undefined && isSameCurve(before.line.curve, line.curve);
   const { points, length } = isSame ? before : evenPoints(line.curve);
-  const offset = before === undefined ? ((hashOf(line.id) % 1000) / 1000) * spacing : before.offset % spacing;
-  return { line, points, length, spacing, offset };
+  return { line, points, length, spacing, drops: isSame ? before.drops : [] };
+}
+
+/** A new edge begins as if it had flowed for long. */
+function fill({ line, length, spacing, drops }: Flowing): void {
+  for (let at = length - ((hashOf(line.id) % 1000) / 1000) * spacing; at > 0; at -= spacing) drops.push(at);
+}
+
+function advance({ drops, spacing }: Flowing, by: number, end: number): void {
+  for (let at = 0; at < drops.length; at++) drops[at]! += by;
+  while (drops.length > 0 && drops[0]! >= end) drops.shift();
+  if (drops.length === 0 || drops.at(-1)! >= spacing) drops.push(0);
 }
 
 /** So that not all edges send off their drops together. */

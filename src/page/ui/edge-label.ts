@@ -6,7 +6,7 @@ import { make, type Row, setAttribute, setText } from './dom.ts';
 import { type IconName, icon } from './icons.ts';
 
 export const labelSize = { width: 156, height: 24 } as const;
-export const troubledLabelSize = { width: 184, height: 42 } as const;
+export const troubledLabelSize = { width: 168, height: 40 } as const;
 
 const locks: Readonly<Record<GraphEdge['transport'], IconName>> = {
   mtls: 'lock',
@@ -57,7 +57,7 @@ export function edgeLabel(first: ShownEdge): Row<ShownEdge> {
       setAttribute(element, 'data-state', stateOfEdge(edge));
       setAttribute(element, 'data-lines', trouble === '' ? '1' : '2');
       setAttribute(element, 'aria-label', edgeSentence(edge));
-      setAttribute(element, 'title', edgeSentence(edge));
+      setAttribute(element, 'title', [`${edge.from} → ${edge.to}`, ...edge.notes.map(({ text }) => text)].join('\n'));
       if (transport !== edge.transport) lock.replaceChildren(lockOf(edge.transport));
       transport = edge.transport;
       setAttribute(element, 'data-transport', transport);

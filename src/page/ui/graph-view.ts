@@ -19,6 +19,7 @@ import { Viewport } from './viewport.ts';
 
 /** Below that nodes show their names alone, larger. */
 const farZoom = 0.55;
+const farthestZoom = 0.3;
 const tapDistance = 9;
 const cameraToHashMs = 250;
 /** Filters whose places are remembered. */
@@ -163,10 +164,17 @@ export class GraphView {
     );
   }
 
-  /** Trouble chooses its place first; otherwise the order is always the same, so that labels stay where they are. */
+  /** Trouble chooses its place first, then short edges; of the same graph always alike, so that labels stay. */
   #placeLabels({ edges }: Visible, selection: Selection | null): void {
     const isTroubled = (edge: GraphEdge): boolean => edgeTrouble(edge) !== '';
-    const order = edges.toSorted((a, b) => Number(isTroubled(b)) - Number(isTroubled(a)) || (a.id < b.id ? -1 : 1));
+    const spanOf = ({ id }: GraphEdge): number => {
+      const curve = this.#curves.get(id);
+      return curve === undefined ? 0 : Math.abs(curve.x3 - curve.x0) + Math.abs(curve.y3 - curve.y0);
+    };
+    const order = edges.toSorted(
+      (a, b) =>
+        Number(isTroubled(b)) - Number(isTroubled(a)) || Math.sign(spanOf(a) - spanOf(b)) || (a.id < b.id ? -1 : 1),
+    );
     const chosen = selection?.kind === 'edge' ? selection.id : '';
     const topology = `${chosen} ${order.map((edge) => `${edge.id}${isTroubled(edge) ? '!' : ''}`).join(' ')}`;
     if (topology === this.#labelTopology) return;
@@ -194,7 +202,7 @@ export class GraphView {
     const transform = `translate(${width / 2 - x * zoom}px, ${height / 2 - y * zoom}px) scale(${zoom})`;
     for (const layer of [this.#layer, laneLayer]) {
       layer.style.transform = transform;
-      setAttribute(layer, 'data-far', zoom < farZoom ? '' : null);
+      setAttribute(layer, 'data-far', zoom < farthestZoom ? '2' : zoom < farZoom ? '1' : null);
     }
     this.#canvas.setCamera(camera, this.#viewport.size);
   }

@@ -4,7 +4,7 @@ import type { Selection } from '../hash-state.ts';
 import type { App, Model } from './app.ts';
 import { make, Section, setAttribute } from './dom.ts';
 import { icon } from './icons.ts';
-import { aboutEdge, aboutNode, detailParts, FlowList } from './panel-details.ts';
+import { aboutEdge, aboutNode, detailParts, FlowList, partsAfter } from './panel-details.ts';
 import { proxyParts } from './panel-proxy.ts';
 import { noteLine, part, wayRow } from './parts.ts';
 
@@ -33,7 +33,7 @@ export class Panel {
     this.#onClosed = onClosed;
     const close = make('button', { class: 'tool', label: 'Close (Esc)', title: 'Close (Esc)' }, icon('close'));
     close.addEventListener('click', () => this.close());
-    const scrolled = [this.#parts.element, this.#ways.element, this.#flows.element, this.#more.element];
+    const scrolled = [this.#parts.element, this.#ways.element, this.#more.element, this.#flows.element];
     const body = make('div', { class: 'body', attributes: { tabindex: '0' } }, ...scrolled);
     this.element = make('aside', { class: 'panel' }, make('header', {}, this.#title.element, close), body);
     this.element.id = 'panel';
@@ -73,7 +73,8 @@ export class Panel {
     this.element.querySelector('.body')?.scrollTo(0, 0);
     if (selection.kind !== 'proxy') this.#plan(0);
     // Whoever opened it with the keyboard goes on reading there.
-    const isByKeyboard = document.activeElement?.matches('[data-node], [data-edge], [data-proxy], body') ?? false;
+    const isByKeyboard =
+      document.activeElement?.matches(':is([data-node], [data-edge], [data-proxy]):focus-visible') ?? false;
     if (isByKeyboard) this.#title.element.focus({ preventScroll: true });
   }
 
@@ -111,21 +112,19 @@ export class Panel {
       node === null ? null : aboutNode(node),
       edge === null ? null : aboutEdge(edge),
     ]);
-    const [traffic, notes] = [
-      details?.traffic ?? edge ?? node?.incoming ?? null,
-      details?.notes ?? (node ?? edge)?.notes ?? [],
-    ];
-    this.#parts.show([traffic, notes, details?.segments, details?.refusals, node?.splits, this.#isGone], () => [
+    // What the stream says comes every second; details are older by up to two.
+    const traffic = edge ?? node?.incoming ?? details?.traffic ?? null;
+    const notes = (node ?? edge)?.notes ?? details?.notes ?? [];
+    const refusals = edge?.refusals ?? details?.refusals ?? [];
+    this.#parts.show([traffic, notes, details?.segments, refusals, node?.splits, this.#isGone], () => [
       this.#isGone ? gone('It is no longer there, or has had no traffic for a while.') : null,
-      ...detailParts({ traffic, notes, details, node }),
+      ...detailParts({ traffic, notes, refusals, details, node }),
     ]);
     const edges = kind === 'node' ? (graph?.edges ?? []).filter(({ from, to }) => from === id || to === id) : [];
     this.#ways.show(edges, () => this.#waysOf(id, edges));
     this.#flows.show(details?.flows ?? []);
     const { routes, policies, endpoints, commands } = details ?? {};
-    this.#more.show([routes, policies, endpoints, commands], () =>
-      details === null ? [] : this.#flows.partsAfter(details),
-    );
+    this.#more.show([routes, policies, endpoints, commands], () => (details === null ? [] : partsAfter(details)));
   }
 
   #waysOf(id: string, edges: readonly GraphEdge[]): (HTMLElement | null)[] {
