@@ -63,6 +63,7 @@ export function defaultKubeconfig(env: CliIo['env']): string | null {
 /** The mesh of a cluster. */
 export class ClusterMesh implements OperableMesh {
   readonly title: string;
+  readonly isLab = false;
   readonly #access: KubeAccess;
   readonly #client: ApiClient;
   readonly #objects: ClusterObjects;

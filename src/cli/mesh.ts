@@ -15,6 +15,7 @@ export type MeshPart =
 export interface Mesh {
   /** `lab NAME`, or `cluster CONTEXT`. */
   readonly title: string;
+  readonly isLab: boolean;
   /**
    * What a part answers to `GET path`, as JSON. Rejects with NOT_FOUND for a part that is not there, NOT_REACHABLE or
    * TIMED_OUT for one that does not answer.
@@ -85,6 +86,7 @@ export interface ObjectManifest {
 /** A lab, by its control socket. */
 export class LabMesh implements OperableMesh {
   readonly title: string;
+  readonly isLab = true;
   readonly #lab: LabClient;
 
   constructor(lab: LabClient) {

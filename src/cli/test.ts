@@ -12,7 +12,7 @@ import {
 } from './command.ts';
 import { exitCodes } from './exit-codes.ts';
 import type { CliIo } from './io.ts';
-import { LabMesh, type OperableMesh } from './mesh.ts';
+import type { OperableMesh } from './mesh.ts';
 import { waiting } from './progress.ts';
 import { ProofBed } from './proofs/bed.ts';
 import { labImage } from './proofs/objects.ts';
@@ -133,7 +133,7 @@ async function optionsOf(context: CommandContext, mesh: OperableMesh): Promise<P
 
 /** In a cluster the image that node proxies run. */
 async function imageOf(mesh: OperableMesh): Promise<string> {
-  if (mesh instanceof LabMesh) return labImage;
+  if (mesh.isLab) return labImage;
   const found = (await mesh.objects('DaemonSet')) as readonly {
     metadata: { name: string };
     spec?: { template?: { spec?: { containers?: readonly { image?: string }[] } } };

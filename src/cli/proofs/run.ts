@@ -34,12 +34,15 @@ export async function runProofs(
   const results: ProofResult[] = [];
   for (const [at, proof] of proofs.entries()) {
     throwIfInterrupted(signal);
-    io.stderr.write(`[${at + 1}/${proofs.length}] ${proof.name}: ${proof.title} … `);
+    const line = `[${at + 1}/${proofs.length}] ${proof.name}: ${proof.title} … `;
+    io.stderr.write(line);
     const result = await runProof(bed, proof, disruptive, signal).catch((error: unknown) => {
       io.stderr.write(signal.aborted ? 'interrupted\n' : 'broken off\n');
       throw error;
     });
-    io.stderr.write(`${outcomeText(result, paint)}\n`);
+    // On a terminal what is waited for has been shown in its place.
+    const again = io.talkIsTerminal === true ? `\r\u001b[K${line}` : '';
+    io.stderr.write(`${again}${outcomeText(result, paint)}\n`);
     results.push(result);
   }
   return results;
