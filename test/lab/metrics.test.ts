@@ -3,10 +3,21 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { Readable } from 'node:stream';
 import { after, before, describe, test } from 'node:test';
 import { alerts } from '../../native-free/dashboards/alerts.ts';
 import { dashboards } from '../../native-free/dashboards/dashboards.ts';
+import { linesOf } from '../../src/base/line-streams.ts';
 import { projectFile } from '../../src/base/project-files.ts';
+import { LabMesh } from '../../src/cli/mesh.ts';
+import { PageRelay } from '../../src/cli/page-relay.ts';
+import {
+  type DetailsView,
+  type GraphView,
+  type ProblemsView,
+  type ProxiesView,
+  segmentOrder,
+} from '../../src/model/page-views.ts';
 import { helpOf, metricCatalogue } from '../../src/telemetry/metric-catalogue.ts';
 import type { Exporter } from '../../src/telemetry/metric-entry.ts';
 import type { ReceivedSpan } from '../../src/telemetry/traces/testing-receiver.ts';
@@ -151,6 +162,47 @@ describe('metrics', () => {
     });
   });
 
+  test('the live page is told of real edges, of refusals by name, and of the shares of a split', timeout, async () => {
+    const relay = new PageRelay(new LabMesh(lab.client));
+    const url = await relay.start(0);
+    const stop = new AbortController();
+    try {
+      const page = await fetch(url);
+      assert.match(await page.text(), /<script type="module" src="\/assets\//);
+      assert.match(page.headers.get('content-security-policy') ?? '', /^default-src 'none'/);
+      const { body } = await fetch(`${url}events`, { signal: stop.signal });
+      let left = ['no graph'];
+      for await (const line of linesOf(Readable.fromWeb(body!), stop.signal)) {
+        if (!line.startsWith('data: ') || !line.includes('"edges"')) continue;
+        left = missingFrom(JSON.parse(line.slice('data: '.length)) as GraphView);
+        if (left.length === 0) break;
+      }
+      assert.deepEqual(left, []);
+      const edge = encodeURIComponent('shop/web>shop/payments');
+      const details = (await (await fetch(`${url}api/details?edge=${edge}`)).json()) as DetailsView;
+      assert.match(details.flows[0]?.line ?? '', /shop\/web-.* REFUSED .*payments-never-from-web/);
+      assert.deepEqual(
+        details.segments.map(({ segment }) => segment),
+        segmentOrder,
+      );
+      const { proxies } = (await (await fetch(`${url}api/proxies`)).json()) as ProxiesView;
+      assert.deepEqual(
+        proxies.map(({ kind, name, load }) => [kind, name, load !== null]),
+        [
+          ['node', 'node-1', true],
+          ['node', 'node-2', true],
+          ['waypoint', 'shop/waypoint', true],
+        ],
+      );
+      const { problems, well } = (await (await fetch(`${url}api/problems`)).json()) as ProblemsView;
+      assert.ok(well.includes('every proxy is in step'), well.join());
+      assert.ok(problems.some(({ code, node }) => code === 'AMB0411' && node === 'shop/payments'));
+    } finally {
+      stop.abort();
+      await relay.close();
+    }
+  });
+
   test('alerts can be evaluated, and their rules are in order', timeout, async () => {
     assert.match(execFileSync('promtool', ['check', 'rules', rulesFile], { encoding: 'utf8' }), /SUCCESS: \d+ rules/);
     await without(alerts.map(({ alert, expr }) => ({ what: alert, expr, quiet: true })));
@@ -202,3 +254,25 @@ describe('metrics', () => {
     });
   }
 });
+
+/** What the shop with its waypoint should show, and does not yet. */
+function missingFrom({ edges, nodes }: GraphView): string[] {
+  const edge = (id: string) => edges.find((one) => one.id === id);
+  const refusedBy = (id: string) => edge(id)?.refusals.map(({ by }) => by) ?? [];
+  const split = nodes.find(({ id }) => id === 'shop/checkout')?.splits[0];
+  const actual = split?.backends.map((one) => one.actual ?? 0) ?? [];
+  const wanted = {
+    'mTLS and its rate':
+      edge('shop/web>shop/catalog')?.transport === 'mtls' && edge('shop/web>shop/catalog')?.success === 1,
+    'who is refused by an AuthorizationPolicy': refusedBy('shop/web>shop/payments').includes(
+      'AuthorizationPolicy shop/payments-never-from-web',
+    ),
+    'who is refused for its plaintext': refusedBy('legacy/legacy>shop/payments').includes(
+      'PeerAuthentication shop/payments',
+    ),
+    'an open connection': (edge('shop/web>shop/cart')?.openConnections ?? 0) > 0,
+    'weights of the split': split?.backends.map((one) => one.configured).join() === '0.9,0.1',
+    'its shares': actual.length === 2 && Math.abs(actual[0]! + actual[1]! - 1) < 0.001 && actual[0]! > 0.5,
+  };
+  return Object.entries(wanted).flatMap(([what, isThere]) => (isThere ? [] : [what]));
+}

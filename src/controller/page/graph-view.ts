@@ -3,7 +3,7 @@
 import type { GraphEdge, GraphNode, GraphView, PageNote, TrafficView, TroubleView } from '../../model/page-views.ts';
 import type { EjectedView, RefusingView } from '../../model/views.ts';
 import { verdictOf } from '../../telemetry/flow-verdict.ts';
-import { edgeNotes, refusalsOf, severities, troubleText, type WordSources } from './edge-words.ts';
+import { edgeNotes, refusalsOf, troubleText, type WordSources, worstFirst } from './edge-words.ts';
 import { FlowCell, isLater } from './flow-cell.ts';
 import type { FlowWindow, WindowEdge } from './flow-window.ts';
 import type { LiveEdge } from './live-counters.ts';
@@ -190,9 +190,7 @@ function nodeView(
     workloads: sharesOf(node, answered, sources.map),
     splits: splitsOf(node, answered, sources.map),
     incoming: trafficOf(incoming, coveredMs),
-    notes: [...nodeNotes(node, ejected, sources), ...bad]
-      .sort((a, b) => severities[a.severity] - severities[b.severity])
-      .slice(0, notesMax),
+    notes: [...nodeNotes(node, ejected, sources), ...bad].sort(worstFirst).slice(0, notesMax),
   };
 }
 
