@@ -7,6 +7,7 @@ const scripts = {
   'test:kube': 'test/kube/main.ts',
   chaos: 'test/chaos/main.ts',
   soak: 'test/chaos/soak.ts',
+  incident: 'test/incidents/main.ts',
   check: 'test/check.ts',
   format: 'test/format.ts',
   bench: 'bench/main.ts',

@@ -100,6 +100,7 @@ function readGenerated(): Map<string, string> {
       'deploy/helm/**/*.*',
       'docs/install.md',
       'docs/metrics.md',
+      'docs/cli.md',
       'deploy/{grafana,prometheus}/*.*',
     ],
     { cwd: root },

@@ -29,7 +29,8 @@ const refusedAtNode = (who: string): string =>
   newlyRefused(
     workloadLabels,
     `istio_tcp_connections_failed_total{reporter="destination",${denied},${who}}`,
-    'istio_tcp_connections_opened_total{reporter="destination"}',
+    // Not connections: those that last were opened before that.
+    'istio_tcp_received_bytes_total{reporter="destination"}',
   );
 const p99 = (buckets: string, labels: string): string =>
   `histogram_quantile(0.99, sum by (le, ${labels}) (rate(${buckets}[5m])))`;
@@ -131,9 +132,7 @@ const ofRequests: readonly Alert[] = [
     for: '1m',
     severity: 'warning',
     summary: `${toService} fails, and the storm of retries is held back`,
-    description:
-      'The service fails so often that its waypoint sends no more retries than the budget allows. ' +
-      run('tap -n {{ $labels.destination_service_namespace }} --protocol http'),
+    description: `The service fails so often that its waypoint sends no more retries than the budget allows. ${run('status')}`,
     runbook: 'a-retry-storm-was-held-back',
   },
   {
@@ -142,9 +141,7 @@ const ofRequests: readonly Alert[] = [
     for: '0s',
     severity: 'info',
     summary: `{{ $value }} endpoints of ${toService} are out of rotation`,
-    description:
-      'They failed several times in a row, and are tried again by themselves; the others have their requests. ' +
-      run(`why ${serviceEnd} ${serviceEnd}`),
+    description: `They failed several times in a row, and are tried again by themselves; the others have their requests. ${run('status')}`,
     runbook: 'an-endpoint-was-ejected',
   },
 ];
@@ -157,7 +154,7 @@ const ofParts: readonly Alert[] = [
     for: '5m',
     severity: 'warning',
     summary: 'The proxy {{ $labels.component }} of {{ $labels.node }} is overloaded: it is {{ $value }} s late',
-    description: `All that passes it waits so long. ${run('status')}`,
+    description: `All that passes it waits so long. ${run('check')}`,
     runbook: 'a-node-proxy-is-overloaded',
   },
   {
@@ -167,7 +164,7 @@ const ofParts: readonly Alert[] = [
     for: '2m',
     severity: 'warning',
     summary: 'The proxy {{ $labels.component }} of {{ $labels.node }} refuses what is beyond {{ $labels.limit }}',
-    description: `The limit is reached. ${run('status')}`,
+    description: `The limit is reached. ${run('check')}`,
     runbook: 'a-node-proxy-is-overloaded',
   },
   {

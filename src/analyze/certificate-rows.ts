@@ -48,11 +48,10 @@ export function authorityRows({ roots, issuer, servers, nextIssuerFrom }: Certif
 
 /** Rows of what a proxy has: its leaves alone, since what is above them is the controller's. */
 export function leafRows(holder: string, certificates: readonly CertificateView[], nowMs: number): CertRow[] {
-  return certificates.map(({ identity, state, reason, chain }) => {
+  return certificates.map(({ identity, reason, chain }) => {
     const leaf = chain.find(({ type }) => type === 'leaf');
     if (leaf === undefined) return { ...noCertificate(holder, 'missing', reason ?? 'it has been asked for'), identity };
-    const note = state === 'available' ? '' : (reason ?? '');
-    return row(holder, 'leaf', identity, leaf, nowMs, note);
+    return row(holder, 'leaf', identity, leaf, nowMs, reason ?? '');
   });
 }
 

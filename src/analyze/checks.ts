@@ -2,7 +2,7 @@
 // views of the parts come in.
 import { version } from '../base/version.ts';
 import { formatPlace } from '../config/yaml.ts';
-import type { ProxyView, StatusView } from '../model/views.ts';
+import type { ProxyStateView, ProxyView, StatusView } from '../model/views.ts';
 import { type CertRow, isBadCert } from './certificate-rows.ts';
 
 export type CheckOutcome = 'success' | 'warning' | 'error';
@@ -24,7 +24,8 @@ export interface CheckCategory {
 export const hints = {
   controller: 'docs/controller.md#what-it-can-be-asked',
   sources: 'docs/controller.md#when-the-api-server-has-a-bad-day',
-  proxies: 'docs/runbook.md',
+  proxies: 'docs/runbook.md#a-proxy-stopped-receiving-configuration',
+  overload: 'docs/runbook.md#a-node-proxy-is-overloaded',
   nodes: 'docs/node-proxy.md#what-a-node-needs',
   certificates: 'docs/controller.md#the-authority',
   findings: 'docs/findings/README.md',
@@ -98,6 +99,41 @@ export function statusChecks(status: StatusView, missing: readonly string[]): Ch
     { categoryName: 'nodes', checks: nodeChecks(proxies) },
     { categoryName: 'configuration', checks: configurationChecks(status) },
   ];
+}
+
+/** Above this, what passes a proxy waits so long that people notice. */
+const loopDelayMaxMs = 50;
+const limitShareMax = 0.9;
+
+/** What a proxy says of itself, or why it does not. */
+export interface ProxyState {
+  /** `node NAME`, `waypoint NAMESPACE/NAME`. */
+  readonly who: string;
+  readonly state: Pick<ProxyStateView, 'threads' | 'limits'> | null;
+  readonly problem: string | null;
+}
+
+/** How busy proxies are. */
+export function loadChecks(states: readonly ProxyState[]): CheckCategory {
+  const late: string[] = [];
+  const full: string[] = [];
+  const silent: string[] = [];
+  for (const { who, state, problem } of states) {
+    if (state === null) silent.push(`${who}: ${problem}`);
+    const delayMs = Math.max(0, ...(state?.threads ?? []).map(({ loopDelayMs }) => loopDelayMs.p99));
+    if (delayMs > loopDelayMaxMs) late.push(`${who}: events wait ${Math.round(delayMs)} ms (p99); under 5 is normal`);
+    for (const { limit, value, use } of state?.limits ?? []) {
+      if (use !== null && value > 0 && use > value * limitShareMax) full.push(`${who}: ${limit} ${use} of ${value}`);
+    }
+  }
+  return {
+    categoryName: 'load',
+    checks: [
+      check('every proxy answers in time', joined(silent), hints.overload),
+      check('no proxy is overloaded', joined(late), hints.overload),
+      check('no limit of a proxy is about to be reached', joined(full), hints.overload, 'warning'),
+    ],
+  };
 }
 
 /** One check for what is well, and one for each finding, however many nodes have it. */

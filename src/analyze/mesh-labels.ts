@@ -27,6 +27,7 @@ const known: Readonly<Record<string, KnownKey>> = {
   'ambient.mesh/waypoint-for': { in: 'labels', on: ['Gateway'] },
   'istio.io/waypoint-for': { in: 'labels', on: ['Gateway'] },
   'ambient.mesh/require-waypoint': { in: 'both', on: ['Service'] },
+  'ambient.mesh/trace-sampling-percent': { in: 'annotations', on: ['Namespace'] },
   'ambient.mesh/server-timing': { in: 'annotations', on: ['Service'] },
   'ambient.mesh/retry-non-idempotent': { in: 'annotations', on: routes },
   'ambient.mesh/retry-even-if-retried': { in: 'annotations', on: routes },
@@ -66,7 +67,10 @@ function judgeKeys(resource: Resource, carrier: Carrier, keys: readonly string[]
     if (rule === undefined) {
       if (!isMistake(key)) continue;
       const message = `${singular(carrier)} ${key} is none that the mesh knows: it says nothing`;
-      report(resource, 'AMB1018', path, message, `correct or remove it${didYouMean(key, names)}`);
+      const to = slipOf(key, names);
+      const isFree = to !== null && !keys.includes(to) && known[to]?.on.includes(resource.kind) === true;
+      const change = isFree ? ({ kind: 'key', path, to } as const) : null;
+      report(resource, 'AMB1018', path, message, `correct or remove it${didYouMean(key, names)}`, change);
     } else if (rule.on.length > 0 && !rule.on.includes(resource.kind)) {
       const isTemplate = (templates as readonly string[]).includes(resource.kind);
       const message = `${singular(carrier)} ${key} says nothing on a ${resource.kind}`;

@@ -31,7 +31,10 @@ export const objectRows: readonly Row[] = [
   },
   {
     code: 'AMB0102',
-    bad: service('{selector: {app: cart}, ports: [{port: 80}]}').replace('waypoint: waypoint', 'waypoint: waypiont'),
+    bad: service('{selector: {app: cart}, ports: [{name: http, port: 80}]}').replace(
+      'waypoint: waypoint',
+      'waypoint: waypiont',
+    ),
     mend: ['waypiont', 'waypoint'],
     says: /namespace shop has waypoint; did you mean waypoint\?/,
   },
@@ -39,6 +42,11 @@ export const objectRows: readonly Row[] = [
     code: 'AMB0103',
     bad: gateway('{gatewayClassName: ambient-waypoint, listeners: [{name: mesh, port: 80, protocol: HTTP}]}'),
     mend: ['port: 80, protocol: HTTP', 'port: 15008, protocol: HBONE'],
+  },
+  {
+    code: 'AMB0104',
+    bad: `{apiVersion: v1, kind: Namespace, metadata: {name: x, annotations: {ambient.mesh/trace-sampling-percent: 5%}}}`,
+    mend: ['5%', '"5"'],
   },
   {
     code: 'AMB0201',
@@ -203,6 +211,15 @@ export const objectRows: readonly Row[] = [
     mend: ['hosts: [cart]', 'hosts: [bare]'],
   },
   { code: 'AMB0505', bad: http('[{delegate: {name: gone}}]'), mend: ['delegate: {name: gone}', plainRoute] },
+  {
+    code: 'AMB0505',
+    bad: several(
+      virtual(`{http: [{${plainRoute}}]}`, 'metadata: {name: shared, namespace: shop}'),
+      http('[{delegate: {name: shraed}}]'),
+    ),
+    mend: ['shraed', 'shared'],
+    says: /namespace shop has shared, x; did you mean shared\?/,
+  },
   { code: 'AMB0506', bad: http(`[{match: [{gateways: [edge]}], ${plainRoute}}]`), mend: ['[edge]', '[mesh]'] },
   {
     code: 'AMB0507',

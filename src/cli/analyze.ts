@@ -51,15 +51,35 @@ export const liveKinds: readonly string[] = [
 /** Exit 1 when something as bad as `--failure-threshold` was found. */
 export const analyze: Command = async (context) => {
   if (flagOption(context, 'listCodes')) return codesResult();
+  if (flagOption(context, 'fix')) return fix(context);
+  if (flagOption(context, 'dryRun')) throw new MeshError('USAGE', { reason: '--dry-run is about --fix' });
   const mesh = context.args.length > 0 ? null : await meshOf(context);
   const texts = mesh === null ? await loadTexts(context.args) : await textsOf(mesh);
   const { edges, silent } = await seenEdges(context, mesh);
   const { resources, unused, errors } = readLeniently(texts);
   const found = analyzeObjects({ resources, unused, unreadable: errors.map(issueOf), edges });
   const count = resources.length + unused.length + errors.length;
-  const result = analyzeResult(shownOf(context, found), count, thresholdOf(context, 'failureThreshold', 'error'));
-  return { ...result, talk: (paint) => `${silentText(silent, paint)}${result.talk?.(paint) ?? ''}` };
+  const result = analyzeResult(
+    found.filter(wantedIn(context)),
+    count,
+    thresholdOf(context, 'failureThreshold', 'error'),
+  );
+  const mendable = mesh === null ? found.filter(({ change }) => change !== null).length : 0;
+  const hint = mendable === 0 ? '' : `--fix would mend ${mendable}; --fix --dry-run shows how\n`;
+  return { ...result, talk: (paint) => `${silentText(silent, paint)}${result.talk?.(paint) ?? ''}${hint}` };
 };
+
+async function fix(context: CommandContext): Promise<CommandResult> {
+  const failure = rankOf(thresholdOf(context, 'failureThreshold', 'error'));
+  const { fixFiles } = await import('./analyze-fix.ts');
+  return fixFiles({
+    paths: context.args,
+    edges: (await seenEdges(context, null)).edges,
+    isDryRun: flagOption(context, 'dryRun'),
+    isWanted: wantedIn(context),
+    isBad: ({ severity }) => rankOf(severity) <= failure,
+  });
+}
 
 function silentText(silent: readonly string[], paint: Paint): string {
   const what = 'does not answer: calls that only it has seen are missing';
@@ -93,7 +113,8 @@ function counted(count: number, word: string): string {
   return `${count} ${word}${count === 1 ? '' : 's'}`;
 }
 
-function messageFor({ place, ...issue }: ResourceIssue): AnalyzeMessage {
+/** A finding as `-o json` has it. */
+export function messageFor({ place, ...issue }: ResourceIssue): AnalyzeMessage {
   const { code, severity, kind, namespace, name, message, fix } = issue;
   const isPlaced = place !== null && place.line > 0;
   const at = { file: place?.file ?? null, line: isPlaced ? place.line : null, column: isPlaced ? place.column : null };
@@ -108,7 +129,7 @@ async function textsOf(mesh: Mesh): Promise<ManifestText[]> {
 }
 
 /** Without what is suppressed (`CODE` or `CODE=KIND NS/NAME`, `*` for any), and as bad as is asked for. */
-function shownOf(context: CommandContext, found: readonly ResourceIssue[]): readonly ResourceIssue[] {
+function wantedIn(context: CommandContext): (issue: ResourceIssue) => boolean {
   const least = rankOf(thresholdOf(context, 'outputThreshold', 'info'));
   const suppressed = listOption(context, 'suppress').map((text) => {
     const [code = '', object = '*'] = text.split('=');
@@ -118,11 +139,11 @@ function shownOf(context: CommandContext, found: readonly ResourceIssue[]): read
     const pattern = object.split('*').map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'));
     return { code, pattern: new RegExp(`^${pattern.join('.*')}$`) };
   });
-  return found.filter((issue) => {
+  return (issue) => {
     const title = `${issue.kind} ${issue.namespace === '' ? '' : `${issue.namespace}/`}${issue.name}`;
     const isSuppressed = suppressed.some(({ code, pattern }) => code === issue.code && pattern.test(title));
     return !isSuppressed && rankOf(issue.severity) <= least;
-  });
+  };
 }
 
 function thresholdOf(context: CommandContext, option: string, fallback: Severity): Severity {

@@ -6,10 +6,12 @@ import {
   check as checkOf,
   hasFailed,
   hints,
+  loadChecks,
   statusChecks,
 } from '../analyze/checks.ts';
 import { messageOf } from '../base/errors.ts';
-import type { StatusView } from '../model/views.ts';
+import type { ProxyStateView, StatusView } from '../model/views.ts';
+import { askProxies, connectedProxies } from './ask-proxies.ts';
 import { collectCerts } from './certs.ts';
 import { checkResult } from './check-report.ts';
 import { type Command, type CommandContext, durationOption, flagOption } from './command.ts';
@@ -47,8 +49,13 @@ async function liveChecks(context: CommandContext): Promise<CheckCategory[]> {
       { categoryName: 'controller', checks: [checkOf('the controller answers', messageOf(error), hints.controller)] },
     ];
   }
+  const states = await askProxies<ProxyStateView>(mesh, await connectedProxies(mesh), '/state');
+  const load = states.map(({ proxy, answer, problem }) => {
+    return { who: `${proxy.kind} ${proxy.name}`, state: answer, problem };
+  });
   return [
     ...statusChecks(status, await missingNodes(mesh, status)),
+    loadChecks(load),
     certificateChecks(await collectCerts(mesh, Date.now())),
   ];
 }

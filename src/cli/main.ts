@@ -3,18 +3,22 @@ import { CommanderError } from 'commander';
 import { MeshError } from '../base/errors.ts';
 import { exitCodeOf, exitCodes } from './exit-codes.ts';
 import { type CliIo, coloured, plain } from './io.ts';
+import { mannered } from './manners.ts';
 import { buildProgram } from './program.ts';
 
 /** Runs `ambientctl` with `args` and returns its exit code. Never throws. */
-export async function runCli(args: readonly string[], io: CliIo): Promise<number> {
+export async function runCli(args: readonly string[], outer: CliIo): Promise<number> {
   const outcome = { exitCode: exitCodes.fine as number };
+  let io = outer;
   try {
+    const mannerly = mannered(args, outer);
+    io = mannerly.io;
     const program = buildProgram(io, outcome);
-    if (args.length === 0) {
+    if (mannerly.rest.length === 0) {
       program.outputHelp();
       return exitCodes.fine;
     }
-    await program.parseAsync([...args], { from: 'user' });
+    await program.parseAsync([...mannerly.rest], { from: 'user' });
     return outcome.exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.fine : exitCodes.usage;

@@ -1,5 +1,5 @@
-// The live page of a mesh, on a port of this machine: a lab's controller listens inside the lab, a cluster's on loopback
-// of its pod, and this passes on what they answer. It changes nothing, as the page itself.
+// The live page of a mesh, on a port of this machine: a lab's controller listens inside the lab, a cluster's on
+// loopback of its pod, and this passes on what they answer. It changes nothing, as the page itself.
 import type { IncomingMessage } from 'node:http';
 import { isMeshError } from '../base/errors.ts';
 import { pageGate } from '../controller/page/page-gate.ts';

@@ -15,6 +15,9 @@ export async function meshOf(context: CommandContext): Promise<OperableMesh> {
     throw new MeshError('USAGE', { reason: 'name a lab with --lab or a cluster with --kubeconfig, not both' });
   }
   if (isCluster) return clusterOf(context);
+  // As a plug-in of kubectl, what kubectl speaks to is meant.
+  const isPlugin = Boolean(env.AMBIENT_CALLED_AS) && lab === undefined && !env.AMBIENT_LAB;
+  if (isPlugin) return clusterOf(context);
   try {
     return new LabMesh(labOf(context));
   } catch (error) {

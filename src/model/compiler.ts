@@ -97,7 +97,8 @@ export class MeshCompiler {
       return gateway !== undefined && isWaypoint(gateway);
     };
     const podLabelsOf = (id: string): Iterable<Labels> => this.#podLabelsOf(id);
-    const hooks = { report, waypointOf, labelsWanted, podLabelsOf, isWaypoint: isWaypointGateway };
+    const annotationsOf = (name: string): Labels => this.#store.namespaces.get(name)?.annotations ?? {};
+    const hooks = { report, waypointOf, labelsWanted, podLabelsOf, isWaypoint: isWaypointGateway, annotationsOf };
     this.#routes = new RouteCompiler({ ...options, ...hooks }, this.#store.services);
     this.#waypoints = new WaypointBindings(this.#store, options);
     const { services, gateways } = this.#store;

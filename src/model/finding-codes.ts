@@ -21,6 +21,7 @@ export const findingCodes = {
   AMB0101: { severity: 'warning', title: 'The label of enrolment has a value that is known' },
   AMB0102: { severity: 'warning', title: 'use-waypoint names a waypoint that serves here' },
   AMB0103: { severity: 'error', title: 'A Gateway of class ambient-waypoint can be a waypoint' },
+  AMB0104: { severity: 'warning', title: 'A share of traces is a number from 0 to 100' },
   AMB0201: { severity: 'error', title: 'A policy says once whom it is for' },
   AMB0202: { severity: 'warning', title: 'AUDIT is asked of a waypoint' },
   AMB0203: { severity: 'error', title: 'The action of a policy is one that is done' },

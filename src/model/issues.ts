@@ -2,7 +2,7 @@
 import { namesText, nearestName } from '../base/nearest-name.ts';
 import { type FindingCode, findingCodes } from './finding-codes.ts';
 import { pathText, type Resource, type ResourcePath } from './resources.ts';
-import type { ResourceIssue, Sought } from './types.ts';
+import type { ResourceIssue, Sought, SoughtObject } from './types.ts';
 
 /** Collects the findings about one resource. */
 export class IssueList {
@@ -33,7 +33,7 @@ export class IssueList {
 }
 
 /** The names of a kind, `NAMESPACE/NAME`. */
-export type NamesOf = (kind: Sought['kind']) => Iterable<string>;
+export type NamesOf = (kind: SoughtObject['kind']) => Iterable<string>;
 
 /**
  * A finding as it is told: what else there is of what was looked for in vain. That is asked for now and not when the
@@ -42,7 +42,7 @@ export type NamesOf = (kind: Sought['kind']) => Iterable<string>;
  */
 export function toldIssue(issue: ResourceIssue, namesOf: NamesOf, lists = true): ResourceIssue {
   const { sought, ...told } = issue;
-  if (sought === undefined) return told;
+  if (sought === undefined || sought.kind === 'name') return told;
   const { kind, namespace, name } = sought;
   const ids = [...namesOf(kind)];
   const here = namesIn(ids, namespace);

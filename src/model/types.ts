@@ -233,8 +233,19 @@ export interface ResourceIssue {
   readonly sought?: Sought;
 }
 
-/** An object that somebody named and that is not there: another name of its kind and namespace may be meant. */
-export interface Sought {
+/** A name that is not there: another one may be meant. */
+export type Sought = SoughtObject | SoughtName;
+
+/** One of a few names, which the finding lists already. */
+export interface SoughtName {
+  readonly kind: 'name';
+  readonly name: string;
+  readonly among: readonly string[];
+  readonly path: readonly (string | number)[];
+}
+
+/** An object that somebody named: others of its kind and namespace are known where the finding is told. */
+export interface SoughtObject {
   readonly kind: 'Service' | 'Gateway' | 'VirtualService' | 'HTTPRoute' | 'GRPCRoute';
   readonly namespace: string;
   readonly name: string;

@@ -97,11 +97,8 @@ export class TestBrowser {
       isMobile: phone,
       hasTouch: phone,
     });
-    await page.emulateMediaFeatures([
-      { name: 'prefers-color-scheme', value: options.dark === true ? 'dark' : 'light' },
-      { name: 'prefers-reduced-motion', value: options.reducedMotion === true ? 'reduce' : 'no-preference' },
-    ]);
     const live = new LivePage(page, context, new URL(url).host);
+    await live.emulate(options);
     await page.goto(url, { waitUntil: 'load', timeout: waitTimeoutMs });
     await live.waitFor('html[data-ready]');
     return live;
@@ -135,6 +132,14 @@ export class LivePage {
       const asked = new URL(request.url());
       if (asked.protocol !== 'data:' && asked.host !== host) this.strangers.push(request.url());
     });
+  }
+
+  /** What the system is said to prefer from now on. */
+  async emulate({ dark, reducedMotion }: Pick<PageOptions, 'dark' | 'reducedMotion'>): Promise<void> {
+    await this.page.emulateMediaFeatures([
+      { name: 'prefers-color-scheme', value: dark === true ? 'dark' : 'light' },
+      { name: 'prefers-reduced-motion', value: reducedMotion === true ? 'reduce' : 'no-preference' },
+    ]);
   }
 
   /** Waits for something that fits the selector. */

@@ -63,7 +63,7 @@ export abstract class ExchangeState {
     this.client = client;
     this.request = request;
     this.head = request.head;
-    this.trace = engine.tracer === null ? null : traceOf(engine.tracer, request.head, client);
+    this.trace = traceOf(engine, request.head, client);
     this.target = this.head.target;
     this.requestMessages = this.head.grpc ? new GrpcMessages() : null;
     this.responseMessages = this.head.grpc ? new GrpcMessages() : null;

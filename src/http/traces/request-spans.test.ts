@@ -309,6 +309,10 @@ test('sampling: a share of what comes without a decision, by namespace; exemplar
   assert.deepEqual([...new Set(spans.map((span) => span.traceId))], [traceId]);
   const [row] = never.counters.rows();
   assert.equal(row!.exemplar?.traceId, traceId);
+  const own = { endpoints: [hears([])], tracePercent: 0 };
+  const silent = await tracedScene(t, own, { namespaces: { shop: 100 } });
+  await silent.ask('/');
+  assert.deepEqual(await silent.spans(), []);
   const always = await tracedScene(t, { endpoints: [hears([])] }, { samplingPercent: 0, namespaces: { shop: 100 } });
   await always.ask('/');
   const [server] = await always.spans();

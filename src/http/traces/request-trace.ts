@@ -2,6 +2,7 @@
 // that is not traced there is nothing of this kind. Spans are made at its end (`request-spans.ts`).
 import type { MeshError } from '../../base/errors.ts';
 import type { Flag } from '../../base/flags.ts';
+import type { ServiceRoutes } from '../../model/route-types.ts';
 import type { Tracer } from '../../telemetry/traces/tracer.ts';
 import type { Endpoint } from '../balance/endpoint.ts';
 import type { ClientInfo } from '../exchange/context.ts';
@@ -30,9 +31,19 @@ export interface TryTrace {
 type Pair = [name: string, value: string];
 
 /** The trace of a request that has come; null where none is kept. */
-export function traceOf(tracer: Tracer, head: RequestHead, client: ClientInfo): RequestTrace | null {
+export function traceOf(engine: Tracing, head: RequestHead, client: ClientInfo): RequestTrace | null {
+  const { tracer } = engine;
+  if (tracer === null) return null;
   const context = readTraceContext(head.headers);
-  return tracer.samples(context.sampled, client.service.namespace) ? new RequestTrace(context, head.headers) : null;
+  const { tracePercent } = engine.routesOf(client).routes;
+  const isKept = tracer.samples(context.sampled, client.service.namespace, tracePercent);
+  return isKept ? new RequestTrace(context, head.headers) : null;
+}
+
+/** What decides about traces. */
+interface Tracing {
+  readonly tracer: Tracer | null;
+  routesOf(client: ClientInfo): { readonly routes: ServiceRoutes };
 }
 
 /** The trace of one request. */

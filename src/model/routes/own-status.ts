@@ -2,14 +2,14 @@
 import { thereIs } from '../../base/nearest-name.ts';
 import { type Condition, conditionOf, type ObjectStatus } from '../conditions.ts';
 import type { IssueList } from '../issues.ts';
-import type { Labels } from '../resources.ts';
+import type { Labels, ResourcePath } from '../resources.ts';
 import type {
   DestinationRuleResource,
   PolicyTarget,
   RateLimitPolicyResource,
   TrafficPolicyResource,
 } from '../route-resources.ts';
-import type { Sought } from '../types.ts';
+import type { Sought, SoughtName, SoughtObject } from '../types.ts';
 import { rulesFor } from './compile-destination.ts';
 import { coversHost, fullHost, serviceIdOf, unknownHost } from './hosts.ts';
 import type { RouteScope } from './route-scope.ts';
@@ -59,23 +59,30 @@ function reportEmptySubsets(
     const wanted = Object.entries(labels);
     if (pods.length === 0 || pods.some((pod) => wanted.every(([key, value]) => pod[key] === value))) continue;
     const message = `subset ${name} selects no pod of service ${id}`;
-    const fix = `what is routed there gets 503; correct its labels${labelHint(wanted, pods)}`;
-    list.add('AMB0603', ['spec', 'subsets', at], message, fix);
+    const sought = soughtLabel(wanted, pods, ['spec', 'subsets', at, 'labels']);
+    const has =
+      sought === null ? '' : `; ${thereIs(sought.name, sought.among, `${sought.path.at(-1)} of its pods is`)}`;
+    const fix = `what is routed there gets 503; correct its labels${has}`;
+    list.add('AMB0603', ['spec', 'subsets', at], message, fix, sought);
     first ??= message;
   }
   return first;
 }
 
-/** What pods have for the first label that none has as it is asked for. */
-function labelHint(wanted: readonly (readonly [string, string])[], pods: readonly Labels[]): string {
-  for (const [key, value] of wanted) {
-    const values = pods.flatMap((pod) => pod[key] ?? []);
-    if (!values.includes(value)) return `; ${thereIs(value, values, `${key} of its pods is`)}`;
+/** The first label that no pod has as it is asked for, among what pods have. */
+function soughtLabel(
+  wanted: readonly (readonly [string, string])[],
+  pods: readonly Labels[],
+  path: ResourcePath,
+): SoughtName | null {
+  for (const [key, name] of wanted) {
+    const among = [...new Set(pods.flatMap((pod) => pod[key] ?? []))];
+    if (!among.includes(name)) return { kind: 'name', name, among, path: [...path, key] };
   }
-  return '';
+  return null;
 }
 
-function isSoughtKind(kind: string): kind is Sought['kind'] {
+function isSoughtKind(kind: string): kind is SoughtObject['kind'] {
   return kind === 'Service' || kind === 'HTTPRoute' || kind === 'GRPCRoute' || kind === 'VirtualService';
 }
 

@@ -75,3 +75,16 @@ export function soughtHost(
   const [owner = '', name = ''] = id.split('/');
   return { kind: 'Service', namespace: owner, name, path };
 }
+
+/** The subset that a destination names, among those of its rules; null when it names none or it is there. */
+export function soughtSubset(
+  { host, subset }: VirtualDestination,
+  namespace: string,
+  path: ResourcePath,
+  scope: RouteScope,
+): Sought | null {
+  const id = serviceIdOf(fullHost(host, namespace, scope.clusterDomain), scope.clusterDomain);
+  if (id === null || subset === '') return null;
+  const among = rulesFor(id, scope).flatMap((rule) => rule.subsets.map(({ name }) => name));
+  return among.includes(subset) ? null : { kind: 'name', name: subset, among, path };
+}

@@ -3,7 +3,7 @@ import { didYouMean } from '../../base/nearest-name.ts';
 import type { FindingCode } from '../finding-codes.ts';
 import type { IssueList } from '../issues.ts';
 import type { ResourcePath } from '../resources.ts';
-import type { VirtualRedirect, VirtualRule, VirtualServiceResource } from '../route-resources.ts';
+import type { VirtualDestination, VirtualRedirect, VirtualRule, VirtualServiceResource } from '../route-resources.ts';
 import type { Mirror, RetryPolicy, Rewrite, RouteAction, RouteRule, WeightedBackend } from '../route-types.ts';
 import type { Sought } from '../types.ts';
 import { postWarning } from './gateway-rules.ts';
@@ -11,7 +11,7 @@ import { mayRepeatPost, retryConditions, retryOptions } from './retry-options.ts
 import { backoffMaxFactor, defaultBackoffBaseMs, defaultRetry, defaultRetryOn, plainRule } from './route-defaults.ts';
 import { policiesOfRule } from './route-policies.ts';
 import type { RouteScope } from './route-scope.ts';
-import { resolveDestination, soughtHost } from './virtual-backends.ts';
+import { resolveDestination, soughtHost, soughtSubset } from './virtual-backends.ts';
 
 /** A rule with where it was written: its own VirtualService, or a delegate. */
 export interface PlacedRule {
@@ -86,7 +86,8 @@ class VirtualRuleCompiler {
     const backends = rule.route.map((one, at): WeightedBackend => {
       const backend = resolveDestination(one, this.#placed.resource.namespace, this.#port, this.#scope);
       if (backend.invalid !== null) {
-        const sought = this.#sought(one.host, [...one.path, 'destination', 'host']);
+        const path = [...one.path, 'destination'];
+        const sought = this.#sought(one.host, [...path, 'host']) ?? this.#soughtSubset(one, [...path, 'subset']);
         this.#warn('AMB0508', one.path, backend.invalid.reason, 'its share of the requests gets 503', sought);
       }
       if (one.authority !== null && rule.route.length > 1) {
@@ -129,12 +130,9 @@ class VirtualRuleCompiler {
     const path = [...this.#path, 'retries', 'retryOn'];
     for (const word of named) {
       if (retryConditions.includes(word)) continue;
-      this.#warn(
-        'AMB0510',
-        path,
-        `${word} is no condition that is known`,
-        `use ${retryConditions.join(', ')}, or a status${didYouMean(word, retryConditions)}`,
-      );
+      const fix = `use ${retryConditions.join(', ')}, or a status${didYouMean(word, retryConditions)}`;
+      const sought: Sought = { kind: 'name', name: word, among: retryConditions, path };
+      this.#warn('AMB0510', path, `${word} is no condition that is known`, fix, sought);
     }
     const retryOn = [...new Set([...named, ...(statuses.length > 0 ? ['retriable-status-codes'] : [])])];
     const unsafe =
@@ -146,6 +144,10 @@ class VirtualRuleCompiler {
     const base = retries.backoffMs ?? defaultBackoffBaseMs;
     const backoff = { backoffBaseMs: base, backoffMaxMs: base * backoffMaxFactor };
     return { ...options, ...backoff, attempts: retries.attempts, perTryTimeoutMs, retryOn, statuses, from: 'route' };
+  }
+
+  #soughtSubset(destination: VirtualDestination, path: ResourcePath): Sought | null {
+    return soughtSubset(destination, this.#placed.resource.namespace, path, this.#scope);
   }
 
   #sought(host: string, path: ResourcePath): Sought | null {

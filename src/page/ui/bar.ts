@@ -108,10 +108,11 @@ export class Bar {
     const { nodes, edges } = graph.leftOut;
     if (nodes + edges > 0) words.push([String(nodes + edges), 'more, left out', 'warn']);
     const { silent } = graph.heard;
-    if (silent.length > 0) words.push([plural(silent.length, 'proxy', 'proxies'), 'silent', 'warn']);
     this.#headline.show(words, () =>
       words.map(([value, text, tone]) => make('span', { class: tone }, make('b', {}, value), ` ${text}`)),
     );
-    setAttribute(this.#headline.element, 'title', silent.length > 0 ? `Silent: ${silent.join(', ')}` : null);
+    // The tab of proxies counts them.
+    const title = silent.length > 0 ? `Without what these have seen: ${silent.join(', ')}` : null;
+    setAttribute(this.#headline.element, 'title', title);
   }
 }

@@ -28,7 +28,9 @@ const dropsPerSMin = 0.22;
 const dropsMax = 900;
 const arrow = 7;
 /** Drops that would be less than a pixel are not drawn. */
-const dropsZoomMin = 0.16;
+const dropsZoomMin = 0.12;
+/** Nobody sees the corners of smaller ones, and they are quicker. */
+const roundZoomMin = 0.5;
 /** Longer pauses between frames were not watched. */
 const frameMsMax = 100;
 
@@ -162,13 +164,15 @@ export class EdgeCanvas {
     const context = this.#flow;
     clear(context);
     this.#place(context);
-    const size = Math.max(4.6, 2 / this.#camera.zoom);
+    const size = Math.max(4.8, 2.2 / this.#camera.zoom);
+    const areRound = this.#camera.zoom > roundZoomMin;
+    const paths = { ok: new Path2D(), warning: new Path2D(), error: new Path2D() };
     for (const one of this.#flowing) {
       const { line, points, length, drops } = one;
       // What is refused does not arrive.
       advance(one, (passedMs / 1000) * dropSpeed, line.isRefused ? length * 0.86 : length);
       if ((this.#focus !== null && !this.#focus.has(line.id)) || !this.#isSeen(line.curve)) continue;
-      context.fillStyle = { error: this.#colours.bad, warning: this.#colours.warn, ok: this.#colours.dot }[line.state];
+      const path = paths[line.state];
       for (const at of drops) {
         const index = (at / length) * samples;
         const whole = Math.min(samples - 1, Math.floor(index));
@@ -176,8 +180,20 @@ export class EdgeCanvas {
         const base = whole * 2;
         const x = points[base]! + (points[base + 2]! - points[base]!) * rest;
         const y = points[base + 1]! + (points[base + 3]! - points[base + 1]!) * rest;
-        context.fillRect(x - size / 2, y - size / 2, size, size);
+        // A line of no length with round ends is a dot.
+        if (areRound) path.moveTo(x, y);
+        if (areRound) path.lineTo(x + 0.01, y);
+        else path.rect(x - size / 2, y - size / 2, size, size);
       }
+    }
+    context.lineWidth = size;
+    context.lineCap = 'round';
+    for (const state of ['ok', 'warning', 'error'] as const) {
+      const colour = { ok: this.#colours.dot, warning: this.#colours.warn, error: this.#colours.bad }[state];
+      context.strokeStyle = colour;
+      context.fillStyle = colour;
+      if (areRound) context.stroke(paths[state]);
+      else context.fill(paths[state]);
     }
   }
 

@@ -55,12 +55,12 @@ export class Tracer {
 
   /**
    * Whether a trace is kept: as its parent has decided, and where that is left open (null) as the share of the
-   * namespace says, whose service or workload is called.
+   * namespace says, whose service or workload is called; `said` is its own word for it.
    */
-  samples(decided: boolean | null, namespace: string): boolean {
+  samples(decided: boolean | null, namespace: string, said?: number): boolean {
     if (decided !== null) return decided;
     const { namespaces, samplingPercent } = this.#live;
-    const percent = namespaces[namespace] ?? samplingPercent;
+    const percent = said ?? namespaces[namespace] ?? samplingPercent;
     return percent > 0 && this.#random() * 100 < percent;
   }
 
