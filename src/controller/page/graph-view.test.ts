@@ -10,6 +10,7 @@ import type { FlowView } from '../../telemetry/access-record.ts';
 import { refusedFlow } from '../../telemetry/testing-flows.ts';
 import { edgeDetails, nodeDetails } from './details-view.ts';
 import { FlowWindow, windowMs } from './flow-window.ts';
+import { graphView } from './graph-view.ts';
 import { bothEnds, graphOf, nowMs, request, smallMesh, sourcesOf } from './testing-page.ts';
 
 const timeAt = (secondsAgo: number): string => new Date(nowMs - secondsAgo * 1000).toISOString();
@@ -78,6 +79,15 @@ test('what is held is bounded, however many edges and flows come', () => {
   }
   assert.equal(window.flows((from) => from === 'a/1', 10_000).length, 12);
   assert.deepEqual(window.edges(nowMs + windowMs + 1), []);
+});
+
+test('what the window has passed is gone from every sum', () => {
+  const old = [request({ time: timeAt(50), status: 503 }), ...bothEnds({ time: timeAt(50), flag: 'DENY' })];
+  const recent = [request({ time: timeAt(5), pod: 'cart-2', durationMs: 99 }), ...bothEnds({ time: timeAt(5) })];
+  const later = nowMs + 30_000;
+  const aged = sourcesOf([...recent, ...old]);
+  graphView(aged);
+  assert.deepEqual(graphView({ ...aged, nowMs: later }), graphView({ ...sourcesOf(recent), nowMs: later }));
 });
 
 test('what was before somebody watched is remembered, and counts for no rate', () => {
