@@ -25,6 +25,19 @@ const nearCart = /namespace shop has bare, cart; did you mean cart\?/;
 export const objectRows: readonly Row[] = [
   { code: 'AMB0001', bad: policy('{action: DENIED}'), mend: ['DENIED', 'DENY'] },
   {
+    code: 'AMB0002',
+    bad: one('networking.istio.io/v1', 'ServiceEntry', '{hosts: [a.example]}'),
+    mend: [/.*/, destination('{host: cart}')],
+    says: /ServiceEntry of networking.istio.io is not read: its hosts are no services of the mesh/,
+  },
+  {
+    code: 'AMB0004',
+    bad: `{apiVersion: telemetry.istio.io/v1, kind: Telemetry, metadata: {name: x, namespace: shop}, spec: {
+      tracing: [{randomSamplingPercentage: 5}]}}`,
+    mend: [/tracing: .*\}\]/, ''],
+    says: /Namespace shop with ambient.mesh\/trace-sampling-percent: "5"/,
+  },
+  {
     code: 'AMB0101',
     bad: '{apiVersion: v1, kind: Namespace, metadata: {name: x, labels: {ambient.mesh/dataplane-mode: ambeint}}}',
     mend: ['ambeint', 'ambient'],

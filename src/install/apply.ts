@@ -16,15 +16,20 @@ const fieldManager = 'ambientctl';
 const plurals: Readonly<Record<string, string>> = { NetworkPolicy: 'networkpolicies' };
 
 /**
- * Applies every object; what others have set in the same fields is taken over.
+ * Applies every object, and says which it is at; what others have set in the same fields is taken over.
  * @throws MeshError KUBE_API for the first that is refused, NOT_REACHABLE when there is no answer. What was applied
  * before stays, and a second run goes on.
  */
-export async function applyManifests(client: ApiClient, manifests: readonly Manifest[]): Promise<AppliedObject[]> {
+export async function applyManifests(
+  client: ApiClient,
+  manifests: readonly Manifest[],
+  say: (what: string) => void = () => {},
+): Promise<AppliedObject[]> {
   const done: AppliedObject[] = [];
   for (const manifest of manifests) {
     const { kind, metadata } = manifest;
     const path = pathOf(manifest);
+    say(`${done.length + 1} of ${manifests.length}, ${kind} ${metadata.name}`);
     const before = await client.json({ path }).then(versionOf, (error: unknown) => {
       if (failureOf(error)?.status === 404) return null;
       throw error;

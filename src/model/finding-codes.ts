@@ -18,6 +18,7 @@ export const findingCodes = {
   AMB0001: { severity: 'error', title: 'An object can be read', equivalent: 'IST0106' },
   AMB0002: { severity: 'info', title: 'A kind is used' },
   AMB0003: { severity: 'error', title: 'A Node can be part of the mesh' },
+  AMB0004: { severity: 'warning', title: 'What a Telemetry asks for is asked where it is read' },
   AMB0101: { severity: 'warning', title: 'The label of enrolment has a value that is known' },
   AMB0102: { severity: 'warning', title: 'use-waypoint names a waypoint that serves here' },
   AMB0103: { severity: 'error', title: 'A Gateway of class ambient-waypoint can be a waypoint' },
@@ -87,7 +88,7 @@ export const findingCodes = {
   AMB1013: { severity: 'warning', title: 'A waypoint does what a route asks for' },
   AMB1014: { severity: 'warning', title: 'A host has one VirtualService', equivalent: 'IST0109' },
   AMB1015: { severity: 'warning', title: 'A rule can match', equivalent: 'IST0130, IST0131' },
-  AMB1016: { severity: 'info', title: 'The version of an API is the present one' },
+  AMB1016: { severity: 'info', title: 'The version of an API is the present one', equivalent: 'IST0002' },
   AMB1017: { severity: 'error', title: 'A NetworkPolicy lets the tunnel in' },
   AMB1018: {
     severity: 'warning',

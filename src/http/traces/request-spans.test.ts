@@ -1,6 +1,8 @@
 // Spans of requests through a real service on loopback, as a receiver of OTLP gets them over HTTP.
 import assert from 'node:assert/strict';
-import type { RequestListener } from 'node:http';
+import { once } from 'node:events';
+import { request as httpRequest, type RequestListener } from 'node:http';
+import { connect, createServer, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import { type TestContext, test } from 'node:test';
 import { systemClock } from '../../base/clock.ts';
 import type { TracingConfig } from '../../config/tracing.ts';
@@ -299,6 +301,73 @@ test('no endpoint is an error of the waypoint', async (t) => {
     [isError, attributes['error.type'], attributes['ambient.flag']],
     [true, 'NO_ENDPOINT', 'NO_ENDPOINT'],
   );
+});
+
+test('a call of gRPC is named as such, and its status is that of its trailers', async (t) => {
+  const heard: IncomingHttpHeaders[] = [];
+  const server = createServer();
+  server.on('stream', (stream: ServerHttp2Stream, headers) => {
+    heard.push(headers);
+    stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '14' }));
+    stream.end();
+  });
+  const scene = await tracedScene(t, {
+    endpoints: [server],
+    protocol: 'grpc',
+    rule: { retry: retryOf({ attempts: 0 }) },
+  });
+  const session = connect(`http://127.0.0.1:${scene.port}`);
+  t.after(() => session.destroy());
+  const traceparent = `${w3c}-01`;
+  const call = { ':method': 'POST', ':path': '/shop.Cart/Add', 'content-type': 'application/grpc', te: 'trailers' };
+  const stream = session.request({ ...call, traceparent });
+  stream.end(Buffer.alloc(5));
+  stream.resume();
+  await once(stream, 'close');
+  const [server_, client] = await scene.spans();
+  for (const span of [server_!, client!]) {
+    const { attributes } = span;
+    assert.deepEqual([span.name, span.isError], ['shop.Cart/Add', true]);
+    assert.deepEqual([attributes['rpc.system'], attributes['rpc.service']], ['grpc', 'shop.Cart']);
+    assert.deepEqual([attributes['rpc.method'], attributes['rpc.grpc.status_code']], ['Add', 14]);
+    assert.deepEqual([attributes['http.response.status_code'], attributes['network.protocol.version']], [200, '2']);
+  }
+  assert.deepEqual([server_!.traceId, server_!.parentId], [traceId, parentId]);
+  assert.equal(heard[0]!['traceparent'], `00-${traceId}-${client!.spanId}-01`);
+});
+
+test('a redirect of the mesh, and a client that leaves', async (t) => {
+  const redirect = { scheme: 'https', authority: null, port: null, path: null, status: 301 } as const;
+  const away = await tracedScene(t, { endpoints: [], rule: { action: { kind: 'redirect', redirect } as never } });
+  assert.equal((await away.ask('/')).status, 301);
+  const [span] = await away.spans();
+  assert.deepEqual([span!.attributes['http.response.status_code'], span!.isError], [301, false]);
+  const asked = Promise.withResolvers<void>();
+  const silent: RequestListener = () => asked.resolve();
+  const left = await tracedScene(t, { endpoints: [silent] });
+  const gone = httpRequest({ port: left.port, host: '127.0.0.1', path: '/slow' });
+  gone.on('error', () => {});
+  gone.end();
+  await asked.promise;
+  gone.socket?.resetAndDestroy();
+  while (left.records.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  const [server, client] = await left.spans();
+  assert.deepEqual([server!.isError, server!.attributes['ambient.flag']], [true, 'RESET_BY_SOURCE']);
+  assert.equal(client!.attributes['error.type'], server!.attributes['error.type']);
+});
+
+test('a receiver that does not answer holds no request up, and what is lost is counted', async (t) => {
+  const scene = await tracedScene(t, { endpoints: [hears([])] }, { queuedSpansMax: 10 });
+  scene.receiver.reply = () => {};
+  for (let at = 0; at < 20; at++) assert.equal((await scene.ask('/')).status, 200);
+  const counters = scene.tracer.counters();
+  assert.deepEqual(
+    [counters['ambient_trace_spans_dropped_total/queue'], counters.ambient_trace_spans_queued],
+    [30, 10],
+  );
+  await scene.tracer.close(1);
+  assert.equal(scene.tracer.counters()['ambient_trace_spans_dropped_total/shutdown'], 10);
 });
 
 test('sampling: a share of what comes without a decision, by namespace; exemplars are of what was sent', async (t) => {
