@@ -11,6 +11,7 @@ export function patientMesh(mesh: OperableMesh, io: CliIo): OperableMesh {
     title: mesh.title,
     logsCommand: (part) => mesh.logsCommand(part),
     stream: (path, signal) => mesh.stream(path, signal),
+    page: (path, signal) => mesh.page(path, signal),
     logSources: () => mesh.logSources(),
     admin: (part, path) => shown(io, of(part), () => mesh.admin(part, path)),
     tell: (part, path) => shown(io, of(part), () => mesh.tell(part, path)),
