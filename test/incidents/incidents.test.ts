@@ -14,6 +14,7 @@ import { noConfiguration } from './no-configuration.ts';
 import { nodeProxyDown } from './node-proxy-down.ts';
 import { overloadedProxy } from './overloaded-proxy.ts';
 import { pageRows } from './page-rows.ts';
+import { PageWords } from './page-words.ts';
 import { renamedService } from './renamed-service.ts';
 import { retryStorm } from './retry-storm.ts';
 import { alertText, askedOf, firing, type Scene, startScene, until } from './scene.ts';
@@ -38,13 +39,18 @@ const together: readonly (readonly Incident[])[] = [
 
 describe('incidents', () => {
   let scene: Scene;
+  let page: PageWords;
   /** Alerts of what was mended a moment ago: their windows are not over yet. */
   let fading: readonly string[] = [];
 
   before(async () => {
     scene = await startScene(certificateTtl);
+    page = await PageWords.open(scene);
   });
-  after(() => scene?.close());
+  after(async () => {
+    await page?.close();
+    await scene?.close();
+  });
 
   metricsRows(() => scene);
   traceRows(() => scene);
@@ -72,6 +78,7 @@ describe('incidents', () => {
         fading = some.flatMap(alertsOf);
       });
       for (const one of some) test(`${one.name}: ${one.breaks}`, timeout, () => shown(one));
+      test('a browser shows it', timeout, () => until(() => page.without(some)));
       test('no other alert fires', timeout, async () => {
         assert.deepEqual(unexpected(await firing(scene), [...some, certificateNotRenewed].flatMap(alertsOf)), []);
       });
