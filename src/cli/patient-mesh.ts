@@ -9,9 +9,12 @@ export function patientMesh(mesh: OperableMesh, io: CliIo): OperableMesh {
     kind === 'controller' ? `the controller of ${mesh.title}` : `${kind} ${name} of ${mesh.title}`;
   return {
     title: mesh.title,
+    isLab: mesh.isLab,
     logsCommand: (part) => mesh.logsCommand(part),
     stream: (path, signal) => mesh.stream(path, signal),
     logSources: () => mesh.logSources(),
+    run: (pod, argv, timeoutMs) => mesh.run(pod, argv, timeoutMs),
+    restartNodeProxy: (node, timeoutMs) => mesh.restartNodeProxy(node, timeoutMs),
     admin: (part, path) => shown(io, of(part), () => mesh.admin(part, path)),
     tell: (part, path) => shown(io, of(part), () => mesh.tell(part, path)),
     text: (part, path) => shown(io, of(part), () => mesh.text(part, path)),

@@ -12,8 +12,6 @@ export interface AppliedObject {
 }
 
 const fieldManager = 'ambientctl';
-/** Kinds whose plural is not their name with an s. */
-const plurals: Readonly<Record<string, string>> = { NetworkPolicy: 'networkpolicies' };
 
 /**
  * Applies every object, and says which it is at; what others have set in the same fields is taken over.
@@ -45,9 +43,14 @@ export async function applyManifests(
 
 function pathOf({ apiVersion, kind, metadata }: Manifest): string {
   const root = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
-  const plural = plurals[kind] ?? `${kind.toLowerCase()}s`;
   const within = metadata.namespace === undefined ? '' : `/namespaces/${metadata.namespace}`;
-  return `${root}${within}/${plural}/${metadata.name}`;
+  return `${root}${within}/${pluralOf(kind.toLowerCase())}/${metadata.name}`;
+}
+
+/** As the kinds that we apply are called in paths: policies, classes, gateways. */
+function pluralOf(kind: string): string {
+  if (/[^aeiou]y$/.test(kind)) return `${kind.slice(0, -1)}ies`;
+  return kind.endsWith('s') ? `${kind}es` : `${kind}s`;
 }
 
 function versionOf(object: unknown): unknown {
