@@ -23,6 +23,7 @@ import { shadowedRules } from './shadowed-rules.ts';
 import { strict } from './strict.ts';
 import { telemetry } from './telemetry.ts';
 import { tries } from './tries.ts';
+import { unusedKinds } from './unused-kinds.ts';
 import { workloads } from './workloads.ts';
 
 export interface AnalyzeInput {
@@ -107,7 +108,7 @@ export function analyze(input: AnalyzeInput, options: AnalyzeOptions = analyzeDe
     for (const issue of list.issues) found.push({ ...issue, change: placed(change, resource) });
   };
   for (const analyzer of analyzers) analyzer(mesh, report);
-  found.push(...[...networkPolicies(mesh), ...telemetry(mesh)].map(unchanged));
+  found.push(...[...networkPolicies(mesh), ...telemetry(mesh), ...unusedKinds(mesh)].map(unchanged));
   return found.sort(
     (a, b) =>
       order[a.severity] - order[b.severity] ||

@@ -33,6 +33,8 @@ const known: Readonly<Record<string, KnownKey>> = {
   'ambient.mesh/retry-even-if-retried': { in: 'annotations', on: routes },
   'ambient.mesh/replicas': { in: 'annotations', on: ['Gateway'] },
   'ambient.mesh/applied': { in: 'annotations', on: [] },
+  'ambient.mesh/config-digest': { in: 'annotations', on: [] },
+  'ambient.mesh/system-namespace': { in: 'both', on: [] },
   'istio.io/dry-run': { in: 'annotations', on: ['AuthorizationPolicy'] },
 };
 const names = Object.keys(known);
@@ -44,6 +46,8 @@ export const meshLabels: Analyzer = (mesh, report) => {
   for (const kind of [...bound, ...templates, ...routes, 'Gateway', 'AuthorizationPolicy'] as const) {
     for (const resource of mesh.of(kind) as readonly Resource[]) {
       if (resource.namespace !== '' && resource.namespace === mesh.options.rootNamespaces[0]) continue;
+      // What is made for a waypoint nobody has written.
+      if (resource.labels[gatewayNameLabel] !== undefined) continue;
       judgeKeys(resource, 'labels', Object.keys(resource.labels), report);
       judgeKeys(resource, 'annotations', Object.keys(resource.annotations), report);
     }

@@ -25,6 +25,12 @@ const nearCart = /namespace shop has bare, cart; did you mean cart\?/;
 export const objectRows: readonly Row[] = [
   { code: 'AMB0001', bad: policy('{action: DENIED}'), mend: ['DENIED', 'DENY'] },
   {
+    code: 'AMB0002',
+    bad: one('networking.istio.io/v1', 'ServiceEntry', '{hosts: [a.example]}'),
+    mend: [/.*/, destination('{host: cart}')],
+    says: /ServiceEntry of networking.istio.io is not read: its hosts are no services of the mesh/,
+  },
+  {
     code: 'AMB0004',
     bad: `{apiVersion: telemetry.istio.io/v1, kind: Telemetry, metadata: {name: x, namespace: shop}, spec: {
       tracing: [{randomSamplingPercentage: 5}]}}`,

@@ -6,7 +6,7 @@ import { issueOf } from '../kube/findings.ts';
 import { loadTexts } from '../kube/load.ts';
 import { type ManifestText, readLeniently } from '../kube/manifests.ts';
 import { findingCodes, type Severity } from '../model/finding-codes.ts';
-import type { ResourceIssue } from '../model/types.ts';
+import type { ResourceIssue, SourcePlace } from '../model/types.ts';
 import {
   type Command,
   type CommandContext,
@@ -57,7 +57,8 @@ export const analyze: Command = async (context) => {
   const texts = mesh === null ? await loadTexts(context.args) : await textsOf(mesh);
   const { edges, silent } = await seenEdges(context, mesh);
   const { resources, unused, errors } = readLeniently(texts);
-  const found = analyzeObjects({ resources, unused, unreadable: errors.map(issueOf), edges });
+  const all = analyzeObjects({ resources, unused, unreadable: errors.map(issueOf), edges });
+  const found = mesh === null ? all : all.map((issue) => ({ ...issue, place: livePlace(mesh) }));
   const count = resources.length + unused.length + errors.length;
   const result = analyzeResult(
     found.filter(wantedIn(context)),
@@ -68,6 +69,11 @@ export const analyze: Command = async (context) => {
   const hint = mendable === 0 ? '' : `--fix would mend ${mendable}; --fix --dry-run shows how\n`;
   return { ...result, talk: (paint) => `${silentText(silent, paint)}${result.talk?.(paint) ?? ''}${hint}` };
 };
+
+/** Objects of a mesh stand in no file. */
+function livePlace(mesh: Mesh): SourcePlace {
+  return { file: mesh.title, line: 0, column: 0 };
+}
 
 async function fix(context: CommandContext): Promise<CommandResult> {
   const failure = rankOf(thresholdOf(context, 'failureThreshold', 'error'));

@@ -1,5 +1,7 @@
 // `ambientctl check`: is the mesh as it should be, and what to do where it is not. Everything is asked of the
 // controller; `--pre` asks the cluster alone, before anything is installed.
+
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type CheckCategory,
   certificateChecks,
@@ -16,7 +18,7 @@ import { collectCerts } from './certs.ts';
 import { checkResult } from './check-report.ts';
 import { type Command, type CommandContext, durationOption, flagOption } from './command.ts';
 import type { Mesh } from './mesh.ts';
-import { pause } from './redraw.ts';
+import { waiting } from './progress.ts';
 import { adminView, meshOf } from './which-mesh.ts';
 
 const againEveryMs = 1_000;
@@ -27,15 +29,14 @@ export const check: Command = async (context) => {
     return checkResult(await preChecks(context));
   }
   const deadlineMs = Date.now() + durationOption(context, 'wait', 0);
-  const interruption = context.io.interruption();
-  for (let said = ''; ; ) {
-    const categories = await liveChecks(context);
-    if (!hasFailed(categories) || Date.now() >= deadlineMs) return checkResult(categories);
-    const waiting = waitingText(categories);
-    if (waiting !== said) context.io.stderr.write(waiting);
-    said = waiting;
-    if (!(await pause(againEveryMs, interruption))) return checkResult(categories);
-  }
+  return waiting(context.io, { what: 'the checks' }, async (say, signal) => {
+    for (;;) {
+      const categories = await liveChecks(context);
+      if (!hasFailed(categories) || Date.now() >= deadlineMs) return checkResult(categories);
+      say(firstFailure(categories));
+      await sleep(againEveryMs, undefined, { signal });
+    }
+  });
 };
 
 async function liveChecks(context: CommandContext): Promise<CheckCategory[]> {
@@ -66,7 +67,7 @@ async function missingNodes(mesh: Mesh, { proxies }: StatusView): Promise<string
   return (await mesh.nodes()).filter((node) => !there.has(node));
 }
 
-function waitingText(categories: readonly CheckCategory[]): string {
+function firstFailure(categories: readonly CheckCategory[]): string {
   const first = categories.flatMap(({ checks }) => checks).find(({ result }) => result === 'error');
-  return `- waiting: ${first?.description}: ${first?.error}\n`;
+  return `${first?.description}: ${first?.error}`;
 }

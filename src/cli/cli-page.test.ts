@@ -43,6 +43,16 @@ for (const { words, command } of commands) {
   });
 }
 
+test('a cluster is named everywhere as kubectl has it, and -A goes with -n', () => {
+  for (const { words, command } of commands) {
+    const has = (name: string): boolean => command.options.some(({ long, short }) => long === name || short === name);
+    const isOfLabs = words.startsWith('lab ') || words === 'completion';
+    if (!isOfLabs) assert.deepEqual([has('--kubeconfig'), has('--context')], [true, true], words);
+    const narrowing = command.options.find(({ long }) => long === '--namespace');
+    if (narrowing !== undefined && narrowing.defaultValue === undefined) assert.ok(has('-A'), words);
+  }
+});
+
 test('docs/cli.md is what `npm run generate` writes', () => {
   assert.equal(readFileSync(projectFile('docs/cli.md'), 'utf8'), cliPage());
 });

@@ -105,6 +105,7 @@ under stable names. \`-n\` narrows to a namespace, \`-A\` is every namespace. \`
 | 4 | timed out |
 | 130 | ended by Ctrl-C before it was done; what stays behind is said |
 
-**Completion**: \`source <(ambientctl completion bash)\`, and for zsh and fish; names are those of the mesh,
-live. For \`kubectl ambient\`, kubectl asks \`kubectl_complete-ambient\`, which is installed beside it.
+**Completion**: \`source <(ambientctl completion bash)\`, and for zsh and fish; names are those of the mesh, live.
+For \`kubectl ambient\`, kubectl asks \`kubectl_complete-ambient\`, which is installed beside it. Keys for k9s are in
+\`deploy/k9s/plugins.yaml\`.
 `;

@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { MeshError, messageOf } from '../base/errors.ts';
 import { linesOf, merged } from '../base/line-streams.ts';
 import { nodeHttp } from '../base/node-http.ts';
@@ -10,6 +11,7 @@ import { controllerName, nodeName } from '../install/parts.ts';
 import type { KubeAccess } from '../kube/api/access.ts';
 import { ApiClient } from '../kube/api/api-client.ts';
 import { failureOf } from '../kube/api/api-error.ts';
+import { execInPod, type RanProgram } from '../kube/api/exec.ts';
 import { kubeconfigAccess } from '../kube/api/kubeconfig.ts';
 import { openPodPort } from '../kube/api/port-forward.ts';
 import { isMapping } from '../kube/object-reader.ts';
@@ -38,6 +40,7 @@ export interface ClusterName {
 }
 
 const adminPort = 15_000;
+const rolloutLookMs = 500;
 const answerTimeoutMs = 20_000;
 const answerBytesMax = 256 * 1024 * 1024;
 /** Of each program's log: the newest. */
@@ -60,6 +63,7 @@ export function defaultKubeconfig(env: CliIo['env']): string | null {
 /** The mesh of a cluster. */
 export class ClusterMesh implements OperableMesh {
   readonly title: string;
+  readonly isLab = false;
   readonly #access: KubeAccess;
   readonly #client: ApiClient;
   readonly #objects: ClusterObjects;
@@ -109,6 +113,27 @@ export class ClusterMesh implements OperableMesh {
 
   remove(target: ObjectName): Promise<void> {
     return this.#objects.remove(target);
+  }
+
+  run(pod: Omit<ObjectName, 'kind'>, argv: readonly string[], timeoutMs: number): Promise<RanProgram> {
+    return execInPod(this.#access, pod, argv, timeoutMs);
+  }
+
+  async restartNodeProxy(_node: string, timeoutMs: number): Promise<void> {
+    const target = { kind: 'DaemonSet', namespace: this.#namespace, name: nodeName };
+    // As `kubectl rollout restart` does.
+    const annotations = { 'kubectl.kubernetes.io/restartedAt': new Date().toISOString() };
+    await this.patch(target, { spec: { template: { metadata: { annotations } } } });
+    const deadlineMs = Date.now() + timeoutMs;
+    for (;;) {
+      const found = (await this.objects('DaemonSet')) as readonly DaemonSetObject[];
+      const own = found.find(({ metadata }) => metadata.namespace === this.#namespace && metadata.name === nodeName);
+      if (own !== undefined && isRolledOut(own)) return;
+      if (Date.now() > deadlineMs) {
+        throw new MeshError('TIMED_OUT', { what: `the rollout of ${nodeName}`, timeoutMs, hint: this.#hint() });
+      }
+      await sleep(rolloutLookMs);
+    }
   }
 
   async logSources(): Promise<readonly LogSource[]> {
@@ -288,6 +313,22 @@ export class ClusterMesh implements OperableMesh {
   #hint(): string {
     return `see: kubectl -n ${this.#namespace} get pods`;
   }
+}
+
+interface DaemonSetObject {
+  readonly metadata: { readonly namespace: string; readonly name: string; readonly generation?: number };
+  readonly status?: Readonly<Record<string, number>>;
+}
+
+function isRolledOut({ metadata: { generation = 0 }, status = {} }: DaemonSetObject): boolean {
+  const {
+    observedGeneration = 0,
+    desiredNumberScheduled = 0,
+    updatedNumberScheduled = 0,
+    numberAvailable = 0,
+  } = status;
+  if (observedGeneration < generation || updatedNumberScheduled < desiredNumberScheduled) return false;
+  return numberAvailable >= desiredNumberScheduled;
 }
 
 interface PodName {

@@ -46,7 +46,11 @@ export class ClusterObjects {
   }
 
   async apply(manifest: ObjectManifest): Promise<WriteAction> {
-    const [done] = await applyManifests(this.#client, [manifest]);
+    const [done] = await applyManifests(this.#client, [manifest]).catch((error: unknown) => {
+      if (failureOf(error)?.status !== 404) throw error;
+      const hint = 'install their definitions first, or is the namespace not there? see docs/install.md';
+      throw new MeshError('NOT_FOUND', { what: `${manifest.apiVersion} ${manifest.kind} of this cluster`, hint });
+    });
     return done?.action === 'configured' ? 'changed' : (done?.action ?? 'unchanged');
   }
 

@@ -25,9 +25,17 @@ export async function runCli(args: readonly string[], outer: CliIo): Promise<num
     if (error instanceof Error && error.name === 'AbortError') return exitCodes.interrupted;
     const known = MeshError.from(error);
     const paint = io.stderrColour ? coloured : plain;
-    io.stderr.write(`${paint('ambientctl:', 'bad')} ${known.message}\n`);
+    io.stderr.write(`${paint('ambientctl:', 'bad')} ${known.message}${nextOf(known)}\n`);
     if (known.code === 'INTERNAL' && io.env.AMBIENT_DEBUG)
       io.stderr.write(`${(known.cause as Error)?.stack ?? known.stack}\n`);
     return exitCodeOf(known);
   }
+}
+
+/** What to do about an answer of an API server, which knows nothing of us. */
+function nextOf({ code, details }: MeshError): string {
+  if (code !== 'KUBE_API') return '';
+  if (details['status'] === 401) return '; log in anew: kubectl auth whoami';
+  if (details['status'] === 403) return '; ask for the right, or see what you have: kubectl auth can-i --list';
+  return '';
 }

@@ -1,5 +1,6 @@
 // A running mesh as commands see it: a lab or a cluster, and both answer alike.
 import { MeshError } from '../base/errors.ts';
+import type { RanProgram } from '../kube/api/exec.ts';
 import type { LabClient } from '../lab/control-client.ts';
 import type { ApplyResult, LabPart } from '../lab/control-types.ts';
 import { isWaypointObject } from './waypoint-gateways.ts';
@@ -14,6 +15,7 @@ export type MeshPart =
 export interface Mesh {
   /** `lab NAME`, or `cluster CONTEXT`. */
   readonly title: string;
+  readonly isLab: boolean;
   /**
    * What a part answers to `GET path`, as JSON. Rejects with NOT_FOUND for a part that is not there, NOT_REACHABLE or
    * TIMED_OUT for one that does not answer.
@@ -61,6 +63,13 @@ export interface OperableMesh extends Mesh {
   /** What a part answers to `GET path`, as it is. */
   text(part: MeshPart, path: string): Promise<string>;
   logSources(): Promise<readonly LogSource[]>;
+  /**
+   * Runs a program in a pod's first container, without standard input. Rejects with NOT_REACHABLE when it breaks off,
+   * TIMED_OUT.
+   */
+  run(pod: Omit<ObjectName, 'kind'>, argv: readonly string[], timeoutMs: number): Promise<RanProgram>;
+  /** Replaces a node's proxy, in a cluster every node's, as an upgrade would; resolves when the new ones are ready. */
+  restartNodeProxy(node: string, timeoutMs: number): Promise<void>;
 }
 
 export interface ObjectManifest {
@@ -77,6 +86,7 @@ export interface ObjectManifest {
 /** A lab, by its control socket. */
 export class LabMesh implements OperableMesh {
   readonly title: string;
+  readonly isLab = true;
   readonly #lab: LabClient;
 
   constructor(lab: LabClient) {
@@ -113,7 +123,7 @@ export class LabMesh implements OperableMesh {
   }
 
   async remove({ kind, namespace, name }: ObjectName): Promise<void> {
-    const [found] = await this.#lab.get(kind, name, namespace);
+    const [found] = await this.#lab.get(kind, name, namespace === '' ? undefined : namespace);
     actionOf(await this.#lab.delete([documentOf(found as unknown as ObjectManifest)]));
   }
 
@@ -140,6 +150,20 @@ export class LabMesh implements OperableMesh {
       }),
     ];
     return parts.map(([name, part]) => ({ name, read: (sinceMs) => this.#log(part, sinceMs) }));
+  }
+
+  async run(
+    { namespace, name }: Omit<ObjectName, 'kind'>,
+    argv: readonly string[],
+    timeoutMs: number,
+  ): Promise<RanProgram> {
+    const target = await this.#lab.target('pod', namespace, name);
+    const { captureEntered } = await import('../lab/enter.ts');
+    return captureEntered(target, argv, timeoutMs);
+  }
+
+  async restartNodeProxy(node: string, timeoutMs: number): Promise<void> {
+    await this.#lab.restart({ kind: 'node', name: node }, { rolling: true }, timeoutMs);
   }
 
   async #log(part: LabPart, sinceMs: number | null): Promise<string> {

@@ -14,6 +14,7 @@ import { addOperateCommands } from './program-operate.ts';
 import { type Act, collect, examples, withMesh } from './program-options.ts';
 import { addSimulateCommand } from './program-simulate.ts';
 import { addStatCommands, addTapCommand } from './program-tap.ts';
+import { addTestCommand } from './program-test.ts';
 
 /** Where a command leaves its exit code. */
 export interface Outcome {
@@ -132,6 +133,7 @@ function addLookCommands(program: Commander, act: Act): void {
   addCheckCommand(program, act);
   addAnalyzeCommand(program, act);
   addSimulateCommand(program, act);
+  addTestCommand(program, act);
   addTapCommand(program, act);
   addStatCommands(program, act);
 

@@ -11,6 +11,7 @@ import type { MeshView } from '../model/views.ts';
 import { why as explain, type WhyOptions, type WhyQuery, type WhyResult } from '../policy/why.ts';
 import { splitPort } from '../policy/why-ends.ts';
 import type { WhyRequest } from '../policy/why-waypoint.ts';
+import { within } from './ask-proxies.ts';
 import { type Command, type CommandContext, type CommandResult, listOption, textOption } from './command.ts';
 import { exitCodes } from './exit-codes.ts';
 import type { Mesh } from './mesh.ts';
@@ -57,14 +58,35 @@ async function explainOffline(context: CommandContext, paths: readonly string[],
 
 async function explainLive(context: CommandContext, query: WhyQuery): Promise<WhyView> {
   const running = await meshOf(context);
-  const mesh = (await adminView(running, 'controller', '/mesh', 'workloads')) as MeshView;
+  const { mesh, unknown } = await meshViewOf(running);
   const index = indexOf(mesh);
   const known = { sameNode: 'direct', routesOf: routesOf(mesh), explainRoute: routeExplainer(index) } as const;
   const first = explainNamed(index, mesh, query, known);
   const isStrict = [first, ...(first.perEndpoint ?? [])].some((one) => one.decidedBy?.kind === 'PeerAuthentication');
   const answer = isStrict ? await namingStrict(running, index, query, known) : first;
-  return await liveView(running, index, answer, splitPort(query.from).name);
+  const view = await liveView(running, index, answer, splitPort(query.from).name, unknown.length === 0);
+  return { ...view, unknown: [...unknown, ...view.unknown] };
 }
+
+/** The mesh by its controller; while that does not answer, by a node proxy. Throws why the controller does not. */
+async function meshViewOf(running: Mesh): Promise<{ readonly mesh: MeshView; readonly unknown: readonly string[] }> {
+  try {
+    const asked = adminView(running, 'controller', '/mesh', 'workloads');
+    return { mesh: (await within(asked, 'the controller', meshDeadlineMs)) as MeshView, unknown: [] };
+  } catch (error) {
+    for (const node of await running.nodes().catch(() => [])) {
+      const asked = adminView(running, { node }, '/config_dump', 'workloads');
+      const mesh = (await within(asked, node).catch(() => null)) as MeshView | null;
+      if (mesh === null) continue;
+      const words = `${messageOf(error)}: this is by what the proxy of ${node} holds, which knows no routes`;
+      return { mesh, unknown: [words] };
+    }
+    throw error;
+  }
+}
+
+/** A large mesh takes some hundred milliseconds. */
+const meshDeadlineMs = 6_000;
 
 /** On the wire all STRICT workloads share one policy. The object that a person wrote is found among the objects. */
 async function namingStrict(mesh: Mesh, index: MeshIndex, query: WhyQuery, known: WhyOptions): Promise<WhyResult> {

@@ -88,7 +88,7 @@ export const findingCodes = {
   AMB1013: { severity: 'warning', title: 'A waypoint does what a route asks for' },
   AMB1014: { severity: 'warning', title: 'A host has one VirtualService', equivalent: 'IST0109' },
   AMB1015: { severity: 'warning', title: 'A rule can match', equivalent: 'IST0130, IST0131' },
-  AMB1016: { severity: 'info', title: 'The version of an API is the present one' },
+  AMB1016: { severity: 'info', title: 'The version of an API is the present one', equivalent: 'IST0002' },
   AMB1017: { severity: 'error', title: 'A NetworkPolicy lets the tunnel in' },
   AMB1018: {
     severity: 'warning',

@@ -25,6 +25,8 @@ describe('numbers of the page', () => {
     [percentText(null), '–'],
     [durationText(0.44), '0.4 ms'],
     [durationText(14.4), '14 ms'],
+    [durationText(0.04), '<0.1 ms'],
+    [durationText(0), '0 ms'],
     [durationText(999.7), '1 s'],
     [durationText(1250), '1.25 s'],
     [durationText(150_000), '2.5 min'],

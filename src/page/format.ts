@@ -32,6 +32,7 @@ export function durationText(ms: number | null): string {
   if (ms === null) return '–';
   if (ms >= 60_000) return `${trim(ms / 60_000, 1)}${gap}min`;
   if (ms >= 999.5) return `${trim(ms / 1000, 2)}${gap}s`;
+  if (ms > 0 && ms < 0.05) return `<0.1${gap}ms`;
   return `${ms >= 9.95 ? Math.round(ms) : trim(ms, 1)}${gap}ms`;
 }
 

@@ -32,9 +32,9 @@ export interface GraphBoxes {
   readonly height: number;
 }
 
-export const nodeWidth = 204;
+export const nodeWidth = 188;
 export const nodeHeight = 68;
-export const columnPitch = 424;
+export const columnPitch = 380;
 export const rowPitch = 96;
 const laneHead = 40;
 const laneFoot = 18;
@@ -171,7 +171,7 @@ export interface LabelWish {
   readonly height: number;
 }
 
-const labelPlaces = [0.5, 0.42, 0.58, 0.34, 0.66, 0.27, 0.73, 0.2, 0.8];
+const labelPlaces = [0.5, 0.45, 0.55, 0.4, 0.6, 0.35, 0.65, 0.3, 0.7, 0.25, 0.75, 0.2, 0.8, 0.15, 0.85];
 
 /**
  * Where the labels of edges stand, by id: on their curve, the middle first, where nothing else is. Whoever comes first

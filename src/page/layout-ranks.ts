@@ -42,8 +42,10 @@ export function ranksOf(ids: readonly string[], neighbours: Neighbours): Map<str
   return ranks;
 }
 
-/** From here on a graph is deep: its longest way says less than how far things are from where it begins. */
-export const deepFrom = 12;
+/** From here on a graph is deep: as wide as its longest way it would be too small to read. */
+export const deepFrom = 5;
+/** More layers are put together. */
+const layersMax = 12;
 
 /**
  * `ranksOf`, and for a deep graph the shortest way from where nobody calls, so that it does not become a ribbon; where
@@ -64,8 +66,8 @@ export function shallowRanksOf(ids: readonly string[], neighbours: Neighbours): 
     }
   }
   const deepest = Math.max(...ranks.values());
-  if (deepest < deepFrom) return ranks;
-  return new Map([...ranks].map(([id, rank]) => [id, Math.floor((rank * deepFrom) / (deepest + 1))]));
+  if (deepest < layersMax) return ranks;
+  return new Map([...ranks].map(([id, rank]) => [id, Math.floor((rank * layersMax) / (deepest + 1))]));
 }
 
 /** A topological order; where there is a circle, it is opened at the node with the fewest callers that are left. */

@@ -14,7 +14,7 @@ export interface Proportions {
   readonly aspect: number;
 }
 
-const usualProportions: Proportions = { column: 424, row: 96, laneGap: 72, aspect: 1.7 };
+const usualProportions: Proportions = { column: 380, row: 96, laneGap: 72, aspect: 1.7 };
 /** A column of a lane is not divided for fewer nodes than that. */
 const stackMin = 3;
 

@@ -188,6 +188,48 @@ describe('operations on a lab', () => {
     }
   });
 
+  test('ambientctl test: proofs hold through the API, and fail in the lab when something is in the way', {
+    timeout: 150_000,
+  }, async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'ambient-proofs-'));
+    const file = path.join(folder, 'junit.xml');
+    const rules = [{ from: [{ source: { namespaces: ['in-the-way-*'] } }] }];
+    const policy = { name: 'in-the-way', namespace: 'ambient-system', spec: { action: 'DENY', rules } };
+    const document = { file: 'in-the-way.yaml', text: authorizationPolicy(policy) };
+    const proved = async (...args: string[]) => {
+      const { code, out, err } = await runInProcess(['test', '-o', 'json', '--junit-file', file, ...args]);
+      const { proofs, summary } = JSON.parse(out || '{}') as { proofs: Json[]; summary: Json };
+      return { code, err, proofs: proofs?.map(({ name, result }) => `${name} ${result}`), summary, first: proofs?.[0] };
+    };
+    try {
+      const byApi = ['--kubeconfig', lab.kubeconfig(), '--image', 'ambient/echo'];
+      const held = await proved(...byApi, '--test', '^(encrypted|deny|node-proxy-restart)$');
+      assert.deepEqual(held.proofs, ['encrypted holds', 'deny holds', 'node-proxy-restart skipped'], held.err);
+      assert.deepEqual([held.code, held.summary.actions.holds], [0, held.summary.actions.of], held.err);
+      assert.match(held.err, /^\[2\/3\] deny: a DENY policy refuses by its name, and .* … holds \(/m);
+      assert.match(readFileSync(file, 'utf8'), /tests="3" failures="0" skipped="1"/);
+
+      await lab.apply([document]);
+      const broken = ['--lab', lab.lab.name, '--test', '^same-node$', '--namespace', 'in-the-way', '--settle', '2s'];
+      const failed = await proved(...broken);
+      assert.deepEqual([failed.code, failed.proofs], [1, ['same-node fails']], failed.err);
+      assert.match(failed.first?.reason, /^client asks near: no answer: /);
+      assert.match(failed.first?.next, /^ambientctl why in-the-way-\w+\/client svc\/near\.in-the-way-\w+:80$/);
+      assert.match(
+        readFileSync(file, 'utf8'),
+        /<testcase [^>]*name="same-node"[^>]*>\s*<failure message="client asks near/,
+      );
+      const left = (await lab.get('namespaces')).map(({ metadata }) => (metadata as { name: string }).name);
+      assert.deepEqual(
+        left.filter((name) => /ambient-test|in-the-way/.test(name)),
+        [],
+      );
+    } finally {
+      await lab.delete([document]);
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
   test('kubectl exec and logs: programs run in a container, and what it wrote', { timeout }, async () => {
     const target = targetOfKubeconfig(lab.kubeconfig());
     const path = '/api/v1/namespaces/ops/pods/client/exec?stdout=1&stderr=1&command=sh&command=-c&command=';

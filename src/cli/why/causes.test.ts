@@ -27,6 +27,7 @@ const seen = (given: Partial<WhySeen>): WhySeen => ({
   perS: 2.8,
   success: 1,
   p50Ms: 12,
+  p90Ms: 30,
   p99Ms: 40,
   segmentsMs: { clientProxy: 0.1, wire: 1.2, waypoint: 0.4, destinationProxy: 0.3, application: 10 },
   slowest: 'the application itself: 10ms of 12ms',

@@ -13,8 +13,9 @@ export interface CauseFacts {
   readonly proxies: readonly WhyProxy[];
 }
 
-/** Half of the requests take so long, or one in a hundred. */
+/** Half of the requests take so long, one in ten, or one in a hundred. */
 const slowMedianMs = 100;
+const slowTenthMs = 250;
 const slowTailMs = 1_000;
 const goodShare = 0.99;
 /** Troubles that are older explain nothing that is going on. */
@@ -43,9 +44,11 @@ export function verdictCauses(answer: WhyResult): WhyCause[] {
       : `${describe(decidedBy)} refuses it${answer.decidedAt == null ? '' : ` (${answer.decidedAt})`}`;
     return [{ severity: 'error', text, fix: isPlain ? plaintextFix(answer) : policyFix(answer) }];
   }
-  if (verdict === 'allow') return [];
+  const lost = reasons.filter((reason) => /^[\d.]+ % of the requests get [45]\d\d: /.test(reason));
+  const routeFix = 'mend the route, or what it names; ambientctl analyze says where';
+  if (verdict === 'allow') return lost.map((text) => ({ severity: 'error', text, fix: routeFix }));
   const text = reasons.find((reason) => /get [45]\d\d|answers [45]\d\d|has no|not there/.test(reason)) ?? reasons[0];
-  const fix = response === null ? null : 'mend the route, or what it names; ambientctl analyze says where';
+  const fix = response === null ? null : routeFix;
   return [{ severity: 'error', text: text ?? 'nothing is there', fix }];
 }
 
@@ -107,7 +110,7 @@ function seenCauses(answer: WhyResult, seen: WhySeen, nowMs: number): WhyCause[]
     // A refusal that the answer is about already is no news.
     if (answer.verdict === 'allow' || last?.decidedBy == null) causes.push({ severity: 'error', text, fix: null });
   }
-  const isSlow = (p50Ms ?? 0) >= slowMedianMs || (p99Ms ?? 0) >= slowTailMs;
+  const isSlow = (p50Ms ?? 0) >= slowMedianMs || (seen.p90Ms ?? 0) >= slowTenthMs || (p99Ms ?? 0) >= slowTailMs;
   if (isSlow && slowest !== null) {
     const text = `it is slow, and that is ${slowest}`;
     causes.push({ severity: 'warning', text, fix: slowFix(seen, answer) });

@@ -1,6 +1,7 @@
 // What is asked of a mesh that runs, for `why`: how the proxies on the path are doing, what they have seen, and how its
 // pods are. All at once, each within its own time; who does not answer is named, and nothing waits for it.
 import { messageOf } from '../../base/errors.ts';
+import type { ObservedProxyView } from '../../controller/observed-proxies.ts';
 import type { ProxyStateView, StatusView } from '../../model/views.ts';
 import type { FlowView } from '../../telemetry/access-record.ts';
 import { connectedProxies, within } from '../ask-proxies.ts';
@@ -16,6 +17,8 @@ export interface WhyPath {
   readonly waypoint: string | null;
   /** Fields of a filter of flows, by the source. */
   readonly flowFields: readonly (readonly [field: string, value: string])[];
+  /** False when the controller has been found not to answer. */
+  readonly asksController: boolean;
   /** Namespaces of the endpoints. */
   readonly namespaces: readonly string[];
   /** Identities that each proxy needs for it; null for all that it has. */
@@ -31,7 +34,7 @@ export interface WhyFacts {
 }
 
 /** Flows of each proxy that are looked at. */
-const flowsMax = 5_000;
+const flowsMax = 2_000;
 /** Nodes of endpoints that are asked: a service of hundreds of pods need not have all of them asked. */
 const nodesMax = 8;
 const controller: MeshPart = { kind: 'controller', name: '' };
@@ -51,22 +54,21 @@ export async function gatherFacts(mesh: OperableMesh, path: WhyPath): Promise<Wh
   if (path.nodes.length > nodes.length) {
     unknown.push(`the proxies of ${path.nodes.length - nodes.length} more nodes were not asked`);
   }
-  const parts = partsOf(mesh, nodes, path.waypoint);
   const fields = new URLSearchParams([
     ...path.flowFields.map(([field, value]) => [field, value]),
     ['last', `${flowsMax}`],
   ]);
-  const [status, asked, lists] = await Promise.all([
-    known(
-      'the status of the controller',
-      mesh.admin(controller, '/status') as Promise<StatusView>,
-      null as unknown as StatusView,
-    ),
-    parts.then((all) => Promise.all(all.map((part) => askPart(part, `/flows?${fields}`, path, unknown)))),
+  const ask = (part: Part) => askPart(part, `/flows?${fields}`, path, unknown);
+  const status = path.asksController
+    ? (mesh.admin(controller, '/status') as Promise<StatusView>)
+    : Promise.resolve(null);
+  const [statusNow, asked, lists] = await Promise.all([
+    known<StatusView | null>('the status of the controller', status, null),
+    connectedTo(mesh, path).then((connected) => Promise.all(partsOf(mesh, nodes, path, connected).map(ask))),
     Promise.all(path.namespaces.map((name) => known(`pods of ${name}`, mesh.objects('Pod', name), []))),
   ]);
   return {
-    status,
+    status: statusNow,
     proxies: asked.map(({ proxy }) => proxy),
     flows: asked.flatMap(({ flows }) => flows),
     pods: lists.flat() as PodObject[],
@@ -82,22 +84,29 @@ interface Part {
   readonly text: (path: string) => Promise<string>;
 }
 
-/** Node proxies by their nodes, a waypoint by each of its pods that is connected. */
-async function partsOf(
-  mesh: OperableMesh,
-  nodes: readonly string[],
-  waypoint: string | null,
-): Promise<readonly Part[]> {
-  const parts = nodes.map((name) => partOf(mesh, { kind: 'node', name }, null));
-  if (waypoint === null) return parts;
-  const connected = await connectedProxies(mesh).catch(() => []);
-  const pods = connected.filter(({ kind, name }) => kind === 'waypoint' && name === waypoint);
-  const part = { kind: 'waypoint', name: waypoint } as const;
-  if (pods.length === 0) return [...parts, partOf(mesh, part, null)];
-  return [...parts, ...pods.map(({ pod }) => partOf(mesh, part, pod))];
+/** The proxies that the controller can ask: that costs least. [] where it does not say. */
+async function connectedTo(mesh: OperableMesh, path: WhyPath): Promise<readonly ObservedProxyView[]> {
+  return path.asksController ? await connectedProxies(mesh).catch(() => []) : [];
 }
 
-/** A pod of a waypoint is asked by the controller; what has no other of its kind, by its own name. */
+/** The proxy of each node, every pod of the waypoint; what is not connected is asked for by its name. */
+function partsOf(
+  mesh: OperableMesh,
+  nodes: readonly string[],
+  { waypoint }: WhyPath,
+  connected: readonly ObservedProxyView[],
+): readonly Part[] {
+  const parts = [
+    ...nodes.map((name) => ({ kind: 'node', name }) as const),
+    ...(waypoint === null ? [] : [{ kind: 'waypoint', name: waypoint } as const]),
+  ];
+  return parts.flatMap((part) => {
+    const pods = connected.filter(({ kind, name }) => kind === part.kind && name === part.name);
+    return pods.length === 0 ? [partOf(mesh, part, null)] : pods.map(({ pod }) => partOf(mesh, part, pod));
+  });
+}
+
+/** Asked by the controller where its pod is known to that. */
 function partOf(mesh: OperableMesh, part: Exclude<MeshPart, { kind: 'controller' }>, pod: string | null): Part {
   const [asked, before] = pod === null ? [part, ''] : [controller, `/proxies/pod/${pod}`];
   const ask = (path: string): Promise<unknown> => mesh.admin(asked, `${before}${path}`);
@@ -119,6 +128,7 @@ async function askPart(
     within(part.text(flowsPath), name),
   ]);
   const flows = lines.status === 'fulfilled' ? flowsOf(lines.value) : [];
+  if (lines.status === 'rejected') unknown.push(`what the proxy ${name} has seen: ${messageOf(lines.reason)}`);
   if (state.status === 'fulfilled' && Array.isArray(state.value?.threads)) {
     return { proxy: { ...base, state: state.value, problem: null }, flows };
   }

@@ -27,7 +27,9 @@ const certificateLeftMin = 0.25;
 /** What is to be said of a proxy; `status` null where the controller does not answer. */
 export function proxyOnPath(asked: AskedProxy, status: StatusView | null, nowMs: number): WhyProxy {
   const { kind, name, pod, state } = asked;
-  const row = status?.proxies.find((one) => isRowOf(one, asked)) ?? null;
+  const rows = status?.proxies.filter((one) => isRowOf(one, asked)) ?? [];
+  // One may have replaced another.
+  const row = rows.find((one) => one.connected !== false) ?? rows[0] ?? null;
   const title = kind === 'node' ? `the node proxy of ${name}` : `waypoint ${name}`;
   const problems = asked.problem === null ? [] : silent(asked, row, title, nowMs);
   if (state !== null)

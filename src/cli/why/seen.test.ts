@@ -22,7 +22,7 @@ test('requests: how many, how well, how quickly, and where the time of the slowe
     request({ durationMs: 1210, segmentsMs: { ...segments, application: 1200 }, status: 503 }),
   );
   const seen = seenOf([...good, ...slow], seenPath, nowMs)!;
-  assert.deepEqual([seen.windowMs, seen.requests, seen.connections, seen.success], [15_000, 20, 0, 0.9]);
+  assert.deepEqual([seen.windowMs, seen.requests, seen.connections, seen.success], [5_000, 20, 0, 0.9]);
   assert.deepEqual([seen.p50Ms, seen.p99Ms], [10, 1210]);
   assert.equal(seen.slowest, 'the application itself: 1.20s of 1.20s');
   assert.equal(seen.lastError?.text, 'the application answered 503');

@@ -1,6 +1,7 @@
 // What was last seen on a path, out of the flows that its proxies remember: how much, how well, how quickly, where the
 // time went, and the last refusal and error.
 import { flagTable } from '../../base/flags.ts';
+import { splitHostPort } from '../../base/ip.ts';
 import type { FlowView, RequestRecord } from '../../telemetry/access-record.ts';
 import { durationText } from '../../telemetry/flow-line.ts';
 import { isToldOnce, verdictOf } from '../../telemetry/flow-verdict.ts';
@@ -13,6 +14,8 @@ export interface SeenPath {
   readonly fromAddress: string | null;
   /** Host name of the service; null for a pod by its own address. */
   readonly hostname: string | null;
+  /** The port that was called, and what it is at the endpoints. */
+  readonly ports: ReadonlySet<number>;
   /** `NAMESPACE/NAME` of each endpoint. */
   readonly endpoints: ReadonlySet<string>;
   /** `NAMESPACE/NAME` of each pod of the waypoint between them. */
@@ -22,7 +25,7 @@ export interface SeenPath {
 }
 
 /** Figures are of the shortest of these that has enough flows: what changed a moment ago is to be seen. */
-const windowsMs = [15_000, 60_000, 300_000] as const;
+const windowsMs = [5_000, 15_000, 60_000, 300_000] as const;
 const flowsMin = 5;
 /** The slower part of the requests, by which the time is attributed. */
 const slowerShare = 0.1;
@@ -51,6 +54,7 @@ export function seenOf(flows: readonly FlowView[], path: SeenPath, nowMs: number
     perS: weight / (windowMs / 1000),
     success: weight === 0 ? null : good / weight,
     p50Ms: quantile(times, timeOf, 0.5),
+    p90Ms: quantile(times, timeOf, 0.9),
     p99Ms: quantile(times, timeOf, 0.99),
     segmentsMs,
     slowest: slowestOf(segmentsMs, path.names),
@@ -73,8 +77,11 @@ function troublesOf(flows: readonly FlowView[]): Pick<WhySeen, 'lastRefusal' | '
 
 function troubleOf(flow: FlowView): WhyTrouble {
   const { time, flag, decidedBy, status, error, reporter } = flow;
-  const words = flag === '-' ? `the application answered ${status}` : (error ?? flagTable[flag]);
-  return { time, flag, text: words, decidedBy, status, saidBy: `${reporter.kind}/${reporter.name}` };
+  const answered = status === null || flag === 'DENY' ? '' : ` (status ${status})`;
+  const words = flag === '-' ? `the application answered ${status}` : `${error ?? flagTable[flag]}${answered}`;
+  // What an ALLOW policy let in did not fail by it.
+  const by = verdictOf(flow) === 'refused' ? decidedBy : null;
+  return { time, flag, text: words, decidedBy: by, status, saidBy: `${reporter.kind}/${reporter.name}` };
 }
 
 /** `the application itself: 1.2 s of 1.21 s`. */
@@ -109,7 +116,8 @@ function isFrom({ source }: FlowView, { from, fromAddress }: SeenPath): boolean 
 
 /** By the service that was called, where one was. */
 function isTo(flow: FlowView, path: SeenPath): boolean {
-  const { service } = flow.destination;
+  const { service, address } = flow.destination;
+  if (!path.ports.has(splitHostPort(address)?.port ?? 0)) return false;
   return path.hostname !== null && service !== null ? service === path.hostname : isAtEndpoint(flow, path);
 }
 

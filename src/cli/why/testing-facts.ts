@@ -45,6 +45,7 @@ export const seenPath: SeenPath = {
   from: { namespace: 'shop', workloads: new Set(['web-1']) },
   fromAddress: null,
   hostname: 'cart.shop.svc.cluster.local',
+  ports: new Set([80, 8080]),
   endpoints: new Set(['shop/cart-1']),
   waypoints: new Set(['shop/waypoint-1']),
   names: {

@@ -1,9 +1,10 @@
 // From an answer to the whole of `why`: with what is known of a mesh that runs, or with what manifests cannot tell.
 import type { MeshIndex } from '../../model/mesh-index.ts';
-import { identityOf } from '../../model/mesh-index.ts';
+import { identityOf, serviceKey } from '../../model/mesh-index.ts';
 import type { Workload } from '../../model/types.ts';
 import type { EjectedView } from '../../model/views.ts';
 import type { WhyResult } from '../../policy/why.ts';
+import { serviceTitle } from '../../policy/why-ends.ts';
 import type { OperableMesh } from '../mesh.ts';
 import { causesOf, verdictCauses } from './causes.ts';
 import { endpointRows, servicesBehind } from './endpoints.ts';
@@ -30,9 +31,10 @@ export async function liveView(
   index: MeshIndex,
   answer: WhyResult,
   fromAddress: string,
+  asksController = true,
 ): Promise<WhyView> {
   const ends = endsOf(index, answer);
-  const facts = await gatherFacts(mesh, pathOf(answer, ends, fromAddress));
+  const facts = await gatherFacts(mesh, { ...pathOf(answer, ends, fromAddress), asksController });
   const nowMs = Date.now();
   const states = facts.proxies.flatMap(({ state }) => state ?? []);
   const ejected: EjectedView[] = states.flatMap((state) => state.ejected ?? []);
@@ -80,7 +82,7 @@ function endsOf(index: MeshIndex, answer: WhyResult): Ends {
   return { sources, called, services, targets: to.service === null ? named(to) : behind };
 }
 
-function pathOf(answer: WhyResult, { sources, targets }: Ends, fromAddress: string): WhyPath {
+function pathOf(answer: WhyResult, { sources, targets }: Ends, fromAddress: string): Omit<WhyPath, 'asksController'> {
   const nodesOf = (pods: readonly Workload[]): string[] =>
     pods.flatMap(({ node, tunnelProtocol }) => (node !== '' && tunnelProtocol === 'HBONE' ? [node] : []));
   const waypoint = answer.hops.find(({ kind }) => kind === 'waypoint')?.name ?? null;
@@ -100,8 +102,8 @@ function pathOf(answer: WhyResult, { sources, targets }: Ends, fromAddress: stri
 
 function seenPathOf(
   index: MeshIndex,
-  { from, hops }: WhyResult,
-  { sources, called, targets }: Ends,
+  { from, to, hops }: WhyResult,
+  { sources, called, services, targets }: Ends,
   waypoints: readonly string[],
   fromAddress: string,
 ): SeenPath {
@@ -114,6 +116,7 @@ function seenPathOf(
     from: { namespace: from.namespace, workloads: new Set(sources.map(({ name }) => name)) },
     fromAddress: from.workload === null ? fromAddress : null,
     hostname: called,
+    ports: portsOf(index, to, services),
     endpoints: new Set(targets.map(({ namespace, name }) => `${namespace}/${name}`)),
     waypoints: new Set(waypoints),
     names: {
@@ -124,4 +127,19 @@ function seenPathOf(
       application: 'the application itself',
     },
   };
+}
+
+/** The port that was called, and the ports of the endpoints that it leads to. */
+function portsOf(index: MeshIndex, to: WhyResult['to'], services: Ends['services']): ReadonlySet<number> {
+  const ports = new Set([to.port, to.targetPort ?? to.port]);
+  for (const service of services) {
+    // A route may lead to another port of another service.
+    const isCalled = serviceTitle(service) === to.service;
+    for (const endpoint of index.endpointsOf(serviceKey(service))) {
+      for (const { servicePort, targetPort } of endpoint.ports) {
+        if (!isCalled || servicePort === to.port) ports.add(targetPort);
+      }
+    }
+  }
+  return ports;
 }

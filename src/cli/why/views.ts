@@ -51,6 +51,7 @@ export interface WhySeen {
   readonly success: number | null;
   /** Of requests; of connections, the time to connect. */
   readonly p50Ms: number | null;
+  readonly p90Ms: number | null;
   readonly p99Ms: number | null;
   /** Where the time of the slower requests went, on average. */
   readonly segmentsMs: Readonly<Partial<Record<SegmentName, number>>>;

@@ -115,7 +115,7 @@ function wishValues({ headers }: WhyRequest, rule: RouteRule): WhyValue[] {
 function destinationValues(backend: Backend, routes: ServiceRoutes): WhyValue[] {
   const policy = policyOf(backend, routes);
   const { connectionPool: pool, outlier, retryBudget, loadBalancing } = policy;
-  const from = policy.from.length === 0 ? 'default' : policy.from.join(', ');
+  const from = policy.from.length === 0 ? 'default' : policy.from.map((one) => one.replace('/', ' ')).join(', ');
   const values: WhyValue[] = [];
   const add = (name: string, value: string, field: string, isDefault: boolean): void => {
     values.push({ name, value, from: isDefault || from === 'default' ? 'default' : `${from} ${field}`, at: null });

@@ -6,7 +6,7 @@ import { make, type Row, setAttribute, setText } from './dom.ts';
 import { type IconName, icon } from './icons.ts';
 
 export const labelSize = { width: 156, height: 24 } as const;
-export const troubledLabelSize = { width: 184, height: 42 } as const;
+export const troubledLabelSize = { width: 168, height: 40 } as const;
 
 const locks: Readonly<Record<GraphEdge['transport'], IconName>> = {
   mtls: 'lock',

@@ -164,10 +164,17 @@ export class GraphView {
     );
   }
 
-  /** Trouble chooses its place first; otherwise the order is always the same, so that labels stay where they are. */
+  /** Trouble chooses its place first, then short edges; of the same graph always alike, so that labels stay. */
   #placeLabels({ edges }: Visible, selection: Selection | null): void {
     const isTroubled = (edge: GraphEdge): boolean => edgeTrouble(edge) !== '';
-    const order = edges.toSorted((a, b) => Number(isTroubled(b)) - Number(isTroubled(a)) || (a.id < b.id ? -1 : 1));
+    const spanOf = ({ id }: GraphEdge): number => {
+      const curve = this.#curves.get(id);
+      return curve === undefined ? 0 : Math.abs(curve.x3 - curve.x0) + Math.abs(curve.y3 - curve.y0);
+    };
+    const order = edges.toSorted(
+      (a, b) =>
+        Number(isTroubled(b)) - Number(isTroubled(a)) || Math.sign(spanOf(a) - spanOf(b)) || (a.id < b.id ? -1 : 1),
+    );
     const chosen = selection?.kind === 'edge' ? selection.id : '';
     const topology = `${chosen} ${order.map((edge) => `${edge.id}${isTroubled(edge) ? '!' : ''}`).join(' ')}`;
     if (topology === this.#labelTopology) return;

@@ -93,7 +93,7 @@ function figures(traffic: TrafficView): HTMLElement {
   );
 }
 
-function segmentsPart({ segments, slowest }: DetailsView): HTMLElement | null {
+function segmentsPart({ segments, slowest, traffic }: DetailsView): HTMLElement | null {
   if (segments.length === 0) return null;
   const longest = Math.max(sumOf(segments, 'p50Ms'), sumOf(segments, 'p99Ms'), 0.001);
   const rows = segments.map(({ name, p50Ms, p99Ms }, at): Child[] => [
@@ -106,7 +106,7 @@ function segmentsPart({ segments, slowest }: DetailsView): HTMLElement | null {
     make(
       'div',
       { class: 'times' },
-      ...(['p50Ms', 'p99Ms'] as const).flatMap((field) => track(segments, field, longest)),
+      ...(['p50Ms', 'p99Ms'] as const).flatMap((field) => track(segments, field, longest, traffic[field])),
     ),
     gridTable(['', 'p50', 'p99'], rows, [1, 2]),
     slowest === null ? null : make('p', { class: 'lead' }, slowest),
@@ -117,8 +117,13 @@ function chip(at: number): HTMLElement {
   return make('span', { class: 'chip', data: { part: String(at + 1) } }, String(at + 1));
 }
 
-/** A bar of the five parts, the longer of both bars over the whole width. */
-function track(segments: readonly SegmentView[], field: 'p50Ms' | 'p99Ms', longest: number): HTMLElement[] {
+/** A bar of the five parts, the longer of both over the whole width; their quantiles do not add up to the whole's. */
+function track(
+  segments: readonly SegmentView[],
+  field: 'p50Ms' | 'p99Ms',
+  longest: number,
+  wholeMs: number | null,
+): HTMLElement[] {
   const bar = make('div', { class: 'track', attributes: { 'aria-hidden': 'true' } });
   segments.forEach((segment, at) => {
     const share = (segment[field] ?? 0) / longest;
@@ -131,8 +136,8 @@ function track(segments: readonly SegmentView[], field: 'p50Ms' | 'p99Ms', longe
     if (share > 0.07) piece.textContent = String(at + 1);
     bar.append(piece);
   });
-  const [name, sum] = [field === 'p50Ms' ? 'p50' : 'p99', sumOf(segments, field)];
-  return [make('span', { class: 'soft' }, name), bar, make('b', {}, durationText(sum))];
+  const name = field === 'p50Ms' ? 'p50' : 'p99';
+  return [make('span', { class: 'soft' }, name), bar, make('b', {}, durationText(wholeMs))];
 }
 
 function sumOf(segments: readonly SegmentView[], field: 'p50Ms' | 'p99Ms'): number {
@@ -157,6 +162,63 @@ function sharesOf(backends: SplitView['backends']): HTMLElement {
   return make('div', { class: 'shares' }, ...rows);
 }
 
+/** What comes after the neighbours: routes, policies, endpoints, commands. */
+export function partsAfter({ routes, policies, endpoints, commands }: DetailsView): Child[] {
+  return [
+    part(
+      'Routes',
+      gridTable(
+        ['', 'rate', 'success', 'p99'],
+        routes.map(({ route, requestsPerS, success, p99Ms, problems }): Child[] => [
+          make('span', {}, make('code', {}, route), ...problems.map((text) => make('div', { class: 'bad' }, text))),
+          rateText(requestsPerS),
+          percentText(success),
+          durationText(p99Ms),
+        ]),
+        [1, 2, 3],
+      ),
+      ...routes.filter(({ backends }) => backends.length > 1).map(({ backends }) => sharesOf(backends)),
+    ),
+    part(
+      'Policies that apply',
+      gridTable(
+        ['', 'for', 'asked at', 'refused'],
+        policies.map(({ kind, name, action, dryRun, layer, scope, refused }): Child[] => [
+          make(
+            'span',
+            {},
+            make('b', {}, `${action}${dryRun ? ' (dry run)' : ''} `),
+            `${kind} `,
+            make('code', {}, name),
+          ),
+          scope,
+          layer === 'L7' ? 'waypoint' : 'node proxy',
+          make('span', { class: refused > 0 ? 'bad' : '' }, String(refused)),
+        ]),
+        [3],
+      ),
+    ),
+    part(
+      'Endpoints',
+      gridTable(
+        ['', 'address', 'on', 'state'],
+        endpoints.map(({ workload, address, node, enrolled, state, reason }): Child[] => [
+          workload,
+          make('code', {}, address),
+          node,
+          make(
+            'span',
+            { class: state === 'ready' ? '' : 'warn' },
+            `${state}${enrolled ? '' : ', outside the mesh'}`,
+            reason === null ? null : make('div', {}, reason),
+          ),
+        ]),
+      ),
+    ),
+    part('The same in a terminal', ...commandLines(commands)),
+  ];
+}
+
 const verdicts: Readonly<Record<FlowRow['verdict'], readonly [IconName, string]>> = {
   forwarded: ['check', 'good'],
   refused: ['refused', 'bad'],
@@ -178,63 +240,6 @@ export class FlowList {
   show(flows: readonly FlowRow[]): void {
     this.element.hidden = flows.length === 0;
     this.#rows.show(flows);
-  }
-
-  /** What comes after them: routes, policies, endpoints, commands. */
-  partsAfter({ routes, policies, endpoints, commands }: DetailsView): Child[] {
-    return [
-      part(
-        'Routes',
-        gridTable(
-          ['', 'rate', 'success', 'p99'],
-          routes.map(({ route, requestsPerS, success, p99Ms, problems }): Child[] => [
-            make('span', {}, make('code', {}, route), ...problems.map((text) => make('div', { class: 'bad' }, text))),
-            rateText(requestsPerS),
-            percentText(success),
-            durationText(p99Ms),
-          ]),
-          [1, 2, 3],
-        ),
-        ...routes.filter(({ backends }) => backends.length > 1).map(({ backends }) => sharesOf(backends)),
-      ),
-      part(
-        'Policies that apply',
-        gridTable(
-          ['', 'for', 'asked at', 'refused'],
-          policies.map(({ kind, name, action, dryRun, layer, scope, refused }): Child[] => [
-            make(
-              'span',
-              {},
-              make('b', {}, `${action}${dryRun ? ' (dry run)' : ''} `),
-              `${kind} `,
-              make('code', {}, name),
-            ),
-            scope,
-            layer === 'L7' ? 'waypoint' : 'node proxy',
-            make('span', { class: refused > 0 ? 'bad' : '' }, String(refused)),
-          ]),
-          [3],
-        ),
-      ),
-      part(
-        'Endpoints',
-        gridTable(
-          ['', 'address', 'on', 'state'],
-          endpoints.map(({ workload, address, node, enrolled, state, reason }): Child[] => [
-            workload,
-            make('code', {}, address),
-            node,
-            make(
-              'span',
-              { class: state === 'ready' ? '' : 'warn' },
-              `${state}${enrolled ? '' : ', outside the mesh'}`,
-              reason === null ? null : make('div', {}, reason),
-            ),
-          ]),
-        ),
-      ),
-      part('The same in a terminal', ...commandLines(commands)),
-    ];
   }
 }
 

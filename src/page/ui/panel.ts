@@ -4,7 +4,7 @@ import type { Selection } from '../hash-state.ts';
 import type { App, Model } from './app.ts';
 import { make, Section, setAttribute } from './dom.ts';
 import { icon } from './icons.ts';
-import { aboutEdge, aboutNode, detailParts, FlowList } from './panel-details.ts';
+import { aboutEdge, aboutNode, detailParts, FlowList, partsAfter } from './panel-details.ts';
 import { proxyParts } from './panel-proxy.ts';
 import { noteLine, part, wayRow } from './parts.ts';
 
@@ -33,7 +33,7 @@ export class Panel {
     this.#onClosed = onClosed;
     const close = make('button', { class: 'tool', label: 'Close (Esc)', title: 'Close (Esc)' }, icon('close'));
     close.addEventListener('click', () => this.close());
-    const scrolled = [this.#parts.element, this.#ways.element, this.#flows.element, this.#more.element];
+    const scrolled = [this.#parts.element, this.#ways.element, this.#more.element, this.#flows.element];
     const body = make('div', { class: 'body', attributes: { tabindex: '0' } }, ...scrolled);
     this.element = make('aside', { class: 'panel' }, make('header', {}, this.#title.element, close), body);
     this.element.id = 'panel';
@@ -124,9 +124,7 @@ export class Panel {
     this.#ways.show(edges, () => this.#waysOf(id, edges));
     this.#flows.show(details?.flows ?? []);
     const { routes, policies, endpoints, commands } = details ?? {};
-    this.#more.show([routes, policies, endpoints, commands], () =>
-      details === null ? [] : this.#flows.partsAfter(details),
-    );
+    this.#more.show([routes, policies, endpoints, commands], () => (details === null ? [] : partsAfter(details)));
   }
 
   #waysOf(id: string, edges: readonly GraphEdge[]): (HTMLElement | null)[] {
