@@ -25,8 +25,8 @@ import { traceRows } from './trace-rows.ts';
 const timeout = { timeout: 120_000 };
 /** Renewed after 45 s: what does not renew is late while the other incidents take their time. */
 const certificateTtl = '90s';
-/** The machine that runs the tests may be busy: that a proxy is late now and then is no fault of the mesh. */
-const ofTheMachine = ['AmbientProxyOverloaded'];
+/** The machine that runs the tests may be busy: that something is late now and then is no fault of the mesh. */
+const ofTheMachine = ['AmbientProxyOverloaded', 'AmbientWireSlow'];
 
 /** Incidents that do not disturb each other: other callers, other services, other means. */
 const together: readonly (readonly Incident[])[] = [

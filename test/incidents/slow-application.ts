@@ -7,8 +7,8 @@ export const slowApplication: Incident = {
   runbook: 'an-application-is-slow',
   breakIt: (lab) => told(lab, 'deploy/catalog', 'delay=1500ms'),
   mend: (lab) => told(lab, 'deploy/catalog', 'delay=0ms'),
-  command: ['tap', '--to-service', 'catalog.shop', '--slower-than', '1s'],
-  says: [/\(catalog\.shop\) .* \(application 1\.\d+s\)/],
+  command: ['why', 'shop/workload/web', 'svc/catalog.shop'],
+  says: [/it is slow, and that is the application itself: 1\.\d+s of/, /look into shop\/catalog/],
   exitCode: 0,
   alert: {
     name: 'AmbientApplicationSlow',
