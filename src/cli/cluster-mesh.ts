@@ -40,8 +40,8 @@ export interface ClusterName {
 }
 
 const adminPort = 15_000;
-const rolloutLookMs = 500;
 const pagePort = 15_030;
+const rolloutLookMs = 500;
 const answerTimeoutMs = 20_000;
 const answerBytesMax = 256 * 1024 * 1024;
 /** Of each program's log: the newest. */

@@ -119,34 +119,6 @@ test('HTTP: requests are served, and counted by the waypoint', async (context) =
   );
 });
 
-test('spans that wait are delivered within the drain', async (context) => {
-  const receiver = new TestReceiver();
-  const endpoint = await receiver.listen();
-  context.after(() => receiver.close());
-  const sampled = { samplingPercent: 100, namespaces: {}, connections: false, queuedSpansMax: 100 };
-  const more = { tracing: { ...sampled, endpoint }, podName: 'wp-1' };
-  const { n2, wp, web, cart, vip } = await setUp(context, 'http1', undefined, 2_000, more);
-  const server = createServer((request, response) => response.end(request.headers.traceparent));
-  await new Promise<void>((resolve) => server.listen(8080 + appPortShift, cart, resolve));
-  context.after(() => server.close());
-  const socket = await client(context, web, vip, 80);
-  socket.write('GET / HTTP/1.1\r\nhost: cart\r\nconnection: close\r\n\r\n');
-  const answer = (await readAll(socket)).toString();
-  const [record] = await wp.recorded(1);
-  wp.send({ type: 'drain', deadlineMs: 20_000 });
-  n2.send({ type: 'drain', deadlineMs: 20_000 });
-  assert.equal(await wp.drained, 0);
-  const [server_, attempt] = receiver.spans.sort((a, b) => b.kind.localeCompare(a.kind));
-  assert.equal(record?.traceId, server_?.traceId);
-  assert.equal(attempt?.parentId, server_?.spanId);
-  assert.ok(answer.includes(`00-${record?.traceId}-${attempt?.spanId}-01`), answer);
-  const { resource, attributes } = server_!;
-  assert.deepEqual([resource['service.name'], resource['k8s.pod.name']], ['wp', 'wp-1']);
-  for (const name of ['client_proxy_ms', 'wire_ms', 'waypoint_ms', 'destination_proxy_ms', 'application_ms']) {
-    assert.equal(typeof attributes[`ambient.segment.${name}`], 'number', name);
-  }
-});
-
 test('HTTP by the address of a pod: served, judged by what is put before the waypoint, and counted', async (context) => {
   const { n2, wp, web, cart, apply, cartPod } = await setUp(context, 'http1');
   await apply({ workloads: [{ ...cartPod, waypoint: atWaypoint }] });
@@ -249,4 +221,31 @@ test('a client that comes to a waypoint which is no longer in the way finds the 
   assert.equal((await readAll(socket)).toString(), 'hello');
   const [record] = await n1.recorded(1);
   assert.deepEqual([record?.destination.workload, record?.attempts, record?.flag], ['cart', 2, '-']);
+});
+
+test('spans that wait are delivered within the drain', async (context) => {
+  const receiver = new TestReceiver();
+  const endpoint = await receiver.listen();
+  context.after(() => receiver.close());
+  const sampled = { samplingPercent: 100, namespaces: {}, connections: false, queuedSpansMax: 100 };
+  const more = { tracing: { ...sampled, endpoint }, podName: 'wp-1' };
+  const { wp, web, cart, vip } = await setUp(context, 'http1', undefined, 2_000, more);
+  const server = createServer((request, response) => response.end(request.headers.traceparent));
+  await new Promise<void>((resolve) => server.listen(8080 + appPortShift, cart, resolve));
+  context.after(() => server.close());
+  const socket = await client(context, web, vip, 80);
+  socket.write('GET / HTTP/1.1\r\nhost: cart\r\nconnection: close\r\n\r\n');
+  const answer = (await readAll(socket)).toString();
+  const [record] = await wp.recorded(1);
+  wp.send({ type: 'drain', deadlineMs: 20_000 });
+  assert.equal(await wp.drained, 0);
+  const [server_, attempt] = receiver.spans.sort((a, b) => b.kind.localeCompare(a.kind));
+  assert.equal(record?.traceId, server_?.traceId);
+  assert.equal(attempt?.parentId, server_?.spanId);
+  assert.ok(answer.includes(`00-${record?.traceId}-${attempt?.spanId}-01`), answer);
+  const { resource, attributes } = server_!;
+  assert.deepEqual([resource['service.name'], resource['k8s.pod.name']], ['wp', 'wp-1']);
+  for (const name of ['client_proxy_ms', 'wire_ms', 'waypoint_ms', 'destination_proxy_ms', 'application_ms']) {
+    assert.equal(typeof attributes[`ambient.segment.${name}`], 'number', name);
+  }
 });
