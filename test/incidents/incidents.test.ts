@@ -13,6 +13,7 @@ import { misspeltSubset } from './misspelt-subset.ts';
 import { noConfiguration } from './no-configuration.ts';
 import { nodeProxyDown } from './node-proxy-down.ts';
 import { overloadedProxy } from './overloaded-proxy.ts';
+import { pageRows } from './page-rows.ts';
 import { renamedService } from './renamed-service.ts';
 import { retryStorm } from './retry-storm.ts';
 import { alertText, askedOf, firing, type Scene, startScene, until } from './scene.ts';
@@ -47,6 +48,7 @@ describe('incidents', () => {
 
   metricsRows(() => scene);
   traceRows(() => scene);
+  pageRows(() => scene);
 
   test('a healthy demo fires no alert', timeout, async () => {
     await until(async () => unexpected(await firing(scene), []));

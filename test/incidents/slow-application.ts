@@ -14,6 +14,6 @@ export const slowApplication: Incident = {
     name: 'AmbientApplicationSlow',
     labels: { destination_workload: 'catalog', destination_workload_namespace: 'shop' },
   },
-  page: [/catalog/, /application/],
+  page: [/The application of shop\/catalog takes/],
   panels: ['Ambient / Waypoint, Slow applications, p99', 'Ambient / Waypoint, Where the time goes, p99'],
 };

@@ -13,6 +13,6 @@ export const slowWire: Incident = {
   says: [/it is slow, and that is the wire between node-\d and node-\d: \d+ms of/],
   exitCode: 0,
   alert: { name: 'AmbientWireSlow', labels: { source_workload: 'web', destination_workload: 'catalog' } },
-  page: [/wire/],
+  page: [/The wire takes/],
   panels: ['Ambient / Waypoint, Slow ways, p99', 'Ambient / Waypoint, Where the time goes, p99'],
 };
