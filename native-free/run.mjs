@@ -16,6 +16,7 @@ const scripts = {
   fuzz: 'test/fuzz/main.ts',
   generate: 'native-free/generate.ts',
   dashboards: 'native-free/dashboards/main.ts',
+  screenshots: 'test/page/screenshots.ts',
 };
 const [name = '', ...args] = process.argv.slice(2);
 if (!Object.hasOwn(scripts, name)) {

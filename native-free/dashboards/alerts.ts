@@ -34,8 +34,9 @@ const refusedAtNode = (who: string): string =>
   );
 const p99 = (buckets: string, labels: string): string =>
   `histogram_quantile(0.99, sum by (le, ${labels}) (rate(${buckets}[5m])))`;
+const arrived = 'destination_workload!="unknown"';
 const segmentOver = (segment: string, labels: string, seconds: number): string =>
-  `${p99(`ambient_request_segment_seconds_bucket{segment="${segment}"}`, labels)} > ${seconds}`;
+  `${p99(`ambient_request_segment_seconds_bucket{segment="${segment}",${arrived}}`, labels)} > ${seconds}`;
 /** With the node and the kind of program, whichever labels the scrape gives by itself. */
 const named = (expr: string, buildInfo = 'ambient_build_info'): string =>
   `${expr} * on (job, instance) group_left (node, component) ${buildInfo}`;

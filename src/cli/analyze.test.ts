@@ -153,7 +153,7 @@ test('what is suppressed is not mended; standard input and a mesh cannot be', as
   writeFileSync(path.join(dir, 'mesh.yaml'), slips);
   const { err } = await runInProcess(['analyze', '--fix', '-S', 'AMB0101', '-S', 'AMB0001', dir]);
   assert.match(err, /^0 fixed in 0 files, 0 left/);
-  for (const args of [['--fix'], ['--fix', '-'], ['--dry-run', dir]]) {
+  for (const args of [['--fix'], ['--fix', '-'], ['--dry-run', dir], ['--fix', '-o', 'sarif', dir]]) {
     assert.equal((await runInProcess(['analyze', ...args])).code, 2);
   }
 });

@@ -76,6 +76,9 @@ function livePlace(mesh: Mesh): SourcePlace {
 }
 
 async function fix(context: CommandContext): Promise<CommandResult> {
+  if (textOption(context, 'output') === 'sarif') {
+    throw new MeshError('USAGE', { reason: '--fix prints what it does as table, json or yaml' });
+  }
   const failure = rankOf(thresholdOf(context, 'failureThreshold', 'error'));
   const { fixFiles } = await import('./analyze-fix.ts');
   return fixFiles({

@@ -40,6 +40,7 @@ export interface ClusterName {
 }
 
 const adminPort = 15_000;
+const pagePort = 15_030;
 const rolloutLookMs = 500;
 const answerTimeoutMs = 20_000;
 const answerBytesMax = 256 * 1024 * 1024;
@@ -172,6 +173,12 @@ export class ClusterMesh implements OperableMesh {
     yield* merged(pods.map((pod) => this.#lines(pod, adminPath, signal)));
   }
 
+  /** Of the first replica: each tells of the proxies that follow it. */
+  async page(path: string, signal: AbortSignal): Promise<IncomingMessage> {
+    const [pod] = await this.#controllers();
+    return this.#open('GET', pod!, path, signal, pagePort);
+  }
+
   async nodes(): Promise<readonly string[]> {
     const { proxies } = await this.#status();
     return proxies.flatMap(({ kind, node }) => (kind === 'node' ? [node] : [])).sort();
@@ -269,8 +276,14 @@ export class ClusterMesh implements OperableMesh {
     yield* linesOf(response, signal);
   }
 
-  async #open(method: Method, pod: PodName, adminPath: string, signal?: AbortSignal): Promise<IncomingMessage> {
-    const stream = await openPodPort(this.#access, { namespace: pod.namespace, pod: pod.name, port: adminPort });
+  async #open(
+    method: Method,
+    pod: PodName,
+    adminPath: string,
+    signal?: AbortSignal,
+    port = adminPort,
+  ): Promise<IncomingMessage> {
+    const stream = await openPodPort(this.#access, { namespace: pod.namespace, pod: pod.name, port });
     const headers = { host: 'localhost', connection: 'close' };
     const options = { method, path: adminPath, headers, createConnection: () => stream, ...(signal ? { signal } : {}) };
     return new Promise((resolve, reject) => {

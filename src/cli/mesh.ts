@@ -1,4 +1,6 @@
 // A running mesh as commands see it: a lab or a cluster, and both answer alike.
+
+import type { IncomingMessage } from 'node:http';
 import { MeshError } from '../base/errors.ts';
 import type { RanProgram } from '../kube/api/exec.ts';
 import type { LabClient } from '../lab/control-client.ts';
@@ -23,6 +25,8 @@ export interface Mesh {
   admin(part: MeshPart, path: string): Promise<unknown>;
   /** Lines of what a path of the controller's admin port answers, as they come, until `signal`. */
   stream(path: string, signal?: AbortSignal): AsyncIterable<string>;
+  /** What the controller's live page answers to `GET path`, whatever its status; `signal` ends it. */
+  page(path: string, signal: AbortSignal): Promise<IncomingMessage>;
   /** Names of the nodes that have a proxy. */
   nodes(): Promise<readonly string[]>;
   /** Every object of a kind, of a namespace alone where one is named, as Kubernetes has it. */
@@ -100,6 +104,10 @@ export class LabMesh implements OperableMesh {
 
   stream(path: string, signal?: AbortSignal): AsyncIterable<string> {
     return this.#lab.stream(path, signal);
+  }
+
+  page(path: string, signal: AbortSignal): Promise<IncomingMessage> {
+    return this.#lab.page(path, signal);
   }
 
   async nodes(): Promise<readonly string[]> {

@@ -12,6 +12,7 @@ export function patientMesh(mesh: OperableMesh, io: CliIo): OperableMesh {
     isLab: mesh.isLab,
     logsCommand: (part) => mesh.logsCommand(part),
     stream: (path, signal) => mesh.stream(path, signal),
+    page: (path, signal) => mesh.page(path, signal),
     logSources: () => mesh.logSources(),
     run: (pod, argv, timeoutMs) => mesh.run(pod, argv, timeoutMs),
     restartNodeProxy: (node, timeoutMs) => mesh.restartNodeProxy(node, timeoutMs),

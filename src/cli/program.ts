@@ -8,6 +8,7 @@ import { type CliIo, coloured, plain } from './io.ts';
 import { calledAs, renamed } from './manners.ts';
 import { addAnalyzeCommand } from './program-analyze.ts';
 import { addCheckCommand } from './program-check.ts';
+import { addDashboardCommand } from './program-dashboard.ts';
 import { addInstallCommands } from './program-install.ts';
 import { addLabCommands } from './program-lab.ts';
 import { addOperateCommands } from './program-operate.ts';
@@ -53,6 +54,7 @@ export function buildProgram(io: CliIo, outcome: Outcome): Commander {
       outcome.exitCode = typeof result === 'number' ? result : await printResult(io, result, format);
     };
   addLookCommands(program, act);
+  addDashboardCommand(program, act);
   addInstallCommands(program, act);
   addOperateCommands(program, act);
   addLabCommands(program, act);

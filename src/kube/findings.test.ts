@@ -152,6 +152,19 @@ test('an object that is not there yet is judged among those that are', () => {
   }
 });
 
+test('the name that is nearly known is told to whoever has an object judged, and no list of names', () => {
+  const compiler = newCompiler();
+  for (const one of everything()) compiler.upsert(one);
+  compiler.flush();
+  const spec = { parentRefs: [{ group: '', kind: 'Service', name: 'pey' }] };
+  const metadata = { name: 'r', namespace: 'odd' };
+  const object = { apiVersion: 'gateway.networking.k8s.io/v1', kind: 'HTTPRoute', metadata, spec } as KubeObject;
+  const found = findingsIn(object, compiler).findings.find(({ code }) => code === 'AMB0404');
+  assert.equal(found?.message, 'Service odd/pey is not there');
+  assert.equal(found.fix, 'the route does nothing for this parent; did you mean pay?');
+  assert.equal('sought' in found, false);
+});
+
 const refusals: readonly (readonly [what: string, object: string, message: string])[] = [
   [
     'a word that is none',

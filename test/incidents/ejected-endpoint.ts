@@ -46,6 +46,6 @@ export const ejectedEndpoint: Incident = {
   ],
   exitCode: 0,
   alert: { name: 'AmbientEndpointEjected', labels: { destination_service_name: 'cart' } },
-  page: [/cart/, /ejected/],
+  page: [/shop\/cart.* is ejected since/],
   panels: ['Ambient / Waypoint, Ejected endpoints'],
 };

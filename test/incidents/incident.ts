@@ -27,6 +27,8 @@ export interface Incident {
   readonly others?: readonly string[];
   /** Words on the live page, in what the problems or the graph say. */
   readonly page: readonly RegExp[];
+  /** What people who try it have to know. */
+  readonly note?: string;
   /** Panels that show it: `DASHBOARD, PANEL`. */
   readonly panels: readonly string[];
 }

@@ -13,6 +13,7 @@ import { misspeltSubset } from './misspelt-subset.ts';
 import { noConfiguration } from './no-configuration.ts';
 import { nodeProxyDown } from './node-proxy-down.ts';
 import { overloadedProxy } from './overloaded-proxy.ts';
+import { pageRows } from './page-rows.ts';
 import { renamedService } from './renamed-service.ts';
 import { retryStorm } from './retry-storm.ts';
 import { alertText, askedOf, firing, type Scene, startScene, until } from './scene.ts';
@@ -24,8 +25,8 @@ import { traceRows } from './trace-rows.ts';
 const timeout = { timeout: 120_000 };
 /** Renewed after 45 s: what does not renew is late while the other incidents take their time. */
 const certificateTtl = '90s';
-/** The machine that runs the tests may be busy: that a proxy is late now and then is no fault of the mesh. */
-const ofTheMachine = ['AmbientProxyOverloaded'];
+/** The machine that runs the tests may be busy: that something is late now and then is no fault of the mesh. */
+const ofTheMachine = ['AmbientProxyOverloaded', 'AmbientWireSlow'];
 
 /** Incidents that do not disturb each other: other callers, other services, other means. */
 const together: readonly (readonly Incident[])[] = [
@@ -47,6 +48,7 @@ describe('incidents', () => {
 
   metricsRows(() => scene);
   traceRows(() => scene);
+  pageRows(() => scene);
 
   test('a healthy demo fires no alert', timeout, async () => {
     await until(async () => unexpected(await firing(scene), []));

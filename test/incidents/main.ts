@@ -64,9 +64,10 @@ async function demoLab(name: string): Promise<LabClient> {
   return lab;
 }
 
-function adviceText({ breaks, command, alert, runbook, name }: Incident, { lab }: LabClient): string {
+function adviceText({ breaks, command, alert, runbook, name, note }: Incident, { lab }: LabClient): string {
   return [
     `broken: ${breaks}`,
+    ...(note === undefined ? [] : [`  mind:          ${note}`]),
     `  find out why:  npx ambientctl ${command.join(' ')} --lab ${lab.name}`,
     '  on the page:   npx ambientctl dashboard',
     `  alert:         ${alert.name}`,

@@ -15,6 +15,6 @@ export const noConfiguration: Incident = {
   alert: { name: 'AmbientProxyOutOfStep', labels: { node: 'node-2', component: 'ambient-node', sign: 'disconnected' } },
   // What cannot reach the controller renews nothing either.
   others: ['AmbientCertificateExpires'],
-  page: [/node-2/],
+  page: [/proxy of node-2 is down or cannot reach the controller/],
   panels: ['Ambient / Node proxy, Follows the controller', 'Ambient / Control plane and certificates, Proxies'],
 };

@@ -14,6 +14,6 @@ export const overloadedProxy: Incident = {
   exitCode: 1,
   alert: { name: 'AmbientProxyOverloaded', labels: { node: 'node-2', component: 'ambient-node', sign: 'late' } },
   others: ['AmbientWireSlow'],
-  page: [/node-2/],
+  page: [/proxy of node-2 is overloaded/],
   panels: ['Ambient / Node proxy, Event loop delay, p99'],
 };

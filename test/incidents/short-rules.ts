@@ -5,7 +5,7 @@ import { parse, stringify } from 'yaml';
 
 const shorter = 60;
 /** One scrape that is missed on a busy machine is no incident. */
-const heldMinS = 3;
+const heldMinS = 4;
 const windowMinS = 5;
 const unitsS = { s: 1, m: 60, h: 3600, d: 86_400 } as const;
 

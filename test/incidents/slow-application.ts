@@ -7,13 +7,13 @@ export const slowApplication: Incident = {
   runbook: 'an-application-is-slow',
   breakIt: (lab) => told(lab, 'deploy/catalog', 'delay=1500ms'),
   mend: (lab) => told(lab, 'deploy/catalog', 'delay=0ms'),
-  command: ['tap', '--to-service', 'catalog.shop', '--slower-than', '1s'],
-  says: [/\(catalog\.shop\) .* \(application 1\.\d+s\)/],
+  command: ['why', 'shop/workload/web', 'svc/catalog.shop'],
+  says: [/it is slow, and that is the application itself: 1\.\d+s of/, /look into shop\/catalog/],
   exitCode: 0,
   alert: {
     name: 'AmbientApplicationSlow',
     labels: { destination_workload: 'catalog', destination_workload_namespace: 'shop' },
   },
-  page: [/catalog/, /application/],
+  page: [/The application of shop\/catalog takes/],
   panels: ['Ambient / Waypoint, Slow applications, p99', 'Ambient / Waypoint, Where the time goes, p99'],
 };

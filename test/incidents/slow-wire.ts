@@ -9,10 +9,10 @@ export const slowWire: Incident = {
   runbook: 'the-wire-is-slow',
   breakIt: (lab) => lab.fault({ type: 'delay', node, delayMs: 60 }),
   mend: (lab) => lab.fault({ type: 'delay', node, delayMs: 0 }),
-  command: ['tap', '-n', 'shop', '--protocol', 'http', '--slower-than', '100ms'],
-  says: [/\(wire 1\d\dms\)/],
+  command: ['why', 'shop/workload/checkout', 'svc/inventory.shop:80'],
+  says: [/it is slow, and that is the wire between node-\d and node-\d: \d+ms of/],
   exitCode: 0,
   alert: { name: 'AmbientWireSlow', labels: { source_workload: 'web', destination_workload: 'catalog' } },
-  page: [/wire/],
+  page: [/The wire takes/],
   panels: ['Ambient / Waypoint, Slow ways, p99', 'Ambient / Waypoint, Where the time goes, p99'],
 };

@@ -13,7 +13,7 @@ import {
 import type { Policy } from '../../model/types.ts';
 import { flowLine, segmentNames } from '../../telemetry/flow-line.ts';
 import { verdictOf } from '../../telemetry/flow-verdict.ts';
-import { edgeNotes, refusalsOf, severities, slowestOf } from './edge-words.ts';
+import { edgeNotes, refusalsOf, slowestOf, worstFirst } from './edge-words.ts';
 import { FlowCell } from './flow-cell.ts';
 import {
   answeredOf,
@@ -44,7 +44,7 @@ export function nodeDetails(id: string, sources: GraphSources): DetailsView | nu
     notes: [
       ...(node === undefined ? [] : nodeNotes(node, ejected, sources)),
       ...edgeNotes(summed(incoming), sources, id),
-    ].sort((a, b) => severities[a.severity] - severities[b.severity]),
+    ].sort(worstFirst),
     flows: flowRows(sources, (from, to) => from === id || to === id),
     commands: nodeCommands(id, node),
   };

@@ -25,7 +25,7 @@ export function refusalsOf(troubles: readonly TroubleCell[], sources: WordSource
   return troubles
     .filter(({ last }) => verdictOf(last) === 'refused')
     .map(({ count, last }) => ({ count: Math.round(count), ...refusalWords(last, sources) }))
-    .sort((a, b) => b.count - a.count);
+    .sort((a, b) => b.count - a.count || (a.text < b.text ? -1 : 1));
 }
 
 /** One flow that was refused or failed, as a sentence. */
@@ -54,10 +54,15 @@ export function edgeNotes(cell: FlowCell, sources: WordSources, to: string): Pag
     const percent = Math.round((cell.retried / cell.requests) * 100);
     notes.push({ severity: 'info', id: 'retries', text: `${percent} % of the requests took more than one try` });
   }
-  return notes.sort((a, b) => severities[a.severity] - severities[b.severity]).slice(0, notesMax);
+  return notes.sort(worstFirst).slice(0, notesMax);
 }
 
 export const severities = { error: 0, warning: 1, info: 2 } as const;
+
+/** Orders notes: the worst first, then by their words. */
+export function worstFirst(a: PageNote, b: PageNote): number {
+  return severities[a.severity] - severities[b.severity] || (a.text < b.text ? -1 : 1);
+}
 
 /** Which segment takes most of the time of slow requests: of most of them, or of the slowest; null for none. */
 export function slowestOf(cell: FlowCell, to: string): string | null {

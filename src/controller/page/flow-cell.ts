@@ -80,24 +80,25 @@ export class FlowCell {
     if (pod !== null) count(this.podConnections, pod, weight);
   }
 
-  /** Adds what another cell of the same edge has. */
-  merge(other: FlowCell): void {
-    for (const field of sums) this[field] += other[field];
-    this.times.merge(other.times);
-    for (const [at, times] of this.segments.entries()) times.merge(other.segments[at]!);
-    for (const [pod, weight] of other.podRequests) count(this.podRequests, pod, weight);
-    for (const [pod, weight] of other.podConnections) count(this.podConnections, pod, weight);
-    for (const [name, weight] of other.waypoints) count(this.waypoints, name, weight);
+  /** Adds what another cell of the same edge has; with `sign` -1 takes it out again. */
+  merge(other: FlowCell, sign: 1 | -1 = 1): void {
+    for (const field of sums) this[field] += sign * other[field];
+    this.times.merge(other.times, sign);
+    for (const [at, times] of this.segments.entries()) times.merge(other.segments[at]!, sign);
+    countAll(this.podRequests, other.podRequests, sign);
+    countAll(this.podConnections, other.podConnections, sign);
+    countAll(this.waypoints, other.waypoints, sign);
     for (const [route, cell] of other.routes) {
       const own = routeOf(this.routes, route);
-      own.requests += cell.requests;
-      own.good += cell.good;
-      own.times.merge(cell.times);
-      for (const [pod, weight] of cell.pods) count(own.pods, pod, weight);
+      own.requests += sign * cell.requests;
+      own.good += sign * cell.good;
+      own.times.merge(cell.times, sign);
+      countAll(own.pods, cell.pods, sign);
+      if (own.requests <= 0) this.routes.delete(route);
     }
-    for (const { last, count: weight } of other.#troubles.values()) addTrouble(this.#troubles, last, weight);
+    for (const { last, count: weight } of other.#troubles.values()) addTrouble(this.#troubles, last, sign * weight);
     for (const { last, count: weight } of other.#sourceTroubles.values()) {
-      addTrouble(this.#sourceTroubles, last, weight);
+      addTrouble(this.#sourceTroubles, last, sign * weight);
     }
   }
 
@@ -160,9 +161,14 @@ const sums = [
 const others = 'others';
 
 function count(counts: Map<string, number>, name: string, weight: number): void {
-  const known = counts.get(name);
-  if (known === undefined && counts.size >= namesMax) counts.set(others, (counts.get(others) ?? 0) + weight);
-  else counts.set(name, (known ?? 0) + weight);
+  const at = counts.has(name) || counts.size < namesMax ? name : others;
+  const sum = (counts.get(at) ?? 0) + weight;
+  if (sum > 0) counts.set(at, sum);
+  else counts.delete(at);
+}
+
+function countAll(counts: Map<string, number>, other: ReadonlyMap<string, number>, sign: 1 | -1): void {
+  for (const [name, weight] of other) count(counts, name, sign * weight);
 }
 
 function routeOf(routes: Map<string, RouteCell>, route: string): RouteCell {
@@ -180,11 +186,12 @@ function addTrouble(troubles: Map<string, TroubleCell>, flow: FlowView, weight: 
   const name = troubles.has(key) || troubles.size < namesMax ? key : others;
   const known = troubles.get(name);
   if (known === undefined) {
-    troubles.set(name, { count: weight, last: flow });
+    if (weight > 0) troubles.set(name, { count: weight, last: flow });
     return;
   }
   known.count += weight;
-  if (isLater(flow, known.last)) known.last = flow;
+  if (known.count <= 0) troubles.delete(name);
+  else if (isLater(flow, known.last)) known.last = flow;
 }
 
 /** Of two of one moment the same one is taken, whichever came first. */

@@ -31,8 +31,9 @@ const allFlowsKept = 20_000;
 interface Edge {
   readonly from: string;
   readonly to: string;
-  /** By the number of the slice. */
+  /** By the number of the slice, to be taken out of the sum when its time is over. */
   readonly slices: Map<number, FlowCell>;
+  readonly sum: FlowCell;
   /** Newest last, each. */
   readonly well: FlowView[];
   readonly bad: FlowView[];
@@ -67,6 +68,7 @@ export class FlowWindow {
     const cell = known ?? new FlowCell();
     if (known === undefined) edge.slices.set(slice, cell);
     cell.add(flow, teller);
+    edge.sum.add(flow, teller);
   }
 
   /** The time that `edges` is about, in milliseconds; at least a second. */
@@ -80,16 +82,17 @@ export class FlowWindow {
     const oldest = Math.floor((nowMs - windowMs) / sliceMs + 1);
     const found: WindowEdge[] = [];
     for (const [key, edge] of this.#edges) {
-      for (const slice of edge.slices.keys()) if (slice < oldest) edge.slices.delete(slice);
+      for (const [slice, cell] of edge.slices) {
+        if (slice >= oldest) continue;
+        edge.slices.delete(slice);
+        edge.sum.merge(cell, -1);
+      }
       if (edge.slices.size === 0 && edge.seenMs < nowMs - windowMs) {
         this.#edges.delete(key);
         this.#kept -= edge.well.length + edge.bad.length;
         continue;
       }
-      const [first, ...rest] = edge.slices.values();
-      const sum = rest.length === 0 && first !== undefined ? first : new FlowCell();
-      if (sum !== first) for (const cell of edge.slices.values()) sum.merge(cell);
-      found.push({ from: edge.from, to: edge.to, sum });
+      found.push({ from: edge.from, to: edge.to, sum: edge.sum });
     }
     return found;
   }
@@ -113,7 +116,7 @@ export class FlowWindow {
     const known = this.#edges.get(key);
     if (known !== undefined) return known;
     if (this.#edges.size >= edgesMax) return null;
-    const edge: Edge = { from, to, slices: new Map(), well: [], bad: [], seenMs: 0 };
+    const edge: Edge = { from, to, slices: new Map(), sum: new FlowCell(), well: [], bad: [], seenMs: 0 };
     this.#edges.set(key, edge);
     return edge;
   }

@@ -3,9 +3,10 @@
 import type { GraphEdge, GraphNode, GraphView, PageNote, TrafficView, TroubleView } from '../../model/page-views.ts';
 import type { EjectedView, RefusingView } from '../../model/views.ts';
 import { verdictOf } from '../../telemetry/flow-verdict.ts';
-import { edgeNotes, refusalsOf, severities, troubleText, type WordSources } from './edge-words.ts';
+import { edgeNotes, refusalsOf, troubleText, type WordSources, worstFirst } from './edge-words.ts';
 import { FlowCell, isLater } from './flow-cell.ts';
 import type { FlowWindow, WindowEdge } from './flow-window.ts';
+import { Histogram } from './histogram.ts';
 import type { LiveEdge } from './live-counters.ts';
 import { backendsOf, type MeshMap, type MeshNode, outsideId } from './mesh-map.ts';
 import { type Answered, routeName, sharesOf, splitsOf } from './splits.ts';
@@ -75,29 +76,45 @@ export function graphView(sources: GraphSources): GraphView {
 
 /** What came through some edges, all together. */
 export function trafficOf(edges: readonly SummedEdge[], coveredMs: number): TrafficView {
-  const [first, more] = edges;
-  const sum = first !== undefined && more === undefined ? first.sum : new FlowCell();
-  if (sum !== first?.sum) for (const edge of edges) sum.merge(edge.sum);
-  const { requests, requestsGood, connectionsGood, allConnections, carried, secured } = sum;
-  const troubles = sum.troubles();
+  const all = (of: (cell: FlowCell) => number): number => edges.reduce((total, { sum }) => total + of(sum), 0);
+  const requests = all((cell) => cell.requests);
+  const allConnections = all((cell) => cell.allConnections);
+  const carried = all((cell) => cell.carried);
+  const success =
+    requests > 0
+      ? all((cell) => cell.requestsGood) / requests
+      : allConnections > 0
+        ? all((cell) => cell.connectionsGood) / allConnections
+        : null;
   const count = (verdict: string): number =>
-    troubles.reduce((all, { count: each, last }) => all + (verdictOf(last) === verdict ? each : 0), 0);
+    all((cell) =>
+      cell.troubles().reduce((n, { count: each, last }) => n + (verdictOf(last) === verdict ? each : 0), 0),
+    );
+  const times = timesOf(edges);
   const counted = edges.reduce<number | null>(
-    (all, { bytesPerS }) => (bytesPerS === null ? all : (all ?? 0) + bytesPerS),
+    (total, { bytesPerS }) => (bytesPerS === null ? total : (total ?? 0) + bytesPerS),
     null,
   );
   return {
     requestsPerS: perSecond(requests, coveredMs),
     connectionsPerS: perSecond(allConnections, coveredMs),
-    openConnections: edges.reduce((all, { open }) => all + open, 0),
-    success: requests > 0 ? requestsGood / requests : allConnections > 0 ? connectionsGood / allConnections : null,
-    p50Ms: sum.times.quantile(0.5),
-    p99Ms: sum.times.quantile(0.99),
+    openConnections: edges.reduce((total, { open }) => total + open, 0),
+    success,
+    p50Ms: times.quantile(0.5),
+    p99Ms: times.quantile(0.99),
     refusedPerS: perSecond(count('refused'), coveredMs),
     failedPerS: perSecond(count('failed'), coveredMs),
-    bytesPerS: Math.round(counted ?? (sum.bytes * 1000) / coveredMs),
-    secured: carried === 0 ? null : secured / carried,
+    bytesPerS: Math.round(counted ?? (all((cell) => cell.bytes) * 1000) / coveredMs),
+    secured: carried === 0 ? null : all((cell) => cell.secured) / carried,
   };
+}
+
+function timesOf(edges: readonly SummedEdge[]): Histogram {
+  const [first, more] = edges;
+  if (first !== undefined && more === undefined) return first.sum.times;
+  const times = new Histogram();
+  for (const { sum } of edges) times.merge(sum.times);
+  return times;
 }
 
 function edgeView(edge: SummedEdge, sources: GraphSources, coveredMs: number): GraphEdge {
@@ -190,9 +207,7 @@ function nodeView(
     workloads: sharesOf(node, answered, sources.map),
     splits: splitsOf(node, answered, sources.map),
     incoming: trafficOf(incoming, coveredMs),
-    notes: [...nodeNotes(node, ejected, sources), ...bad]
-      .sort((a, b) => severities[a.severity] - severities[b.severity])
-      .slice(0, notesMax),
+    notes: [...nodeNotes(node, ejected, sources), ...bad].sort(worstFirst).slice(0, notesMax),
   };
 }
 

@@ -9,16 +9,16 @@ const leastMs = 0.001;
 export class Histogram {
   readonly #counts = new Map<number, number>();
   #total = 0;
+  /** By class; null when something has come since. */
+  #sorted: readonly (readonly [number, number])[] | null = null;
 
   add(ms: number, weight: number): void {
-    const at = Math.round(Math.log(Math.max(ms, leastMs) / leastMs) / growth);
-    this.#counts.set(at, (this.#counts.get(at) ?? 0) + weight);
-    this.#total += weight;
+    this.#count(Math.round(Math.log(Math.max(ms, leastMs) / leastMs) / growth), weight);
   }
 
-  merge(other: Histogram): void {
-    for (const [at, weight] of other.#counts) this.#counts.set(at, (this.#counts.get(at) ?? 0) + weight);
-    this.#total += other.#total;
+  /** Adds what another has; with `sign` -1 takes it out again. */
+  merge(other: Histogram, sign: 1 | -1 = 1): void {
+    for (const [at, weight] of other.#counts) this.#count(at, sign * weight);
   }
 
   /** Milliseconds that at least the share `q` of all did not exceed, to 4 %; null without any. */
@@ -26,12 +26,21 @@ export class Histogram {
     if (this.#total === 0) return null;
     let below = 0;
     let last = 0;
-    for (const [at, weight] of [...this.#counts].sort(([a], [b]) => a - b)) {
+    this.#sorted ??= [...this.#counts].sort(([a], [b]) => a - b);
+    for (const [at, weight] of this.#sorted) {
       below += weight;
       last = at;
       if (below >= q * this.#total) break;
     }
     return rounded(leastMs * Math.exp(last * growth));
+  }
+
+  #count(at: number, weight: number): void {
+    const count = (this.#counts.get(at) ?? 0) + weight;
+    if (count > 0) this.#counts.set(at, count);
+    else this.#counts.delete(at);
+    this.#total += weight;
+    this.#sorted = null;
   }
 }
 

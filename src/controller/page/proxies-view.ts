@@ -10,7 +10,7 @@ import type {
 } from '../../model/page-views.ts';
 import type { MeshView, ProxyStateView, ProxyView, StatusView } from '../../model/views.ts';
 import type { ObservedProxyView } from '../observed-proxies.ts';
-import { severities } from './edge-words.ts';
+import { severities, worstFirst } from './edge-words.ts';
 import { clockText } from './graph-view.ts';
 
 /** What a proxy last said, and when. */
@@ -94,7 +94,7 @@ function rowOf(proxy: ProxyView, { states, status, nowMs }: ProxiesSources): Pro
     pod: heard?.view.pod ?? (kind === 'node' ? `ambient-system/${proxy.name}` : proxy.name),
     since: proxy.behindSince,
     heardAt: heard?.heardAt ?? null,
-    notes: notes.sort((a, b) => severities[a.severity] - severities[b.severity]),
+    notes: notes.sort(worstFirst),
     commands: commandsOf(kind, name),
   };
 }

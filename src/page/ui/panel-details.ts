@@ -62,7 +62,7 @@ export function detailParts({ traffic, notes, refusals, details, node }: Told): 
   return [
     lines.length === 0 ? null : make('div', { class: 'part' }, ...lines.map(noteLine)),
     traffic === null ? null : make('div', { class: 'part' }, figures(traffic)),
-    details === null ? null : segmentsPart(details),
+    details === null ? null : segmentsPart(details, said),
     part(
       'Weights, asked for and seen',
       ...(node?.splits ?? []).flatMap((split) => [
@@ -93,7 +93,7 @@ function figures(traffic: TrafficView): HTMLElement {
   );
 }
 
-function segmentsPart({ segments, slowest, traffic }: DetailsView): HTMLElement | null {
+function segmentsPart({ segments, slowest, traffic }: DetailsView, said: ReadonlySet<string>): HTMLElement | null {
   if (segments.length === 0) return null;
   const longest = Math.max(sumOf(segments, 'p50Ms'), sumOf(segments, 'p99Ms'), 0.001);
   const rows = segments.map(({ name, p50Ms, p99Ms }, at): Child[] => [
@@ -109,7 +109,7 @@ function segmentsPart({ segments, slowest, traffic }: DetailsView): HTMLElement 
       ...(['p50Ms', 'p99Ms'] as const).flatMap((field) => track(segments, field, longest, traffic[field])),
     ),
     gridTable(['', 'p50', 'p99'], rows, [1, 2]),
-    slowest === null ? null : make('p', { class: 'lead' }, slowest),
+    slowest === null || said.has(slowest) ? null : make('p', { class: 'lead' }, slowest),
   );
 }
 
