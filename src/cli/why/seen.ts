@@ -131,7 +131,8 @@ function isFromWaypoint({ source }: FlowView, { waypoints }: SeenPath): boolean 
 
 /** Tells how long it took to connect, all the way. */
 function isConnecting(flow: FlowView, nowMs: number): boolean {
-  return flow.direction === 'outbound' && flow.kind === 'connection' && within([flow], 60_000, nowMs).length === 1;
+  const isDone = flow.kind === 'connection' && verdictOf(flow) === 'forwarded';
+  return isDone && flow.direction === 'outbound' && within([flow], 60_000, nowMs).length === 1;
 }
 
 function connectOf(flow: FlowView): number {
