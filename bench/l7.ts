@@ -1,7 +1,8 @@
 // `npm run bench -- l7`: what one hop of HTTP costs, one worker thread, with the same ten rules, retries and time-out
 // whoever it is. Part a is plaintext on both sides: our HTTP path beside Envoy, nginx, HAProxy, and no hop at all.
 // Part b is mutual TLS on both sides: ours between tunnels, Envoy between TLS connections. Part c is the whole way
-// between two pods: through our node proxies and the waypoint, and through a pair of Envoy sidecars.
+// between two pods: through our node proxies and the waypoint, and through a pair of Envoy sidecars. Part d, only where
+// it is asked for, is our path with tracing off, on, and with so many percent of the requests traced.
 //
 // Every hop stands ready; each metric is then measured hop after hop, in another order each round.
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -47,7 +48,7 @@ export const l7Metrics = {
 export type L7Metric = keyof typeof l7Metrics;
 const metricNames = Object.keys(l7Metrics) as L7Metric[];
 
-export const l7Parts = ['a', 'b', 'c'] as const;
+export const l7Parts = ['a', 'b', 'c', 'd'] as const;
 export type L7Part = (typeof l7Parts)[number];
 
 /** What is measured together, in this order. */
@@ -165,6 +166,14 @@ export class L7Bench {
       ['c', 'envoy-sidecars', (context) => startSidecars(findEnvoy(cacheDir), keep)(context)],
       ['c', 'ambient-waypoint', startWaypointWay(nodeFlags, keep)],
     ];
+    if (parts.includes('d')) {
+      const hop = { tree: ownTree, nodeFlags };
+      candidates.push(['d', 'untraced', startAmbientHop({ ...hop, name: 'untraced' })]);
+      for (const tracedPercent of [0, 1, 100]) {
+        const name = `traced-${tracedPercent}`;
+        candidates.push(['d', name, startAmbientHop({ ...hop, name, tracedPercent })]);
+      }
+    }
     if (base !== null) {
       candidates.push(['a', 'base', startAmbientHop({ name: 'base', tree: base, nodeFlags })]);
       candidates.push(['b', 'base-mtls', startAmbientTunnelHop({ name: 'base-mtls', tree: base, nodeFlags })]);

@@ -64,7 +64,8 @@ const usage = `usage: npm run bench -- l4|l7|scale|kube|micro|pair|fair|flows [O
   --path NAME    l4: only this path (direct, haproxy, envoy-hbone, ztunnel, ambient); may be given again
                  l7: only this hop (direct, haproxy, nginx, envoy-l7, ambient, envoy-mtls, ambient-mtls,
                  envoy-sidecars, ambient-waypoint)
-  --part P       l7: a (plaintext), b (mutual TLS on both sides) or c (the whole way); may be given again
+  --part P       l7: a (plaintext), b (mutual TLS on both sides), c (the whole way) or d (plaintext with tracing
+                 off, and of 0, 1 and 100 % of the requests); may be given again
   --metric GROUP l4: only these figures (memory, requests, latency, connections, bulk, beside); may be given again
                  l7: memory, requests, fixed, post, bulk, connections, grpc
   --base DIR     pair, l7: another tree, measured in alternation with this one (l7: as hops base and base-mtls)

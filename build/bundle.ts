@@ -1,6 +1,6 @@
 // The programs as JavaScript: one entry file per program, thread and helper that is started by its name, and what they
 // share in chunks. Identifiers keep their names, so that a stack trace says where it happened without a source map.
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { type BuildResult, build, type OutputFile, type Plugin } from 'esbuild';
 import { MeshError } from '../src/base/errors.ts';
@@ -21,6 +21,7 @@ const workerOfPiscina = { in: 'node_modules/piscina/dist/worker.js', out: 'chunk
 const codeOfPiscina = 'node_modules/piscina/dist/index.js';
 /** A bundle has no TypeScript that it could load ahead. */
 const onlyAmongSources: readonly string[] = ['src/node/load-everything.ts'];
+const pageFolder = 'src/page';
 const namespace = 'names-of';
 /** What packages that are not modules expect to be there. */
 const commonJs =
@@ -57,15 +58,44 @@ export async function bundle(): Promise<Bundle> {
     logLevel: 'silent',
   });
   checkPiscina(result);
+  const page = await bundlePage();
   const inputs = Object.keys(result.metafile.inputs)
     .filter((input) => !input.startsWith(`${namespace}:`))
     .sort();
   const files = new Map(
-    result.outputFiles
+    [...result.outputFiles, ...page]
       .map((file: OutputFile) => [path.relative(projectRoot, file.path), file.contents] as const)
       .sort(([a], [b]) => (a < b ? -1 : 1)),
   );
-  return { files, inputs, assets: assetsOf(inputs) };
+  return { files, inputs, assets: [...assetsOf(inputs), ...pageAssets()].sort() };
+}
+
+/** What browsers load, as one module under the name that the page gives it. */
+async function bundlePage(): Promise<readonly OutputFile[]> {
+  const { outputFiles } = await build({
+    absWorkingDir: projectRoot,
+    entryPoints: [`${pageFolder}/ui/main.ts`],
+    outfile: path.join(projectRoot, pageFolder, 'ui/main.js'),
+    write: false,
+    bundle: true,
+    format: 'esm',
+    platform: 'browser',
+    target: 'es2022',
+    minifySyntax: true,
+    minifyWhitespace: true,
+    legalComments: 'none',
+    logLevel: 'silent',
+  });
+  return outputFiles;
+}
+
+/** The files of the page that are served as they are. */
+function pageAssets(folder = pageFolder): string[] {
+  return readdirSync(projectFile(folder), { withFileTypes: true }).flatMap((entry) => {
+    const file = `${folder}/${entry.name}`;
+    if (entry.isDirectory()) return pageAssets(file);
+    return /\.(html|css|svg)$/.test(entry.name) ? [file] : [];
+  });
 }
 
 /**

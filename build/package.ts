@@ -28,8 +28,6 @@ interface ProjectFile {
 
 export const licencesFile = 'THIRD-PARTY-LICENCES.txt';
 export const sbomFile = 'sbom.cdx.json';
-/** kubectl finds its plugins by this name. */
-const plugin = { 'kubectl-ambient': 'src/bin/ambientctl.mjs' };
 
 /** Builds the package in memory; the same bytes for the same sources. */
 export async function buildPackage(): Promise<BuiltPackage> {
@@ -78,6 +76,6 @@ function starterOf(file: string): TreeFile {
 function packageJson(project: ProjectFile, files: readonly string[]): string {
   const { name, version, description, license, engines, bin } = project;
   const tops = [...new Set(files.map((file) => file.split('/')[0] as string))].sort();
-  const all = { name, version, description, license, type: 'module', engines, bin: { ...bin, ...plugin }, files: tops };
+  const all = { name, version, description, license, type: 'module', engines, bin, files: tops };
   return `${JSON.stringify(all, null, 2)}\n`;
 }

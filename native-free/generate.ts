@@ -99,6 +99,12 @@ async function generateMetricPage(): Promise<void> {
   writeFileSync(path.join(projectRoot, 'docs/metrics.md'), metricPage());
 }
 
+/** Writes docs/cli.md. */
+async function generateCliPage(): Promise<void> {
+  const { cliPage } = await import('../src/cli/cli-page.ts');
+  writeFileSync(path.join(projectRoot, 'docs/cli.md'), cliPage());
+}
+
 // Also when `run.mjs` imports it, which says so by the arguments.
 if (import.meta.main || process.argv[1] === import.meta.filename) {
   generate(generatedDir);
@@ -107,6 +113,7 @@ if (import.meta.main || process.argv[1] === import.meta.filename) {
   await generateManifests();
   await generateChart();
   await generateMetricPage();
+  await generateCliPage();
   process.stderr.write(
     `ambient: wrote ${path.relative(projectRoot, generatedDir)}, deploy/kustomize and deploy/helm\n`,
   );

@@ -7,6 +7,7 @@ const scripts = {
   'test:kube': 'test/kube/main.ts',
   chaos: 'test/chaos/main.ts',
   soak: 'test/chaos/soak.ts',
+  incident: 'test/incidents/main.ts',
   check: 'test/check.ts',
   format: 'test/format.ts',
   bench: 'bench/main.ts',
@@ -15,6 +16,7 @@ const scripts = {
   fuzz: 'test/fuzz/main.ts',
   generate: 'native-free/generate.ts',
   dashboards: 'native-free/dashboards/main.ts',
+  screenshots: 'test/page/screenshots.ts',
 };
 const [name = '', ...args] = process.argv.slice(2);
 if (!Object.hasOwn(scripts, name)) {

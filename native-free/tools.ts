@@ -45,6 +45,7 @@ const packages: Readonly<Record<string, PackageNames>> = {
   wrk: { apt: 'wrk' },
   h2load: { apt: 'nghttp2-client', dnf: 'nghttp2' },
   haproxy: { apt: 'haproxy', service: true },
+  chromium: { apt: 'chromium' },
   nginx: { apt: 'nginx-light', dnf: 'nginx', service: true },
 };
 

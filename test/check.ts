@@ -24,6 +24,11 @@ const steps: readonly Step[] = [
     run: () => node('node_modules/typescript/bin/tsc', '--noEmit', '-p', '.'),
   },
   {
+    name: 'types of the page',
+    hint: 'npx tsc --noEmit -p src/page/ui',
+    run: () => node('node_modules/typescript/bin/tsc', '--noEmit', '-p', 'src/page/ui'),
+  },
+  {
     name: 'lint and format',
     hint: 'npm run format, then see what is left',
     run: () =>
@@ -95,6 +100,7 @@ function readGenerated(): Map<string, string> {
       'deploy/helm/**/*.*',
       'docs/install.md',
       'docs/metrics.md',
+      'docs/cli.md',
       'deploy/{grafana,prometheus}/*.*',
     ],
     { cwd: root },

@@ -10,6 +10,8 @@ export interface AmbientHop {
   readonly name: string;
   readonly tree: string;
   readonly nodeFlags: readonly string[];
+  /** Of its requests, so many in a hundred are traced; absent: tracing is off. */
+  readonly tracedPercent?: number;
 }
 
 /** This tree. */
@@ -19,6 +21,7 @@ export interface HopProxyOptions {
   readonly http1Port: number;
   readonly http2Port: number;
   readonly accessFile: string;
+  readonly tracedPercent?: number;
   /** Between tunnels: it listens on no plain port then. */
   readonly tunnels?: {
     readonly ports: Readonly<Record<HopProtocol, EndPorts>>;
@@ -26,7 +29,9 @@ export interface HopProxyOptions {
   };
 }
 
-function startProxy({ name, tree, nodeFlags }: AmbientHop, options: HopProxyOptions, dir: string): Service {
+function startProxy(hop: AmbientHop, given: HopProxyOptions, dir: string): Service {
+  const { name, tree, nodeFlags, tracedPercent } = hop;
+  const options = { ...given, ...(tracedPercent !== undefined && { tracedPercent }) };
   const program = path.join(tree, 'bench', 'hops', 'hop-proxy.ts');
   const words = [process.execPath, ...nodeFlags, program, JSON.stringify(options)];
   return new Service({ name, netns: null, words, logFile: path.join(dir, 'hop.log') });

@@ -1,6 +1,7 @@
 // Our HTTP path behind a plain listener, or between tunnels: the engine of the waypoint, with routes compiled from a
 // VirtualService, an access log in a file and its counters on. What a waypoint adds to it (discovery, admin) is not
 // here.
+import { systemClock } from '../../src/base/clock.ts';
 import type { ConnectEndpoint } from '../../src/http/exchange/context.ts';
 import { defaultHttpLimits } from '../../src/http/exchange/limits.ts';
 import { createHttpService } from '../../src/http/exchange/service.ts';
@@ -15,6 +16,7 @@ import type { ServiceRoutes } from '../../src/model/route-types.ts';
 import type { AppProtocol, SpiffeId } from '../../src/model/types.ts';
 import { AccessLog } from '../../src/telemetry/access-log.ts';
 import { RequestCounters } from '../../src/telemetry/request-counters.ts';
+import { Tracer } from '../../src/telemetry/traces/tracer.ts';
 import type { HopProxyOptions } from './ambient.ts';
 import { host, serverPorts } from './hop.ts';
 import { HopTunnels } from './hop-tunnels.ts';
@@ -49,6 +51,7 @@ const log = new AccessLog({ format: 'json', file: options.accessFile, access: 'o
 const tunnels = options.tunnels === undefined ? null : new HopTunnels(options.tunnels.certificate);
 const connectPlain: ConnectEndpoint = ({ address, targetPort, timeoutMs }, callback) =>
   connectTcp({ host: address, port: targetPort, timeoutMs }, callback);
+const tracer = options.tracedPercent === undefined ? null : tracerOf(options.tracedPercent);
 const http = createHttpService({
   index,
   self: () => null,
@@ -60,7 +63,19 @@ const http = createHttpService({
   counters: new RequestCounters(),
   limits: defaultHttpLimits,
   random: Math.random,
+  tracer,
 });
+
+/** Its spans go to the server, which takes anything. */
+function tracerOf(samplingPercent: number): Tracer {
+  const endpoint = `http://${host}:${serverPorts.http1}`;
+  const config = { endpoint, samplingPercent, namespaces: {}, connections: false, queuedSpansMax: 1_000_000 };
+  const notice = (message: string, fields: object): void => {
+    process.stderr.write(`${message} ${JSON.stringify(fields)}\n`);
+  };
+  const origin = { resource: { attributes: {} }, instrumentationScope: { name: 'ambient', version: '' } };
+  return new Tracer({ config, origin, clock: systemClock, random: Math.random, notice });
+}
 
 /** Of the server end that calls the server on `targetPort`. */
 function exitOf(targetPort: number): number {
@@ -100,5 +115,6 @@ listen('http1', options.http1Port);
 listen('http2', options.http2Port);
 process.on('SIGTERM', () => {
   log.flush();
+  if (tracer !== null) process.stderr.write(`${JSON.stringify(tracer.counters())}\n`);
   process.exit(0);
 });

@@ -29,12 +29,14 @@ const refusedAtNode = (who: string): string =>
   newlyRefused(
     workloadLabels,
     `istio_tcp_connections_failed_total{reporter="destination",${denied},${who}}`,
-    'istio_tcp_connections_opened_total{reporter="destination"}',
+    // Not connections: those that last were opened before that.
+    'istio_tcp_received_bytes_total{reporter="destination"}',
   );
 const p99 = (buckets: string, labels: string): string =>
   `histogram_quantile(0.99, sum by (le, ${labels}) (rate(${buckets}[5m])))`;
+const arrived = 'destination_workload!="unknown"';
 const segmentOver = (segment: string, labels: string, seconds: number): string =>
-  `${p99(`ambient_request_segment_seconds_bucket{segment="${segment}"}`, labels)} > ${seconds}`;
+  `${p99(`ambient_request_segment_seconds_bucket{segment="${segment}",${arrived}}`, labels)} > ${seconds}`;
 /** With the node and the kind of program, whichever labels the scrape gives by itself. */
 const named = (expr: string, buildInfo = 'ambient_build_info'): string =>
   `${expr} * on (job, instance) group_left (node, component) ${buildInfo}`;
@@ -131,9 +133,7 @@ const ofRequests: readonly Alert[] = [
     for: '1m',
     severity: 'warning',
     summary: `${toService} fails, and the storm of retries is held back`,
-    description:
-      'The service fails so often that its waypoint sends no more retries than the budget allows. ' +
-      run('tap -n {{ $labels.destination_service_namespace }} --protocol http'),
+    description: `The service fails so often that its waypoint sends no more retries than the budget allows. ${run('status')}`,
     runbook: 'a-retry-storm-was-held-back',
   },
   {
@@ -142,9 +142,7 @@ const ofRequests: readonly Alert[] = [
     for: '0s',
     severity: 'info',
     summary: `{{ $value }} endpoints of ${toService} are out of rotation`,
-    description:
-      'They failed several times in a row, and are tried again by themselves; the others have their requests. ' +
-      run(`why ${serviceEnd} ${serviceEnd}`),
+    description: `They failed several times in a row, and are tried again by themselves; the others have their requests. ${run('status')}`,
     runbook: 'an-endpoint-was-ejected',
   },
 ];
@@ -157,7 +155,7 @@ const ofParts: readonly Alert[] = [
     for: '5m',
     severity: 'warning',
     summary: 'The proxy {{ $labels.component }} of {{ $labels.node }} is overloaded: it is {{ $value }} s late',
-    description: `All that passes it waits so long. ${run('status')}`,
+    description: `All that passes it waits so long. ${run('check')}`,
     runbook: 'a-node-proxy-is-overloaded',
   },
   {
@@ -167,7 +165,7 @@ const ofParts: readonly Alert[] = [
     for: '2m',
     severity: 'warning',
     summary: 'The proxy {{ $labels.component }} of {{ $labels.node }} refuses what is beyond {{ $labels.limit }}',
-    description: `The limit is reached. ${run('status')}`,
+    description: `The limit is reached. ${run('check')}`,
     runbook: 'a-node-proxy-is-overloaded',
   },
   {

@@ -117,6 +117,10 @@ const nodeProxy: Dashboard = {
 
 const answeredHere = rate('istio_requests_total{response_flags!="-"}');
 const pushSeconds = rate('ambient_controller_push_duration_seconds_bucket');
+const slow = (name: string, labels: string, seconds: number) => {
+  const buckets = rate(`ambient_request_segment_seconds_bucket{segment="${name}"}`);
+  return `histogram_quantile(0.99, sum by (le, ${labels}) (${buckets})) > ${seconds}`;
+};
 const segment = (quantile: number) =>
   `histogram_quantile(${quantile}, sum by (le, segment) (${rate('ambient_request_segment_seconds_bucket')}))`;
 
@@ -151,6 +155,37 @@ const waypoint: Dashboard = {
       ],
     },
     {
+      title: 'Who is slow',
+      panels: [
+        {
+          title: 'Slow applications, p99',
+          description:
+            'Those over 0.5 s; none. An application that waits for another is slow with it: the last of a chain is to blame.',
+          unit: 's',
+          queries: [
+            [
+              slow('application', 'destination_workload_namespace, destination_workload', 0.5),
+              '{{destination_workload_namespace}}/{{destination_workload}}',
+            ],
+          ],
+          quiet: true,
+        },
+        {
+          title: 'Slow ways, p99',
+          description:
+            'Pairs with over 25 ms on the wire; none. What they have in common is the node or link to look at.',
+          unit: 's',
+          queries: [
+            [
+              slow('wire', 'source_workload, destination_workload', 0.025),
+              '{{source_workload}} to {{destination_workload}}',
+            ],
+          ],
+          quiet: true,
+        },
+      ],
+    },
+    {
       title: 'Resilience',
       panels: [
         {
@@ -159,7 +194,7 @@ const waypoint: Dashboard = {
           unit: 'reqps',
           queries: [
             [rate('ambient_http_retries_total'), 'made {{instance}}'],
-            [rate('ambient_http_retries_refused_total'), 'refused {{instance}}'],
+            [rate('ambient_http_retries_refused_total'), 'refused {{destination_service_name}}'],
           ],
         },
         {
@@ -167,6 +202,14 @@ const waypoint: Dashboard = {
           description: '0. Each is an endpoint that failed several times in a row and is left alone for a while.',
           unit: 'cps',
           queries: [[rate('ambient_http_ejections_total'), '{{instance}}']],
+        },
+        {
+          title: 'Ejected endpoints',
+          description: '0. How many endpoints of a service get no requests now, since they failed.',
+          unit: 'short',
+          queries: [
+            ['sum by (destination_service_name) (ambient_http_ejected_endpoints)', '{{destination_service_name}}'],
+          ],
         },
         {
           title: 'Answered by the waypoint itself',

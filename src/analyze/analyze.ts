@@ -3,12 +3,13 @@
 import type { UnusedObject } from '../kube/manifests.ts';
 import { MeshCompiler } from '../model/compiler.ts';
 import { type FindingCode, findingCodes } from '../model/finding-codes.ts';
-import { IssueList } from '../model/issues.ts';
-import type { Resource, ResourcePath } from '../model/resources.ts';
+import { IssueList, toldIssue } from '../model/issues.ts';
+import type { Resource, ResourceKind, ResourcePath } from '../model/resources.ts';
 import type { ResourceIssue } from '../model/types.ts';
 import { AnalyzedMesh } from './analyzed-mesh.ts';
 import { apiVersions } from './api-versions.ts';
 import { callChains } from './call-chains.ts';
+import { type Change, changeFor, type PlacedChange } from './changes.ts';
 import { ejection } from './ejection.ts';
 import { matches } from './matches.ts';
 import { meshLabels } from './mesh-labels.ts';
@@ -20,7 +21,9 @@ import { selectors } from './selectors.ts';
 import { services } from './services.ts';
 import { shadowedRules } from './shadowed-rules.ts';
 import { strict } from './strict.ts';
+import { telemetry } from './telemetry.ts';
 import { tries } from './tries.ts';
+import { unusedKinds } from './unused-kinds.ts';
 import { workloads } from './workloads.ts';
 
 export interface AnalyzeInput {
@@ -45,11 +48,24 @@ export const analyzeDefaults: AnalyzeOptions = {
   rootNamespaces: ['ambient-system', 'istio-system'],
 };
 
+/** A finding, with the change of its object that mends it and can only be meant; null where there are several. */
+export interface Finding extends ResourceIssue {
+  readonly change: PlacedChange | null;
+}
+
 /** Looks at the whole mesh and says what it finds. */
 export type Analyzer = (mesh: AnalyzedMesh, report: Report) => void;
 
 /** Where a finding goes; `path` is the value that it is about. */
-export type Report = (resource: Resource, code: FindingCode, path: ResourcePath, message: string, fix: string) => void;
+export type Report = (
+  resource: Resource,
+  code: FindingCode,
+  path: ResourcePath,
+  message: string,
+  fix: string,
+  /** What would mend it, where that has one meaning. */
+  change?: Change | null,
+) => void;
 
 const analyzers: readonly Analyzer[] = [
   selectors,
@@ -75,19 +91,24 @@ const order = { error: 0, warning: 1, info: 2 } as const;
  * Everything that is found, errors first, then by place. Pure; the resources stay as they are. Time grows with the
  * number of objects: 5,000 take about a second.
  */
-export function analyze(input: AnalyzeInput, options: AnalyzeOptions = analyzeDefaults): ResourceIssue[] {
+export function analyze(input: AnalyzeInput, options: AnalyzeOptions = analyzeDefaults): Finding[] {
   const compiler = new MeshCompiler({ ...options, clusterId: 'Kubernetes', expandTemplates: true });
   for (const resource of input.resources) compiler.upsert(resource);
   compiler.flush();
   const mesh = new AnalyzedMesh(input.resources, input.unused, compiler.mesh(), options, input.edges);
-  const found: ResourceIssue[] = [...input.unreadable, ...compiler.issues()];
-  const report: Report = (resource, code, path, message, fix) => {
+  const compiled = compiler.rawIssues().map((issue): Finding => {
+    const change = issue.sought === undefined ? null : changeFor(issue.sought, compiler.namesOf);
+    const resource = mesh.resource(issue.kind as ResourceKind, issue.namespace, issue.name);
+    return { ...toldIssue(issue, compiler.namesOf), change: placed(change, resource) };
+  });
+  const found: Finding[] = [...input.unreadable.map(unchanged), ...compiled];
+  const report: Report = (resource, code, path, message, fix, change = null) => {
     const list = new IssueList(resource);
     list.add(code, path, message, fix);
-    found.push(...list.issues);
+    for (const issue of list.issues) found.push({ ...issue, change: placed(change, resource) });
   };
   for (const analyzer of analyzers) analyzer(mesh, report);
-  found.push(...networkPolicies(mesh));
+  found.push(...[...networkPolicies(mesh), ...telemetry(mesh), ...unusedKinds(mesh)].map(unchanged));
   return found.sort(
     (a, b) =>
       order[a.severity] - order[b.severity] ||
@@ -95,6 +116,15 @@ export function analyze(input: AnalyzeInput, options: AnalyzeOptions = analyzeDe
       (a.place?.line ?? 0) - (b.place?.line ?? 0) ||
       compare(a.code, b.code),
   );
+}
+
+function placed(change: Change | null, resource: Resource | undefined): PlacedChange | null {
+  const place = change === null ? null : (resource?.places.at(change.path) ?? null);
+  return change === null || place === null || place.line === 0 ? null : { ...change, place };
+}
+
+function unchanged(issue: ResourceIssue): Finding {
+  return { ...issue, change: null };
 }
 
 /** istioctl's code for the same finding; null where it has none. */

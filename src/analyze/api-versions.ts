@@ -15,12 +15,9 @@ export const apiVersions: Analyzer = (mesh, report) => {
   for (const resource of [...kinds.flatMap((kind) => mesh.of(kind)), ...mesh.gatewayRoutes()]) {
     const [group = '', version = ''] = resource.apiVersion.split('/');
     if (version === 'v1' || version === '') continue;
-    report(
-      resource,
-      'AMB1016',
-      ['apiVersion'],
-      `${resource.apiVersion} is an old version of ${group}`,
-      `write ${group}/v1`,
-    );
+    const path = ['apiVersion'];
+    const message = `${resource.apiVersion} is an old version of ${group}`;
+    const change = { kind: 'value', path, from: version, to: 'v1' } as const;
+    report(resource, 'AMB1016', path, message, `write ${group}/v1`, change);
   }
 };

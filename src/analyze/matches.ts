@@ -6,6 +6,7 @@ import type { NamedMatch, PathMatch, RouteMatch, ValueMatch } from '../model/rou
 import { fullHost, serviceIdOf } from '../model/routes/hosts.ts';
 import type { Analyzer, Report } from './analyze.ts';
 import type { AnalyzedMesh } from './analyzed-mesh.ts';
+import type { Change } from './changes.ts';
 import { serviceRoutes } from './written-rules.ts';
 
 /** Looks at the matches of routes and VirtualServices. */
@@ -25,7 +26,12 @@ export const matches: Analyzer = (mesh, report) => {
       for (const [branch, match] of rule.matches.entries()) {
         const path = ['spec', 'http', at, 'match', branch];
         const reason = impossible(match, services, namespaces);
-        if (reason !== null) reportImpossible(virtual, [...path, reason.field], reason.words, report);
+        if (reason === null) continue;
+        const { field, words } = reason;
+        const from = match.method?.value ?? '';
+        const change: Change | null =
+          field === 'method' ? { kind: 'value', path: [...path, field, 'exact'], from, to: from.toUpperCase() } : null;
+        reportImpossible(virtual, [...path, field], words, report, change);
       }
     }
     reportShadowed(virtual, report);
@@ -39,6 +45,7 @@ function reportImpossible(
   path: (string | number)[],
   reason: string,
   report: Report,
+  change: Change | null = null,
 ): void {
   report(
     resource,
@@ -46,6 +53,7 @@ function reportImpossible(
     path,
     `no request can match: ${reason}`,
     'correct it; a rule with this match alone does nothing',
+    change,
   );
 }
 

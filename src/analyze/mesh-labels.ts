@@ -27,11 +27,14 @@ const known: Readonly<Record<string, KnownKey>> = {
   'ambient.mesh/waypoint-for': { in: 'labels', on: ['Gateway'] },
   'istio.io/waypoint-for': { in: 'labels', on: ['Gateway'] },
   'ambient.mesh/require-waypoint': { in: 'both', on: ['Service'] },
+  'ambient.mesh/trace-sampling-percent': { in: 'annotations', on: ['Namespace'] },
   'ambient.mesh/server-timing': { in: 'annotations', on: ['Service'] },
   'ambient.mesh/retry-non-idempotent': { in: 'annotations', on: routes },
   'ambient.mesh/retry-even-if-retried': { in: 'annotations', on: routes },
   'ambient.mesh/replicas': { in: 'annotations', on: ['Gateway'] },
   'ambient.mesh/applied': { in: 'annotations', on: [] },
+  'ambient.mesh/config-digest': { in: 'annotations', on: [] },
+  'ambient.mesh/system-namespace': { in: 'both', on: [] },
   'istio.io/dry-run': { in: 'annotations', on: ['AuthorizationPolicy'] },
 };
 const names = Object.keys(known);
@@ -43,6 +46,8 @@ export const meshLabels: Analyzer = (mesh, report) => {
   for (const kind of [...bound, ...templates, ...routes, 'Gateway', 'AuthorizationPolicy'] as const) {
     for (const resource of mesh.of(kind) as readonly Resource[]) {
       if (resource.namespace !== '' && resource.namespace === mesh.options.rootNamespaces[0]) continue;
+      // What is made for a waypoint nobody has written.
+      if (resource.labels[gatewayNameLabel] !== undefined) continue;
       judgeKeys(resource, 'labels', Object.keys(resource.labels), report);
       judgeKeys(resource, 'annotations', Object.keys(resource.annotations), report);
     }
@@ -66,7 +71,10 @@ function judgeKeys(resource: Resource, carrier: Carrier, keys: readonly string[]
     if (rule === undefined) {
       if (!isMistake(key)) continue;
       const message = `${singular(carrier)} ${key} is none that the mesh knows: it says nothing`;
-      report(resource, 'AMB1018', path, message, `correct or remove it${didYouMean(key, names)}`);
+      const to = slipOf(key, names);
+      const isFree = to !== null && !keys.includes(to) && known[to]?.on.includes(resource.kind) === true;
+      const change = isFree ? ({ kind: 'key', path, to } as const) : null;
+      report(resource, 'AMB1018', path, message, `correct or remove it${didYouMean(key, names)}`, change);
     } else if (rule.on.length > 0 && !rule.on.includes(resource.kind)) {
       const isTemplate = (templates as readonly string[]).includes(resource.kind);
       const message = `${singular(carrier)} ${key} says nothing on a ${resource.kind}`;

@@ -1,12 +1,11 @@
 // NetworkPolicies that keep the mesh out: peers reach an enrolled pod on the tunnel port, whatever port they asked for,
 // and it reaches them there; waypoints and the controller need ports of their own.
 import type { UnusedObject } from '../kube/manifests.ts';
-import { type FindingCode, findingCodes } from '../model/finding-codes.ts';
-import { pathText } from '../model/resources.ts';
 import type { ResourceIssue } from '../model/types.ts';
 import { gatewayNameLabel, isWaypoint } from '../model/waypoints.ts';
 import { type AnalyzedMesh, isWaypointPod } from './analyzed-mesh.ts';
 import { mappingOf } from './probes.ts';
+import { finding } from './unused-finding.ts';
 
 const tunnelPort = 15008;
 const discoveryPort = 15012;
@@ -146,15 +145,4 @@ function holds({ key, operator, values }: Mapping, labels: Labels): boolean {
     default:
       return false;
   }
-}
-
-function finding(
-  { kind, namespace, name, places }: UnusedObject,
-  code: FindingCode,
-  path: (string | number)[],
-  message: string,
-  fix: string,
-): ResourceIssue {
-  const { severity } = findingCodes[code];
-  return { code, severity, kind, namespace, name, message, fix, place: places.at(path), field: pathText(path) };
 }

@@ -65,7 +65,13 @@ function reportNamespaces(
   for (const [at, name] of names.entries()) {
     if (name.includes('*') || known.has(name)) continue;
     const message = `namespace ${name} is not there: nobody comes from it`;
-    report(policy, 'AMB1010', [...path, at], message, `create it, or correct the name${didYouMean(name, known)}`);
+    report(
+      policy,
+      'AMB1010',
+      [...path, at],
+      message,
+      `create it, or correct the name: ${thereIs(name, known, 'there are')}`,
+    );
   }
 }
 

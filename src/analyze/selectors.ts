@@ -1,8 +1,9 @@
 // Selectors that select nothing, and policies on pods whose traffic no proxy of ours carries.
-import { didYouMean } from '../base/nearest-name.ts';
+import { thereIs } from '../base/nearest-name.ts';
 import type { Labels } from '../model/resources.ts';
 import type { Analyzer } from './analyze.ts';
 import type { AnalyzedMesh, PodLike } from './analyzed-mesh.ts';
+import { type Change, renamed } from './changes.ts';
 
 const kinds = ['AuthorizationPolicy', 'PeerAuthentication', 'RequestAuthentication'] as const;
 
@@ -17,8 +18,9 @@ export const selectors: Analyzer = (mesh, report) => {
     if (pods.length === 0 && !isWide) {
       const where = reach === null ? '' : `in namespace ${reach} `;
       const message = `selects no pod: none ${where}has ${labelsText(selector)}`;
-      const fix = `correct the labels, or delete it${hintOf(mesh, reach, selector)}`;
-      report(policy, 'AMB1001', ['spec', 'selector', 'matchLabels'], message, fix);
+      const path = ['spec', 'selector', 'matchLabels'];
+      const { hint, change } = nearLabel(mesh, reach, selector, path);
+      report(policy, 'AMB1001', path, message, `correct the labels, or delete it${hint}`, change);
     }
     if (pods.length > 0 && !pods.some((pod) => pod.isEnrolled) && policy.kind !== 'RequestAuthentication') {
       const path = isWide ? ['spec'] : ['spec', 'selector', 'matchLabels'];
@@ -43,13 +45,19 @@ function podsText(pods: readonly PodLike[]): string {
     : `${name} and the other ${pods.length - 1} that it selects are`;
 }
 
-/** The value that pods have for the label, when it is nearly the one that is asked for. */
-function hintOf(mesh: AnalyzedMesh, reach: string | null, selector: Labels): string {
+/** What pods have for the first label that none has as it is asked for, in words; and the change when it is a slip. */
+export function nearLabel(
+  mesh: AnalyzedMesh,
+  reach: string | null,
+  selector: Labels,
+  path: readonly (string | number)[],
+): { readonly hint: string; readonly change: Change | null } {
   for (const [key, value] of Object.entries(selector)) {
     const values = new Set(mesh.selected(reach, {}).flatMap(({ labels }) => labels[key] ?? []));
     if (values.has(value)) continue;
-    const hint = didYouMean(value, values);
-    if (hint !== '') return hint;
+    if (values.size === 0) return { hint: '', change: null };
+    const hint = `; ${thereIs(value, values, `${key} of pods is`)}`;
+    return { hint, change: renamed(value, values, [...path, key]) };
   }
-  return '';
+  return { hint: '', change: null };
 }

@@ -3,7 +3,8 @@ import { didYouMean } from '../base/nearest-name.ts';
 import type { ServicePort, ServiceResource } from '../model/resources.ts';
 import type { Analyzer, Report } from './analyze.ts';
 import type { AnalyzedMesh, PodLike } from './analyzed-mesh.ts';
-import { labelsText } from './selectors.ts';
+import { type Change, renamed } from './changes.ts';
+import { labelsText, nearLabel } from './selectors.ts';
 
 /** What the compiler reads a protocol from, in a port's name before its first hyphen. */
 const namedProtocols: readonly string[] = [
@@ -20,6 +21,8 @@ const namedProtocols: readonly string[] = [
   'udp',
 ];
 
+const addedProtocols: readonly string[] = ['http', 'http2', 'grpc', 'https', 'tls', 'tcp'];
+
 /** Looks at each Service. */
 export const services: Analyzer = (mesh, report) => {
   for (const service of mesh.of('Service')) {
@@ -27,7 +30,9 @@ export const services: Analyzer = (mesh, report) => {
     const pods = mesh.podsOf(service);
     if (pods.length === 0) {
       const message = `selects no pod: none in namespace ${service.namespace} has ${labelsText(service.selector)}`;
-      report(service, 'AMB1003', ['spec', 'selector'], message, 'correct the labels; its clients get no endpoint');
+      const fix = 'correct the labels; its clients get no endpoint';
+      const { hint, change } = nearLabel(mesh, service.namespace, service.selector, ['spec', 'selector']);
+      report(service, 'AMB1003', ['spec', 'selector'], message, `${fix}${hint}`, change);
       continue;
     }
     for (const [at, port] of service.ports.entries()) {
@@ -53,7 +58,8 @@ function reportTarget(
   const message = `targetPort ${port.targetPort} is the name of no container port of its pods`;
   const known = names.size === 0 ? 'they name none' : `they have ${[...names].join(', ')}`;
   const fix = `${known}${didYouMean(port.targetPort, names)}`;
-  report(service, 'AMB1004', ['spec', 'ports', at, 'targetPort'], message, fix);
+  const path = ['spec', 'ports', at, 'targetPort'];
+  report(service, 'AMB1004', path, message, fix, renamed(port.targetPort, names, path));
 }
 
 /** Behind a waypoint a guess costs the first bytes' time, and a server that speaks first has to wait for it. */
@@ -69,7 +75,15 @@ function reportProtocol(
     return;
   const message = `the protocol of port ${port.port} is guessed from its first bytes, since nothing says it`;
   const fix = 'add appProtocol: http, kubernetes.io/h2c, grpc or tcp, or begin the name of the port with it';
-  report(service, 'AMB1005', ['spec', 'ports', at], message, fix);
+  const path = ['spec', 'ports', at];
+  report(service, 'AMB1005', path, message, fix, saidByName(port.name, path));
+}
+
+/** A name such as `web-http` says the protocol, only not where it is looked for. */
+function saidByName(name: string, path: (string | number)[]): Change | null {
+  const said = [...new Set(name.split('-').filter((word) => addedProtocols.includes(word)))];
+  const [value] = said;
+  return value === undefined || said.length > 1 ? null : { kind: 'entry', path, key: 'appProtocol', value };
 }
 
 /** One port of a pod that two Services call by different protocols (istioctl's IST0116). */

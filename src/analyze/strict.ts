@@ -40,11 +40,17 @@ function podsByDecider(mesh: AnalyzedMesh): ReadonlyMap<PeerAuthenticationResour
   return held;
 }
 
-/** By the `NAMESPACE/NAME` of the pod or template that is called: who calls it in plaintext. */
-function plaintextCallers(mesh: AnalyzedMesh): ReadonlyMap<string, ReadonlySet<string>> {
-  const callers = new Map<string, Set<string>>();
+/** What is called in plaintext, and by whom. */
+interface Called {
+  readonly callee: string;
+  readonly callers: Set<string>;
+}
+
+/** By the `NAMESPACE/NAME` of the pod or template that is called. */
+function plaintextCallers(mesh: AnalyzedMesh): ReadonlyMap<string, Called> {
+  const called = new Map<string, Called>();
   const plain = mesh.edges.filter((edge) => edge.transport === 'plaintext' && edge.opened + edge.refused > 0);
-  if (plain.length === 0) return callers;
+  if (plain.length === 0) return called;
   const podsOf = new Map<string, string[]>();
   for (const { namespace, name, workloadName } of mesh.view.workloads) {
     const key = `${namespace}/${workloadName}`;
@@ -52,26 +58,24 @@ function plaintextCallers(mesh: AnalyzedMesh): ReadonlyMap<string, ReadonlySet<s
   }
   for (const { from, to } of plain) {
     for (const pod of podsOf.get(`${to.namespace}/${to.workload}`) ?? []) {
-      callers.set(pod, (callers.get(pod) ?? new Set()).add(partyOf(from)));
+      const known = called.get(pod) ?? { callee: partyOf(to), callers: new Set() };
+      known.callers.add(partyOf(from));
+      called.set(pod, known);
     }
   }
-  return callers;
+  return called;
 }
 
 function reportSeen(
   peer: PeerAuthenticationResource,
   pods: readonly PodLike[],
-  plaintext: ReadonlyMap<string, ReadonlySet<string>>,
+  plaintext: ReadonlyMap<string, Called>,
   report: Report,
 ): void {
-  const called = pods.filter(({ namespace, resource }) => plaintext.has(`${namespace}/${resource.name}`));
-  const callers = called.flatMap(({ namespace, resource }) => [
-    ...(plaintext.get(`${namespace}/${resource.name}`) ?? []),
-  ]);
-  const [first] = called;
-  if (first === undefined) return;
-  const who = listText([...new Set(callers)]);
-  const whom = listText([...new Set(called.map(({ namespace, resource }) => `${namespace}/${resource.name}`))]);
+  const called = pods.flatMap(({ namespace, resource }) => plaintext.get(`${namespace}/${resource.name}`) ?? []);
+  if (called.length === 0) return;
+  const who = listText([...new Set(called.flatMap(({ callers }) => [...callers]))]);
+  const whom = listText([...new Set(called.map(({ callee }) => callee))]);
   const message = `refuses ${who}, seen calling ${whom} in plaintext`;
   const fix =
     'take the callers into the mesh (label ambient.mesh/dataplane-mode=ambient), or make the port they need PERMISSIVE ' +

@@ -51,9 +51,25 @@ export const acrossRows: readonly Row[] = [
     says: /did you mean web/,
   },
   {
+    code: 'AMB1004',
+    bad: several(
+      pod(
+        '{containers: [{name: c, image: i, ports: [{name: metrics, containerPort: 9}]}]}',
+        'metadata: {name: m, namespace: shop, labels: {app: m}}',
+      ),
+      service('{selector: {app: m}, ports: [{name: http, port: 80, targetPort: metrcs}]}'),
+    ),
+    mend: ['metrcs', 'metrics'],
+  },
+  {
     code: 'AMB1005',
     bad: service('{selector: {app: cart}, ports: [{port: 90, targetPort: 9000}]}'),
     mend: ['port: 90', 'appProtocol: http, port: 90'],
+  },
+  {
+    code: 'AMB1005',
+    bad: service('{selector: {app: cart}, ports: [{name: my-http, port: 90, targetPort: 9000}]}'),
+    mend: ['my-http', 'http-my'],
   },
   {
     code: 'AMB1006',
@@ -142,6 +158,11 @@ export const acrossRows: readonly Row[] = [
     ),
     mend: [/, labels: \{[^}]*\}/, ''],
     says: /put it on spec.template.metadata/,
+  },
+  {
+    code: 'AMB1018',
+    bad: service('{selector: {app: cart}, ports: [{name: http, port: 80}]}').replace('use-waypoint:', 'use-waypiont:'),
+    mend: ['waypiont:', 'waypoint:'],
   },
   {
     code: 'AMB1019',
@@ -272,6 +293,12 @@ export const acrossRows: readonly Row[] = [
     code: 'AMB1028',
     bad: http(`[{match: [{headers: {x-a: {exact: b}}, withoutHeaders: {x-a: {}}}], ${plainRoute}}]`),
     mend: [', withoutHeaders: {x-a: {}}', ''],
+  },
+  {
+    code: 'AMB1028',
+    bad: http(`[{match: [{method: {exact: get}}], ${plainRoute}}]`),
+    mend: ['get', 'GET'],
+    says: /written in capitals/,
   },
   {
     code: 'AMB1029',

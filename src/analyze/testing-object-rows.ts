@@ -19,9 +19,24 @@ import {
   virtual,
 } from './testing-manifests.ts';
 
+const nearCart = /namespace shop has bare, cart; did you mean cart\?/;
+
 /** Findings about one object among those that are there. */
 export const objectRows: readonly Row[] = [
   { code: 'AMB0001', bad: policy('{action: DENIED}'), mend: ['DENIED', 'DENY'] },
+  {
+    code: 'AMB0002',
+    bad: one('networking.istio.io/v1', 'ServiceEntry', '{hosts: [a.example]}'),
+    mend: [/.*/, destination('{host: cart}')],
+    says: /ServiceEntry of networking.istio.io is not read: its hosts are no services of the mesh/,
+  },
+  {
+    code: 'AMB0004',
+    bad: `{apiVersion: telemetry.istio.io/v1, kind: Telemetry, metadata: {name: x, namespace: shop}, spec: {
+      tracing: [{randomSamplingPercentage: 5}]}}`,
+    mend: [/tracing: .*\}\]/, ''],
+    says: /Namespace shop with ambient.mesh\/trace-sampling-percent: "5"/,
+  },
   {
     code: 'AMB0101',
     bad: '{apiVersion: v1, kind: Namespace, metadata: {name: x, labels: {ambient.mesh/dataplane-mode: ambeint}}}',
@@ -29,13 +44,22 @@ export const objectRows: readonly Row[] = [
   },
   {
     code: 'AMB0102',
-    bad: service('{selector: {app: cart}, ports: [{port: 80}]}').replace('waypoint: waypoint', 'waypoint: waypiont'),
+    bad: service('{selector: {app: cart}, ports: [{name: http, port: 80}]}').replace(
+      'waypoint: waypoint',
+      'waypoint: waypiont',
+    ),
     mend: ['waypiont', 'waypoint'],
+    says: /namespace shop has waypoint; did you mean waypoint\?/,
   },
   {
     code: 'AMB0103',
     bad: gateway('{gatewayClassName: ambient-waypoint, listeners: [{name: mesh, port: 80, protocol: HTTP}]}'),
     mend: ['port: 80, protocol: HTTP', 'port: 15008, protocol: HBONE'],
+  },
+  {
+    code: 'AMB0104',
+    bad: `{apiVersion: v1, kind: Namespace, metadata: {name: x, annotations: {ambient.mesh/trace-sampling-percent: 5%}}}`,
+    mend: ['5%', '"5"'],
   },
   {
     code: 'AMB0201',
@@ -85,6 +109,7 @@ export const objectRows: readonly Row[] = [
     code: 'AMB0211',
     bad: policy('{targetRefs: [{group: "", kind: Service, name: crat}], rules: [{}]}'),
     mend: ['crat', 'cart'],
+    says: nearCart,
   },
   { code: 'AMB0212', bad: policy('{rules: [{from: []}]}'), mend: ['{from: []}', '{}'] },
   { code: 'AMB0301', bad: tokens('[]'), mend: ['[]', `[{issuer: i, jwks: ${keys}}]`] },
@@ -141,6 +166,7 @@ export const objectRows: readonly Row[] = [
     code: 'AMB0404',
     bad: ruled('[{backendRefs: [{name: cart, port: 80}]}]').replace('name: cart}', 'name: crat}'),
     mend: ['crat', 'cart'],
+    says: nearCart,
   },
   {
     code: 'AMB0405',
@@ -157,7 +183,7 @@ export const objectRows: readonly Row[] = [
     bad: ruled('[{backendRefs: [{name: cart, port: 80, weight: 0}]}]'),
     mend: ['weight: 0', 'weight: 1'],
   },
-  { code: 'AMB0408', bad: ruled('[{backendRefs: [{name: crat, port: 80}]}]'), mend: ['crat', 'cart'] },
+  { code: 'AMB0408', bad: ruled('[{backendRefs: [{name: crat, port: 80}]}]'), mend: ['crat', 'cart'], says: nearCart },
   {
     code: 'AMB0409',
     bad: ruled(
@@ -171,6 +197,7 @@ export const objectRows: readonly Row[] = [
       '[{filters: [{type: RequestMirror, requestMirror: {backendRef: {name: crat, port: 80}}}], backendRefs: [{name: cart, port: 80}]}]',
     ),
     mend: ['crat', 'cart'],
+    says: nearCart,
   },
   {
     code: 'AMB0411',
@@ -182,7 +209,7 @@ export const objectRows: readonly Row[] = [
     bad: http(`[{${plainRoute}, fault: {delay: {fixedDelay: 1s}}}]`),
     mend: ['fixedDelay: 1s', 'fixedDelay: 1s, percentage: {value: 5}'],
   },
-  { code: 'AMB0502', bad: virtual(`{hosts: [crat], http: [{${plainRoute}}]}`), mend: ['crat', 'cart'] },
+  { code: 'AMB0502', bad: virtual(`{hosts: [crat], http: [{${plainRoute}}]}`), mend: ['crat', 'cart'], says: nearCart },
   {
     code: 'AMB0503',
     bad: virtual(
@@ -197,13 +224,54 @@ export const objectRows: readonly Row[] = [
     mend: ['hosts: [cart]', 'hosts: [bare]'],
   },
   { code: 'AMB0505', bad: http('[{delegate: {name: gone}}]'), mend: ['delegate: {name: gone}', plainRoute] },
+  {
+    code: 'AMB0505',
+    bad: several(
+      virtual(`{http: [{${plainRoute}}]}`, 'metadata: {name: shared, namespace: shop}'),
+      http('[{delegate: {name: shraed}}]'),
+    ),
+    mend: ['shraed', 'shared'],
+    says: /namespace shop has shared, x; did you mean shared\?/,
+  },
   { code: 'AMB0506', bad: http(`[{match: [{gateways: [edge]}], ${plainRoute}}]`), mend: ['[edge]', '[mesh]'] },
   {
     code: 'AMB0507',
     bad: http(`[{${plainRoute}}, {match: [{uri: {prefix: /a}}], ${plainRoute}}]`),
     mend: ['[{route', '[{match: [{uri: {exact: /b}}], route'],
   },
-  { code: 'AMB0508', bad: http('[{route: [{destination: {host: crat}}]}]'), mend: ['crat', 'cart'] },
+  { code: 'AMB0508', bad: http('[{route: [{destination: {host: crat}}]}]'), mend: ['crat', 'cart'], says: nearCart },
+  {
+    code: 'AMB0508',
+    bad: several(
+      destination('{host: cart, subsets: [{name: v1, labels: {app: cart}}, {name: v2, labels: {app: cart}}]}'),
+      http('[{route: [{destination: {host: cart, subset: v3}}]}]'),
+    ),
+    mend: ['v3', 'v2'],
+    says: /subset v3 is not in DestinationRule x; it has v1, v2; did you mean v2\?/,
+  },
+  {
+    code: 'AMB0408',
+    bad: ruled('[{backendRefs: [{name: cart, port: 81}]}]'),
+    mend: ['81', '80'],
+    says: /has no port 81; it has 80 \(http\)/,
+  },
+  {
+    code: 'AMB0404',
+    bad: ruled('[{backendRefs: [{name: cart, port: 80}]}]').replace('name: cart}', 'name: cart, sectionName: htpt}'),
+    mend: ['htpt', 'http'],
+    says: /its ports: 80 \(http\); did you mean http\?/,
+  },
+  {
+    code: 'AMB0701',
+    bad: several(
+      ruled('[{name: read, backendRefs: [{name: cart, port: 80}]}]'),
+      traffic(
+        '{targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: x, sectionName: raed}], timeouts: {idle: 9s}}',
+      ),
+    ),
+    mend: ['raed', 'read'],
+    says: /has no rule named raed; it has read; did you mean read\?/,
+  },
   {
     code: 'AMB0509',
     bad: http(
@@ -215,13 +283,14 @@ export const objectRows: readonly Row[] = [
     code: 'AMB0510',
     bad: http(`[{${plainRoute}, retries: {attempts: 2, retryOn: "conect-failure"}}]`),
     mend: ['conect', 'connect'],
+    says: /did you mean connect-failure\?/,
   },
   {
     code: 'AMB0601',
     bad: destination('{host: cart, trafficPolicy: {tls: {mode: SIMPLE}}}'),
     mend: [', trafficPolicy: {tls: {mode: SIMPLE}}', ''],
   },
-  { code: 'AMB0602', bad: destination('{host: crat}'), mend: ['crat', 'cart'] },
+  { code: 'AMB0602', bad: destination('{host: crat}'), mend: ['crat', 'cart'], says: nearCart },
   {
     code: 'AMB0603',
     bad: destination('{host: cart, subsets: [{name: v1, labels: {app: crat}}]}'),

@@ -6,7 +6,7 @@ import { issueOf } from '../kube/findings.ts';
 import { loadTexts } from '../kube/load.ts';
 import { type ManifestText, readLeniently } from '../kube/manifests.ts';
 import { findingCodes, type Severity } from '../model/finding-codes.ts';
-import type { ResourceIssue } from '../model/types.ts';
+import type { ResourceIssue, SourcePlace } from '../model/types.ts';
 import {
   type Command,
   type CommandContext,
@@ -16,7 +16,9 @@ import {
   textOption,
 } from './command.ts';
 import { exitCodes } from './exit-codes.ts';
+import type { Paint } from './io.ts';
 import type { Mesh } from './mesh.ts';
+import { seenEdges } from './seen-edges.ts';
 import { issueText } from './status.ts';
 import { type Column, table } from './table.ts';
 import { meshOf } from './which-mesh.ts';
@@ -39,7 +41,7 @@ export interface AnalyzeMessage {
 
 const severities = ['error', 'warning', 'info'] as const;
 /** What a mesh that runs has and the analyzers look at. */
-const liveKinds = [
+export const liveKinds: readonly string[] = [
   'Namespace,Node,ServiceAccount,Pod,Service,EndpointSlice,NetworkPolicy',
   'Gateway,HTTPRoute,GRPCRoute,ReferenceGrant,VirtualService,DestinationRule',
   'PeerAuthentication,AuthorizationPolicy,RequestAuthentication',
@@ -49,15 +51,49 @@ const liveKinds = [
 /** Exit 1 when something as bad as `--failure-threshold` was found. */
 export const analyze: Command = async (context) => {
   if (flagOption(context, 'listCodes')) return codesResult();
-  const texts = context.args.length > 0 ? await loadTexts(context.args) : await textsOf(await meshOf(context));
+  if (flagOption(context, 'fix')) return fix(context);
+  if (flagOption(context, 'dryRun')) throw new MeshError('USAGE', { reason: '--dry-run is about --fix' });
+  const mesh = context.args.length > 0 ? null : await meshOf(context);
+  const texts = mesh === null ? await loadTexts(context.args) : await textsOf(mesh);
+  const { edges, silent } = await seenEdges(context, mesh);
   const { resources, unused, errors } = readLeniently(texts);
-  const found = analyzeObjects({ resources, unused, unreadable: errors.map(issueOf) });
-  return analyzeResult(
-    shownOf(context, found),
-    resources.length + unused.length + errors.length,
+  const all = analyzeObjects({ resources, unused, unreadable: errors.map(issueOf), edges });
+  const found = mesh === null ? all : all.map((issue) => ({ ...issue, place: livePlace(mesh) }));
+  const count = resources.length + unused.length + errors.length;
+  const result = analyzeResult(
+    found.filter(wantedIn(context)),
+    count,
     thresholdOf(context, 'failureThreshold', 'error'),
   );
+  const mendable = mesh === null ? found.filter(({ change }) => change !== null).length : 0;
+  const hint = mendable === 0 ? '' : `--fix would mend ${mendable}; --fix --dry-run shows how\n`;
+  return { ...result, talk: (paint) => `${silentText(silent, paint)}${result.talk?.(paint) ?? ''}${hint}` };
 };
+
+/** Objects of a mesh stand in no file. */
+function livePlace(mesh: Mesh): SourcePlace {
+  return { file: mesh.title, line: 0, column: 0 };
+}
+
+async function fix(context: CommandContext): Promise<CommandResult> {
+  if (textOption(context, 'output') === 'sarif') {
+    throw new MeshError('USAGE', { reason: '--fix prints what it does as table, json or yaml' });
+  }
+  const failure = rankOf(thresholdOf(context, 'failureThreshold', 'error'));
+  const { fixFiles } = await import('./analyze-fix.ts');
+  return fixFiles({
+    paths: context.args,
+    edges: (await seenEdges(context, null)).edges,
+    isDryRun: flagOption(context, 'dryRun'),
+    isWanted: wantedIn(context),
+    isBad: ({ severity }) => rankOf(severity) <= failure,
+  });
+}
+
+function silentText(silent: readonly string[], paint: Paint): string {
+  const what = 'does not answer: calls that only it has seen are missing';
+  return silent.map((node) => `${paint('warning', 'warn')} the proxy of ${node} ${what}\n`).join('');
+}
 
 /** The result for findings that are at hand, of so many objects. */
 export function analyzeResult(
@@ -86,7 +122,8 @@ function counted(count: number, word: string): string {
   return `${count} ${word}${count === 1 ? '' : 's'}`;
 }
 
-function messageFor({ place, ...issue }: ResourceIssue): AnalyzeMessage {
+/** A finding as `-o json` has it. */
+export function messageFor({ place, ...issue }: ResourceIssue): AnalyzeMessage {
   const { code, severity, kind, namespace, name, message, fix } = issue;
   const isPlaced = place !== null && place.line > 0;
   const at = { file: place?.file ?? null, line: isPlaced ? place.line : null, column: isPlaced ? place.column : null };
@@ -101,7 +138,7 @@ async function textsOf(mesh: Mesh): Promise<ManifestText[]> {
 }
 
 /** Without what is suppressed (`CODE` or `CODE=KIND NS/NAME`, `*` for any), and as bad as is asked for. */
-function shownOf(context: CommandContext, found: readonly ResourceIssue[]): readonly ResourceIssue[] {
+function wantedIn(context: CommandContext): (issue: ResourceIssue) => boolean {
   const least = rankOf(thresholdOf(context, 'outputThreshold', 'info'));
   const suppressed = listOption(context, 'suppress').map((text) => {
     const [code = '', object = '*'] = text.split('=');
@@ -111,11 +148,11 @@ function shownOf(context: CommandContext, found: readonly ResourceIssue[]): read
     const pattern = object.split('*').map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'));
     return { code, pattern: new RegExp(`^${pattern.join('.*')}$`) };
   });
-  return found.filter((issue) => {
+  return (issue) => {
     const title = `${issue.kind} ${issue.namespace === '' ? '' : `${issue.namespace}/`}${issue.name}`;
     const isSuppressed = suppressed.some(({ code, pattern }) => code === issue.code && pattern.test(title));
     return !isSuppressed && rankOf(issue.severity) <= least;
-  });
+  };
 }
 
 function thresholdOf(context: CommandContext, option: string, fallback: Severity): Severity {

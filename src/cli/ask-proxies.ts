@@ -11,8 +11,8 @@ export interface ProxyAnswer<Answer> {
   readonly problem: string | null;
 }
 
-/** So long a proxy may take; it answers in some milliseconds. */
-export const askDeadlineMs = 2_000;
+/** So long a part may take; as a rule it answers in some milliseconds. */
+export const askDeadlineMs = 4_000;
 
 /** The proxies that are connected to a controller. Rejects when no controller answers. */
 export async function connectedProxies(mesh: Mesh): Promise<readonly ObservedProxyView[]> {
@@ -39,13 +39,15 @@ export function askProxies<Answer>(
   return Promise.all(proxies.map(ask));
 }
 
-/** Rejects with TIMED_OUT when `asked` takes longer than a proxy may. */
-export async function within<Answer>(asked: Promise<Answer>, what: string): Promise<Answer> {
+/** Rejects with TIMED_OUT when `asked` takes longer than `timeoutMs`, as a rule what a proxy may take. */
+export async function within<Answer>(
+  asked: Promise<Answer>,
+  what: string,
+  timeoutMs: number = askDeadlineMs,
+): Promise<Answer> {
   const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(
-    () => reject(new MeshError('TIMED_OUT', { what, timeoutMs: askDeadlineMs, hint: 'the others have answered' })),
-    askDeadlineMs,
-  );
+  const hint = 'nothing waits for it any more';
+  const timer = setTimeout(() => reject(new MeshError('TIMED_OUT', { what, timeoutMs, hint })), timeoutMs);
   asked.catch(() => {}); // it may fail when nobody waits any more
   try {
     return await Promise.race([asked, late]);

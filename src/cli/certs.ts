@@ -1,35 +1,20 @@
 // `ambientctl certs`: every certificate of the mesh, how long it is good, and whether it was renewed in time. The roots
 // and the issuer with the stage of a rotation, the controller's own, and those of every node proxy and waypoint.
-import type { CertificatesView, CertificateView, ProxyDump } from '../model/views.ts';
+import {
+  authorityRows,
+  badCertStates,
+  type CertRow,
+  type CertState,
+  isBadCert,
+  leafRows,
+  noCertificate,
+} from '../analyze/certificate-rows.ts';
+import type { CertificatesView, ProxyDump } from '../model/views.ts';
 import { type Command, type CommandContext, type CommandResult, textOption } from './command.ts';
 import { exitCodes } from './exit-codes.ts';
 import type { Mesh } from './mesh.ts';
 import { type TableView, table } from './table.ts';
 import { adminView, meshOf } from './which-mesh.ts';
-
-/** `late`: it should have been renewed at half of its life, and less than a quarter is left. */
-export type CertState = 'ok' | 'ends soon' | 'late' | 'expired' | 'missing' | 'no answer';
-
-export interface CertRow {
-  readonly holder: string;
-  readonly type: 'root' | 'issuer' | 'server' | 'leaf' | null;
-  /** SPIFFE id, or the subject of what signs, or which server. */
-  readonly identity: string;
-  readonly serial: string | null;
-  readonly notBefore: string | null;
-  readonly notAfter: string | null;
-  readonly daysLeft: number | null;
-  readonly state: CertState;
-  /** Why it is missing, or the stage of a rotation. */
-  readonly note: string;
-}
-
-const dayMs = 86_400_000;
-/** Whoever brings the issuer has to act by hand, and is told early. */
-const issuerSoonDays = 30;
-/** Renewed at a half; with less than this share of its life left, something keeps it from being renewed. */
-const lateShare = 0.25;
-const bad: readonly CertState[] = ['late', 'expired', 'missing', 'no answer'];
 
 /**
  * Asks the controller and every proxy, or one of them. Exit 1 when something has expired or was not renewed in time.
@@ -49,11 +34,6 @@ export async function collectCerts(mesh: Mesh, nowMs: number): Promise<CertRow[]
   return rows;
 }
 
-/** True for one that somebody has to do something about. */
-export function isBadCert({ state }: CertRow): boolean {
-  return bad.includes(state);
-}
-
 /** The result for rows that are at hand. */
 export function certsResult(rows: readonly CertRow[]): CommandResult {
   const wrong = rows.filter(isBadCert);
@@ -63,31 +43,6 @@ export function certsResult(rows: readonly CertRow[]): CommandResult {
     talk: () => adviceOf(rows).join(''),
     exitCode: wrong.length === 0 ? exitCodes.fine : exitCodes.failureFound,
   };
-}
-
-/** Rows of what the controller has. */
-export function authorityRows({ roots, issuer, servers, nextIssuerFrom }: CertificatesView, nowMs: number): CertRow[] {
-  const next = nextIssuerFrom === null ? 'signs' : `signs until ${nextIssuerFrom}, when the next one begins`;
-  const stages = {
-    trusted: 'trusted',
-    coming: 'handed out, signs later',
-    going: 'handed out until nothing of it is valid',
-  };
-  return [
-    ...roots.map((one) => row('controller', 'root', one.subject, one, nowMs, stages[one.stage])),
-    row('controller', 'issuer', issuer.subject, issuer, nowMs, next),
-    ...servers.map((one) => row('controller', 'server', one.server, one, nowMs, '')),
-  ];
-}
-
-/** Rows of what a proxy has: its leaves alone, since what is above them is the controller's. */
-export function leafRows(holder: string, certificates: readonly CertificateView[], nowMs: number): CertRow[] {
-  return certificates.map(({ identity, state, reason, chain }) => {
-    const leaf = chain.find(({ type }) => type === 'leaf');
-    if (leaf === undefined) return { ...none(holder, 'missing', reason ?? 'it has been asked for'), identity };
-    const note = state === 'available' ? '' : (reason ?? '');
-    return row(holder, 'leaf', identity, leaf, nowMs, note);
-  });
 }
 
 type Holder = { readonly node: string } | { readonly waypoint: string };
@@ -116,43 +71,12 @@ async function proxyRows(mesh: Mesh, holder: Holder, nowMs: number): Promise<Cer
     const dump = (await adminView(mesh, holder, '/config_dump', 'certificates')) as ProxyDump;
     return leafRows(name, dump.certificates, nowMs);
   } catch (error) {
-    return [none(name, 'no answer', error instanceof Error ? error.message : String(error))];
+    return [noCertificate(name, 'no answer', error instanceof Error ? error.message : String(error))];
   }
 }
 
-function none(holder: string, state: CertState, note: string): CertRow {
-  return {
-    holder,
-    type: null,
-    identity: '',
-    serial: null,
-    notBefore: null,
-    notAfter: null,
-    daysLeft: null,
-    state,
-    note,
-  };
-}
-
-function row(
-  holder: string,
-  type: NonNullable<CertRow['type']>,
-  identity: string,
-  { serial, notBefore, notAfter }: { serial: string; notBefore: string; notAfter: string },
-  nowMs: number,
-  note: string,
-): CertRow {
-  const leftMs = Date.parse(notAfter) - nowMs;
-  const lifeMs = Date.parse(notAfter) - Date.parse(notBefore);
-  const isAbove = type === 'root' || type === 'issuer';
-  const isSoon = isAbove ? leftMs < issuerSoonDays * dayMs : leftMs < lifeMs * lateShare;
-  const state: CertState = leftMs <= 0 ? 'expired' : !isSoon ? 'ok' : isAbove ? 'ends soon' : 'late';
-  const daysLeft = Math.round((leftMs / dayMs) * 100) / 100;
-  return { holder, type, identity, serial, notBefore, notAfter, daysLeft, state, note };
-}
-
 function certsTable(rows: readonly CertRow[], shown: TableView): string {
-  const tone = (one: CertRow) => (bad.includes(one.state) ? 'bad' : one.state === 'ok' ? 'good' : 'warn');
+  const tone = (one: CertRow) => (badCertStates.includes(one.state) ? 'bad' : one.state === 'ok' ? 'good' : 'warn');
   return table(
     [
       { header: 'HOLDER', value: (one) => one.holder },

@@ -1,7 +1,7 @@
 // `ambientctl check --pre`: can Ambient be installed in this cluster, by whoever asks.
+import { type Check, type CheckCategory, check } from '../analyze/checks.ts';
 import { messageOf } from '../base/errors.ts';
 import { watchedKinds } from '../kube/api/kinds.ts';
-import { type Check, type CheckCategory, check } from './check-report.ts';
 import type { CommandContext } from './command.ts';
 import { clusterClientOf } from './which-mesh.ts';
 

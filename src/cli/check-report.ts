@@ -1,42 +1,12 @@
 // The report of `ambientctl check`: categories of checks, each a statement that should be true, in the form that users
 // of linkerd know. `-o short` prints what is wrong alone.
+import { type CheckCategory, type CheckOutcome, hasFailed } from '../analyze/checks.ts';
 import type { CommandResult } from './command.ts';
 import { exitCodes } from './exit-codes.ts';
 import type { Paint, Tone } from './io.ts';
 
-export type CheckOutcome = 'success' | 'warning' | 'error';
-
-/** One check: a contract in `-o json`. `hint` is a page of the documentation with an anchor. */
-export interface Check {
-  readonly description: string;
-  readonly result: CheckOutcome;
-  readonly error?: string;
-  readonly hint?: string;
-}
-
-export interface CheckCategory {
-  readonly categoryName: string;
-  readonly checks: readonly Check[];
-}
-
 const marks = { success: '√', warning: '‼', error: '×' } as const;
 const tones = { success: 'good', warning: 'warn', error: 'bad' } as const satisfies Record<CheckOutcome, Tone>;
-
-/** A check that holds, or does not because of `problem`. */
-export function check(
-  description: string,
-  problem: string | null,
-  hint: string,
-  result: 'warning' | 'error' = 'error',
-): Check {
-  if (problem === null) return { description, result: 'success' };
-  return { description, result, error: problem, hint };
-}
-
-/** True when one of them failed; warnings are no failure. */
-export function hasFailed(categories: readonly CheckCategory[]): boolean {
-  return categories.some(({ checks }) => checks.some(({ result }) => result === 'error'));
-}
 
 /** The result for categories that are at hand. */
 export function checkResult(categories: readonly CheckCategory[]): CommandResult {

@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import type { CertRow } from '../analyze/certificate-rows.ts';
+import { type CheckCategory, certificateChecks, loadChecks, statusChecks } from '../analyze/checks.ts';
 import { version } from '../base/version.ts';
-import type { NodeFinding, ProxyView, StatusView } from '../model/views.ts';
-import type { CertRow } from './certs.ts';
-import { certificateChecks, statusChecks } from './check.ts';
-import { type CheckCategory, checkResult } from './check-report.ts';
+import type { NodeFinding, ProxyStateView, ProxyView, StatusView } from '../model/views.ts';
+import { checkResult } from './check-report.ts';
 import { render } from './command.ts';
 import { assertGolden } from './testing-golden.ts';
 
@@ -105,4 +105,24 @@ test('every hint is a heading of a page that is there', () => {
       );
     assert.ok(anchor === undefined || headings.includes(anchor), hint);
   }
+});
+
+test('proxies that are late, full or silent are named', () => {
+  const stateOf = (p99: number, use: number) =>
+    ({
+      threads: [{ loopDelayMs: { p50: 1, p99, max: 200 } }],
+      limits: [{ limit: 'connectionsMax', value: 100, use }],
+    }) as unknown as ProxyStateView;
+  const well = { who: 'node node-1', state: stateOf(4, 90), problem: null };
+  const late = { who: 'node node-2', state: stateOf(163.5, 95), problem: null };
+  const silent = { who: 'waypoint shop/waypoint', state: null, problem: 'no answer in 2000 ms' };
+  assert.deepEqual(
+    loadChecks([well, late, silent]).checks.map(({ error }) => error),
+    [
+      'waypoint shop/waypoint: no answer in 2000 ms',
+      'node node-2: events wait 164 ms (p99); under 5 is normal',
+      'node node-2: connectionsMax 95 of 100',
+    ],
+  );
+  assert(loadChecks([well]).checks.every(({ result }) => result === 'success'));
 });

@@ -3,12 +3,15 @@
 import { existsSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { MeshError, messageOf } from '../base/errors.ts';
 import { linesOf, merged } from '../base/line-streams.ts';
 import { nodeHttp } from '../base/node-http.ts';
 import { controllerName, nodeName } from '../install/parts.ts';
 import type { KubeAccess } from '../kube/api/access.ts';
 import { ApiClient } from '../kube/api/api-client.ts';
+import { failureOf } from '../kube/api/api-error.ts';
+import { execInPod, type RanProgram } from '../kube/api/exec.ts';
 import { kubeconfigAccess } from '../kube/api/kubeconfig.ts';
 import { openPodPort } from '../kube/api/port-forward.ts';
 import { isMapping } from '../kube/object-reader.ts';
@@ -16,7 +19,15 @@ import type { StatusView } from '../model/views.ts';
 import { gatewayNameLabel } from '../model/waypoints.ts';
 import { ClusterObjects } from './cluster-objects.ts';
 import type { CliIo } from './io.ts';
-import type { LogSource, MeshPart, ObjectManifest, ObjectName, OperableMesh, WriteAction } from './mesh.ts';
+import {
+  type LogSource,
+  logSince,
+  type MeshPart,
+  type ObjectManifest,
+  type ObjectName,
+  type OperableMesh,
+  type WriteAction,
+} from './mesh.ts';
 import { isWaypointObject } from './waypoint-gateways.ts';
 
 export interface ClusterName {
@@ -29,10 +40,12 @@ export interface ClusterName {
 }
 
 const adminPort = 15_000;
+const pagePort = 15_030;
+const rolloutLookMs = 500;
 const answerTimeoutMs = 20_000;
 const answerBytesMax = 256 * 1024 * 1024;
 /** Of each program's log: the newest. */
-const logBytesMax = 16 * 1024 * 1024;
+const logLinesMax = 100_000;
 
 type Method = 'GET' | 'POST';
 
@@ -51,11 +64,12 @@ export function defaultKubeconfig(env: CliIo['env']): string | null {
 /** The mesh of a cluster. */
 export class ClusterMesh implements OperableMesh {
   readonly title: string;
+  readonly isLab = false;
   readonly #access: KubeAccess;
   readonly #client: ApiClient;
   readonly #objects: ClusterObjects;
   readonly #namespace: string;
-  #pods: Promise<readonly string[]> | null = null;
+  #found: Promise<readonly PodName[]> | null = null;
 
   /** Throws INPUT_UNREADABLE or CONFIG_INVALID for the kubeconfig. */
   constructor({ kubeconfig, context, namespace }: ClusterName) {
@@ -73,21 +87,21 @@ export class ClusterMesh implements OperableMesh {
       if (adminPath === '/proxies') return this.#joined(adminPath, 'proxies');
       if (adminPath === '/certificates') return this.#joined(adminPath, 'servers');
     }
-    return parsed(await this.#askAny('GET', pathOf(part, adminPath)), adminPath);
+    return parsed(await this.#askPart('GET', part, adminPath), adminPath);
   }
 
   async tell(part: MeshPart, adminPath: string): Promise<unknown> {
-    const path = pathOf(part, adminPath);
     // Every replica has a state of its own.
-    if (part.kind === 'controller' && !path.startsWith('/proxies/')) {
-      const answers = await Promise.all((await this.#controllers()).map((pod) => this.#ask('POST', pod, path)));
-      return answers.map((answer) => parsed(accepted(answer), path)).at(-1);
+    if (part.kind === 'controller' && !adminPath.startsWith('/proxies/')) {
+      const pods = await this.#controllers();
+      const answers = await Promise.all(pods.map((pod) => this.#ask('POST', pod, adminPath)));
+      return answers.map((answer) => parsed(accepted(answer), adminPath)).at(-1);
     }
-    return parsed(await this.#askAny('POST', path), path);
+    return parsed(await this.#askPart('POST', part, adminPath), adminPath);
   }
 
   async text(part: MeshPart, adminPath: string): Promise<string> {
-    return (await this.#askAny('GET', pathOf(part, adminPath))).text;
+    return (await this.#askPart('GET', part, adminPath)).text;
   }
 
   patch(target: ObjectName, patch: object): Promise<WriteAction> {
@@ -102,6 +116,27 @@ export class ClusterMesh implements OperableMesh {
     return this.#objects.remove(target);
   }
 
+  run(pod: Omit<ObjectName, 'kind'>, argv: readonly string[], timeoutMs: number): Promise<RanProgram> {
+    return execInPod(this.#access, pod, argv, timeoutMs);
+  }
+
+  async restartNodeProxy(_node: string, timeoutMs: number): Promise<void> {
+    const target = { kind: 'DaemonSet', namespace: this.#namespace, name: nodeName };
+    // As `kubectl rollout restart` does.
+    const annotations = { 'kubectl.kubernetes.io/restartedAt': new Date().toISOString() };
+    await this.patch(target, { spec: { template: { metadata: { annotations } } } });
+    const deadlineMs = Date.now() + timeoutMs;
+    for (;;) {
+      const found = (await this.objects('DaemonSet')) as readonly DaemonSetObject[];
+      const own = found.find(({ metadata }) => metadata.namespace === this.#namespace && metadata.name === nodeName);
+      if (own !== undefined && isRolledOut(own)) return;
+      if (Date.now() > deadlineMs) {
+        throw new MeshError('TIMED_OUT', { what: `the rollout of ${nodeName}`, timeoutMs, hint: this.#hint() });
+      }
+      await sleep(rolloutLookMs);
+    }
+  }
+
   async logSources(): Promise<readonly LogSource[]> {
     const waypoints = (await this.objects('Gateway')).filter(isWaypointObject);
     const found = await Promise.all([
@@ -114,16 +149,22 @@ export class ClusterMesh implements OperableMesh {
     return found.flat();
   }
 
+  async #log(path: string, sinceMs: number | null): Promise<string> {
+    const since = sinceMs === null ? {} : { sinceSeconds: String(Math.ceil((Date.now() - sinceMs) / 1000)) };
+    try {
+      return await this.#client.text({ path, query: { tailLines: String(logLinesMax), ...since } });
+    } catch (error) {
+      // An API server that cannot choose, as a lab's: it is chosen here.
+      if (failureOf(error)?.status !== 400) throw error;
+      return logSince(await this.#client.text({ path }), sinceMs);
+    }
+  }
+
   async #logsOf(part: string, namespace: string, labelSelector: string): Promise<readonly LogSource[]> {
     const path = `/api/v1/namespaces/${namespace}/pods`;
-    const list = await this.#client.json({ path, query: { labelSelector } });
-    const pods = isMapping(list) && Array.isArray(list['items']) ? (list['items'] as PodObject[]) : [];
-    return pods.map(({ metadata: { name }, spec }) => ({
+    return (await this.#pods(namespace, labelSelector)).map(({ metadata: { name }, spec }) => ({
       name: part === 'node' ? `node/${spec?.nodeName ?? 'unknown'}/${name}` : `${part}/${name}`,
-      read: (sinceMs) => {
-        const since = sinceMs === null ? {} : { sinceSeconds: String(Math.ceil((Date.now() - sinceMs) / 1000)) };
-        return this.#client.text({ path: `${path}/${name}/log`, query: { limitBytes: String(logBytesMax), ...since } });
-      },
+      read: (sinceMs) => this.#log(`${path}/${name}/log`, sinceMs),
     }));
   }
 
@@ -132,13 +173,19 @@ export class ClusterMesh implements OperableMesh {
     yield* merged(pods.map((pod) => this.#lines(pod, adminPath, signal)));
   }
 
+  /** Of the first replica: each tells of the proxies that follow it. */
+  async page(path: string, signal: AbortSignal): Promise<IncomingMessage> {
+    const [pod] = await this.#controllers();
+    return this.#open('GET', pod!, path, signal, pagePort);
+  }
+
   async nodes(): Promise<readonly string[]> {
     const { proxies } = await this.#status();
     return proxies.flatMap(({ kind, node }) => (kind === 'node' ? [node] : [])).sort();
   }
 
-  objects(kind: string): Promise<readonly object[]> {
-    return this.#objects.list(kind);
+  objects(kind: string, namespace?: string): Promise<readonly object[]> {
+    return this.#objects.list(kind, namespace);
   }
 
   logsCommand({ kind, name }: MeshPart): string {
@@ -169,6 +216,34 @@ export class ClusterMesh implements OperableMesh {
     return { ...views[0], [field]: views.flatMap((view) => view[field] ?? []) };
   }
 
+  /** By the controller; where there is none, a proxy is asked itself, which takes rights for its pod. */
+  async #askPart(method: Method, part: MeshPart, adminPath: string): Promise<Answer> {
+    if (part.kind === 'controller') return this.#askAny(method, adminPath);
+    try {
+      await this.#controllers();
+    } catch (error) {
+      const pod = await this.#podOf(part).catch(() => null);
+      if (pod === null) throw error;
+      return accepted(await this.#ask(method, pod, adminPath));
+    }
+    return this.#askAny(method, `/proxies/${part.kind}/${part.name}${adminPath}`);
+  }
+
+  async #podOf({ kind, name }: MeshPart): Promise<PodName | null> {
+    const [space = '', gateway = ''] = name.split('/');
+    const isNode = kind === 'node';
+    const namespace = isNode ? this.#namespace : space;
+    const labelSelector = isNode ? `app.kubernetes.io/name=${nodeName}` : `${gatewayNameLabel}=${gateway}`;
+    const pods = await this.#pods(namespace, labelSelector);
+    const found = pods.find(({ spec }) => !isNode || spec?.nodeName === name);
+    return found === undefined ? null : { namespace, name: found.metadata.name };
+  }
+
+  async #pods(namespace: string, labelSelector: string): Promise<readonly PodObject[]> {
+    const list = await this.#client.json({ path: `/api/v1/namespaces/${namespace}/pods`, query: { labelSelector } });
+    return isMapping(list) && Array.isArray(list['items']) ? (list['items'] as PodObject[]) : [];
+  }
+
   /** What the first replica answers that knows; the words of the last otherwise. */
   async #askAny(method: Method, adminPath: string): Promise<Answer> {
     let last: Answer | null = null;
@@ -182,7 +257,7 @@ export class ClusterMesh implements OperableMesh {
     throw new MeshError('NOT_REACHABLE', { what: 'the controller', reason, hint: this.#hint() });
   }
 
-  async #ask(method: Method, pod: string, adminPath: string): Promise<Answer> {
+  async #ask(method: Method, pod: PodName, adminPath: string): Promise<Answer> {
     const response = await this.#open(method, pod, adminPath, AbortSignal.timeout(answerTimeoutMs));
     const chunks: Buffer[] = [];
     let bytes = 0;
@@ -196,13 +271,19 @@ export class ClusterMesh implements OperableMesh {
     return { status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') };
   }
 
-  async *#lines(pod: string, adminPath: string, signal?: AbortSignal): AsyncGenerator<string> {
+  async *#lines(pod: PodName, adminPath: string, signal?: AbortSignal): AsyncGenerator<string> {
     const response = await this.#open('GET', pod, adminPath, signal);
     yield* linesOf(response, signal);
   }
 
-  async #open(method: Method, pod: string, adminPath: string, signal?: AbortSignal): Promise<IncomingMessage> {
-    const stream = await openPodPort(this.#access, { namespace: this.#namespace, pod, port: adminPort });
+  async #open(
+    method: Method,
+    pod: PodName,
+    adminPath: string,
+    signal?: AbortSignal,
+    port = adminPort,
+  ): Promise<IncomingMessage> {
+    const stream = await openPodPort(this.#access, { namespace: pod.namespace, pod: pod.name, port });
     const headers = { host: 'localhost', connection: 'close' };
     const options = { method, path: adminPath, headers, createConnection: () => stream, ...(signal ? { signal } : {}) };
     return new Promise((resolve, reject) => {
@@ -212,7 +293,7 @@ export class ClusterMesh implements OperableMesh {
       });
       request.on('error', (error) => {
         stream.destroy();
-        const what = `controller ${pod}`;
+        const what = `pod ${pod.namespace}/${pod.name}`;
         reject(
           new MeshError('NOT_REACHABLE', { what, reason: messageOf(error), hint: this.#hint() }, { cause: error }),
         );
@@ -221,22 +302,23 @@ export class ClusterMesh implements OperableMesh {
     });
   }
 
-  /** Names of the controllers' pods that are ready. */
-  #controllers(): Promise<readonly string[]> {
-    this.#pods ??= this.#findControllers();
-    return this.#pods;
+  /** The controllers' pods that are ready. */
+  #controllers(): Promise<readonly PodName[]> {
+    this.#found ??= this.#findControllers();
+    return this.#found;
   }
 
-  async #findControllers(): Promise<readonly string[]> {
-    const query = { labelSelector: `app.kubernetes.io/name=${controllerName}` };
-    const list = await this.#client.json({ path: `/api/v1/namespaces/${this.#namespace}/pods`, query });
-    const items = isMapping(list) && Array.isArray(list['items']) ? (list['items'] as PodObject[]) : [];
+  async #findControllers(): Promise<readonly PodName[]> {
+    const items = await this.#pods(this.#namespace, `app.kubernetes.io/name=${controllerName}`);
     const ready = items.filter(
       ({ metadata, status }) =>
         metadata.deletionTimestamp === undefined &&
         status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') === true,
     );
-    if (ready.length > 0) return ready.map(({ metadata }) => metadata.name).sort();
+    if (ready.length > 0) {
+      const names = ready.map(({ metadata }) => metadata.name).sort();
+      return names.map((name) => ({ namespace: this.#namespace, name }));
+    }
     const reason = items.length === 0 ? `namespace ${this.#namespace} has none` : 'no pod of it is ready';
     throw new MeshError('NOT_REACHABLE', { what: `the controller of ${this.title}`, reason, hint: this.#hint() });
   }
@@ -246,15 +328,31 @@ export class ClusterMesh implements OperableMesh {
   }
 }
 
+interface DaemonSetObject {
+  readonly metadata: { readonly namespace: string; readonly name: string; readonly generation?: number };
+  readonly status?: Readonly<Record<string, number>>;
+}
+
+function isRolledOut({ metadata: { generation = 0 }, status = {} }: DaemonSetObject): boolean {
+  const {
+    observedGeneration = 0,
+    desiredNumberScheduled = 0,
+    updatedNumberScheduled = 0,
+    numberAvailable = 0,
+  } = status;
+  if (observedGeneration < generation || updatedNumberScheduled < desiredNumberScheduled) return false;
+  return numberAvailable >= desiredNumberScheduled;
+}
+
+interface PodName {
+  readonly namespace: string;
+  readonly name: string;
+}
+
 interface PodObject {
   readonly metadata: { readonly name: string; readonly deletionTimestamp?: string };
   readonly spec?: { readonly nodeName?: string };
   readonly status?: { readonly conditions?: readonly { readonly type: string; readonly status: string }[] };
-}
-
-/** Where the controller answers for a part. */
-function pathOf({ kind, name }: MeshPart, adminPath: string): string {
-  return kind === 'controller' ? adminPath : `/proxies/${kind}/${name}${adminPath}`;
 }
 
 function accepted(answer: Answer): Answer {

@@ -30,9 +30,9 @@ export class ClusterObjects {
     this.#client = client;
   }
 
-  /** Every object of a kind; none of a kind that the cluster does not define. */
-  async list(kind: string): Promise<readonly object[]> {
-    const found = await this.#ofKind(kind, { namespace: '', name: '' }, {});
+  /** Every object of a kind, or of a namespace; none of a kind that the cluster does not define. */
+  async list(kind: string, namespace = ''): Promise<readonly object[]> {
+    const found = await this.#ofKind(kind, { namespace, name: '' }, {});
     if (found === null) return [];
     const items = isMapping(found.answer) && Array.isArray(found.answer['items']) ? found.answer['items'] : [];
     return items.map((item: object) => ({ apiVersion: found.apiVersion, kind, ...item }));
@@ -46,7 +46,11 @@ export class ClusterObjects {
   }
 
   async apply(manifest: ObjectManifest): Promise<WriteAction> {
-    const [done] = await applyManifests(this.#client, [manifest]);
+    const [done] = await applyManifests(this.#client, [manifest]).catch((error: unknown) => {
+      if (failureOf(error)?.status !== 404) throw error;
+      const hint = 'install their definitions first, or is the namespace not there? see docs/install.md';
+      throw new MeshError('NOT_FOUND', { what: `${manifest.apiVersion} ${manifest.kind} of this cluster`, hint });
+    });
     return done?.action === 'configured' ? 'changed' : (done?.action ?? 'unchanged');
   }
 

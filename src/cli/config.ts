@@ -1,6 +1,7 @@
 // `ambientctl config …`: what a proxy itself holds, live or from a dump that somebody saved.
 import { readFileSync } from 'node:fs';
 import { MeshError, messageOf } from '../base/errors.ts';
+import { jsonPlace } from '../base/json-place.ts';
 import { readStandardInput } from '../base/standard-input.ts';
 import type { NodeDump, ProxyDump, WaypointDump } from '../model/views.ts';
 import { type Command, type CommandContext, type CommandResult, textOption } from './command.ts';
@@ -124,11 +125,13 @@ async function readDump(context: CommandContext): Promise<{ live: boolean; dump:
 }
 
 function parseDump(file: string): ProxyDump {
+  let text = '';
   const unreadable = (reason: string, cause?: unknown): MeshError =>
-    new MeshError('INPUT_UNREADABLE', { place: file, reason }, { cause });
+    new MeshError('INPUT_UNREADABLE', { place: `${file}${jsonPlace(cause, text)}`, reason }, { cause });
   let parsed: unknown;
   try {
-    parsed = JSON.parse(file === '-' ? readStandardInput() : readFileSync(file, 'utf8'));
+    text = file === '-' ? readStandardInput() : readFileSync(file, 'utf8');
+    parsed = JSON.parse(text);
   } catch (error) {
     throw unreadable(messageOf(error), error);
   }

@@ -14,6 +14,7 @@ import { exitCodeOf, exitCodes } from './exit-codes.ts';
 import { type CliIo, coloured, plain } from './io.ts';
 import { sayProgress } from './lab-up.ts';
 import { LabMesh } from './mesh.ts';
+import { PageRelay } from './page-relay.ts';
 import { pause, Redraw } from './redraw.ts';
 
 const usualName = 'demo';
@@ -45,9 +46,12 @@ export async function runDemo(args: readonly string[], io: CliIo): Promise<numbe
     ensureTools(['unshare', 'nsenter', 'mount', 'ip', 'nft', 'perl']);
     const lab = await bringUp(io, keep);
     if (lab === null) return exitCodes.interrupted;
+    const page = new PageRelay(new LabMesh(lab));
     try {
+      io.stderr.write(`see it live: ${await page.start(null)}\n`);
       return once ? await showAllOnce(io, lab, expected) : await showLive(io, lab, expected.length);
     } finally {
+      await page.close();
       if (keep) io.stderr.write(`the lab goes on; end it with: npx ambientctl lab down ${lab.lab.name}\n`);
       else await lab.down();
     }
@@ -182,6 +186,7 @@ Seven pods on two nodes, ${edges} edges. In another terminal, try:
   npx ambientctl lab exec${which} -n shop deploy/web -- ${ask}
   npx ambientctl why${which} -n shop deploy/web svc/payments.shop
   npx ambientctl lab fault kill${which} node/node-2   # SIGKILL: nothing leaks, and it is back in a second
+  npx ambientctl dashboard${which}                       # the live page again, in a browser
 Ctrl-C ends it and leaves nothing behind.
 
 `;

@@ -1,10 +1,9 @@
 // The second half of the demo: the shop's namespace gets a waypoint, and what that is good for is shown: a canary, a
 // payment service that fails without anybody noticing, a slow service that is found.
-import { spawn } from 'node:child_process';
 import { MeshError } from '../base/errors.ts';
 import { projectFile } from '../base/project-files.ts';
+import { askPod } from '../lab/ask-pod.ts';
 import type { LabClient } from '../lab/control-client.ts';
-import { enterCommand } from '../lab/enter.ts';
 import type { RequestRecord } from '../telemetry/access-record.ts';
 import {
   type Books,
@@ -19,7 +18,6 @@ import {
 const folder = projectFile('deploy/samples/shop-waypoint');
 const waypoint = { kind: 'waypoint', namespace: 'shop', name: 'waypoint' } as const;
 const slowMs = 300;
-const askTimeoutMs = 10_000;
 
 const paymentsTimeoutMs = 45_000;
 const slowTimeoutMs = 15_000;
@@ -124,20 +122,7 @@ export class WaypointScene {
     }
   }
 
-  /** Asks a pod of the shop from within, past the mesh. Rejects when it does not answer. */
-  async #ask(deployment: string, method: string, requestPath: string): Promise<string> {
-    const target = await this.#lab.target('pod', waypoint.namespace, `deploy/${deployment}`);
-    const script = `fetch('http://127.0.0.1:8080${requestPath}', { method: '${method}' })
-      .then((answer) => answer.text()).then((text) => process.stdout.write(text))`;
-    const { command, args } = enterCommand(target, [process.execPath, '-e', script]);
-    const child = spawn(command, args, { env: target.env, stdio: ['ignore', 'pipe', 'ignore'], timeout: askTimeoutMs });
-    let text = '';
-    child.stdout.on('data', (chunk: Buffer) => {
-      text += chunk.toString();
-    });
-    const code = await new Promise((resolve) => child.on('close', resolve));
-    if (code === 0) return text;
-    const hint = `see: ambientctl lab logs -n shop deploy/${deployment}`;
-    throw new MeshError('NOT_REACHABLE', { what: `deploy/${deployment}`, reason: `no answer to ${requestPath}`, hint });
+  #ask(deployment: string, method: string, requestPath: string): Promise<string> {
+    return askPod(this.#lab, waypoint.namespace, `deploy/${deployment}`, method, requestPath);
   }
 }

@@ -1,7 +1,7 @@
 // `ambientctl edges`: who talks to whom, over what, with which identities, how much, and what was refused by which
 // policy.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { converted } from '../model/converted-policies.ts';
+import { authorsNameOf } from '../model/converted-policies.ts';
 import type { NodeDump } from '../model/views.ts';
 import { type Command, type CommandContext, type CommandResult, flagOption, render, textOption } from './command.ts';
 import { type EdgeSummary, partyKey, summarizeEdges } from './edge-summary.ts';
@@ -111,22 +111,12 @@ export function edgeTable(rows: readonly EdgeRow[], view: TableView): string {
       right: true,
       tone: (row) => (row.refused > 0 ? 'bad' : null),
     },
-    { header: 'BY', value: (row) => refusedByText(row.refusedBy) },
+    { header: 'BY', value: (row) => (row.refusedBy === null ? null : authorsNameOf(row.refusedBy)) },
     { header: 'FLAGS', wide: true, value: (row) => row.flags.join(',') },
     { header: 'SENT', wide: true, value: (row) => bytesText(row.bytesSent), right: true },
     { header: 'RECEIVED', wide: true, value: (row) => bytesText(row.bytesReceived), right: true },
   ];
   return table(columns, rows, view, 'no traffic yet');
-}
-
-/** The policy as its author knows it: on the wire PeerAuthentication is a policy under a name of its own. */
-function refusedByText(key: string | null): string | null {
-  if (key === null) return null;
-  const slash = key.indexOf('/');
-  const name = key.slice(slash + 1);
-  const origin = converted.originOf(name);
-  if (origin === null) return key;
-  return origin === name ? 'PeerAuthentication STRICT' : `PeerAuthentication ${key.slice(0, slash)}/${origin}`;
 }
 
 /** How an edge is carried, in the words of the table. */

@@ -245,6 +245,8 @@ function nextStep(verb: Verb, plan: Plan, dryRun: boolean, isLab: boolean, wish:
   if (dryRun) return 'the same without --dry-run';
   const namespace = plan.pods[0]?.namespace ?? plan.changes[0]?.namespace ?? '';
   const space = namespace === '' ? '' : ` -n ${namespace}`;
+  if (verb === 'unenroll' && wish.waypoint !== null)
+    return 'ambientctl waypoint list -A -o wide   # who still uses which';
   if (verb === 'unenroll') return `ambientctl edges${space}   # what is plaintext now`;
   if (wish.waypoint !== null) return `ambientctl waypoint status${space}`;
   const edges = `ambientctl edges${space}   # who talks to whom, and what is encrypted`;

@@ -20,6 +20,7 @@ import {
   listOption,
   textOption,
 } from './command.ts';
+import { waiting } from './progress.ts';
 
 /** Everything that a cluster needs, as manifests; with `--apply` each object and what was done to it. */
 export const install: Command = async (context) => {
@@ -60,7 +61,8 @@ async function applied(
   const file = String(options.kubeconfig ?? (io.env.KUBECONFIG || path.join(homedir(), '.kube', 'config')));
   const client = new ApiClient(kubeconfigAccess(file, String(options.context ?? '')));
   try {
-    const objects = await applyManifests(client, manifests);
+    const wait = { what: 'the API server', leaves: 'what was applied stays; the same command goes on' };
+    const objects = await waiting(io, wait, (say) => applyManifests(client, manifests, say));
     return {
       data: objects,
       text: () => objects.map(({ kind, name, action }) => `${kind} ${name} ${action}\n`).join(''),

@@ -42,7 +42,8 @@ export function processIo(): CliIo {
     env: process.env,
     isTerminal: process.stdout.isTTY === true,
     talkIsTerminal: process.stderr.isTTY === true,
-    columns: process.stdout.columns ?? 120,
+    // 0 where a terminal does not say.
+    columns: process.stdout.columns || process.stderr.columns || 120,
     stdoutColour: wantsColour(process.stdout.isTTY === true, process.env),
     stderrColour: wantsColour(process.stderr.isTTY === true, process.env),
     interruption: onceInterrupted(),

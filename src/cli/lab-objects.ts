@@ -5,20 +5,31 @@ import { kindOf } from '../lab/kinds.ts';
 import { type Command, type CommandResult, durationOption, flagOption, listOption, textOption } from './command.ts';
 import { exitCodes } from './exit-codes.ts';
 import type { Paint } from './io.ts';
+import { waiting } from './progress.ts';
 import { issueText } from './status.ts';
 import { ageText, type Column, table } from './table.ts';
 import { labOf } from './which-mesh.ts';
 
+const inForce = {
+  what: 'every proxy to have it',
+  leaves: 'the lab has the objects, and the proxies follow',
+  onTerminalOnly: true,
+} as const;
+
 /** Applies manifests; returns when every proxy is in step. Exit 1, and nothing applied, when an object is refused. */
 export const labApply: Command = async (context) => {
   const paths = pathsOf(listOption(context, 'file'), 'apply');
-  return applyResult(await labOf(context).apply(paths, durationOption(context, 'timeout', 60_000)));
+  const lab = labOf(context);
+  const timeoutMs = durationOption(context, 'timeout', 60_000);
+  return applyResult(await waiting(context.io, inForce, () => lab.apply(paths, timeoutMs)));
 };
 
 /** Deletes the objects that manifests name. */
 export const labDelete: Command = async (context) => {
   const paths = pathsOf(listOption(context, 'file'), 'delete');
-  return applyResult(await labOf(context).delete(paths, durationOption(context, 'timeout', 60_000)));
+  const lab = labOf(context);
+  const timeoutMs = durationOption(context, 'timeout', 60_000);
+  return applyResult(await waiting(context.io, inForce, () => lab.delete(paths, timeoutMs)));
 };
 
 function pathsOf(paths: readonly string[], verb: string): readonly string[] {

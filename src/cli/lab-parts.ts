@@ -3,6 +3,7 @@ import { MeshError } from '../base/errors.ts';
 import type { LabClient } from '../lab/control-client.ts';
 import type { LabFault, LabLink, LabPart, RestartResult } from '../lab/control-types.ts';
 import { type Command, type CommandContext, durationOption, flagOption, textOption } from './command.ts';
+import { waiting } from './progress.ts';
 import { labOf, parsePart } from './which-mesh.ts';
 
 /** Prints the log of a pod, a node proxy, the controller or the lab itself; goes on with `--follow` until Ctrl-C. */
@@ -39,7 +40,9 @@ export const labRestart: Command = async (context) => {
   const [rolling, kill] = [flagOption(context, 'rolling'), flagOption(context, 'kill')];
   if (rolling && kill) throw new MeshError('USAGE', { reason: '--rolling and --kill exclude each other' });
   const timeoutMs = durationOption(context, 'timeout', 60_000);
-  const { replaced } = await labOf(context).restart(part, { rolling, kill }, timeoutMs);
+  const lab = labOf(context);
+  const wait = { what: `${name} to be ready`, leaves: 'the restart goes on', onTerminalOnly: true };
+  const { replaced } = await waiting(context.io, wait, () => lab.restart(part, { rolling, kill }, timeoutMs));
   const text = () => `${name} was restarted and is ready\n${replaced === null ? '' : drainText(replaced)}`;
   return { data: { part, restarted: true, replaced }, text };
 };

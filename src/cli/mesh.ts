@@ -1,5 +1,8 @@
 // A running mesh as commands see it: a lab or a cluster, and both answer alike.
+
+import type { IncomingMessage } from 'node:http';
 import { MeshError } from '../base/errors.ts';
+import type { RanProgram } from '../kube/api/exec.ts';
 import type { LabClient } from '../lab/control-client.ts';
 import type { ApplyResult, LabPart } from '../lab/control-types.ts';
 import { isWaypointObject } from './waypoint-gateways.ts';
@@ -14,6 +17,7 @@ export type MeshPart =
 export interface Mesh {
   /** `lab NAME`, or `cluster CONTEXT`. */
   readonly title: string;
+  readonly isLab: boolean;
   /**
    * What a part answers to `GET path`, as JSON. Rejects with NOT_FOUND for a part that is not there, NOT_REACHABLE or
    * TIMED_OUT for one that does not answer.
@@ -21,10 +25,12 @@ export interface Mesh {
   admin(part: MeshPart, path: string): Promise<unknown>;
   /** Lines of what a path of the controller's admin port answers, as they come, until `signal`. */
   stream(path: string, signal?: AbortSignal): AsyncIterable<string>;
+  /** What the controller's live page answers to `GET path`, whatever its status; `signal` ends it. */
+  page(path: string, signal: AbortSignal): Promise<IncomingMessage>;
   /** Names of the nodes that have a proxy. */
   nodes(): Promise<readonly string[]>;
-  /** Every object of a kind, as Kubernetes has it. */
-  objects(kind: string): Promise<readonly object[]>;
+  /** Every object of a kind, of a namespace alone where one is named, as Kubernetes has it. */
+  objects(kind: string, namespace?: string): Promise<readonly object[]>;
   /** The command that shows what a part has said. */
   logsCommand(part: MeshPart): string;
 }
@@ -61,6 +67,13 @@ export interface OperableMesh extends Mesh {
   /** What a part answers to `GET path`, as it is. */
   text(part: MeshPart, path: string): Promise<string>;
   logSources(): Promise<readonly LogSource[]>;
+  /**
+   * Runs a program in a pod's first container, without standard input. Rejects with NOT_REACHABLE when it breaks off,
+   * TIMED_OUT.
+   */
+  run(pod: Omit<ObjectName, 'kind'>, argv: readonly string[], timeoutMs: number): Promise<RanProgram>;
+  /** Replaces a node's proxy, in a cluster every node's, as an upgrade would; resolves when the new ones are ready. */
+  restartNodeProxy(node: string, timeoutMs: number): Promise<void>;
 }
 
 export interface ObjectManifest {
@@ -77,6 +90,7 @@ export interface ObjectManifest {
 /** A lab, by its control socket. */
 export class LabMesh implements OperableMesh {
   readonly title: string;
+  readonly isLab = true;
   readonly #lab: LabClient;
 
   constructor(lab: LabClient) {
@@ -92,12 +106,16 @@ export class LabMesh implements OperableMesh {
     return this.#lab.stream(path, signal);
   }
 
+  page(path: string, signal: AbortSignal): Promise<IncomingMessage> {
+    return this.#lab.page(path, signal);
+  }
+
   async nodes(): Promise<readonly string[]> {
     return (await this.#lab.status()).nodes.map(({ name }) => name);
   }
 
-  objects(kind: string): Promise<readonly object[]> {
-    return this.#lab.get(kind);
+  objects(kind: string, namespace?: string): Promise<readonly object[]> {
+    return this.#lab.get(kind, undefined, namespace);
   }
 
   logsCommand({ kind, name }: MeshPart): string {
@@ -113,7 +131,7 @@ export class LabMesh implements OperableMesh {
   }
 
   async remove({ kind, namespace, name }: ObjectName): Promise<void> {
-    const [found] = await this.#lab.get(kind, name, namespace);
+    const [found] = await this.#lab.get(kind, name, namespace === '' ? undefined : namespace);
     actionOf(await this.#lab.delete([documentOf(found as unknown as ObjectManifest)]));
   }
 
@@ -142,10 +160,24 @@ export class LabMesh implements OperableMesh {
     return parts.map(([name, part]) => ({ name, read: (sinceMs) => this.#log(part, sinceMs) }));
   }
 
+  async run(
+    { namespace, name }: Omit<ObjectName, 'kind'>,
+    argv: readonly string[],
+    timeoutMs: number,
+  ): Promise<RanProgram> {
+    const target = await this.#lab.target('pod', namespace, name);
+    const { captureEntered } = await import('../lab/enter.ts');
+    return captureEntered(target, argv, timeoutMs);
+  }
+
+  async restartNodeProxy(node: string, timeoutMs: number): Promise<void> {
+    await this.#lab.restart({ kind: 'node', name: node }, { rolling: true }, timeoutMs);
+  }
+
   async #log(part: LabPart, sinceMs: number | null): Promise<string> {
     const lines: string[] = [];
-    for await (const line of this.#lab.logs(part)) if (isSince(line, sinceMs)) lines.push(`${line}\n`);
-    return lines.join('');
+    for await (const line of this.#lab.logs(part)) lines.push(`${line}\n`);
+    return logSince(lines.join(''), sinceMs);
   }
 }
 
@@ -165,9 +197,14 @@ function actionOf({ applied, refused }: ApplyResult): WriteAction {
   return action === 'created' || action === 'changed' ? action : 'unchanged';
 }
 
-/** A line without a time belongs to the one before it, and is kept. */
-function isSince(line: string, sinceMs: number | null): boolean {
-  if (sinceMs === null) return true;
-  const time = /^(?:\{.*?"time":")?(\d{4}-\d\d-\d\dT[\d:.]+Z)/.exec(line)?.[1];
-  return time === undefined || Date.parse(time) >= sinceMs;
+/** The lines of a log of ours from that time on; one without a time belongs to the one before it. */
+export function logSince(text: string, sinceMs: number | null): string {
+  if (sinceMs === null) return text;
+  let isKept = true;
+  const lines = text.split('\n').filter((line) => {
+    const time = /^(?:\{.*?"time":")?(\d{4}-\d\d-\d\dT[\d:.]+Z)/.exec(line)?.[1];
+    if (time !== undefined) isKept = Date.parse(time) >= sinceMs;
+    return isKept;
+  });
+  return lines.join('\n');
 }

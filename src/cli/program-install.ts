@@ -20,7 +20,10 @@ export function addInstallCommands(program: Commander, act: Act): void {
       )
       .action(act(async () => (await import('./install.ts')).install));
   }
+  // It asks no cluster, and takes what the others take.
   withValues(program.command('uninstall'))
+    .addOption(new Option('--kubeconfig <file>').hideHelp())
+    .addOption(new Option('--context <name>').hideHelp())
     .summary('prints what restores the nodes of a cluster')
     .description('Prints a DaemonSet that takes the rules of capture away, and says in which order the rest goes.')
     .addHelpText('after', examples([['ambientctl uninstall > cleanup.yaml', 'the steps are said on stderr']]))

@@ -77,10 +77,12 @@ function addEnds(lab: Commander, act: Act): void {
     .argument('[name]')
     .summary('end a lab and everything in it')
     .description('Ends a lab; no process, namespace, rule or file of it is left.')
+    .addHelpText('after', examples([['ambientctl lab down', 'the only one that runs']]))
     .action(act(async () => (await import('./lab-up.ts')).labDown));
   withOutput(lab.command('list'))
     .summary('running labs')
     .description('Lists running labs.')
+    .addHelpText('after', examples([['ambientctl lab list -o json', 'names, processes, since when']]))
     .action(act(async () => (await import('./lab-up.ts')).labList));
   withLabAlone(lab.command('kubeconfig'))
     .argument('[name]')
@@ -93,6 +95,7 @@ function addEnds(lab: Commander, act: Act): void {
     .argument('[name]')
     .summary('nodes and pods of a lab')
     .description('Shows nodes and pods of a lab; exit 1 while something is not ready.')
+    .addHelpText('after', examples([['ambientctl lab status', 'exit 1 while a pod is not ready']]))
     .action(act(async () => (await import('./lab-up.ts')).labStatus));
 }
 

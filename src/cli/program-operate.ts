@@ -1,6 +1,6 @@
 // The commands that change a running mesh: enrolment, waypoints.
 import { type Command as Commander, Option } from 'commander';
-import { type Act, examples, withCluster, withMesh } from './program-options.ts';
+import { type Act, collect, examples, withCluster, withMesh } from './program-options.ts';
 
 const trafficTypes = ['service', 'workload', 'all', 'none'];
 const formats = ['table', 'json', 'yaml', 'name'];
@@ -13,6 +13,8 @@ const withFormats = (command: Commander, more: readonly string[] = []): Commande
 export function addOperateCommands(program: Commander, act: Act): void {
   addEnrolment(program, act);
   addWaypoints(program, act);
+  addLog(program, act);
+  addSysdump(program, act);
 }
 
 const targetHelp = 'NAMESPACE, ns/NAME, deploy/NAME, sts/NAME, ds/NAME or svc/NAME';
@@ -63,6 +65,56 @@ function withWaiting(command: Commander): Commander {
     .option('--dry-run', 'print the manifests, and change nothing')
     .option('--wait', 'return when every proxy has it')
     .option('--timeout <duration>', 'how long --wait may take', '60s');
+}
+
+function addSysdump(program: Commander, act: Act): void {
+  withCluster(program.command('sysdump'))
+    .summary('one archive of everything that helps somebody else to help, without secrets')
+    .description(
+      'Collects status, what each proxy holds, recent flows, metrics, logs, and objects of the mesh (never Secrets) into a .tar.gz ' +
+        'and prints its path. Works on what answers; what does not is named, in the archive too, and the exit code is 1.',
+    )
+    .option('-o, --output-file <file>', 'a .tar.gz; default ambient-sysdump-TIME.tar.gz here')
+    .option('--since <duration>', 'logs of the last 30m, 2h, …; default all there are')
+    .option('--include <groups>', 'only status, proxies, flows, metrics, logs, objects, system (repeatable)', collect)
+    .option('--exclude <groups>', 'without these (repeatable)', collect)
+    .option('--dry-run', 'list what it would hold')
+    .addHelpText(
+      'after',
+      examples([
+        ['ambientctl sysdump -o incident.tar.gz', 'everything'],
+        ['ambientctl sysdump --since 30m --exclude metrics,flows', 'a smaller one'],
+        [
+          'ambientctl config all -f proxies/node/node-1/config_dump.json',
+          'what is in it can be read by other commands',
+        ],
+      ]),
+    )
+    .action(act(async () => (await import('./sysdump.ts')).sysdump));
+}
+
+function addLog(program: Commander, act: Act): void {
+  withMesh(program.command('log'))
+    .argument('[part]', 'node/NAME, waypoint/NS/NAME or controller; none: all of them')
+    .summary('levels of the logs of the mesh, at run time')
+    .description(
+      'Shows how much the programs of the mesh log, and changes it while they run. What they say is read with ' +
+        '`ambientctl lab logs PART` in a lab, and with kubectl logs in a cluster; connections and requests with ambientctl tap.',
+    )
+    .option('--level <level>', 'set it: trace, debug, info, warn, error, fatal, silent')
+    .option('-r, --reset', 'back to what is configured')
+    .option('--duration <duration>', 'with --level: only for 10m, 1h, …; the program itself sets it back')
+    .option('--all', 'change every one')
+    .option('-n, --namespace <ns>', 'of waypoint/NAME')
+    .addHelpText(
+      'after',
+      examples([
+        ['ambientctl log', 'every program, and its level'],
+        ['ambientctl log node/node-1 --level debug --duration 10m', 'sets itself back'],
+        ['ambientctl log --all --reset', 'as configured, everywhere'],
+      ]),
+    )
+    .action(act(async () => (await import('./log.ts')).log));
 }
 
 function addWaypoints(program: Commander, act: Act): void {

@@ -31,6 +31,7 @@ const flowFilterTexts = {
   status: '404, 5xx, 500+, 400-499',
   route: 'a part of KIND/NS/NAME#RULE',
   requestId: 'an x-request-id',
+  traceId: 'the id of a trace',
   slowerThan: 'a time such as 100ms or 2s',
   node: 'the node whose proxy saw it',
   waypoint: 'NS/NAME of the waypoint that saw it',

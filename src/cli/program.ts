@@ -5,13 +5,17 @@ import { version } from '../base/version.ts';
 import { printResult } from './command.ts';
 import { configViews } from './config-views.ts';
 import { type CliIo, coloured, plain } from './io.ts';
+import { calledAs, renamed } from './manners.ts';
 import { addAnalyzeCommand } from './program-analyze.ts';
 import { addCheckCommand } from './program-check.ts';
+import { addDashboardCommand } from './program-dashboard.ts';
 import { addInstallCommands } from './program-install.ts';
 import { addLabCommands } from './program-lab.ts';
 import { addOperateCommands } from './program-operate.ts';
 import { type Act, collect, examples, withMesh } from './program-options.ts';
+import { addSimulateCommand } from './program-simulate.ts';
 import { addStatCommands, addTapCommand } from './program-tap.ts';
+import { addTestCommand } from './program-test.ts';
 
 /** Where a command leaves its exit code. */
 export interface Outcome {
@@ -20,13 +24,14 @@ export interface Outcome {
 
 /** The program for one command line. */
 export function buildProgram(io: CliIo, outcome: Outcome): Commander {
-  const program = new Commander('ambientctl')
+  const called = calledAs(io.env);
+  const program = new Commander(called)
     .description('Looks into an Ambient mesh, explains what it does, and runs one on this machine (the lab).')
     .helpCommand(false)
     .version(version, '-V, --version', 'the version of this program')
     .exitOverride()
     .configureOutput({
-      writeOut: (text) => io.stdout.write(text),
+      writeOut: (text) => io.stdout.write(renamed(text, called)),
       writeErr: (text) => io.stderr.write(text),
       getOutHelpWidth: () => Math.min(Math.max(io.columns, 80), 120),
       outputError: (text, write) => write(errorLine(text, io)),
@@ -42,17 +47,29 @@ export function buildProgram(io: CliIo, outcome: Outcome): Commander {
       const command = args.at(-1) as Commander;
       const positional = command.processedArgs.flat().filter((arg): arg is string => typeof arg === 'string');
       const options = command.optsWithGlobals<Record<string, unknown>>();
+      if (options.allNamespaces === true) delete options.namespace;
       const run = await load();
       const result = await run({ io, args: positional, options });
       const format = typeof options.output === 'string' ? options.output : 'table';
       outcome.exitCode = typeof result === 'number' ? result : await printResult(io, result, format);
     };
   addLookCommands(program, act);
+  addDashboardCommand(program, act);
   addInstallCommands(program, act);
   addOperateCommands(program, act);
   addLabCommands(program, act);
   addCompletion(program, io, act);
+  takeAllNamespaces(program);
   return program;
+}
+
+/** `-A` wherever `-n` narrows what is every namespace without it, as kubectl has it. */
+function takeAllNamespaces(command: Commander): void {
+  for (const one of command.commands) takeAllNamespaces(one);
+  const narrowing = command.options.find(({ long }) => long === '--namespace');
+  const isThere = command.options.some(({ short }) => short === '-A');
+  if (narrowing === undefined || narrowing.defaultValue !== undefined || isThere) return;
+  command.option('-A, --all-namespaces', 'every namespace, as it is without -n');
 }
 
 const topExamples: readonly [string, string][] = [
@@ -66,6 +83,7 @@ const topExamples: readonly [string, string][] = [
 const exitCodeHelp = `
 Exit codes: 0 fine, 1 a failure was found, 2 usage or unreadable input, 3 not reachable, 4 timed out.
 Data goes to stdout, talk to stderr. -o json prints everything that a table shows, and more.
+Colour: --color auto, always or never; NO_COLOR is honoured, and so is TERM=dumb.
 `;
 
 function addLookCommands(program: Commander, act: Act): void {
@@ -116,6 +134,8 @@ function addLookCommands(program: Commander, act: Act): void {
   addEdges(program, act);
   addCheckCommand(program, act);
   addAnalyzeCommand(program, act);
+  addSimulateCommand(program, act);
+  addTestCommand(program, act);
   addTapCommand(program, act);
   addStatCommands(program, act);
 
@@ -145,6 +165,13 @@ function addVersion(program: Commander, act: Act): void {
     .summary('versions of this program and of the parts of the lab')
     .description('Prints the version of this program, and of the controller and the proxies of the lab if one runs.')
     .option('--client', 'this program only')
+    .addHelpText(
+      'after',
+      examples([
+        ['ambientctl version', 'and of the controller and each proxy'],
+        ['ambientctl version --client -o json', 'asks nobody'],
+      ]),
+    )
     .action(act(async () => (await import('./version.ts')).version));
 }
 
@@ -189,8 +216,15 @@ function addConfigCommands(program: Commander, act: Act): void {
       .option('--waypoint <ns/name>', 'the waypoint that is asked: a ready pod of it')
       .option('-f, --file <dump>', 'read a saved dump instead (- is standard input)')
       .option('-n, --namespace <ns>', 'only this namespace')
+      .addHelpText('after', examples([configExample(view)]))
       .action(act(async () => (await import('./config.ts')).config(view)));
   }
+}
+
+function configExample(view: (typeof configViews)[number]): [string, string] {
+  const isWaypoints = view === 'routes' || view === 'ejected';
+  const where = isWaypoints ? '--waypoint shop/waypoint' : '--node node-1';
+  return [`ambientctl config ${view} ${where}`, 'or -f dump.json'];
 }
 
 const configSummary = {
@@ -224,6 +258,7 @@ function addCompletion(program: Commander, io: CliIo, act: Act): void {
   program
     .command('__complete', { hidden: true })
     .argument('[words...]')
+    .option('--kubectl', 'in the form that kubectl reads')
     .action(act(async () => (await import('./complete.ts')).complete(program, io)));
 }
 

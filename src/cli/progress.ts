@@ -14,6 +14,8 @@ export interface Wait {
   readonly what: string;
   /** What stays as it is when Ctrl-C ends the wait, as a sentence; '' when nothing was begun. */
   readonly leaves?: string;
+  /** Nothing where nobody watches: what is on stderr there is read by scripts. */
+  readonly onTerminalOnly?: boolean;
 }
 
 /** Says what is missing now; the same words twice are said once. */
@@ -28,7 +30,7 @@ export async function waiting<T>(
   wait: Wait,
   work: (say: Say, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const line = new ProgressLine(io, wait.what);
+  const line = new ProgressLine(io, wait.what, wait.onTerminalOnly === true);
   const signal = io.interruption();
   const interrupted = Promise.withResolvers<never>();
   const abort = (): void => interrupted.reject(new DOMException('interrupted', 'AbortError'));
@@ -46,6 +48,16 @@ export async function waiting<T>(
     throw error;
   } finally {
     signal.removeEventListener('abort', abort);
+    line.end();
+  }
+}
+
+/** What `work` resolves with; on a terminal, what is waited for is shown meanwhile. Signals do what they always do. */
+export async function shown<T>(io: CliIo, what: string, work: () => Promise<T>): Promise<T> {
+  const line = new ProgressLine(io, what, true);
+  try {
+    return await work();
+  } finally {
     line.end();
   }
 }
@@ -81,6 +93,9 @@ export async function waitUntil(
   });
 }
 
+/** Where a line is drawn already: a wait within a wait has none of its own. */
+const lines = new WeakSet<object>();
+
 /** The line itself: drawn over itself on a terminal, printed anew elsewhere. */
 class ProgressLine {
   readonly #io: CliIo;
@@ -88,15 +103,18 @@ class ProgressLine {
   readonly #startedMs = Date.now();
   readonly #timer: NodeJS.Timeout;
   readonly #isTerminal: boolean;
+  readonly #isSilent: boolean;
   #missing = '';
   #said: string | null = null;
   #turn = 0;
   #isShown = false;
 
-  constructor(io: CliIo, what: string) {
+  constructor(io: CliIo, what: string, onTerminalOnly: boolean) {
     this.#io = io;
     this.#what = what;
     this.#isTerminal = io.talkIsTerminal === true && io.env.TERM !== 'dumb';
+    this.#isSilent = lines.has(io.stderr) || (onTerminalOnly && !this.#isTerminal);
+    if (!this.#isSilent) lines.add(io.stderr);
     this.#timer = setInterval(() => this.#draw(), this.#isTerminal ? turnMs : quietMs);
   }
 
@@ -106,11 +124,13 @@ class ProgressLine {
 
   end(): void {
     clearInterval(this.#timer);
+    if (!this.#isSilent) lines.delete(this.#io.stderr);
     if (this.#isShown) this.#io.stderr.write('\r\u001b[K');
     this.#isShown = false;
   }
 
   #draw(): void {
+    if (this.#isSilent) return;
     const tookMs = Date.now() - this.#startedMs;
     if (tookMs < quietMs - turnMs / 2) return;
     const text = `waiting for ${this.#what}${this.#missing === '' ? '' : `: ${this.#missing}`}`;

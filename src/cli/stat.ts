@@ -2,7 +2,9 @@
 // remember. No metrics server is asked.
 import { MeshError } from '../base/errors.ts';
 import type { FlowView } from '../telemetry/access-record.ts';
+import { deploymentOf, durationText } from '../telemetry/flow-line.ts';
 import { type FlowStats, type GroupedFlows, statsOf } from '../telemetry/flow-stats.ts';
+import { isToldOnce } from '../telemetry/flow-verdict.ts';
 import {
   type Command,
   type CommandContext,
@@ -11,10 +13,9 @@ import {
   render,
   textOption,
 } from './command.ts';
-import { durationText } from './flow-line.ts';
 import { pause, Redraw } from './redraw.ts';
 import { bytesText, type Column, table } from './table.ts';
-import { isToldOnce, readFlowsOf } from './tap.ts';
+import { readFlowsOf } from './tap.ts';
 
 export const statKinds = ['services', 'workloads', 'namespaces', 'routes'] as const;
 export type StatKind = (typeof statKinds)[number];
@@ -136,7 +137,7 @@ function groupOf(kind: StatKind, flow: FlowView): string | null {
     case 'services':
       return serviceOf(flow);
     case 'workloads':
-      return destination.workload === null ? null : `${destination.namespace}/${workloadOf(destination.workload)}`;
+      return destination.workload === null ? null : `${destination.namespace}/${deploymentOf(destination.workload)}`;
     case 'namespaces':
       return destination.namespace ?? destination.service?.split('.')[1] ?? null;
     case 'routes':
@@ -148,21 +149,16 @@ function groupOf(kind: StatKind, flow: FlowView): string | null {
 
 /** `NAMESPACE/NAME` of the service; the workload where none was called. */
 function serviceOf({ destination: { service, namespace, workload } }: FlowView): string | null {
-  if (service === null) return workload === null ? null : `${namespace}/${workloadOf(workload)} (direct)`;
+  if (service === null) return workload === null ? null : `${namespace}/${deploymentOf(workload)} (direct)`;
   const [name, where] = service.slice(service.indexOf('/') + 1).split('.');
   return `${where}/${name}`;
-}
-
-/** The Deployment of a pod's name: two words of letters and digits at its end are its ReplicaSet's and its own. */
-function workloadOf(pod: string): string {
-  return pod.replace(/-[a-z0-9]{8,10}-[a-z0-9]{5}$/, '');
 }
 
 function pathOf(flow: FlowView): string | null {
   const from =
     flow.source.workload === null
       ? flow.source.address.replace(/:\d+$/, '')
-      : `${flow.source.namespace}/${workloadOf(flow.source.workload)}`;
+      : `${flow.source.namespace}/${deploymentOf(flow.source.workload)}`;
   const what = flow.kind === 'request' ? `${flow.method} ${flow.path}` : 'TCP';
   return `${from} > ${serviceOf(flow) ?? flow.destination.address} ${what}`;
 }

@@ -7,6 +7,7 @@ import type { Command, CommandResult } from './command.ts';
 import { conditionsText } from './conditions-table.ts';
 import { exitCodes } from './exit-codes.ts';
 import type { Paint } from './io.ts';
+import { type LostNode, lostLines, lostNodes } from './lost-nodes.ts';
 import { type StrainView, strainLines, strainOfMesh } from './strain.ts';
 import { ageText, type Column, type TableView, table } from './table.ts';
 import { adminView, meshOf } from './which-mesh.ts';
@@ -19,13 +20,17 @@ export const status: Command = async (context) => {
   const mesh = await meshOf(context);
   const view = (await adminView(mesh, 'controller', '/status', 'proxies')) as StatusView;
   const strain = view.proxies.some(({ kind }) => kind === 'waypoint') ? await strainOfMesh(mesh) : nothing;
-  return statusResult({ ...view, ...strain }, Date.now());
+  const lost = await lostNodes(mesh, view);
+  return statusResult({ ...view, ...strain, ...(lost.length > 0 && { lost }) }, Date.now());
 };
 
 const nothing: StrainView = { ejected: [], refusing: [] };
 
+/** What is printed: with what proxies say themselves. */
+type Shown = StatusView & Partial<StrainView> & { readonly lost?: readonly LostNode[] };
+
 /** The result for a view that is at hand; `nowMs` only serves ages. */
-export function statusResult(view: StatusView & Partial<StrainView>, nowMs: number): CommandResult {
+export function statusResult(view: Shown, nowMs: number): CommandResult {
   const bad =
     view.proxies.some(
       (proxy) => !proxy.ready || !proxy.inStep || proxy.types.some((type) => type.refused.length > 0),
@@ -39,7 +44,7 @@ export function statusResult(view: StatusView & Partial<StrainView>, nowMs: numb
   };
 }
 
-function statusText(view: StatusView & Partial<StrainView>, shown: TableView, nowMs: number): string {
+function statusText(view: Shown, shown: TableView, nowMs: number): string {
   const proxies: Column<ProxyView>[] = [
     { header: 'KIND', value: (proxy) => proxy.kind },
     { header: 'NAME', value: (proxy) => proxy.name },
@@ -78,6 +83,7 @@ function statusText(view: StatusView & Partial<StrainView>, shown: TableView, no
       ),
     );
   }
+  if (view.lost !== undefined) sections.push(lostLines(view.lost, shown.paint));
   const nodes = nodeLines(view, shown);
   if (nodes !== '') sections.push(nodes);
   const strain = strainLines({ ...nothing, ...view }, shown, nowMs);

@@ -6,9 +6,10 @@ import type { Readable } from 'node:stream';
 import { MeshError, messageOf } from '../base/errors.ts';
 import type { FlowView } from '../telemetry/access-record.ts';
 import { type FlowTerm, flowFilter } from '../telemetry/flow-filter.ts';
-import { verdictOf } from '../telemetry/flow-verdict.ts';
+import { flowLine } from '../telemetry/flow-line.ts';
+import { isToldOnce } from '../telemetry/flow-verdict.ts';
 import { type Command, type CommandContext, durationOption, flagOption, textOption } from './command.ts';
-import { flowColumns, flowDict, flowLine } from './flow-line.ts';
+import { flowColumns, flowDict } from './flow-line.ts';
 import { coloured, plain } from './io.ts';
 import { table } from './table.ts';
 import { meshOf } from './which-mesh.ts';
@@ -34,15 +35,6 @@ export const tap: Command = async (context) => {
   return 0;
 };
 
-/**
- * Both ends of a tunnel tell of it: the destination's word is the better one, since it decides. What it has not seen,
- * or what only one proxy carries, is the source's to tell.
- */
-export function isToldOnce(flow: FlowView): boolean {
-  if (flow.kind === 'request' || flow.direction === 'inbound' || flow.transport !== 'mtls') return true;
-  return verdictOf(flow) === 'failed';
-}
-
 function lastOf(context: CommandContext): number {
   const text = textOption(context, 'last');
   if (text === undefined) return textOption(context, 'since') === undefined ? lastDefault : Number.MAX_SAFE_INTEGER;
@@ -51,9 +43,13 @@ function lastOf(context: CommandContext): number {
   throw new MeshError('USAGE', { reason: `--last '${text}' is no number of flows` });
 }
 
-/** Flows of the mesh or the file that the options name. Throws NOT_REACHABLE, INPUT_UNREADABLE. */
-export async function* readFlowsOf(context: CommandContext, follow: boolean): AsyncIterable<FlowView> {
-  const file = textOption(context, 'inputFile');
+/** Flows of the mesh, or of the file that the option `--OPTION` names. Throws NOT_REACHABLE, INPUT_UNREADABLE. */
+export async function* readFlowsOf(
+  context: CommandContext,
+  follow: boolean,
+  option = 'inputFile',
+): AsyncIterable<FlowView> {
+  const file = textOption(context, option);
   if (file !== undefined) {
     yield* readFlows(linesOf(file === '-' ? context.io.stdin : createReadStream(file)), file);
     return;

@@ -5,9 +5,15 @@ import type { ApiClient } from '../kube/api/api-client.ts';
 import { findLab, type LabClient, listLabs } from '../lab/control-client.ts';
 import { type CommandContext, textOption } from './command.ts';
 import { LabMesh, type Mesh, type MeshPart, type OperableMesh } from './mesh.ts';
+import { patientMesh } from './patient-mesh.ts';
 
 /** The running mesh that is meant. Throws NOT_REACHABLE when there is none, and what a kubeconfig is wrong with. */
 export async function meshOf(context: CommandContext): Promise<OperableMesh> {
+  const mesh = await meantMesh(context);
+  return context.io.talkIsTerminal === true ? patientMesh(mesh, context.io) : mesh;
+}
+
+async function meantMesh(context: CommandContext): Promise<OperableMesh> {
   const { env } = context.io;
   const lab = textOption(context, 'lab');
   const isCluster = textOption(context, 'kubeconfig') !== undefined || textOption(context, 'context') !== undefined;
@@ -15,6 +21,9 @@ export async function meshOf(context: CommandContext): Promise<OperableMesh> {
     throw new MeshError('USAGE', { reason: 'name a lab with --lab or a cluster with --kubeconfig, not both' });
   }
   if (isCluster) return clusterOf(context);
+  // As a plug-in of kubectl, what kubectl speaks to is meant.
+  const isPlugin = Boolean(env.AMBIENT_CALLED_AS) && lab === undefined && !env.AMBIENT_LAB;
+  if (isPlugin) return clusterOf(context);
   try {
     return new LabMesh(labOf(context));
   } catch (error) {

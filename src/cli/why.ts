@@ -1,25 +1,24 @@
 // `ambientctl why FROM TO[:PORT]`: what would happen to a connection or a request, and why. The answer is computed by
 // `src/policy`, with the very code of the data path, from the mesh of a controller or from manifests.
-import { MeshError, messageOf } from '../base/errors.ts';
+import { isMeshError, MeshError, messageOf } from '../base/errors.ts';
+import { formatPlace } from '../config/yaml.ts';
 import { normalizeTarget } from '../http/exchange/path-normalization.ts';
 import { routeExplainer } from '../http/routes/explain-route.ts';
 import type { MeshCompiler } from '../model/compiler.ts';
 import { MeshIndex } from '../model/mesh-index.ts';
 import type { Resource } from '../model/resources.ts';
 import type { MeshView } from '../model/views.ts';
-import {
-  why as explain,
-  type WhyAnswer,
-  type WhyEnd,
-  type WhyOptions,
-  type WhyQuery,
-  type WhyResult,
-} from '../policy/why.ts';
+import { why as explain, type WhyOptions, type WhyQuery, type WhyResult } from '../policy/why.ts';
+import { splitPort } from '../policy/why-ends.ts';
 import type { WhyRequest } from '../policy/why-waypoint.ts';
+import { within } from './ask-proxies.ts';
 import { type Command, type CommandContext, type CommandResult, listOption, textOption } from './command.ts';
 import { exitCodes } from './exit-codes.ts';
-import type { TableView } from './table.ts';
+import type { Mesh } from './mesh.ts';
 import { adminView, meshOf, refuseCluster } from './which-mesh.ts';
+import { whyText } from './why/text.ts';
+import { liveView, offlineView } from './why/view.ts';
+import type { WhyView } from './why/views.ts';
 
 /** Exit 0 for allow, 1 for deny and unreachable. */
 export const why: Command = async (context) => {
@@ -32,47 +31,111 @@ export const why: Command = async (context) => {
 };
 
 /** The result for an answer that is at hand. */
-export function whyResult(answer: WhyResult): CommandResult {
+export function whyResult(answer: WhyResult & Partial<WhyView>, nowMs: number = Date.now()): CommandResult {
   return {
     data: answer,
-    text: (view) => whyText(answer, view),
+    text: (view) => whyText(answer, view, nowMs),
     exitCode: answer.verdict === 'allow' ? exitCodes.fine : exitCodes.failureFound,
   };
 }
 
 /** Compiles manifests as the controller would, Deployments without pods standing as one workload each. */
-async function explainOffline(context: CommandContext, paths: readonly string[], query: WhyQuery): Promise<WhyResult> {
+async function explainOffline(context: CommandContext, paths: readonly string[], query: WhyQuery): Promise<WhyView> {
   refuseCluster(context, 'manifests stand for themselves');
   const { loadManifests } = await import('../kube/load.ts');
-  const compiler = await compile((await loadManifests(paths)).resources);
+  const { resources } = await loadManifests(paths);
+  const compiler = await compile(resources);
   const mesh = compiler.mesh();
   const index = indexOf(mesh);
-  return explain(index, query, {
+  const answer = explainNamed(index, mesh, query, {
     sameNode: 'direct',
     explainRoute: routeExplainer(index),
     routesOf: routesOf(mesh),
     strictBy: (workload) => compiler.peerAuthenticationOf(workload),
   });
+  return offlineView(index, withPlace(answer, resources));
 }
 
-async function explainLive(context: CommandContext, query: WhyQuery): Promise<WhyResult> {
+async function explainLive(context: CommandContext, query: WhyQuery): Promise<WhyView> {
   const running = await meshOf(context);
-  const mesh = (await adminView(running, 'controller', '/mesh', 'workloads')) as MeshView;
+  const { mesh, unknown } = await meshViewOf(running);
   const index = indexOf(mesh);
   const known = { sameNode: 'direct', routesOf: routesOf(mesh), explainRoute: routeExplainer(index) } as const;
-  const answer = explain(index, query, known);
-  if (![answer, ...(answer.perEndpoint ?? [])].some((one) => one.decidedBy?.kind === 'PeerAuthentication'))
-    return answer;
-  // On the wire all STRICT workloads share one policy. The object that a person wrote is found among the objects.
+  const first = explainNamed(index, mesh, query, known);
+  const isStrict = [first, ...(first.perEndpoint ?? [])].some((one) => one.decidedBy?.kind === 'PeerAuthentication');
+  const answer = isStrict ? await namingStrict(running, index, query, known) : first;
+  const view = await liveView(running, index, answer, splitPort(query.from).name, unknown.length === 0);
+  return { ...view, unknown: [...unknown, ...view.unknown] };
+}
+
+/** The mesh by its controller; while that does not answer, by a node proxy. Throws why the controller does not. */
+async function meshViewOf(running: Mesh): Promise<{ readonly mesh: MeshView; readonly unknown: readonly string[] }> {
+  try {
+    const asked = adminView(running, 'controller', '/mesh', 'workloads');
+    return { mesh: (await within(asked, 'the controller', meshDeadlineMs)) as MeshView, unknown: [] };
+  } catch (error) {
+    for (const node of await running.nodes().catch(() => [])) {
+      const asked = adminView(running, { node }, '/config_dump', 'workloads');
+      const mesh = (await within(asked, node).catch(() => null)) as MeshView | null;
+      if (mesh === null) continue;
+      const words = `${messageOf(error)}: this is by what the proxy of ${node} holds, which knows no routes`;
+      return { mesh, unknown: [words] };
+    }
+    throw error;
+  }
+}
+
+/** A large mesh takes some hundred milliseconds. */
+const meshDeadlineMs = 6_000;
+
+/** On the wire all STRICT workloads share one policy. The object that a person wrote is found among the objects. */
+async function namingStrict(mesh: Mesh, index: MeshIndex, query: WhyQuery, known: WhyOptions): Promise<WhyResult> {
   const { readManifests } = await import('../kube/manifests.ts');
   const kinds = ['Namespace', 'Pod', 'PeerAuthentication'] as const;
-  const lists = await Promise.all(kinds.map((kind) => running.objects(kind)));
+  const lists = await Promise.all(kinds.map((kind) => mesh.objects(kind)));
   const text = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: lists.flat() });
-  const compiler = await compile(readManifests([{ text, file: running.title }]).resources);
-  return explain(index, query, {
-    ...known,
-    strictBy: (workload) => compiler.peerAuthenticationOf(workload),
+  const compiler = await compile(readManifests([{ text, file: mesh.title }]).resources);
+  return explain(index, query, { ...known, strictBy: (workload) => compiler.peerAuthenticationOf(workload) });
+}
+
+/** A service that is not there may be what a route still names. */
+function explainNamed(index: MeshIndex, mesh: MeshView, query: WhyQuery, options: WhyOptions): WhyResult {
+  try {
+    return explain(index, query, options);
+  } catch (error) {
+    if (!isMeshError(error) || error.code !== 'NOT_FOUND') throw error;
+    const names = routesNaming(mesh, String(error.details.what));
+    if (names.length === 0) throw error;
+    const { what = '', hint = '' } = error.details;
+    throw new MeshError('NOT_FOUND', { what, hint: `${names.join(', ')} still names it; ${hint}` }, { cause: error });
+  }
+}
+
+/** Rules of routes that lead to `service NAME.NAMESPACE`, which is not there. */
+function routesNaming(mesh: MeshView, what: string): string[] {
+  const [name = '', namespace = ''] = what.replace(/^service /, '').split('.');
+  const rules = (mesh.routes ?? []).flatMap(({ ports }) => ports.flatMap((port) => port.rules));
+  const found = rules.filter(({ action }) => {
+    if (action.kind !== 'forward') return false;
+    return action.backends.some(
+      ({ invalid, service }) => invalid !== null && `${service}.`.startsWith(`${namespace}/${name}.`),
+    );
   });
+  return [
+    ...new Set(found.map(({ origin }) => `${origin.kind} ${origin.namespace}/${origin.name} rule ${origin.rule}`)),
+  ];
+}
+
+/** Says where the policy that decided was written, as far as its object is at hand. */
+function withPlace(answer: WhyResult, resources: readonly Resource[]): WhyResult {
+  const { decidedBy } = answer;
+  const found = resources.find(
+    (one) => one.kind === decidedBy?.kind && one.namespace === decidedBy.namespace && one.name === decidedBy.name,
+  );
+  if (decidedBy === null || found === undefined) return answer;
+  const path = decidedBy.rule === null ? ['spec'] : ['spec', 'rules', decidedBy.rule];
+  const place = found.places.at(path);
+  return place === null ? answer : { ...answer, decidedAt: formatPlace(place) };
 }
 
 async function compile(resources: readonly Resource[]): Promise<MeshCompiler> {
@@ -136,55 +199,4 @@ function portOption(context: CommandContext): number | null {
     throw new MeshError('USAGE', { reason: `--port '${text}' is no port number` });
   }
   return port;
-}
-
-/** The answer as a person would give it: the verdict in a sentence, the way it takes, and the reasons. */
-export function whyText(answer: WhyResult, view: TableView): string {
-  const lines = [verdictLine(answer, view)];
-  if (answer.verdict === 'allow' && answer.hops.length > 0) {
-    const hops = answer.hops.map((hop) => (hop.kind === 'node' ? `proxy of ${hop.name}` : `${hop.kind} ${hop.name}`));
-    // What the mesh answers itself goes no further.
-    const end = answer.response === null ? [endName(answer.to)] : [];
-    lines.push(`path: ${[endName(answer.from), ...hops, ...end].join(' > ').replace(/,$/, '')}`);
-  }
-  for (const reason of answer.reasons) lines.push(`  - ${reason}`);
-  if (answer.perEndpoint !== undefined && answer.perEndpoint.length > 0) {
-    lines.push('the endpoints differ:');
-    for (const one of answer.perEndpoint) {
-      const by = one.decidedBy === null ? '' : `, by ${policyName(one.decidedBy)}`;
-      lines.push(`  - ${one.namespace}/${one.workload} on ${one.node}: ${paintVerdict(one.verdict, view)}${by}`);
-      for (const reason of one.reasons) lines.push(`      ${reason}`);
-    }
-  }
-  return `${lines.join('\n')}\n`;
-}
-
-function verdictLine(answer: WhyResult, view: TableView): string {
-  const from = endName(answer.from);
-  const to = answer.to.service !== null ? `service ${answer.to.service}` : endName(answer.to);
-  const target = `${to} on port ${answer.to.port}`;
-  const who = `${from}${answer.from.identity === null ? '' : ` (${answer.from.identity})`}`;
-  const word = paintVerdict(answer.verdict, view);
-  const own = answer.response === null ? '' : `; the waypoint itself answers ${answer.response.status}`;
-  if (answer.verdict === 'allow') return `${word}: ${who} can reach ${target}${own}`;
-  if (answer.verdict === 'unreachable' && own !== '') return `${word}: ${who} cannot reach ${target}${own}`;
-  if (answer.verdict === 'unreachable') return `${word}: ${who} cannot reach ${target}, whatever policy says`;
-  const by = answer.decidedBy === null ? '' : `; it is refused by ${policyName(answer.decidedBy)}`;
-  return `${word}: ${who} may not reach ${target}${by}`;
-}
-
-function policyName(policy: NonNullable<WhyAnswer['decidedBy']>): string {
-  const rule = policy.rule === null || policy.rule === undefined ? '' : `, rule ${policy.rule}`;
-  return `${policy.kind} ${policy.namespace}/${policy.name}${rule}`;
-}
-
-function endName(end: WhyEnd): string {
-  if (end.workload === null) return 'an address outside the mesh';
-  const name = end.namespace === null ? end.workload : `${end.namespace}/${end.workload}`;
-  return end.enrolled ? name : `${name}, which is outside the mesh,`;
-}
-
-function paintVerdict(verdict: WhyAnswer['verdict'], view: TableView): string {
-  const words = { allow: 'allowed', deny: 'denied', unreachable: 'unreachable' } as const;
-  return view.paint(words[verdict], verdict === 'allow' ? 'good' : 'bad');
 }

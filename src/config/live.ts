@@ -2,7 +2,16 @@
 import type { ProxyConfig } from './proxy.ts';
 
 /** Fields that a running proxy takes over, by path; everything below a name counts. */
-const liveFields = ['log.level', 'log.format', 'log.access', 'limits', 'timeouts'] as const;
+const liveFields = [
+  'log.level',
+  'log.format',
+  'log.access',
+  'tracing.samplingPercent',
+  'tracing.namespaces',
+  'tracing.connections',
+  'limits',
+  'timeouts',
+] as const;
 
 /** Paths of values (`limits.connectionsMax`) that are not the same, in the order of the configuration. */
 export function changedFields(before: ProxyConfig, after: ProxyConfig): string[] {
@@ -20,7 +29,9 @@ export function isLive(field: string): boolean {
 export function withLiveFields<Config extends ProxyConfig>(running: Config, file: Config): Config {
   const { level, format, access } = file.log;
   const log = Object.freeze({ ...running.log, level, format, access });
-  return Object.freeze({ ...running, log, limits: file.limits, timeouts: file.timeouts });
+  const { samplingPercent, namespaces, connections } = file.tracing;
+  const tracing = Object.freeze({ ...running.tracing, samplingPercent, namespaces, connections });
+  return Object.freeze({ ...running, log, tracing, limits: file.limits, timeouts: file.timeouts });
 }
 
 function compare(before: unknown, after: unknown, path: string, changed: string[]): void {
@@ -28,8 +39,8 @@ function compare(before: unknown, after: unknown, path: string, changed: string[
     if (JSON.stringify(before) !== JSON.stringify(after)) changed.push(path);
     return;
   }
-  for (const [name, value] of Object.entries(before)) {
-    compare(value, after[name], path === '' ? name : `${path}.${name}`, changed);
+  for (const name of new Set([...Object.keys(before), ...Object.keys(after)])) {
+    compare(before[name], after[name], path === '' ? name : `${path}.${name}`, changed);
   }
 }
 

@@ -15,6 +15,7 @@ import {
   readConfig,
   string,
 } from './schema.ts';
+import { type TracingConfig, tracingShape } from './tracing.ts';
 import { placedError, readYaml } from './yaml.ts';
 
 /** What is over a limit is refused with the flag OVERLOAD; what runs is not touched. */
@@ -103,6 +104,7 @@ export interface NodeConfig {
     /** '' is standard output. */
     readonly accessFile: string;
   };
+  readonly tracing: TracingConfig;
   readonly certificateTtlMs: number;
   readonly timeouts: {
     readonly connectMs: number;
@@ -164,6 +166,7 @@ export const nodeShape = {
     access: oneOf(['on', 'off'], 'on'),
     accessFile: string(''),
   }),
+  tracing: tracingShape,
   certificateTtlMs: durationMs(24 * 3_600_000),
   timeouts: object({
     connectMs: durationMs(10_000),

@@ -11,6 +11,7 @@ export type ProxyConfig = Pick<
   | 'tokenFile'
   | 'stateDir'
   | 'log'
+  | 'tracing'
   | 'certificateTtlMs'
   | 'timeouts'
   | 'limits'

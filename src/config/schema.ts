@@ -167,6 +167,15 @@ export function integer(range: { min: number; max: number }, fallback?: number):
   });
 }
 
+/** A number between `min` and `max`. */
+export function number(range: { min: number; max: number }, fallback?: number): Field<number> {
+  const schema = { type: 'number', minimum: range.min, maximum: range.max };
+  return make(schema, fallback, (value, at: Position) => {
+    if (typeof value === 'number' && value >= range.min && value <= range.max) return value;
+    return at.fail(`must be a number from ${range.min} to ${range.max}, not ${describe(value)}`);
+  });
+}
+
 /** A TCP port; 0, which lets the kernel choose, is admitted. */
 export function port(fallback?: number): Field<number> {
   return integer({ min: 0, max: 65535 }, fallback);

@@ -78,6 +78,7 @@ export const waypointShape = {
   }),
   ports: object({ hbone: port(15008), admin: port(15000), metrics: port(15020), readiness: port(15021) }),
   log: nodeShape.log,
+  tracing: nodeShape.tracing,
   certificateTtlMs: nodeShape.certificateTtlMs,
   timeouts: nodeShape.timeouts,
   limits: nodeShape.limits,

@@ -1,13 +1,11 @@
 // What the controller tells over plain HTTP: status and mesh on the loopback admin port, metrics, readiness.
-import { MeshError } from '../base/errors.ts';
 import type { ObserveServer } from '../discovery/observe-server.ts';
 import type { CertificatesView, MeshView, StatusView } from '../model/views.ts';
 import type { ControllerMetrics } from '../telemetry/controller-metrics.ts';
+import { loggingRoutes } from '../telemetry/log-level.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { json, type Routes, text } from '../telemetry/metrics-server.ts';
 import { askProxy, flowsOfAll, proxiesView } from './observed-proxies.ts';
-
-const levels: readonly string[] = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'];
 
 /** The routes of the admin port: JSON of `StatusView` and `MeshView`, and the log level. */
 export function adminRoutes(
@@ -15,6 +13,7 @@ export function adminRoutes(
   observed: Pick<ObserveServer, 'proxies'>,
   log: Logger,
 ): Routes {
+  const configuredLevel = log.level;
   const routes: Routes = {
     'GET /': () => text(200, `${Object.keys(routes).join('\n')}\n`),
     'GET /status': () => json(controller.status()),
@@ -24,14 +23,14 @@ export function adminRoutes(
     'GET /proxies/*': (url, signal) => askProxy(observed, 'GET', url, signal),
     'POST /proxies/*': (url, signal) => askProxy(observed, 'POST', url, signal),
     'GET /flows': (url, signal) => flowsOfAll(observed, url, signal),
-    'POST /logging': (url) => {
-      const level = url.searchParams.get('level') ?? '';
-      if (!levels.includes(level))
-        throw new MeshError('USAGE', { reason: `level must be one of ${levels.join(', ')}` });
-      log.level = level;
-      log.info({ level }, 'the log level was changed');
-      return json({ level });
-    },
+    ...loggingRoutes({
+      current: () => log.level,
+      configured: () => configuredLevel,
+      set: (level) => {
+        log.level = level;
+        log.info({ level }, 'the log level was changed');
+      },
+    }),
   };
   return routes;
 }

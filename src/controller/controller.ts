@@ -109,12 +109,12 @@ class Controller {
   readonly #serverCertificate: ServerCertificate;
   readonly #issuerKeeper: IssuerKeeper;
   readonly #nodeProxies: NodeProxyWatch;
+  readonly #page: Page | null;
   readonly #metrics: ControllerMetrics;
   readonly #opened: OpenedSource;
   readonly #servers: SimpleServer[] = [];
   #probes: Probes | null = null;
   #webhook: Webhook | null = null;
-  #page: Page | null = null;
   #writes: ClusterWrites | null = null;
   #rpc: RpcServer | null = null;
   #isListening = false;
@@ -172,15 +172,16 @@ class Controller {
     });
     this.#serverCertificate = this.#makeServerCertificate();
     this.#issuerKeeper = this.#makeIssuerKeeper();
+    this.#page = this.#makePage();
     const { nodeAccounts: accounts } = config.auth;
     this.#nodeProxies = new NodeProxyWatch({ accounts, clock, tell: (event) => this.#writes?.tell(event) });
-    const publish: DiscoveryServer['update'] = (update) => this.#discovery.update(update);
     this.#feed = new MeshFeed({
       source: opened.source,
       compiler,
-      publish,
+      publish: (update) => this.#discovery.update(update),
       log,
-      compiled: (update, gone) => {
+      compiled: (update, gone, upserts) => {
+        this.#page?.changed(upserts, gone);
         this.#nodeProxies.take(
           update,
           gone.flatMap(({ kind, name }) => (kind === 'Node' ? [name] : [])),
@@ -209,10 +210,11 @@ class Controller {
     // Read before anyone may ask: a controller that knows nothing yet would tell proxies that all is gone.
     await this.#feed.start();
     const metrics = await this.#serve('', ports.metrics, metricsRoutes(this.#metrics));
-    const admin = await this.#serve(adminHost, ports.admin, adminRoutes(this, this.#observe, this.#log));
+    const routes = { ...adminRoutes(this, this.#observe, this.#log), ...metricsRoutes(this.#metrics) };
+    const admin = await this.#serve(adminHost, ports.admin, routes);
     const discovery = await this.#listen();
     const webhook = await this.#startWebhook();
-    const page = await this.#startPage();
+    const page = (await this.#page?.start()) ?? null;
     this.#isListening = true;
     const addresses = { discovery, admin, metrics, readiness, webhook, page };
     const bound = { ...addresses, discovery: `${discovery.host}:${discovery.port}` };
@@ -340,11 +342,11 @@ class Controller {
     return this.#webhook.start();
   }
 
-  async #startPage(): Promise<number | null> {
+  #makePage(): Page | null {
     if (!this.#config.page.enabled) return null;
     const [config, authority, clock, log] = [this.#config, this.#authority, this.#clock, this.#log];
-    this.#page = new Page({ config, authority, clock, log });
-    return this.#page.start();
+    const [observed, compiler] = [this.#observe, this.#compiler];
+    return new Page({ config, authority, observed, compiler, controller: this, clock, log });
   }
 
   async #serve(

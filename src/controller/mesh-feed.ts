@@ -17,8 +17,8 @@ export interface MeshFeedOptions {
   /** Takes each change of the mesh. */
   readonly publish: (update: MeshUpdate) => void;
   readonly log: Logger;
-  /** Called after each compile, with what changed and what went. */
-  readonly compiled?: (update: MeshUpdate, gone: readonly Deletion[]) => void;
+  /** Called after each compile: what changed in the mesh, what went, and what was read. */
+  readonly compiled?: (update: MeshUpdate, gone: readonly Deletion[], upserts: SourceChange['upserts']) => void;
 }
 
 /** Objects: what reading so many has left behind is worth a collection, which takes about a second. */
@@ -75,7 +75,7 @@ export class MeshFeed {
       for (const resource of change.upserts) compiler.upsert(resource);
       const { update, issues } = compiler.flush();
       publish(update);
-      this.#options.compiled?.(update, gone);
+      this.#options.compiled?.(update, gone, change.upserts);
       for (const issue of issues) this.#tell(issue);
       const { workloads, services, policies, removedAddresses, removedPolicies } = update;
       const removed = removedAddresses.length + removedPolicies.length;

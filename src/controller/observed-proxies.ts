@@ -19,7 +19,7 @@ export interface ObservedProxyView {
 
 /** The answer to `GET /proxies`: those that are connected to this replica. */
 export function proxiesView(observed: Observed): { readonly proxies: readonly ObservedProxyView[] } {
-  return { proxies: observed.proxies().map(viewOf) };
+  return { proxies: observed.proxies().map(observedView) };
 }
 
 /**
@@ -34,9 +34,9 @@ export async function askProxy(
 ): Promise<SimpleResponse> {
   const [, , kind = '', ...words] = url.pathname.split('/').map(decodeURIComponent);
   const name = words.splice(0, kind === 'node' ? 1 : 2).join('/');
-  const proxy = observed.proxies().find((one) => isMeant(viewOf(one), kind, name));
+  const proxy = observed.proxies().find((one) => isMeant(observedView(one), kind, name));
   if (proxy === undefined) {
-    const among = observed.proxies().map((one) => viewOf(one).path);
+    const among = observed.proxies().map((one) => observedView(one).path);
     const hint = among.length === 0 ? 'no proxy is connected to this replica' : `connected here: ${among.join(', ')}`;
     throw new MeshError('NOT_FOUND', { what: `${kind}/${name}`, hint });
   }
@@ -49,8 +49,8 @@ export function flowsOfAll(observed: Observed, url: URL, signal: AbortSignal): S
   return lines(merged(asked.map(wholeLines)));
 }
 
-/** A proxy that does not answer, or goes, has no more to say. */
-async function* wholeLines(asked: Promise<SimpleResponse>): AsyncGenerator<string> {
+/** The answer of a proxy in pieces of whole lines. A proxy that does not answer, or goes, has no more to say. */
+export async function* wholeLines(asked: Promise<SimpleResponse>): AsyncGenerator<string> {
   try {
     const { status, body, stream } = await asked;
     if (status !== 200) return;
@@ -71,7 +71,8 @@ async function* withBody(body: string, stream: AsyncIterable<string> | undefined
   if (stream !== undefined) yield* stream;
 }
 
-function viewOf({ node }: ObservedProxy): ObservedProxyView {
+/** The line of a proxy. */
+export function observedView({ node }: ObservedProxy): ObservedProxyView {
   const { kind, namespace, nodeName, version } = node;
   const name = kind === 'node' ? nodeName : (node.waypoint ?? '');
   return { kind, name, pod: `${namespace}/${node.name}`, node: nodeName, version, path: `/proxies/${kind}/${name}` };

@@ -7,6 +7,7 @@ import type { PolicyHits } from '../telemetry/policy-hits.ts';
 import type { RecordSink } from '../telemetry/record-sink.ts';
 import type { Admission } from './admission.ts';
 import type { Connection, PolicyQuestion } from './connection.ts';
+import type { ConnectionTraces } from './connection-traces.ts';
 import type { EdgeRecorder } from './edge-recorder.ts';
 import type { Side } from './shared-use.ts';
 import { identityOf } from './workload-names.ts';
@@ -28,6 +29,8 @@ export interface TrackerOptions {
   readonly records: Pick<RecordSink, 'wants' | 'connection' | 'writeOpening' | 'logsOpenings'>;
   readonly edges: EdgeRecorder;
   readonly policyHits?: PolicyHits;
+  /** Null or absent: no connection is traced. */
+  readonly traces?: ConnectionTraces | null;
   /** Questions asked per turn of the event loop when the mesh has changed. */
   readonly judgePerTurn?: number;
 }
@@ -128,6 +131,7 @@ export class ConnectionTracker {
     const flag = error === null ? '-' : error.flag;
     if (connection.policyHits.length > 0) this.#options.policyHits?.count(connection.policyHits);
     this.#options.edges.finished(connection, flag);
+    this.#options.traces?.finished(connection, error, flag);
     const { records } = this.#options;
     if (records.wants(error !== null)) records.connection(connection.record(error, flag));
   }

@@ -8,6 +8,7 @@ import type { ConnectionView, PeerView } from '../model/views.ts';
 import type { ConnectionFacts } from '../policy/evaluate.ts';
 import type { AccessRecord } from '../telemetry/access-record.ts';
 import type { EdgeRow } from '../telemetry/edge-counters.ts';
+import type { ConnectionTrace } from './connection-traces.ts';
 import type { Splice } from './splice.ts';
 
 export type Direction = 'inbound' | 'outbound';
@@ -56,6 +57,8 @@ export class Connection {
   abort: (error: MeshError) => void = () => {};
   splice: Splice | null = null;
   finished = false;
+  /** Its span; null where it is not traced, undefined before that was decided. Kept by `ConnectionTraces`. */
+  trace: ConnectionTrace | null | undefined = undefined;
   /** Uids of the local pods whose end is the end of this connection; kept by the tracker. */
   boundTo: string[] = [];
   /** Where it is counted as a connection of a local pod; -1 where it is not. Kept by `Admission`. */
@@ -123,6 +126,7 @@ export class Connection {
       attempts: this.attempts,
       segmentsMs: { hold: rounded(this.holdMs), connect: rounded(this.connectMs) },
       ...(this.policyHits.length === 0 ? {} : { policyHits: this.policyHits }),
+      ...(this.trace == null ? {} : { traceId: this.trace.traceId }),
     };
   }
 }

@@ -1,11 +1,13 @@
 // What every part of a data thread's L4 path works with: assembled once per thread, handed to each connection.
 import type { MeshError } from '../base/errors.ts';
 import type { NodeConfig } from '../config/node.ts';
+import type { TracingConfig } from '../config/tracing.ts';
 import type { ConnectTcpOptions } from '../io/connect-tcp.ts';
 import type { TcpStream } from '../io/tcp-stream.ts';
 import type { MeshIndex } from '../model/mesh-index.ts';
 import type { SpiffeId } from '../model/types.ts';
 import type { TunnelCredentials, TunnelPool } from '../tunnel/types.ts';
+import type { ConnectionTraces } from './connection-traces.ts';
 import type { ConnectionTracker } from './connection-tracker.ts';
 import type { HoldQueue } from './hold-queue.ts';
 import type { Networks } from './networks.ts';
@@ -21,6 +23,8 @@ export type ForwardConfig = Pick<
    * known is held, and refused if it stays unknown. Default: `podCidrs`.
    */
   readonly meshCidrs?: readonly string[];
+  /** Absent: nothing is traced. */
+  readonly tracing?: TracingConfig;
 };
 
 /** Certificates by identity; see `CredentialStore`. */
@@ -47,6 +51,8 @@ export interface ForwardContext {
   readonly holds: HoldQueue;
   readonly sweep: Sweep;
   readonly connect: ConnectTcp;
+  /** Null or absent: no connection is traced. */
+  readonly traces?: ConnectionTraces | null;
   /** 0 up to, not including, 1. */
   readonly random: () => number;
   /** Ids of connections, unique in the process. */

@@ -141,6 +141,7 @@ export function acceptTunnel(
     identity: null,
   });
   connection.transport = 'mtls';
+  context.traces?.adopt(connection, tunnel.traceparent);
   let aborted = false;
   const pending = new Pending(context, connection, (error) => {
     if (!aborted) tunnel.reject(statusOf(error));

@@ -188,7 +188,7 @@ class Outbound {
       node: way.waypoint === null ? workload.node : '',
       baggage: baggageOf(source),
       forwarded: formatForwarded(sourceAddress, sourcePort, way.service?.hostname),
-      traceparent: newTraceparent(),
+      traceparent: this.#context.traces?.traceparentOf(this.#connection) ?? newTraceparent(),
       timeoutMs: config.timeouts.connectMs,
       timed: way.waypoint !== null,
     };

@@ -87,6 +87,8 @@ const defaultConcurrency = 8;
 const backoffFirstMs = 500;
 const backoffSpreadMs = 500;
 const backoffCapMs = 150_000;
+/** What fails is tried again at least so often in its life, however short that is. */
+const triesPerLife = 20;
 const backoffJitter = 0.2;
 /** Renewal happens between 45 % and 50 % of the life, so that a node's certificates do not all come due at once. */
 const renewalJitterShare = 0.05;
@@ -113,7 +115,7 @@ export class CertificateManager extends EventEmitter<ManagerEvents> {
     const known = this.#entries.get(identity);
     if (known === undefined) {
       this.#add(identity, priority);
-    } else if (ranks[priority] < ranks[known.priority] && known.held === null) {
+    } else if (ranks[priority] < ranks[known.priority] && this.current(identity) === null) {
       known.priority = priority;
       if (known.state === 'resting' && priority === 'connection') this.#repeatFailure(known);
     }
@@ -286,7 +288,8 @@ export class CertificateManager extends EventEmitter<ManagerEvents> {
     const isServing = entry.held !== null && entry.held.notAfterMs > nowMs;
     const untilExpiryMs = entry.held !== null && isServing ? entry.held.notAfterMs - nowMs : Number.POSITIVE_INFINITY;
     entry.reason = reason;
-    this.#rest(entry, Math.min(entry.backoff.next(), untilExpiryMs));
+    const capMs = Math.max(this.#options.ttlMs / triesPerLife, backoffFirstMs);
+    this.#rest(entry, Math.min(entry.backoff.next(), untilExpiryMs, capMs));
     const servedUntilMs = entry.held !== null && isServing ? entry.held.notAfterMs : null;
     this.emit('failed', { identity: entry.identity, reason, servedUntilMs });
   }

@@ -12,19 +12,22 @@ export interface AppliedObject {
 }
 
 const fieldManager = 'ambientctl';
-/** Kinds whose plural is not their name with an s. */
-const plurals: Readonly<Record<string, string>> = { NetworkPolicy: 'networkpolicies' };
 
 /**
- * Applies every object; what others have set in the same fields is taken over.
+ * Applies every object, and says which it is at; what others have set in the same fields is taken over.
  * @throws MeshError KUBE_API for the first that is refused, NOT_REACHABLE when there is no answer. What was applied
  * before stays, and a second run goes on.
  */
-export async function applyManifests(client: ApiClient, manifests: readonly Manifest[]): Promise<AppliedObject[]> {
+export async function applyManifests(
+  client: ApiClient,
+  manifests: readonly Manifest[],
+  say: (what: string) => void = () => {},
+): Promise<AppliedObject[]> {
   const done: AppliedObject[] = [];
   for (const manifest of manifests) {
     const { kind, metadata } = manifest;
     const path = pathOf(manifest);
+    say(`${done.length + 1} of ${manifests.length}, ${kind} ${metadata.name}`);
     const before = await client.json({ path }).then(versionOf, (error: unknown) => {
       if (failureOf(error)?.status === 404) return null;
       throw error;
@@ -40,9 +43,14 @@ export async function applyManifests(client: ApiClient, manifests: readonly Mani
 
 function pathOf({ apiVersion, kind, metadata }: Manifest): string {
   const root = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
-  const plural = plurals[kind] ?? `${kind.toLowerCase()}s`;
   const within = metadata.namespace === undefined ? '' : `/namespaces/${metadata.namespace}`;
-  return `${root}${within}/${plural}/${metadata.name}`;
+  return `${root}${within}/${pluralOf(kind.toLowerCase())}/${metadata.name}`;
+}
+
+/** As the kinds that we apply are called in paths: policies, classes, gateways. */
+function pluralOf(kind: string): string {
+  if (/[^aeiou]y$/.test(kind)) return `${kind.slice(0, -1)}ies`;
+  return kind.endsWith('s') ? `${kind}es` : `${kind}s`;
 }
 
 function versionOf(object: unknown): unknown {

@@ -7,6 +7,6 @@ export function nextSteps({ namespace }: InstallValues): string[] {
   return [
     `kubectl -n ${namespace} rollout status daemonset/${nodeName}`,
     'ambientctl check --wait 5m',
-    'kubectl label namespace NAME ambient.mesh/dataplane-mode=ambient',
+    'ambientctl enroll NAME --wait',
   ];
 }

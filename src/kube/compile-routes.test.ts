@@ -47,6 +47,10 @@ const service = fc
     const list = ports.map((one) => ({ name: `http-${one}`, port: one }));
     return read('v1', 'Service', space, title, { ports: list, selector: { app: 'x' }, ...spec }, more);
   });
+const shares = fc.constantFrom({}, { 'ambient.mesh/trace-sampling-percent': '5' });
+const spaceObject = fc
+  .tuple(fc.constantFrom('a', 'b'), shares)
+  .map(([title, annotations]) => read('v1', 'Namespace', '', title, {}, { annotations }));
 const pod = fc
   .tuple(fc.constantFrom('a', 'b'), name, fc.constantFrom({}, { app: 'x' }, { app: 'x', version: 'v1' }))
   .map(([space, title, labels]) => read('v1', 'Pod', space, title, { containers: [] }, { labels }));
@@ -161,6 +165,7 @@ const policy = fc
   );
 const resource = fc.oneof(
   { weight: 3, arbitrary: service },
+  spaceObject,
   { weight: 2, arbitrary: pod },
   { weight: 3, arbitrary: gatewayRoute },
   { weight: 3, arbitrary: virtual },

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
 import { MeshCompiler } from '../model/compiler.ts';
+import { toldIssue } from '../model/issues.ts';
 import { type Resource, resourceKey } from '../model/resources.ts';
 import type { ResourceIssue } from '../model/types.ts';
 import type { KubeObject } from './api/prune.ts';
@@ -116,7 +117,7 @@ test('what is found in one object among all others is what the compiler finds, a
   const compiler = newCompiler();
   for (const one of resources) compiler.upsert(one);
   compiler.flush();
-  const all = compiler.issues();
+  const all = compiler.rawIssues().map((issue) => toldIssue(issue, compiler.namesOf, false));
   const mesh = compiler.mesh();
   let count = 0;
   for (const resource of resources) {
@@ -149,6 +150,19 @@ test('an object that is not there yet is judged among those that are', () => {
     others.flush();
     assert.deepEqual(texts(others.findingsAbout(resource)), texts(whole.findingsAbout(resource)), resource.name);
   }
+});
+
+test('the name that is nearly known is told to whoever has an object judged, and no list of names', () => {
+  const compiler = newCompiler();
+  for (const one of everything()) compiler.upsert(one);
+  compiler.flush();
+  const spec = { parentRefs: [{ group: '', kind: 'Service', name: 'pey' }] };
+  const metadata = { name: 'r', namespace: 'odd' };
+  const object = { apiVersion: 'gateway.networking.k8s.io/v1', kind: 'HTTPRoute', metadata, spec } as KubeObject;
+  const found = findingsIn(object, compiler).findings.find(({ code }) => code === 'AMB0404');
+  assert.equal(found?.message, 'Service odd/pey is not there');
+  assert.equal(found.fix, 'the route does nothing for this parent; did you mean pay?');
+  assert.equal('sought' in found, false);
 });
 
 const refusals: readonly (readonly [what: string, object: string, message: string])[] = [

@@ -59,6 +59,23 @@ export function askHttp(question: HttpQuestion): Promise<HttpAnswer> {
   });
 }
 
+/** What a GET answers, whatever its status; the caller reads or destroys it. Throws NOT_REACHABLE. */
+export async function openHttp(
+  host: string,
+  port: number,
+  path: string,
+  signal: AbortSignal,
+): Promise<IncomingMessage> {
+  try {
+    return await new Promise<IncomingMessage>((resolve, reject) => {
+      request({ host, port, path, agent: false, signal }, resolve).on('error', reject).end();
+    });
+  } catch (error) {
+    const what = `http://${formatHostPort(host, port)}${path}`;
+    throw new MeshError('NOT_REACHABLE', { what, reason: messageOf(error), hint: 'is it running?' }, { cause: error });
+  }
+}
+
 /**
  * Yields what a GET answers as it comes. Throws NOT_REACHABLE when nobody answers, USAGE for an answer other than 200,
  * with its words.
@@ -69,12 +86,7 @@ export async function* streamHttp(
   path: string,
   signal: AbortSignal,
 ): AsyncIterable<Buffer> {
-  const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    request({ host, port, path, agent: false, signal }, resolve).on('error', reject).end();
-  }).catch((error: unknown) => {
-    const what = `http://${formatHostPort(host, port)}${path}`;
-    throw new MeshError('NOT_REACHABLE', { what, reason: messageOf(error), hint: 'is it running?' }, { cause: error });
-  });
+  const response = await openHttp(host, port, path, signal);
   try {
     if (response.statusCode === 200) yield* response;
     else throw new MeshError('USAGE', { reason: (await textOf(response)).trim() });

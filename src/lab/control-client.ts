@@ -103,6 +103,14 @@ export class LabClient {
     yield* this.#lines(`/stream?${new URLSearchParams({ path: adminPath })}`, 0, signal);
   }
 
+  /** What the controller's live page answers to `GET pagePath`, whatever its status; `signal` ends it. */
+  async page(pagePath: string, signal: AbortSignal): Promise<IncomingMessage> {
+    const response = await this.#open('GET', `/page?${new URLSearchParams({ path: pagePath })}`, undefined, 0);
+    signal.addEventListener('abort', () => response.destroy(), { once: true });
+    if (signal.aborted) response.destroy();
+    return response;
+  }
+
   /** A reader that goes, or `signal`, ends it. */
   async *#lines(url: string, timeoutMs: number, signal?: AbortSignal): AsyncIterable<string> {
     const response = await this.#open('GET', url, undefined, timeoutMs);

@@ -1,6 +1,8 @@
 // Answers what `control-client.ts` asks: HTTP over a socket file inside the lab, which only its owner and root can
 // reach.
+
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { pipeline } from 'node:stream/promises';
 import { isMeshError, MeshError } from '../base/errors.ts';
 import type { AdminPart, LabDocument, LabFault, LabPart } from './control-types.ts';
 import type { LabOperations } from './operations.ts';
@@ -104,6 +106,12 @@ function routesOf(operations: LabOperations): Readonly<Record<string, Handler>> 
     },
     'GET /stream': async ({ query, signal }, response) =>
       await pour(operations.stream(query.get('path') ?? '', signal), response, signal),
+    'GET /page': async ({ query, signal }, response) => {
+      const page = await operations.page(query.get('path') ?? '', signal);
+      response.writeHead(page.statusCode ?? 502, page.headers);
+      await pipeline(page, response).catch(() => {}); // either side went
+      return written;
+    },
     'POST /apply': async (request) => {
       const { documents, timeoutMs } = await request.body();
       return operations.apply(documents as LabDocument[], numberOr(timeoutMs, defaultWaitMs));

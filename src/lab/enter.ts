@@ -3,6 +3,8 @@
 import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
+import { MeshError } from '../base/errors.ts';
+import type { RanProgram } from '../kube/api/exec.ts';
 import type { LabTarget } from './control-types.ts';
 import { resolveInside } from './images.ts';
 import { processIds } from './running.ts';
@@ -71,6 +73,32 @@ export function runEntered(target: LabTarget, argv: readonly string[], options: 
   }).finally(() => {
     for (const { signal, handler } of handlers) process.off(signal, handler);
     if (onTerminal) spawnSync('perl', [...perlTerminal, backTerminal], { stdio: 'inherit' });
+  });
+}
+
+/** Runs `argv` in `target` without standard input and takes what it writes. Rejects with TIMED_OUT, NOT_REACHABLE. */
+export function captureEntered(target: LabTarget, argv: readonly string[], timeoutMs: number): Promise<RanProgram> {
+  const { command, args } = enterCommand(target, argv);
+  const child = spawn(command, args, { env: target.env, stdio: ['ignore', 'pipe', 'pipe'] });
+  return new Promise((resolve, reject) => {
+    const texts = { stdout: '', stderr: '' };
+    for (const name of ['stdout', 'stderr'] as const) {
+      child[name]?.setEncoding('utf8').on('data', (text: string) => {
+        texts[name] += text;
+      });
+    }
+    const timer = setTimeout(() => {
+      signalEntered(child, 'SIGKILL');
+      reject(new MeshError('TIMED_OUT', { what: argv.join(' '), timeoutMs, hint: 'is it stuck?' }));
+    }, timeoutMs);
+    child.on('error', (error) => {
+      clearTimeout(timer);
+      reject(new MeshError('NOT_REACHABLE', { what: argv[0] ?? '', reason: error.message, hint: 'is it there?' }));
+    });
+    child.on('close', (code) => {
+      clearTimeout(timer);
+      resolve({ ...texts, code: code ?? 1 });
+    });
   });
 }
 

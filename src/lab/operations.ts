@@ -1,5 +1,6 @@
 // What can be asked of a running lab, one method per request of the control socket.
 
+import type { IncomingMessage } from 'node:http';
 import path from 'node:path';
 import { MeshError } from '../base/errors.ts';
 import type { StatusView } from '../model/views.ts';
@@ -257,6 +258,11 @@ export class LabOperations {
   /** What a path of the controller's admin port answers, as it comes. Throws USAGE, NOT_REACHABLE. */
   stream(requestPath: string, signal: AbortSignal): AsyncIterable<Buffer> {
     return this.#lab.system.streamController(requestPath, signal);
+  }
+
+  /** What the controller's live page answers to `GET requestPath`. */
+  page(requestPath: string, signal: AbortSignal): Promise<IncomingMessage> {
+    return this.#lab.system.page(requestPath, signal);
   }
 
   async admin(part: AdminPart, method: string, requestPath: string, body: string): Promise<unknown> {

@@ -1,5 +1,6 @@
 // The mesh's own programs in the lab: the controller in the fabric, one node proxy per node, each the real program
 // under supervision, with the Pod objects that they would have in a cluster.
+import type { IncomingMessage } from 'node:http';
 import path from 'node:path';
 import { systemClock } from '../base/clock.ts';
 import { MeshError, messageOf } from '../base/errors.ts';
@@ -8,7 +9,7 @@ import type { Resource } from '../model/resources.ts';
 import type { ResourceIssue } from '../model/types.ts';
 import type { MeshView, NodeDump, StatusView } from '../model/views.ts';
 import type { NodePlan } from './addresses.ts';
-import { askHttp, type HttpAnswer, streamHttp } from './ask-http.ts';
+import { askHttp, type HttpAnswer, openHttp, streamHttp } from './ask-http.ts';
 import type { AdminPart, LabPart, RestartResult } from './control-types.ts';
 import type { Lab } from './lab.ts';
 import { lastLines } from './log-files.ts';
@@ -236,6 +237,11 @@ export class MeshSystem {
   /** See `streamHttp`. */
   streamController(requestPath: string, signal: AbortSignal): AsyncIterable<Buffer> {
     return streamHttp('127.0.0.1', ports.admin, requestPath, signal);
+  }
+
+  /** What the controller's live page answers. */
+  page(requestPath: string, signal: AbortSignal): Promise<IncomingMessage> {
+    return openHttp('127.0.0.1', ports.page, requestPath, signal);
   }
 
   logFiles(node: string | null, access: boolean): readonly string[] {

@@ -13,7 +13,7 @@ import { converted } from './converted-policies.ts';
 import { IssueList } from './issues.ts';
 import type { ResourceStore } from './resource-store.ts';
 import type { GatewayListener, GatewayResource, Labels, Resource, ServiceResource } from './resources.ts';
-import type { NamespacedKey, Policy, ResourceIssue, WaypointAddress } from './types.ts';
+import type { NamespacedKey, Policy, ResourceIssue, Sought, WaypointAddress } from './types.ts';
 import {
   addressOfWaypoint,
   bindingOf,
@@ -227,6 +227,10 @@ function issuesOf(
   if (problem === null || reference === null || (resource.kind === 'Pod' && !reference.isOwn)) return [];
   const list = new IssueList(resource);
   const demanded = requiresWaypoint(resource) ? ': its endpoints refuse everybody, as it demands its waypoint' : '';
-  list.add('AMB0102', ['metadata', 'labels', reference.label], `${problem.message}${demanded}`, problem.fix);
+  const path = ['metadata', 'labels', reference.label];
+  const { namespace, name, isOwn } = reference;
+  const sought: Sought = { kind: 'Gateway', namespace, name, path: isOwn ? path : null };
+  const { message, fix, isUnknown } = problem;
+  list.add('AMB0102', path, `${message}${demanded}`, fix, isUnknown === true ? sought : null);
   return list.issues;
 }

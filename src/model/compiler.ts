@@ -8,6 +8,7 @@ import { compileWorkload, localityOf, type PodView, sliceWorkload, templateId } 
 import type { ObjectStatus } from './conditions.ts';
 import { converted } from './converted-policies.ts';
 import { enrolmentIssues } from './enrolment.ts';
+import { type NamesOf, toldIssue } from './issues.ts';
 import { serviceKey } from './mesh-index.ts';
 import { OutputTable } from './output-table.ts';
 import { policyKey } from './policy-table.ts';
@@ -96,7 +97,8 @@ export class MeshCompiler {
       return gateway !== undefined && isWaypoint(gateway);
     };
     const podLabelsOf = (id: string): Iterable<Labels> => this.#podLabelsOf(id);
-    const hooks = { report, waypointOf, labelsWanted, podLabelsOf, isWaypoint: isWaypointGateway };
+    const annotationsOf = (name: string): Labels => this.#store.namespaces.get(name)?.annotations ?? {};
+    const hooks = { report, waypointOf, labelsWanted, podLabelsOf, isWaypoint: isWaypointGateway, annotationsOf };
     this.#routes = new RouteCompiler({ ...options, ...hooks }, this.#store.services);
     this.#waypoints = new WaypointBindings(this.#store, options);
     const { services, gateways } = this.#store;
@@ -181,7 +183,8 @@ export class MeshCompiler {
       complete: false,
     };
     this.#revoked.apply(update);
-    const issues = [...this.#touchedIssues].flatMap((key) => this.#issues.get(key) ?? []);
+    const touched = [...this.#touchedIssues].flatMap((key) => this.#issues.get(key) ?? []);
+    const issues = touched.map((issue) => toldIssue(issue, this.namesOf));
     this.#touchedIssues.clear();
     return { update, issues };
   }
@@ -220,11 +223,28 @@ export class MeshCompiler {
 
   /** Every finding about the present resources. */
   issues(): readonly ResourceIssue[] {
+    return this.rawIssues().map((issue) => toldIssue(issue, this.namesOf));
+  }
+
+  /** The same, each with what was looked for in vain. */
+  rawIssues(): readonly ResourceIssue[] {
     return [...this.#issues.values()].flat();
   }
 
+  /** `NAMESPACE/NAME` of the objects of a kind that others name; of Gateways those of waypoints. */
+  readonly namesOf: NamesOf = (kind) => {
+    if (kind === 'Service') return this.#store.services.keys();
+    if (kind !== 'Gateway') return this.#routes.namesOf(kind);
+    return [...this.#store.gateways].filter(([, gateway]) => isWaypoint(gateway)).map(([id]) => id);
+  };
+
   /** The findings about a resource as if it were among the present ones, which stay as they are. */
   findingsAbout(resource: Resource): readonly ResourceIssue[] {
+    // Whoever may have an object reviewed is told the name that he nearly knows, and not all names.
+    return this.#rawFindingsAbout(resource).map((issue) => toldIssue(issue, this.namesOf, false));
+  }
+
+  #rawFindingsAbout(resource: Resource): readonly ResourceIssue[] {
     if (isRouteResource(resource)) return this.#routes.findingsAbout(resource);
     const { rootNamespaces } = this.#options;
     switch (resource.kind) {

@@ -62,6 +62,18 @@ export const converted = {
   },
 };
 
+/**
+ * A policy by its key, as its author knows it: `PeerAuthentication shop/default`, `PeerAuthentication STRICT` where
+ * many share it, the key itself for any other.
+ */
+export function authorsNameOf(key: NamespacedKey): string {
+  const slash = key.indexOf('/');
+  const name = key.slice(slash + 1);
+  const origin = converted.originOf(name);
+  if (origin === null) return key;
+  return origin === name ? 'PeerAuthentication STRICT' : `PeerAuthentication ${key.slice(0, slash)}/${origin}`;
+}
+
 function deny(namespace: string, name: string, clauses: readonly (readonly PolicyMatch[])[]): Policy {
   const rule = { clauses: clauses.map((matches) => ({ matches })) };
   return { name, namespace, scope: 'workload', action: 'deny', rules: [rule], dryRun: false };

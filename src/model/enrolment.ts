@@ -1,6 +1,7 @@
 // Who takes part in the mesh: the label on the pod, then the one on its namespace. Some pods never do.
 import { IssueList } from './issues.ts';
 import type { Labels, Resource } from './resources.ts';
+import { traceSamplingAnnotation, traceSamplingOf } from './trace-sampling.ts';
 import type { ResourceIssue } from './types.ts';
 
 /** Ours first: where both are there, it decides. */
@@ -34,7 +35,7 @@ export function modeOf(labels: Labels): 'ambient' | 'none' | null {
   return null;
 }
 
-/** A finding for an enrolment label of a pod or namespace whose value means nothing. */
+/** Findings for an enrolment label of a pod or namespace, and a share of traces, whose value means nothing. */
 export function enrolmentIssues(resource: Resource): readonly ResourceIssue[] {
   const list = new IssueList(resource);
   if (resource.kind !== 'Pod' && resource.kind !== 'Namespace') return list.issues;
@@ -42,7 +43,14 @@ export function enrolmentIssues(resource: Resource): readonly ResourceIssue[] {
   const label = enrolmentLabels.find((name) => labels[name] !== undefined && !modes.has(labels[name]));
   if (label !== undefined) {
     const message = `${label} is "${labels[label]}", which says nothing`;
-    list.add('AMB0101', ['metadata', 'labels', label], message, 'write ambient or none');
+    const path = ['metadata', 'labels', label];
+    const sought = { kind: 'name', name: labels[label] ?? '', among: [...modes], path } as const;
+    list.add('AMB0101', path, message, 'write ambient or none', sought);
+  }
+  const share = resource.kind === 'Namespace' ? resource.annotations[traceSamplingAnnotation] : undefined;
+  if (share !== undefined && traceSamplingOf(resource.annotations) === null) {
+    const message = `${traceSamplingAnnotation} is "${share}", which says nothing`;
+    list.add('AMB0104', ['metadata', 'annotations', traceSamplingAnnotation], message, 'write a number from 0 to 100');
   }
   return list.issues;
 }

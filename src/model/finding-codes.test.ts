@@ -25,3 +25,17 @@ test('each code has a page in docs/findings, and each page a code', () => {
     assert.ok(list.includes(`| [${code}](${code}.md) | ${severity} | ${title} |`), code);
   }
 });
+
+test("the table of istioctl's codes has every code that says it is one of them", () => {
+  const list = readFileSync(path.join(folder, 'README.md'), 'utf8');
+  const start = list.indexOf("## istioctl's codes");
+  const lines = list.slice(start, list.indexOf('## Codes')).split('\n');
+  for (const code of Object.keys(findingCodes) as FindingCode[]) {
+    for (const equivalent of ruleOf(code).equivalent?.split(', ') ?? []) {
+      assert.ok(
+        lines.some((line) => line.includes(equivalent) && line.includes(code)),
+        `${equivalent}: ${code}`,
+      );
+    }
+  }
+});

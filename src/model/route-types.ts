@@ -353,6 +353,8 @@ export interface ServiceRoutes {
   readonly otherDestinations: readonly Destination[];
   /** `ambient.mesh/server-timing: "true"`. */
   readonly serverTiming: boolean;
+  /** `ambient.mesh/trace-sampling-percent` of its namespace; absent for what the waypoint is configured to. */
+  readonly tracePercent?: number;
   /** What judges its requests: policies on the service, on its waypoint, on the class of it. Absent for none. */
   readonly policies?: readonly Policy[];
   /** Absent: tokens mean nothing. */

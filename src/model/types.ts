@@ -229,6 +229,28 @@ export interface ResourceIssue {
   readonly place: SourcePlace | null;
   /** The value it is about, such as `spec.rules[0].to`; '' for the object as a whole. */
   readonly field: string;
+  /** What was looked for in vain; not there where the finding is told, which then says what was meant. */
+  readonly sought?: Sought;
+}
+
+/** A name that is not there: another one may be meant. */
+export type Sought = SoughtObject | SoughtName;
+
+/** One of a few names, which the finding lists already. */
+export interface SoughtName {
+  readonly kind: 'name';
+  readonly name: string;
+  readonly among: readonly string[];
+  readonly path: readonly (string | number)[];
+}
+
+/** An object that somebody named: others of its kind and namespace are known where the finding is told. */
+export interface SoughtObject {
+  readonly kind: 'Service' | 'Gateway' | 'VirtualService' | 'HTTPRoute' | 'GRPCRoute';
+  readonly namespace: string;
+  readonly name: string;
+  /** Where the name is written, if it is written in this object: keys and list positions. */
+  readonly path: readonly (string | number)[] | null;
 }
 
 export interface SourcePlace {

@@ -253,6 +253,11 @@ export interface ProxyStateView
   readonly refusing?: readonly RefusingView[];
 }
 
+/** `GET /edges` of a proxy: what it has counted since its start. */
+export interface EdgeListView {
+  readonly edges: readonly EdgeView[];
+}
+
 /** An endpoint that a waypoint sends nothing to for a while, for what came of earlier requests. Times are RFC 3339. */
 export interface EjectedView {
   /** `NAMESPACE/NAME`. */

@@ -13,7 +13,7 @@ import type {
   WaypointTarget,
 } from './resources.ts';
 import type { JwtRule } from './route-types.ts';
-import type { Policy, ResourceIssue } from './types.ts';
+import type { Policy, ResourceIssue, Sought } from './types.ts';
 import { isWaypoint, takesPods, waypointClasses } from './waypoints.ts';
 
 type PolicyResource = AuthorizationPolicyResource | RequestAuthenticationResource;
@@ -47,6 +47,7 @@ interface Refusal {
   readonly reason: string;
   readonly message: string;
   readonly fix: string;
+  readonly sought?: Sought;
 }
 
 const wholeClass = 'class';
@@ -208,8 +209,8 @@ export class WaypointPolicies {
   } {
     const list = new IssueList(resource);
     const lost = [...refused, ...this.#unbound(resource)];
-    for (const { at, message, fix } of lost)
-      list.add('AMB0211', ['spec', 'targetRefs', at], `${message}: not enforced there`, fix);
+    for (const { at, message, fix, sought } of lost)
+      list.add('AMB0211', ['spec', 'targetRefs', at], `${message}: not enforced there`, fix, sought);
     return { lost, findings: [...list.issues, ...issues] };
   }
 
@@ -264,6 +265,9 @@ function invalid(message: string, fix: string): Omit<Refusal, 'at'> {
   return { reason: 'Invalid', message, fix };
 }
 
-function missing(at: number, kind: string, id: string): Refusal {
-  return { at, reason: 'TargetNotFound', message: `${kind} ${id} is not there`, fix: `make it, or name another one` };
+function missing(at: number, kind: 'Service' | 'Gateway', id: string): Refusal {
+  const [namespace = '', name = ''] = id.split('/');
+  const sought: Sought = { kind, namespace, name, path: ['spec', 'targetRefs', at, 'name'] };
+  const message = `${kind} ${id} is not there`;
+  return { at, reason: 'TargetNotFound', message, fix: `make it, or name another one`, sought };
 }

@@ -35,7 +35,11 @@ export interface WaypointReference {
 /** The waypoint to go through, or why the one that is named is not used. */
 export type WaypointBinding =
   | { readonly gateway: GatewayResource; readonly problem: null }
-  | { readonly gateway: null; readonly problem: { readonly message: string; readonly fix: string } | null };
+  | {
+      readonly gateway: null;
+      /** `isUnknown`: no Gateway has that name. */
+      readonly problem: { readonly message: string; readonly fix: string; readonly isUnknown?: boolean } | null;
+    };
 
 const unbound: WaypointBinding = Object.freeze({ gateway: null, problem: null });
 
@@ -120,11 +124,16 @@ export function bindingOf(query: BindingQuery): WaypointBinding {
   if (reference === null) return unbound;
   const id = `${reference.namespace}/${reference.name}`;
   const bypassed = `${kind === 'service' ? 'its' : "the pod's"} traffic goes without a waypoint`;
-  const refused = (why: string, fix: string): WaypointBinding => {
-    return { gateway: null, problem: { message: `${reference.label} names ${id}, ${why}: ${bypassed}`, fix } };
+  const refused = (why: string, fix: string, isUnknown = false): WaypointBinding => {
+    return {
+      gateway: null,
+      problem: { message: `${reference.label} names ${id}, ${why}: ${bypassed}`, fix, isUnknown },
+    };
   };
   const gateway = query.gateway(id);
-  if (gateway === undefined) return refused('and there is no such Gateway', `make a Gateway ${id} of a waypoint class`);
+  if (gateway === undefined) {
+    return refused('and there is no such Gateway', `make a Gateway ${id} of a waypoint class`, true);
+  }
   if (!isWaypoint(gateway)) {
     return refused(`which is of class ${gateway.gatewayClassName}`, `use the class ${waypointClasses[0]}`);
   }

@@ -23,6 +23,17 @@ export interface WhyRoute {
   } | null;
 }
 
+/** A value that holds for the request, and who says so; a part of `why -o json`. */
+export interface WhyValue {
+  /** `timeout`, `retries`, `outlier detection` and the like. */
+  readonly name: string;
+  readonly value: string;
+  /** The object with the rule and field (`HTTPRoute shop/cart rule 0 timeouts.request`), or that it is the default. */
+  readonly from: string;
+  /** `FILE:LINE:COLUMN`; null where nobody knows, and for defaults. */
+  readonly at: string | null;
+}
+
 /** `response` of `why -o json`: what the mesh itself answers. */
 export interface WhyResponse {
   readonly status: number;
@@ -39,6 +50,8 @@ export interface RouteOutcome {
   /** Endpoints that requests may go to. */
   readonly candidates: readonly Candidate[];
   readonly reasons: readonly string[];
+  /** Of a request that is sent on. */
+  readonly values: readonly WhyValue[];
 }
 
 /**

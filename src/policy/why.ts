@@ -8,7 +8,7 @@ import type { ServiceRoutes } from '../model/route-types.ts';
 import type { NamespacedKey, Policy, Service, Workload } from '../model/types.ts';
 import { type Decision, describe, evaluate, type PolicyReference } from './evaluate.ts';
 import { type NamedEnd, resolveEnd, serviceTitle, splitPort } from './why-ends.ts';
-import type { RouteExplainer, RouteOutcome, WhyResponse, WhyRoute } from './why-route.ts';
+import type { RouteExplainer, RouteOutcome, WhyResponse, WhyRoute, WhyValue } from './why-route.ts';
 import {
   assumedRequest,
   judgeAtWaypoint,
@@ -70,6 +70,10 @@ export interface WhyResult extends WhyAnswer {
   };
   readonly route: WhyRoute | null;
   readonly response: WhyResponse | null;
+  /** Values that hold for the request, and where each comes from; absent where no waypoint looks at requests. */
+  readonly values?: readonly WhyValue[];
+  /** `FILE:LINE:COLUMN` of what decided; absent where nobody knows. */
+  readonly decidedAt?: string;
   /** Only where endpoints give different answers. */
   readonly perEndpoint?: readonly (WhyAnswer & {
     readonly workload: string;
@@ -121,6 +125,7 @@ export function why(index: MeshIndex, query: WhyQuery, options: WhyOptions): Why
     },
     ...primary,
     route: routed?.route ?? null,
+    ...(routed === null || routed.values.length === 0 ? {} : { values: routed.values }),
     response: waypoint?.allowed === false ? { status: waypoint.status, location: null } : (routed?.response ?? null),
   };
   const isOneAnswer = answers.every((answer) => keyOf(answer) === keyOf(primary));
@@ -263,7 +268,8 @@ function targetOf(index: MeshIndex, query: WhyQuery, source: Source): Target {
   return { ...base, port, candidates: end.workloads.map((workload) => ({ workload, targetPort: port })) };
 }
 
-function serviceTarget(index: MeshIndex, service: Service, port: number, source: Source): Target {
+/** A service at a port, with the endpoints that a source may reach, or why there are none. */
+export function serviceTarget(index: MeshIndex, service: Service, port: number, source: Source): Target {
   const base = { title: serviceTitle(service), service, port, outside: null };
   try {
     const candidates = explainableEndpoints(index, service, port, source.workload);

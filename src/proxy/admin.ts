@@ -2,17 +2,19 @@
 import { MeshError } from '../base/errors.ts';
 import { logLevels } from '../config/log-levels.ts';
 import type { ProxyConfig } from '../config/proxy.ts';
-import type { EjectedListView, ProxyDump, ProxyStateView } from '../model/views.ts';
+import type { EdgeListView, EjectedListView, ProxyDump, ProxyStateView } from '../model/views.ts';
+import { type LogLevelHolder, loggingRoutes } from '../telemetry/log-level.ts';
 import { json, type Route, type Routes, type SimpleResponse, SimpleServer, text } from '../telemetry/metrics-server.ts';
 import type { Exposition } from '../telemetry/open-metrics.ts';
 
 export interface AdminSources {
   dump(): Promise<ProxyDump>;
   state(): Promise<ProxyStateView>;
+  edges(): Promise<EdgeListView>;
   scrape(accept: string): Promise<Exposition>;
   /** What readiness waits for, and what else there is to say when it waits for nothing. */
   readiness(): { readonly pending: readonly string[]; readonly note: string };
-  setLogLevel(level: string): void;
+  readonly logLevel: LogLevelHolder;
   drain(): void;
   /** Answers `GET /flows`; see `FlowReader`. */
   flows(url: URL, signal: AbortSignal): SimpleResponse;
@@ -32,9 +34,11 @@ export interface AdminPorts {
 
 const index = `GET  /config_dump             what this proxy knows and does, as JSON
 GET  /state                   how it is doing: discovery, certificates, threads, limits, as JSON
+GET  /edges                   who talks to whom, as counted since the start, as JSON
 GET  /ejected                 endpoints that are ejected, limits that refuse requests (waypoints)
 GET  /flows?last=N&follow=1   recent connections and requests, one line of JSON each
-POST /logging?level=LEVEL     ${logLevels.join(', ')}
+GET  /logging                 the level of the log, and until when
+POST /logging?level=LEVEL     ${logLevels.join(', ')}; &forMs=N for so long; ?reset=1 goes back
 POST /drain                   stop accepting, let connections end, exit
 POST /debug/kill-thread?id=N  make a data thread crash; it is replaced
 POST /debug/block-main?ms=N   keep the main thread busy; data threads go on
@@ -58,10 +62,11 @@ export class AdminServers {
     this.observed = {
       'GET /config_dump': async () => json(await sources.dump()),
       'GET /state': async () => json(await sources.state()),
+      'GET /edges': async () => json(await sources.edges()),
       'GET /flows': (url, signal) => sources.flows(url, signal),
       'GET /metrics': scrape,
       ...(sources.ejected === undefined ? {} : { 'GET /ejected': async () => json(await sources.ejected?.()) }),
-      'POST /logging': (url) => setLevel(url, sources),
+      ...loggingRoutes(sources.logLevel),
     };
     this.#admin = new SimpleServer({
       host: '127.0.0.1',
@@ -120,13 +125,4 @@ function blockMain(url: URL, sources: AdminSources): SimpleResponse {
   }
   setImmediate(() => sources.blockMain(durationMs));
   return text(202, `the main thread is busy for ${durationMs} ms\n`);
-}
-
-function setLevel(url: URL, sources: AdminSources): SimpleResponse {
-  const level = url.searchParams.get('level') ?? '';
-  if (!(logLevels as readonly string[]).includes(level)) {
-    throw new MeshError('USAGE', { reason: `level must be one of ${logLevels.join(', ')}, not '${level}'` });
-  }
-  sources.setLogLevel(level);
-  return text(200, `level is ${level}\n`);
 }

@@ -1,9 +1,12 @@
 // Assembles the data path of one thread: the tables, what connections share, and how a change of the mesh reaches each.
+import { systemClock } from '../base/clock.ts';
 import { Descriptors } from '../base/descriptors.ts';
 import { MeshError } from '../base/errors.ts';
 import { canonicalIp } from '../base/ip.ts';
+import { version } from '../base/version.ts';
 import { Admission } from '../forward/admission.ts';
 import { ClientAddresses } from '../forward/client-address.ts';
+import { ConnectionTraces } from '../forward/connection-traces.ts';
 import { ConnectionTracker } from '../forward/connection-tracker.ts';
 import type { ConnectTcp, ForwardConfig, ForwardContext } from '../forward/context.ts';
 import { EdgeRecorder } from '../forward/edge-recorder.ts';
@@ -30,6 +33,8 @@ import { FlowRing } from '../telemetry/flow-ring.ts';
 import { PolicyHits } from '../telemetry/policy-hits.ts';
 import { RecordSink } from '../telemetry/record-sink.ts';
 import { RequestCounters, requestRowsMax } from '../telemetry/request-counters.ts';
+import type { SpanOrigin } from '../telemetry/traces/span.ts';
+import { spanCounters, Tracer } from '../telemetry/traces/tracer.ts';
 import { createTunnelPool } from '../tunnel/pool.ts';
 import { createTunnelServer, type TunnelServer } from '../tunnel/server.ts';
 import { CredentialStore } from './data-thread-credentials.ts';
@@ -64,6 +69,8 @@ export interface DataPathOptions {
   readonly connect?: ConnectTcp | undefined;
   /** Who reports connections; default: source or destination, by their direction. */
   readonly reporter?: 'waypoint';
+  /** Whom its spans are from. */
+  readonly origin?: SpanOrigin;
 }
 
 /** Everything of one data thread but its listeners. */
@@ -73,6 +80,8 @@ export class DataPath {
   readonly edges = new EdgeCounters();
   readonly requests = new RequestCounters();
   readonly policyHits = new PolicyHits();
+  /** Null where nothing is traced. */
+  readonly tracer: Tracer | null;
   readonly accessLog: AccessLog;
   readonly flows: FlowRing;
   readonly records: RecordSink;
@@ -107,8 +116,18 @@ export class DataPath {
     this.flows = new FlowRing({ ...limits, nowMs: () => performance.now() });
     this.records = new RecordSink(this.accessLog, this.flows);
     const { records, policyHits } = this;
+    this.tracer = this.#tracerOf(config, options.origin);
+    const traces = this.tracer === null ? null : new ConnectionTraces(this.tracer);
     const edges = new EdgeRecorder(this.edges, reporter);
-    this.tracker = new ConnectionTracker({ threadId, admission, judge: judgeOf(index), records, edges, policyHits });
+    this.tracker = new ConnectionTracker({
+      threadId,
+      admission,
+      judge: judgeOf(index),
+      records,
+      edges,
+      policyHits,
+      traces,
+    });
     this.credentials = new CredentialStore(credentialOptions(config, ask));
     const sockets = start.awaitsClientAddresses || start.hasPodNetworks ? TransparentSockets.load() : null;
     const pods = start.hasPodNetworks === true ? this.pods : null;
@@ -128,6 +147,7 @@ export class DataPath {
       holds: new HoldQueue(holdLimits(config)),
       sweep: new Sweep({ tickMs: tickFor(timeouts.idleMs, timeouts.halfCloseMs) }),
       connect: this.clientAddresses.connect,
+      traces,
       random: Math.random,
       nextId: () => `${threadId}-${++ids}`,
     };
@@ -146,13 +166,14 @@ export class DataPath {
   }
 
   /** Takes another log, other times and other limits from here on, for what runs as well. */
-  reconfigure({ log, timeouts, limits }: LiveConfig): void {
+  reconfigure({ log, tracing, timeouts, limits }: LiveConfig): void {
     Object.assign(this.#live.timeouts, timeouts);
     Object.assign(this.#live.limits, limits);
     this.context.sweep.retune(tickFor(timeouts.idleMs, timeouts.halfCloseMs));
     this.accessLog.setStyle(log);
     this.accessLog.setLevel(log.level);
     this.flows.resize(limits);
+    this.tracer?.reconfigure(tracing);
   }
 
   /** Puts a change into the tables; connections and requests that it refuses end within this call, up to a batch. */
@@ -194,6 +215,7 @@ export class DataPath {
     return {
       ...rejections,
       ...this.policyHits.counters(),
+      ...(this.tracer?.counters() ?? spanCounters(null)),
       ...this.#service?.counters(),
       ambient_connections_open: tracker.size,
       ambient_connections_held: holds.size + this.credentials.waiting,
@@ -233,8 +255,10 @@ export class DataPath {
     const settle = (closed: number): void => {
       this.#stopLooking();
       void pool.drain(0);
-      done(closed);
+      if (this.tracer === null) done(closed);
+      else void this.tracer.close(Math.max(endsAtMs - performance.now(), lastSpansMs)).then(() => done(closed));
     };
+    const endsAtMs = performance.now() + deadlineMs;
     const timer = setTimeout(() => {
       const left = this.#service?.active ?? 0;
       this.#service?.close();
@@ -291,8 +315,19 @@ export class DataPath {
     this.credentials.close();
     sweep.close();
     this.accessLog.close();
+    this.tracer?.destroy();
+  }
+
+  #tracerOf({ tracing }: ForwardConfig, origin = nobody): Tracer | null {
+    if (tracing === undefined || tracing.endpoint === '') return null;
+    const { notice } = this;
+    return new Tracer({ config: tracing, origin, clock: systemClock, random: Math.random, notice });
   }
 }
+
+/** For spans of what only the end of a drain has ended. */
+const lastSpansMs = 500;
+const nobody: SpanOrigin = { resource: { attributes: {} }, instrumentationScope: { name: 'ambient', version } };
 
 /** A drain is over when five things are at rest; it is rare, so it looks instead of being told. */
 const drainLookMs = 20;

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { MeshError } from '../base/errors.ts';
 import type { ReporterView } from '../model/views.ts';
 import type { FlowView } from '../telemetry/access-record.ts';
+import { type FlowTest, flowFilter, flowTermsOf } from '../telemetry/flow-filter.ts';
 import type { KeptFlow } from '../telemetry/flow-ring.ts';
 import { lines, type SimpleResponse } from '../telemetry/metrics-server.ts';
 import type { FlowMark, ThreadPool } from './thread-pool.ts';
@@ -27,7 +28,8 @@ export class FlowReader {
 
   /**
    * Lines of `FlowView`, oldest first: the newest `last` that are remembered (default all), and then those to come with
-   * `follow=1`. Throws USAGE for another number, LIMIT_REACHED when too many follow already.
+   * `follow=1`; of those alone that pass the fields of a filter (`fromPod=shop/web`). Throws USAGE for another number
+   * or value, LIMIT_REACHED when too many follow already.
    */
   answer(url: URL, signal: AbortSignal): SimpleResponse {
     const last = wholeNumber(url.searchParams.get('last'));
@@ -35,34 +37,47 @@ export class FlowReader {
     if (isFollowing && this.#followers >= followersMax) {
       throw new MeshError('LIMIT_REACHED', { limit: 'followersMax', value: followersMax, what: 'followers of flows' });
     }
-    return lines(this.#read(last, isFollowing, signal));
+    const terms = flowTermsOf(url.searchParams);
+    const wants = terms.length === 0 ? null : flowFilter(terms);
+    return lines(this.#read({ last, isFollowing, wants }, signal));
   }
 
-  async *#read(last: number, isFollowing: boolean, signal: AbortSignal): AsyncIterable<string> {
+  async *#read({ last, isFollowing, wants }: FlowsWanted, signal: AbortSignal): AsyncIterable<string> {
     const marks = new Map<number, FlowMark>();
     // The marks are set, whatever is shown of it.
-    const held = await this.#threads.flowsSince(marks, Math.max(last, 1), answerDeadlineMs);
-    yield this.#text(last === 0 ? [] : held.slice(-last));
+    const max = wants === null ? Math.max(last, 1) : lastMax;
+    const held = this.#views(await this.#threads.flowsSince(marks, max, answerDeadlineMs), wants);
+    yield textOf(last === 0 ? [] : held.slice(-last));
     if (!isFollowing) return;
     this.#followers++;
     try {
       while (!signal.aborted) {
         await sleep(followEveryMs, undefined, { signal }).catch(() => {});
         if (signal.aborted) return;
-        const fresh = await this.#threads.flowsSince(marks, lastMax, answerDeadlineMs);
-        if (fresh.length > 0) yield this.#text(fresh);
+        const fresh = this.#views(await this.#threads.flowsSince(marks, lastMax, answerDeadlineMs), wants);
+        if (fresh.length > 0) yield textOf(fresh);
       }
     } finally {
       this.#followers--;
     }
   }
 
-  #text(flows: readonly KeptFlow[]): string {
+  #views(flows: readonly KeptFlow[], wants: FlowTest | null): readonly FlowView[] {
     const reporter = this.#reporter;
-    return flows
-      .map(({ record, weight }) => `${JSON.stringify({ ...record, reporter, weight } satisfies FlowView)}\n`)
-      .join('');
+    const views = flows.map(({ record, weight }): FlowView => ({ ...record, reporter, weight }));
+    return wants === null ? views : views.filter(wants);
   }
+}
+
+interface FlowsWanted {
+  readonly last: number;
+  readonly isFollowing: boolean;
+  /** Null: every flow. */
+  readonly wants: FlowTest | null;
+}
+
+function textOf(flows: readonly FlowView[]): string {
+  return flows.map((flow) => `${JSON.stringify(flow)}\n`).join('');
 }
 
 function wholeNumber(text: string | null): number {

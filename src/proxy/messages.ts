@@ -35,7 +35,7 @@ export interface DataThreadStart {
 }
 
 /** The part of the configuration that changes without a restart. */
-export type LiveConfig = Pick<ProxyConfig, 'log' | 'timeouts' | 'limits'>;
+export type LiveConfig = Pick<ProxyConfig, 'log' | 'tracing' | 'timeouts' | 'limits'>;
 
 export interface ListenAddress {
   readonly host: string;

@@ -15,7 +15,7 @@ import { ObserveClient } from '../discovery/observe-client.ts';
 import type { ProxyNode } from '../discovery/proxy-node.ts';
 import type { CertificateManagerOptions } from '../identity/certificate-manager.ts';
 import type { Workload } from '../model/types.ts';
-import type { EjectedListView, LimitView, ProxyDump, ProxyStateView } from '../model/views.ts';
+import type { EdgeListView, EjectedListView, LimitView, ProxyDump, ProxyStateView } from '../model/views.ts';
 import { createLogger, type Logger } from '../telemetry/logger.ts';
 import { ProxyMetrics, type ProxyReading } from '../telemetry/registry.ts';
 import { activeResources } from './active-resources.ts';
@@ -344,9 +344,14 @@ export class ProxyCore<Config extends ProxyConfig> {
     return new AdminServers(program, this.#config, {
       dump,
       state: () => this.#state(),
+      edges: () => this.#edges(),
       scrape: (accept) => this.#metrics.scrape(accept),
       readiness: () => ({ pending: this.pending(), note: this.readiness.note() }),
-      setLogLevel: (level) => this.#setLogLevel(level),
+      logLevel: {
+        current: () => this.log.level,
+        configured: () => this.#config.log.level,
+        set: (level) => this.#setLogLevel(level),
+      },
       drain: () => void this.drain(),
       flows: (url, signal) => this.#flows.answer(url, signal),
       ...(ejects === true ? { ejected: () => this.strain() } : {}),
@@ -376,14 +381,14 @@ export class ProxyCore<Config extends ProxyConfig> {
   }
 
   #reconfigure(config: Config): void {
-    const { log, timeouts, limits } = config;
+    const { log, tracing, timeouts, limits } = config;
     const { log: before } = this.#config;
     // The level that an operator has set by hand stays until the file names another.
     const level = log.level === before.level ? this.log.level : log.level;
     this.#config = config;
     this.log.level = level;
     this.#logStyle.format = log.format;
-    this.threads.broadcast({ type: 'config', config: { log: { ...log, level }, timeouts, limits } });
+    this.threads.broadcast({ type: 'config', config: { log: { ...log, level }, tracing, timeouts, limits } });
   }
 
   #setLogLevel(level: string): void {
@@ -418,6 +423,11 @@ export class ProxyCore<Config extends ProxyConfig> {
       ...this.#role.state(),
       ...(await strain),
     };
+  }
+
+  async #edges(): Promise<EdgeListView> {
+    await this.threads.snapshot(false, snapshotDeadlineMs);
+    return { edges: this.threads.totals.edges() };
   }
 
   #limits(): LimitView[] {

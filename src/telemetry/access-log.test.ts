@@ -123,6 +123,7 @@ test('a request is one line', () => {
     attempts: 3,
     flag: 'RETRY_LIMIT',
     requestId: 'id',
+    traceId: null,
     authority: 'cart',
     protocol: 'http1',
     route: 'HTTPRoute/shop/cart#0',

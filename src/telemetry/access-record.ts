@@ -22,6 +22,8 @@ export interface AccessRecord {
    * Absent for none.
    */
   readonly policyHits?: readonly string[];
+  /** Of a connection, absent where it is not traced; of a request, null where it brought none that can be read. */
+  readonly traceId?: string | null;
   /** The error in words; null when it ended well. */
   readonly error: string | null;
   readonly method: string | null;
@@ -48,6 +50,7 @@ export interface RequestSegments {
 export interface RequestRecord extends Omit<AccessRecord, 'kind' | 'segmentsMs'> {
   readonly kind: 'request';
   readonly requestId: string | null;
+  readonly traceId: string | null;
   readonly authority: string | null;
   readonly protocol: 'http1' | 'http2' | 'grpc';
   /** The route and its rule, `KIND/NAMESPACE/NAME#RULE`; null where none matched. */

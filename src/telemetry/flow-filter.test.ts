@@ -57,6 +57,7 @@ const rows: readonly (readonly [string, readonly (keyof typeof all)[]])[] = [
   ['status=400-503', ['request']],
   ['route=shop/cart', ['request']],
   ['requestId=r-1', ['request']],
+  ['traceId=0af7651916cd43dd8448eb211c80319c', ['request']],
   ['slowerThan=30ms', ['request']],
   ['slowerThan=1s', []],
   ['node=node-2', ['tunnel', 'refused']],

@@ -37,12 +37,20 @@ const makers = {
   status: statusTest,
   route: (value: string) => (flow: FlowView) => requestOf(flow)?.route?.includes(value) === true,
   requestId: exactTest((flow) => requestOf(flow)?.requestId),
+  traceId: exactTest((flow) => flow.traceId),
   slowerThan: slowerTest,
   node: (value: string) => (flow: FlowView) => flow.reporter.kind === 'node' && flow.reporter.name === value,
   waypoint: (value: string) => (flow: FlowView) => flow.reporter.kind === 'waypoint' && flow.reporter.name === value,
 } as const satisfies Readonly<Record<string, Made>>;
 
 export type FlowField = keyof typeof makers;
+
+/** The terms of a query: `?fromPod=shop/web&toService=cart.shop`; what is no field is left out. */
+export function flowTermsOf(query: URLSearchParams): FlowTerm[] {
+  return [...query].flatMap(([field, value]) =>
+    Object.hasOwn(makers, field) ? [{ field: field as FlowField, value, negated: false }] : [],
+  );
+}
 
 /** One term: a field, what is looked for, and whether it is what must not be. */
 export interface FlowTerm {

@@ -178,6 +178,27 @@ const ofConnections = {
     'Access-log lines dropped because their reader was too slow',
     '0; else log less, or read faster',
   ),
+  ambient_trace_spans_exported_total: entry(
+    'counter',
+    proxies,
+    [],
+    'Spans that the receiver of traces took',
+    'as the load, times what is sampled; without tracing there is none',
+  ),
+  ambient_trace_spans_dropped_total: entry(
+    'counter',
+    proxies,
+    ['reason'],
+    'Spans that were lost on their way to the receiver of traces',
+    '0; `unreachable` and `queue` say that it is down or slow, `refused` and `partial` that it does not want them',
+  ),
+  ambient_trace_spans_queued: entry(
+    'gauge',
+    proxies,
+    [],
+    'Spans that wait to be delivered',
+    'under `tracing.queuedSpansMax`',
+  ),
 };
 
 const ofTunnels = {

@@ -26,6 +26,8 @@ export interface SimpleServerOptions {
   readonly host: string;
   readonly port: number;
   readonly routes: Routes;
+  /** No other program listens on this port at the same time, as two proxies of a node do. */
+  readonly isAlone?: boolean;
   /** Connections at once; 256 when left out. */
   readonly connectionsMax?: number;
   /** Whoever reads nothing for so long is cut off; never when left out. */
@@ -86,13 +88,13 @@ export class SimpleServer {
    * Throws NOT_REACHABLE when the port cannot be had.
    */
   start(): Promise<number> {
-    const { host, port } = this.#options;
+    const { host, port, isAlone } = this.#options;
     return new Promise((resolve, reject) => {
       this.#server.once('error', (error) => {
         const hint = 'another program may hold the port';
         reject(new MeshError('NOT_REACHABLE', { what: `${host || '*'}:${port}`, reason: messageOf(error), hint }));
       });
-      this.#server.listen({ ...(host === '' ? {} : { host }), port, reusePort: true }, () => {
+      this.#server.listen({ ...(host === '' ? {} : { host }), port, reusePort: isAlone !== true }, () => {
         this.#server.removeAllListeners('error').on('error', () => {});
         const address = this.#server.address();
         resolve(typeof address === 'object' && address !== null ? address.port : port);

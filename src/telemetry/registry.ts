@@ -69,6 +69,7 @@ const labelled: Readonly<Record<string, (rest: string) => Readonly<Record<string
   ambient_policy_hits_total: policyHitLabels,
   ambient_http_retries_refused_total: serviceLabels,
   ambient_metrics_folded_total: (family) => ({ family }),
+  ambient_trace_spans_dropped_total: (reason) => ({ reason }),
   ambient_metrics_series: (family) => ({ family }),
   ambient_metrics_series_max: (family) => ({ family }),
 };

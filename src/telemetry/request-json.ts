@@ -20,7 +20,8 @@ export function requestJson(record: RequestRecord): string {
     `"durationMs":${milliseconds(record.durationMs)},"flag":"${record.flag}",` +
     `"decidedBy":${quoted(record.decidedBy)},"error":${quoted(record.error)},"method":${quoted(record.method)},` +
     `"path":${quoted(record.path)},"status":${record.status},"attempts":${record.attempts},` +
-    `"requestId":${quoted(record.requestId)},"authority":${quoted(record.authority)},` +
+    `"requestId":${quoted(record.requestId)},"traceId":${quoted(record.traceId)},` +
+    `"authority":${quoted(record.authority)},` +
     `"protocol":"${record.protocol}","route":${quoted(record.route)},"grpcStatus":${record.grpcStatus},` +
     `${policyHits === undefined ? '' : `"policyHits":${JSON.stringify(policyHits)},`}` +
     `"segmentsMs":${segmentsJson(record.segmentsMs)}}`

@@ -66,6 +66,7 @@ export function requestFlow(change: Partial<RequestRecord> = {}): FlowView & Req
     status: 503,
     attempts: 2,
     requestId: 'r-1',
+    traceId: '0af7651916cd43dd8448eb211c80319c',
     authority: 'cart',
     protocol: 'http1',
     route: 'HTTPRoute/shop/cart#0',

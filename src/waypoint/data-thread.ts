@@ -8,6 +8,8 @@ import type { Workload } from '../model/types.ts';
 import { DataPath } from '../proxy/data-path.ts';
 import { type AssembleThread, type DataThreadTask, serveThread, type ThreadListeners } from '../proxy/data-thread.ts';
 import type { DataThreadStart } from '../proxy/messages.ts';
+import { originOf } from '../telemetry/traces/origin.ts';
+import type { SpanOrigin } from '../telemetry/traces/span.ts';
 import { type HttpEntrance, WaypointFront } from './front.ts';
 import { createHttpSide, threadServiceOf } from './http-side.ts';
 import { PodServices } from './pod-services.ts';
@@ -20,9 +22,10 @@ const backlog = 4096;
 export const waypointThread =
   (connect?: ConnectTcp): AssembleThread =>
   (start, ask, notice) => {
-    const path = new DataPath(start, ask, { connect, reporter: 'waypoint', notice });
+    const config = start.config as unknown as WaypointThreadConfig;
+    const { waypoint, identity, addresses, http: limits } = config;
+    const path = new DataPath(start, ask, { connect, reporter: 'waypoint', notice, origin: spanOrigin(config) });
     const { context } = path;
-    const { waypoint, identity, addresses, http: limits } = start.config as unknown as WaypointThreadConfig;
     const self = (): Workload | null => {
       for (const address of addresses) {
         const workload = context.index.workloadByAddress(address);
@@ -41,6 +44,11 @@ export const waypointThread =
     path.attach(threadServiceOf(http));
     return { path, listeners: new WaypointListeners(front) };
   };
+
+function spanOrigin({ waypoint, podName: pod, nodeName: node, clusterId: cluster }: WaypointThreadConfig): SpanOrigin {
+  const { namespace, name } = waypoint;
+  return originOf({ service: name, namespace, pod, node, cluster, workload: { type: 'deployment', name } });
+}
 
 /** Serves until the port is closed. Resolves then; rejects when a listener cannot be opened. */
 export function serve(task: DataThreadTask): Promise<void> {

@@ -128,6 +128,7 @@ export class WaypointFront {
       return;
     }
     const connection = this.#connection(source, authority?.host ?? '', authority?.port ?? 0);
+    this.#context.traces?.adopt(connection, tunnel.traceparent);
     let aborted = false;
     const pending = new Pending(this.#context, connection, (error) => {
       if (!aborted) tunnel.reject(statusOf(error));

@@ -33,6 +33,7 @@ export function createHttpSide(
     records: path.records,
     counters: path.requests,
     policyHits: path.policyHits,
+    tracer: path.tracer,
     notice: path.notice,
     limits,
     random,

@@ -8,6 +8,7 @@ export interface WaypointThreadConfig extends ForwardConfig {
   readonly waypoint: WaypointName;
   readonly identity: SpiffeId;
   readonly http: HttpLimits;
+  readonly podName: string;
   /** Its own pod's. */
   readonly addresses: readonly string[];
 }

@@ -10,6 +10,7 @@ import { defaultHttpLimits } from '../../src/http/exchange/limits.ts';
 import { defaultServiceRoutes, noRoutes } from '../../src/model/routes/route-defaults.ts';
 import type { AppProtocol, MeshUpdate, Workload } from '../../src/model/types.ts';
 import type { RequestRecord } from '../../src/telemetry/access-record.ts';
+import { TestReceiver } from '../../src/telemetry/traces/testing-receiver.ts';
 import { waypointThread } from '../../src/waypoint/data-thread.ts';
 import { app, appPortShift, client, echo, hbonePort, readAll, refused, TestNode } from './support/mesh.ts';
 import { startPair } from './support/pair.ts';
@@ -20,14 +21,26 @@ const identity = 'spiffe://cluster.local/ns/shop/sa/wp';
 const webId = 'spiffe://cluster.local/ns/shop/sa/web';
 const atWaypoint = { hostname: { namespace: 'shop', hostname: 'wp.shop.svc.cluster.local' }, hbonePort: 15008 };
 
-async function setUp(context: TestContext, protocol: AppProtocol, second?: Partial<Workload>, holdMs = 2_000) {
+async function setUp(
+  context: TestContext,
+  protocol: AppProtocol,
+  second?: Partial<Workload>,
+  holdMs = 2_000,
+  more: Readonly<Record<string, unknown>> = {},
+) {
   const address = `127.${net}.3.4`;
   const wp = new TestNode(context, 'wp', {
     podCidrs: [],
     hbone: [{ host: address, port: hbonePort }],
     assemble: waypointThread,
     config: { timeouts: { holdUnknownPodMs: holdMs } },
-    more: { waypoint: { namespace: 'shop', name: 'wp' }, identity, addresses: [address], http: defaultHttpLimits },
+    more: {
+      waypoint: { namespace: 'shop', name: 'wp' },
+      identity,
+      addresses: [address],
+      http: defaultHttpLimits,
+      ...more,
+    },
   });
   const vip = `127.${net}.96.1`;
   const ports = [{ servicePort: 80, targetPort: 8080, appProtocol: protocol }];
@@ -123,13 +136,14 @@ test('HTTP by the address of a pod: served, judged by what is put before the way
   await apply({ routes: [{ ...noRoutes(key), policies: [deny], podsOf: 'shop/wp' }] });
   assert.match(await ask('/admin'), /^HTTP\/1.1 403 Forbidden\r\n.*RBAC: access denied/s);
   assert.match(await ask('/other'), /^HTTP\/1.1 200 OK/);
-  const records = await wp.recorded(3);
+  // A line that is being written when the log is flushed comes after those that waited.
+  const records = (await wp.recorded(3)).sort((one, other) => Number(one.status) - Number(other.status));
   assert.deepEqual(
     records.map((one) => [one.kind, one.status, one.decidedBy, one.source.identity, one.destination.service]),
     [
       ['request', 200, null, webId, null],
-      ['request', 403, 'shop/no-admin', webId, null],
       ['request', 200, null, webId, null],
+      ['request', 403, 'shop/no-admin', webId, null],
     ],
   );
   const [first] = records as unknown as RequestRecord[];
@@ -208,4 +222,31 @@ test('a client that comes to a waypoint which is no longer in the way finds the 
   assert.equal((await readAll(socket)).toString(), 'hello');
   const [record] = await n1.recorded(1);
   assert.deepEqual([record?.destination.workload, record?.attempts, record?.flag], ['cart', 2, '-']);
+});
+
+test('spans that wait are delivered within the drain', async (context) => {
+  const receiver = new TestReceiver();
+  const endpoint = await receiver.listen();
+  context.after(() => receiver.close());
+  const sampled = { samplingPercent: 100, namespaces: {}, connections: false, queuedSpansMax: 100 };
+  const more = { tracing: { ...sampled, endpoint }, podName: 'wp-1' };
+  const { wp, web, cart, vip } = await setUp(context, 'http1', undefined, 2_000, more);
+  const server = createServer((request, response) => response.end(request.headers.traceparent));
+  await new Promise<void>((resolve) => server.listen(8080 + appPortShift, cart, resolve));
+  context.after(() => server.close());
+  const socket = await client(context, web, vip, 80);
+  socket.write('GET / HTTP/1.1\r\nhost: cart\r\nconnection: close\r\n\r\n');
+  const answer = (await readAll(socket)).toString();
+  const [record] = await wp.recorded(1);
+  wp.send({ type: 'drain', deadlineMs: 20_000 });
+  assert.equal(await wp.drained, 0);
+  const [server_, attempt] = receiver.spans.sort((a, b) => b.kind.localeCompare(a.kind));
+  assert.equal(record?.traceId, server_?.traceId);
+  assert.equal(attempt?.parentId, server_?.spanId);
+  assert.ok(answer.includes(`00-${record?.traceId}-${attempt?.spanId}-01`), answer);
+  const { resource, attributes } = server_!;
+  assert.deepEqual([resource['service.name'], resource['k8s.pod.name']], ['wp', 'wp-1']);
+  for (const name of ['client_proxy_ms', 'wire_ms', 'waypoint_ms', 'destination_proxy_ms', 'application_ms']) {
+    assert.equal(typeof attributes[`ambient.segment.${name}`], 'number', name);
+  }
 });

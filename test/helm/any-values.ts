@@ -35,7 +35,10 @@ function any(schema: JsonSchema): fc.Arbitrary<unknown> {
   if (Array.isArray(anyOf)) return fc.oneof(...anyOf.map((one) => any(one as JsonSchema)));
   if (type === 'boolean') return fc.boolean();
   if (type === 'integer') return fc.integer({ min: schema['minimum'] as number, max: schema['maximum'] as number });
-  if (type === 'number') return fc.oneof(fc.nat(numberMax), fc.double({ min: 0, max: numberMax, noNaN: true }));
+  if (type === 'number') {
+    const { maximum: max = numberMax } = schema as { readonly maximum?: number };
+    return fc.oneof(fc.nat(max), fc.double({ min: 0, max, noNaN: true }));
+  }
   if (type === 'array') return fc.array(any(items as JsonSchema), { maxLength: 3 });
   if (type === 'string') {
     if (typeof pattern === 'string') return fc.stringMatching(new RegExp(pattern), { maxLength: textMax });

@@ -10,7 +10,7 @@ export const layers: readonly (readonly string[])[] = [
   ['node', 'waypoint', 'controller'],
   ['install'],
   ['proxy'],
-  ['analyze'],
+  ['analyze', 'simulate'],
   ['http'],
   ['forward'],
   ['capture'],
@@ -19,6 +19,7 @@ export const layers: readonly (readonly string[])[] = [
   ['kube'],
   ['identity'],
   ['policy'],
+  ['page'],
   ['model'],
   ['telemetry'],
   ['config'],
@@ -29,6 +30,10 @@ export const layers: readonly (readonly string[])[] = [
 
 /** Pairs that may import types upward: plain shapes that the lower folder carries without looking inside. */
 const typesAllowed = new Set(['telemetry>model', 'config>model']);
+
+/** What runs in the browser knows of the rest types of the model, and the module that says what the server tells. */
+const browserFolder = 'page';
+const browserContract = 'src/model/page-views.ts';
 
 const rankOf = new Map(layers.flatMap((row, rank) => row.map((folder) => [folder, rank] as const)));
 
@@ -59,6 +64,10 @@ function upwardImports(file: SourceFile): Finding[] {
 function problemInSource(from: string, to: string, target: string, typeOnly: boolean): string | null {
   if (target.startsWith('native-free/')) return null;
   if (!target.startsWith('src/')) return `the product must not need ${to}/; move what it needs under src/`;
+  if (from === browserFolder && to !== browserFolder && target !== browserContract && !(typeOnly && to === 'model')) {
+    return `${browserFolder} runs in the browser: it may import types of the model, and ${browserContract}`;
+  }
+  if (to === browserFolder && from !== to) return `${browserFolder} runs in the browser; move what both need down`;
   if (from === to || (typeOnly && typesAllowed.has(`${from}>${to}`))) return null;
   const own = rankOf.get(from) ?? 0;
   const other = rankOf.get(to) ?? -1;
@@ -76,8 +85,9 @@ function problemOutside(from: string, to: string, target: string, filePath: stri
   return 'native-free runs without the rest: it may import src/base only';
 }
 
-/** Entry files, and doubles that stand beside what they replace in tests. */
-const unusedOnPurpose = /^src\/bin\/[\w-]+\.mjs$|\/(?:manual|fake|test|testing|fixtures)(?:-[\w-]+)?\.ts$/;
+/** Entry files, the one among them that HTML names, and doubles that stand beside what they replace in tests. */
+const unusedOnPurpose =
+  /^src\/bin\/[\w-]+\.mjs$|^src\/page\/ui\/main\.ts$|\/(?:manual|fake|test|testing|fixtures)(?:-[\w-]+)?\.ts$/;
 
 /** Files under src that no other file imports or names; they are dead, or somebody forgot to wire them. */
 export function everyFileIsUsed(files: readonly SourceFile[]): Finding[] {

@@ -26,6 +26,8 @@ export class Cluster {
   /** Null for a real one. */
   readonly server: ApiServer | null;
   readonly admin: ApiClient;
+  /** The file with which one is the administrator. */
+  readonly adminKubeconfig: string;
   readonly unique = randomBytes(4).toString('hex');
   readonly #kubeconfig: Kubeconfig;
   readonly #dir = mkdtempSync(path.join(tmpdir(), 'ambient-cluster-'));
@@ -34,7 +36,8 @@ export class Cluster {
   private constructor(server: ApiServer | null, text: string) {
     this.server = server;
     this.#kubeconfig = parse(text) as Kubeconfig;
-    this.admin = new ApiClient(kubeconfigAccess(this.file('admin', text), ''));
+    this.adminKubeconfig = this.file('admin', text);
+    this.admin = new ApiClient(kubeconfigAccess(this.adminKubeconfig, ''));
   }
 
   static async open(): Promise<Cluster> {

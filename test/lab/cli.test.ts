@@ -3,11 +3,12 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { gunzipSync } from 'node:zlib';
 
 const root = path.join(import.meta.dirname, '../..');
 const program = path.join(root, 'src/bin/ambientctl.ts');
@@ -39,7 +40,7 @@ const ctl = (...args: string[]): Promise<Output> => finish(start(...args));
 
 async function json(...args: string[]) {
   const { code, out, err } = await ctl(...args, '-o', 'json');
-  assert.equal(err, '', `talk of ${args.join(' ')}`);
+  assert.match(err, /^(next: .*\n)?$/, `talk of ${args.join(' ')}`);
   return { code, data: JSON.parse(out) };
 }
 
@@ -120,6 +121,24 @@ test('why: exit 0 for allow, 1 for deny, live and offline alike', async () => {
     words.out,
     /^denied: shop\/web.* may not reach service .*payments.* refused by AuthorizationPolicy shop\//,
   );
+});
+
+test('why: what is happening on the way, and a proxy that hangs is named', async () => {
+  const refused = ['why', '-n', 'shop', 'deploy/web', 'svc/payments.shop'];
+  await eventually('a refusal of web', async () => {
+    const { data } = await json(...refused);
+    return data.seen?.lastRefusal?.decidedBy === 'shop/payments-never-from-web';
+  });
+  await ctl('lab', 'fault', 'stop', 'node/node-2');
+  try {
+    const { data } = await json('why', '-n', 'shop', 'deploy/checkout', 'svc/payments.shop');
+    assert.match(data.reasons.join('\n'), /^the node proxy of node-2 (does not answer|is down)/m);
+    const [endpoint] = data.endpoints;
+    assert.deepEqual([endpoint.service, endpoint.state, data.endpoints.length], ['payments.shop', 'ready', 1]);
+    assert.deepEqual(data.proxies.map((one: { name: string }) => one.name).sort(), ['node-1', 'node-2']);
+  } finally {
+    await ctl('lab', 'fault', 'heal');
+  }
 });
 
 test('edges: encrypted, refused by name, plaintext', async () => {
@@ -244,6 +263,72 @@ test('lab logs: of a pod, of a proxy, and followed until Ctrl-C', async () => {
   assert.equal((await result).code, 0);
 });
 
+test('log: a level is set for a time, shown, and set back', async () => {
+  const set = await json('log', 'node/node-1', '--level', 'debug', '--duration', '10m');
+  assert.deepEqual([set.code, set.data.parts[0].level, set.data.parts[0].until !== null], [0, 'debug', true]);
+  assert.match((await ctl('log')).out, /^node\/node-1 +debug +info +[89]m$/m);
+  const all = await json('log', '--all', '-r');
+  assert.deepEqual(
+    [all.data.parts.length, all.data.parts.every((one: { level: string }) => one.level === 'info')],
+    [3, true],
+  );
+});
+
+const planted = (canary: (name: string) => string): string => `apiVersion: v1
+kind: Secret
+metadata: { name: db, namespace: shop }
+stringData: { password: ${canary('secret')} }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: keys, namespace: shop, annotations: { jdbc: "db://u:${canary('annotation')}@x/y" } }
+spec:
+  parentRefs: [{ group: "", kind: Service, name: cart }]
+  rules:
+    - filters:
+        - type: RequestHeaderModifier
+          requestHeaderModifier: { set: [{ name: authorization, value: "Basic ${canary('header')}" }] }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: leaky, namespace: legacy, labels: { app: leaky } }
+spec:
+  containers:
+    - name: c
+      image: ambient/echo
+      env: [{ name: DB_URL, value: "postgres://u:${canary('env')}@db/x" }, { name: CALLS, value: "" }]
+`;
+
+test('sysdump: what was planted is not in it, and other commands read it', async () => {
+  const canaries: string[] = [];
+  const canary = (name: string): string => {
+    canaries.push(`Canary${name}9Zx7Qw`);
+    return canaries.at(-1)!;
+  };
+  const file = manifest('planted.yaml', planted(canary));
+  assert.equal((await ctl('lab', 'apply', '-f', file)).code, 0);
+  const token = (await ctl('lab', 'token', 'shop/web')).out.trim();
+  const headers = `{ headers: { authorization: 'Bearer ${token}', cookie: 's=${canary('cookie')}' } }`;
+  const ask = `fetch('http://catalog/?access_token=${canary('query')}', ${headers})`;
+  await ctl('lab', 'exec', '-n', 'shop', 'deploy/web', '--', process.execPath, '-e', ask);
+  const archive = path.join(folder, 'dump.tar.gz');
+  const made = await ctl('sysdump', '-o', archive);
+  assert.deepEqual([made.code, made.out], [0, `${archive}\n`], made.err);
+  const bytes = gunzipSync(readFileSync(archive));
+  const found = [...canaries, token].filter((one) => bytes.includes(one));
+  assert.deepEqual(found, []);
+  assert.equal(spawnSync('tar', ['-xzf', archive, '-C', folder]).status, 0);
+  const inside = (name: string): string => path.join(folder, 'dump', name);
+  const { data } = await json('config', 'workloads', '-f', inside('proxies/node/node-1/config_dump.json'));
+  assert.equal(
+    data.some(({ name }: { name: string }) => name === 'leaky'),
+    true,
+  );
+  const why = await json('why', '-f', inside('objects'), '-n', 'shop', 'deploy/web', 'svc/payments.shop');
+  assert.equal(why.data.verdict, 'deny');
+  assert.equal((await ctl('lab', 'delete', '-f', file)).code, 0);
+});
+
 test('tap: what was seen, and what comes until Ctrl-C', async () => {
   const seen = await ctl('tap', '--to-service', 'payments.shop', '--verdict', 'refused', '--last', '1');
   assert.deepEqual([seen.code, seen.err], [0, ''], seen.err);
@@ -267,7 +352,9 @@ test('check, stat, top and analyze: on the lab that runs', async () => {
   assert.deepEqual([checked.code, /^Status check results are √$/m.test(checked.out)], [0, true], checked.out);
   const analyzed = await ctl('analyze');
   assert.equal(analyzed.code, 0, analyzed.out);
-  assert.match(analyzed.err, /^ok nothing to say about \d+ objects$/m);
+  // `legacy` is outside on purpose, and what it calls in plaintext may have been seen.
+  assert.match(analyzed.out, /^info Namespace legacy .*\[AMB1033\]$/m);
+  assert.match(analyzed.err, /^0 errors, [01] warnings?, 1 remark in \d+ objects;/m);
 });
 
 test('enroll, waypoint, unenroll: each says what it did, and it is so when it returns', async () => {

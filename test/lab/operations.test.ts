@@ -2,10 +2,12 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { runInProcess } from '../../src/cli/testing-run.ts';
+import type { WhyView } from '../../src/cli/why/views.ts';
 import { kubeconfigAccess } from '../../src/kube/api/kubeconfig.ts';
 import { openPodPort } from '../../src/kube/api/port-forward.ts';
 import { findLab, type LabClient, listLabs } from '../../src/lab/control-client.ts';
@@ -17,6 +19,7 @@ import { ok, refused } from '../kube/api-case.ts';
 import { ApiClient, type Json } from '../kube/api-client.ts';
 import { overSpdy, overWebSocket } from '../kube/exec-client.ts';
 import { targetOfKubeconfig } from '../kube/kubeconfig.ts';
+import { authorizationPolicy } from './harness.ts';
 
 const timeout = 90_000;
 const fixture = path.join(import.meta.dirname, 'fixtures/enrolled.yaml');
@@ -53,6 +56,12 @@ const isGone = (pid: number) => {
     return true;
   }
 };
+
+/** What stays of an answer of `why` from one moment to the next. */
+function lastingOf(text: string): object {
+  const { from, to, verdict, decidedBy, hops, endpoints, proxies } = JSON.parse(text) as WhyView;
+  return { from, to, verdict, decidedBy, hops, endpoints, proxies: proxies.map(({ kind, name }) => [kind, name]) };
+}
 
 describe('operations on a lab', () => {
   let lab: LabClient;
@@ -114,7 +123,9 @@ describe('operations on a lab', () => {
     for (const command of commands) {
       const wanted = await runInProcess([...command, '--lab', lab.lab.name]);
       const { code, out, err } = await runInProcess(['--kubeconfig', file, ...command]);
-      assert.equal(out, wanted.out, `${command.join(' ')}: ${err}`);
+      // Figures of what is happening are others each time.
+      const said = (text: string): unknown => (command[0] === 'why' ? lastingOf(text) : text);
+      assert.deepEqual(said(out), said(wanted.out), `${command.join(' ')}: ${err}`);
       assert.deepEqual([code, err], [wanted.code, '']);
     }
     for (const mesh of [
@@ -141,6 +152,91 @@ describe('operations on a lab', () => {
     const [first] = await once(stream, 'data');
     assert.match(String(first), /^HTTP\/1.1 200/);
     stream.destroy();
+  });
+
+  test('what simulate says of a change is what happens when it is applied', { timeout }, async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'ambient-simulate-'));
+    const file = path.join(folder, 'deny.yaml');
+    const text = authorizationPolicy({
+      name: 'no-client',
+      namespace: 'ops',
+      spec: { action: 'DENY', rules: [{ from: [{ source: { principals: ['cluster.local/ns/ops/sa/default'] } }] }] },
+    });
+    writeFileSync(file, text);
+    const simulated = async (...args: string[]) => {
+      const { code, out, err } = await runInProcess(['simulate', '--lab', lab.lab.name, ...args, '-o', 'json']);
+      const { changes, summary } = JSON.parse(out || '{}') as { changes: Json[]; summary: Json };
+      return {
+        code,
+        err,
+        changes: changes?.map((each) => `${each.change} ${each.from.name} ${each.to.name}`),
+        summary,
+      };
+    };
+    const document = { file, text };
+    try {
+      assert.equal(await ask(), '200');
+      const change = 'ops/client server.ops:80';
+      await until('the flow is remembered', async () => (await simulated('-f', file)).summary?.flows > 0);
+      const before = await simulated('-f', file);
+      assert.deepEqual([before.code, before.changes], [1, [`refused ${change}`]], before.err);
+      assert.deepEqual(before.summary.effects.refused, before.summary.flows);
+      const same = await simulated('-f', fixture);
+      assert.deepEqual([same.code, same.changes], [0, []], JSON.stringify(same));
+      await lab.apply([document]);
+      assert.equal(await ask(), '000');
+      const after = await simulated('--delete', 'AuthorizationPolicy/ops/no-client');
+      assert.deepEqual([after.code, after.changes], [0, [`allowed ${change}`]], after.err);
+      await lab.delete([document]);
+      assert.equal(await ask(), '200');
+      const { code, out } = await runInProcess(['simulate', '--lab', lab.lab.name, '--strict', '-n', 'ops']);
+      assert.equal(code, 0, out);
+      assert.match(out, /^can namespace ops turn on STRICT\? yes: of \d+ flows none in plaintext/);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
+  test('ambientctl test: proofs hold through the API, and fail in the lab when something is in the way', {
+    timeout: 150_000,
+  }, async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'ambient-proofs-'));
+    const file = path.join(folder, 'junit.xml');
+    const rules = [{ from: [{ source: { namespaces: ['in-the-way-*'] } }] }];
+    const policy = { name: 'in-the-way', namespace: 'ambient-system', spec: { action: 'DENY', rules } };
+    const document = { file: 'in-the-way.yaml', text: authorizationPolicy(policy) };
+    const proved = async (...args: string[]) => {
+      const { code, out, err } = await runInProcess(['test', '-o', 'json', '--junit-file', file, ...args]);
+      const { proofs, summary } = JSON.parse(out || '{}') as { proofs: Json[]; summary: Json };
+      return { code, err, proofs: proofs?.map(({ name, result }) => `${name} ${result}`), summary, first: proofs?.[0] };
+    };
+    try {
+      const byApi = ['--kubeconfig', lab.kubeconfig(), '--image', 'ambient/echo'];
+      const held = await proved(...byApi, '--test', '^(encrypted|deny|node-proxy-restart)$');
+      assert.deepEqual(held.proofs, ['encrypted holds', 'deny holds', 'node-proxy-restart skipped'], held.err);
+      assert.deepEqual([held.code, held.summary.actions.holds], [0, held.summary.actions.of], held.err);
+      assert.match(held.err, /^\[2\/3\] deny: a DENY policy refuses by its name, and .* … holds \(/m);
+      assert.match(readFileSync(file, 'utf8'), /tests="3" failures="0" skipped="1"/);
+
+      await lab.apply([document]);
+      const broken = ['--lab', lab.lab.name, '--test', '^same-node$', '--namespace', 'in-the-way', '--settle', '2s'];
+      const failed = await proved(...broken);
+      assert.deepEqual([failed.code, failed.proofs], [1, ['same-node fails']], failed.err);
+      assert.match(failed.first?.reason, /^client asks near: no answer: /);
+      assert.match(failed.first?.next, /^ambientctl why in-the-way-\w+\/client svc\/near\.in-the-way-\w+:80$/);
+      assert.match(
+        readFileSync(file, 'utf8'),
+        /<testcase [^>]*name="same-node"[^>]*>\s*<failure message="client asks near/,
+      );
+      const left = (await lab.get('namespaces')).map(({ metadata }) => (metadata as { name: string }).name);
+      assert.deepEqual(
+        left.filter((name) => /ambient-test|in-the-way/.test(name)),
+        [],
+      );
+    } finally {
+      await lab.delete([document]);
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 
   test('kubectl exec and logs: programs run in a container, and what it wrote', { timeout }, async () => {

@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { stripTypeScriptTypes } from 'node:module';
 import path from 'node:path';
-import { isBundled, projectFile } from '../../base/project-files.ts';
+import { isBundled, projectRoot } from '../../base/project-files.ts';
 import { pagePaths } from '../../model/page-views.ts';
 
 export interface PageAsset {
@@ -18,7 +18,7 @@ const types: Readonly<Record<string, string>> = {
   '.ts': 'text/javascript; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',
 };
-const sources = projectFile('src');
+const sources = path.join(projectRoot, 'src');
 const folder = 'page';
 const start = `${folder}/index.html`;
 const imported =

@@ -1,20 +1,33 @@
 // The listener of the live page: read-only, apart from the admin port, which may change things. What browsers are told
 // comes from `PageSources`; what they load from `page-assets.ts`.
+import { MeshError } from '../../base/errors.ts';
 import type { ControllerConfig } from '../../config/controller.ts';
 import { pagePaths } from '../../model/page-views.ts';
-import { type Routes, SimpleServer, type TlsCredentials, text } from '../../telemetry/metrics-server.ts';
+import {
+  type Routes,
+  type SimpleResponse,
+  SimpleServer,
+  type TlsCredentials,
+  text,
+} from '../../telemetry/metrics-server.ts';
+import type { MeshWatch } from './mesh-watch.ts';
 import { type PageAsset, readPageAssets } from './page-assets.ts';
+import { eventsStart, pageEventsOf } from './page-events.ts';
 import { pageGate } from './page-gate.ts';
 
 export interface PageServerOptions {
   readonly page: ControllerConfig['page'];
   readonly port: number;
+  readonly watched: Pick<MeshWatch, 'watch' | 'tell' | 'last' | 'next' | 'details'>;
+  /** Milliseconds since the epoch. */
+  readonly nowMs: () => number;
   /** Null speaks HTTP. */
   readonly credentials: TlsCredentials | null;
 }
 
-/** Browsers at once, with six connections each. */
 const connectionsMax = 192;
+/** Streams of events at once: further browsers are told to come back. */
+const watchersMax = 32;
 /** A browser that has been put to sleep comes back by itself. */
 const stalledMs = 60_000;
 const securityHeaders = {
@@ -29,10 +42,14 @@ const securityHeaders = {
 
 /** Serves from `start` to `close`. */
 export class PageServer {
+  readonly #options: PageServerOptions;
   readonly #server: SimpleServer;
+  #watchers = 0;
   #assets: ReadonlyMap<string, PageAsset> | null = null;
 
-  constructor({ page, port, credentials }: PageServerOptions) {
+  constructor(options: PageServerOptions) {
+    const { page, port, credentials } = options;
+    this.#options = options;
     this.#server = new SimpleServer({
       host: page.host,
       port,
@@ -66,6 +83,42 @@ export class PageServer {
       const found = this.#assets.get(pathname);
       return found === undefined ? text(404, 'there is no such file\n') : { status: 200, ...found };
     };
-    return { [`GET ${pagePaths.page}`]: asset, [`GET ${pagePaths.assets}*`]: asset };
+    const view = (topic: 'graph' | 'proxies' | 'problems') => async () =>
+      jsonText((await this.#options.watched.tell(topic)).json);
+    return {
+      [`GET ${pagePaths.page}`]: asset,
+      [`GET ${pagePaths.assets}*`]: asset,
+      [`GET ${pagePaths.events}`]: (_url, signal) => this.#events(signal),
+      [`GET ${pagePaths.graph}`]: view('graph'),
+      [`GET ${pagePaths.proxies}`]: view('proxies'),
+      [`GET ${pagePaths.problems}`]: view('problems'),
+      [`GET ${pagePaths.details}`]: (url) => this.#details(url),
+    };
   }
+
+  #events(signal: AbortSignal): SimpleResponse {
+    const { watched, nowMs } = this.#options;
+    if (this.#watchers >= watchersMax) {
+      return { ...text(503, `${watchersMax} others watch already (watchersMax)\n`), headers: { 'retry-after': '10' } };
+    }
+    this.#watchers++;
+    signal.addEventListener('abort', () => this.#watchers--, { once: true });
+    const stream = pageEventsOf(watched, signal, nowMs);
+    return { status: 200, contentType: 'text/event-stream', body: eventsStart, stream };
+  }
+
+  async #details({ searchParams }: URL): Promise<SimpleResponse> {
+    const node = searchParams.get('node');
+    const edge = searchParams.get('edge');
+    if ((node === null) === (edge === null)) throw new MeshError('USAGE', { reason: 'name a node or an edge' });
+    const of = node === null ? 'edge' : 'node';
+    const id = node ?? edge ?? '';
+    const found = await this.#options.watched.details(of, id);
+    if (found !== null) return jsonText(JSON.stringify(found));
+    throw new MeshError('NOT_FOUND', { what: `${of} ${id}`, hint: 'it is not, or no longer, in the graph' });
+  }
+}
+
+function jsonText(body: string): SimpleResponse {
+  return { status: 200, contentType: 'application/json', body };
 }

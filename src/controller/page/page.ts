@@ -3,16 +3,23 @@ import { readFileSync } from 'node:fs';
 import type { Clock } from '../../base/clock.ts';
 import { MeshError, messageOf } from '../../base/errors.ts';
 import type { ControllerConfig } from '../../config/controller.ts';
+import type { ObserveServer } from '../../discovery/observe-server.ts';
 import type { CertificateAuthority } from '../../identity/certificate-authority.ts';
-import type { CertificatesView } from '../../model/views.ts';
+import type { MeshCompiler } from '../../model/compiler.ts';
+import type { Resource } from '../../model/resources.ts';
+import type { CertificatesView, StatusView } from '../../model/views.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { TlsCredentials } from '../../telemetry/metrics-server.ts';
 import { ServerCertificate } from '../server-certificate.ts';
+import { MeshWatch } from './mesh-watch.ts';
 import { PageServer } from './page-server.ts';
 
 export interface PageOptions {
   readonly config: Pick<ControllerConfig, 'page' | 'ports' | 'serverNames' | 'certificateTtlMs'>;
   readonly authority: CertificateAuthority;
+  readonly observed: Pick<ObserveServer, 'proxies'>;
+  readonly compiler: Pick<MeshCompiler, 'mesh' | 'peerAuthenticationOf'>;
+  readonly controller: { status(): StatusView; certificates(): CertificatesView };
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -21,11 +28,16 @@ export interface PageOptions {
 export class Page {
   readonly #options: PageOptions;
   readonly #certificate: ServerCertificate | null;
+  readonly #watch: MeshWatch;
   #server: PageServer | null = null;
 
   constructor(options: PageOptions) {
     this.#options = options;
     const { authority, config, clock, log } = options;
+    const { observed, compiler, controller } = options;
+    const status = () => controller.status();
+    const certificates = () => controller.certificates();
+    this.#watch = new MeshWatch({ observed, compiler, status, certificates, clock });
     const names = [...new Set([...config.serverNames, ...config.page.names])];
     const own = { authority, names, server: 'page', ttlMs: config.certificateTtlMs, clock, log } as const;
     this.#certificate = config.page.tls === 'own' ? new ServerCertificate(own) : null;
@@ -40,11 +52,20 @@ export class Page {
     const { page, ports } = config;
     const names = [...page.names, ...config.serverNames];
     const credentials = this.#certificate === null ? filesOf(page) : this.#own(this.#certificate);
-    this.#server = new PageServer({ page: { ...page, names }, port: ports.page, credentials });
+    this.#server = new PageServer({
+      ...{ page: { ...page, names }, port: ports.page, credentials },
+      watched: this.#watch,
+      nowMs: () => this.#options.clock.now(),
+    });
     return this.#server.start();
   }
 
-  /** What it shows. */
+  /** The mesh has been compiled with these resources and without those. */
+  changed(upserts: readonly Resource[], gone: Parameters<MeshWatch['changed']>[1]): void {
+    this.#watch.changed(upserts, gone);
+  }
+
+  /** The certificate that it shows. */
   views(): CertificatesView['servers'] {
     return this.#certificate?.views() ?? [];
   }
@@ -52,6 +73,7 @@ export class Page {
   /** Idempotent. */
   async close(): Promise<void> {
     this.#certificate?.close();
+    this.#watch.close();
     await this.#server?.close();
   }
 

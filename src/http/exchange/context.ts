@@ -12,6 +12,7 @@ import type { TokenFacts } from '../../policy/match-request.ts';
 import type { RequestRecord } from '../../telemetry/access-record.ts';
 import type { PolicyHits } from '../../telemetry/policy-hits.ts';
 import type { RequestCounters } from '../../telemetry/request-counters.ts';
+import type { Tracer } from '../../telemetry/traces/tracer.ts';
 import type { RequestHead } from '../message.ts';
 import type { HttpLimits } from './limits.ts';
 
@@ -117,6 +118,8 @@ export interface HttpServiceContext {
   readonly records: RequestSink;
   readonly counters: RequestCounters;
   readonly policyHits?: PolicyHits;
+  /** Absent or null: nothing is traced. */
+  readonly tracer?: Tracer | null;
   /** Writes into the log of the program; absent: nowhere. */
   readonly notice?: (message: string, fields: Readonly<Record<string, string | number>>) => void;
   readonly limits: HttpLimits;

@@ -4,6 +4,7 @@ import { serviceKey } from '../../model/mesh-index.ts';
 import type { Backend, Destination as DestinationRules, ServiceRoutes } from '../../model/route-types.ts';
 import { defaultPolicy, defaultServiceRoutes } from '../../model/routes/route-defaults.ts';
 import type { NamespacedKey, Service } from '../../model/types.ts';
+import type { Tracer } from '../../telemetry/traces/tracer.ts';
 import type { Destination } from '../balance/destination.ts';
 import { Destinations } from '../balance/destinations.ts';
 import type { Endpoint } from '../balance/endpoint.ts';
@@ -27,6 +28,8 @@ export class Engine implements MirrorOwner {
   readonly limits: HttpLimits;
   readonly random: () => number;
   readonly judge: RequestJudge | null;
+  /** Null: nothing is traced. */
+  readonly tracer: Tracer | null;
   readonly deadlines = new DeadlineLists();
   readonly rateLimiter = new RateLimiter();
   readonly rows: RequestRows;
@@ -54,6 +57,7 @@ export class Engine implements MirrorOwner {
     this.limits = context.limits;
     this.random = context.random;
     this.judge = context.judge;
+    this.tracer = context.tracer ?? null;
     this.rows = new RequestRows(context.counters);
     this.#destinations = new Destinations({
       index: context.index,

@@ -8,6 +8,7 @@ import type { Destination } from '../balance/destination.ts';
 import type { Endpoint } from '../balance/endpoint.ts';
 import { noHash } from '../balance/request-hash.ts';
 import type { HttpProtocol, IncomingRequest, RequestHead } from '../message.ts';
+import { type RequestTrace, traceOf } from '../traces/request-trace.ts';
 import type { ClientInfo, Verdict } from './context.ts';
 import type { Engine } from './engine.ts';
 import type { Exchange } from './exchange.ts';
@@ -46,6 +47,8 @@ export abstract class ExchangeState {
   grpcStatus = -1;
   endpoint: Endpoint | null = null;
   readonly times: RequestTimes;
+  /** Null for what is not traced. */
+  readonly trace: RequestTrace | null;
   bytesReceived = 0;
   bytesSent = 0;
   readonly requestMessages: GrpcMessages | null;
@@ -60,6 +63,7 @@ export abstract class ExchangeState {
     this.client = client;
     this.request = request;
     this.head = request.head;
+    this.trace = traceOf(engine, request.head, client);
     this.target = this.head.target;
     this.requestMessages = this.head.grpc ? new GrpcMessages() : null;
     this.responseMessages = this.head.grpc ? new GrpcMessages() : null;

@@ -147,6 +147,7 @@ export class Exchange extends ExchangeState implements RequestHandler, AttemptOw
     destination!.begin(endpoint);
     const pool = engine.poolOf(destination!, endpoint, this.upstreamProtocol);
     const attempt = new Attempt(this, pool, nowMs);
+    this.trace?.beginTry(endpoint, nowMs);
     this.#attempt = attempt;
     if (this.#isRequestWhole()) this.#timers.set('try', tryTimeoutMs(this.rule!, this.#requestMs));
     this.#tryBegins = true;
@@ -185,6 +186,7 @@ export class Exchange extends ExchangeState implements RequestHandler, AttemptOw
       return;
     }
     const end = tryEndOf(error, stage, unprocessed);
+    this.trace?.failed(error);
     if (end !== 'overflow') this.#reportFailed(localFailureOf(end));
     const { bytesLeft } = attempt;
     const failed = this.#failedTry({ end, unprocessed: unprocessed || stage === 'connect', bytesLeft });
@@ -221,6 +223,7 @@ export class Exchange extends ExchangeState implements RequestHandler, AttemptOw
       return 'refused';
     }
     engine.retries++;
+    this.trace?.retried(failed, nowMs);
     this.#retrying = true;
     this.#body?.detach();
     this.#next = next;
@@ -285,6 +288,7 @@ export class Exchange extends ExchangeState implements RequestHandler, AttemptOw
     this.times.answered(attempt, nowMs);
     const grpcText = this.head.grpc ? head.headers.get('grpc-status') : null;
     const grpcStatus = grpcText === null ? -1 : Number(grpcText);
+    this.trace?.answered(head.status, grpcStatus);
     // A gRPC call's outcome is in its trailers, unless there is nothing but a head.
     if (!this.head.grpc || grpcStatus >= 0 || head.status !== 200) {
       this.#report(grpcStatus > 0 ? httpStatusOfGrpc(grpcStatus) : head.status, nowMs);

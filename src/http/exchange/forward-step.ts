@@ -156,7 +156,7 @@ function changesFor(exchange: Exchange, edits: Edits, own: Rewrite | null): Forw
     set: verdict === null ? set : [...verdict.setHeaders, ...set],
     clientCert: engine.limits.forwardClientCert && client.identity !== null ? `URI=${client.identity}` : null,
   };
-  return new ForwardChanges(head, plan, attemptOf(head));
+  return new ForwardChanges(head, plan, attemptOf(head), exchange.trace);
 }
 
 function targetFor(exchange: Exchange, rewrite: Rewrite['path']): string {

@@ -10,6 +10,7 @@ import { countRequest } from '../../telemetry/request-counters.ts';
 import { countSegments } from '../../telemetry/segment-counters.ts';
 import type { Endpoint } from '../balance/endpoint.ts';
 import type { RefusingLimit } from '../resilience/refusals.ts';
+import { endTrace } from '../traces/request-spans.ts';
 import type { ClientInfo } from './context.ts';
 import type { Engine } from './engine.ts';
 import type { Exchange } from './exchange.ts';
@@ -35,8 +36,12 @@ export function recordOf(exchange: Exchange): void {
   const row = engine.rows.rowOf(client, workload, { status, flag, grpcStatus, isGrpc: head.grpc });
   countRequest(row, durationMs, head.headBytes + exchange.bytesReceived, exchange.bytesSent);
   countSegments(row.segments, segmentsMs);
+  const { trace } = exchange;
   const parent = exchange.changes?.traceparent;
-  if (parent != null && maySample(parent)) keepExemplar(row, parent, durationMs);
+  if (trace !== null) {
+    row.exemplar = { traceId: trace.traceId, durationMs, atMs: Date.now() };
+    endTrace(engine.tracer!, exchange, trace, nowMs, segmentsMs);
+  } else if (parent != null && maySample(parent)) keepExemplar(row, parent, durationMs);
   if (exchange.verdict?.policyHits !== undefined) engine.context.policyHits?.count(exchange.verdict.policyHits);
   if (exchange.error?.code === 'UPSTREAM_OVERFLOW') {
     exchange.destination?.refusals.note(exchange.error.details.limit as RefusingLimit, nowMs);
@@ -73,6 +78,7 @@ function lineOf(exchange: Exchange, durationMs: number, segmentsMs: RequestSegme
     status: exchange.status,
     attempts: exchange.attempts,
     requestId: exchange.changes?.requestId ?? null,
+    traceId: exchange.trace?.traceId ?? exchange.changes?.traceId ?? null,
     authority: head.authority,
     protocol: head.grpc ? 'grpc' : head.protocol,
     route: rule === null || client.pod !== undefined ? null : routeName(rule),
@@ -164,6 +170,7 @@ export function recordRefused(
     status,
     attempts: 0,
     requestId: null,
+    traceId: null,
     authority: null,
     protocol: 'http1',
     route: null,

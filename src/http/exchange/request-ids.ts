@@ -22,6 +22,18 @@ export function newTraceparentHeader(): string {
   return `00-${hex.slice(from, from + 32)}-${hex.slice(from + 32, from + 48)}-00`;
 }
 
+/** A fresh id of a trace: 32 hex digits. */
+export function newTraceId(): string {
+  const from = take(32);
+  return hex.slice(from, from + 32);
+}
+
+/** A fresh id of a span: 16 hex digits. */
+export function newSpanId(): string {
+  const from = take(16);
+  return hex.slice(from, from + 16);
+}
+
 const variants = ['8', '9', 'a', 'b'] as const;
 
 /** Where so many unused digits begin. */

@@ -56,7 +56,9 @@ function wordsFor(limit: RefusingLimit, { retryBudget, connectionPool }: Destina
   switch (limit) {
     case 'retryBudget': {
       const share = `${Math.round(retryBudget.ratio * 100)} % of the requests in flight`;
-      return `the retry budget (${share}, ${retryBudget.minConcurrency} at least) is used up: no further tries`;
+      const { perSecond, minConcurrency } = retryBudget;
+      const beside = perSecond > 0 ? ` and ${perSecond} per second` : `, ${minConcurrency} at least`;
+      return `the retry budget (${share}${beside}) is used up: no further tries`;
     }
     case 'maxRetries':
       return `${connectionPool.maxRetries} tries again are under way, as many as maxRetries allows`;

@@ -121,13 +121,13 @@ test('an upgrade turns into raw bytes, both ways, with ends of their own', async
     socket.write('hello ');
     socket.pipe(socket);
   });
-  const scene = await sceneOf(t, { endpoints: [server], rule: { timeouts: { ...noTimeouts, requestMs: 30 } } });
+  const scene = await sceneOf(t, { endpoints: [server], rule: { timeouts: { ...noTimeouts, requestMs: 250 } } });
   const head =
     'GET /chat HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: a\r\n\r\n';
   const { got, socket } = await raw(scene.port, head, 'hello ');
   assert.match(got, /^HTTP\/1\.1 101 .*upgrade: websocket/is);
   // Longer than the time-out of the request, which was over with the 101.
-  await new Promise((resolve) => setTimeout(resolve, 60));
+  await new Promise((resolve) => setTimeout(resolve, 300));
   const echoed = new Promise<string>((resolve) => {
     let text = '';
     socket.on('data', (chunk: Buffer) => {

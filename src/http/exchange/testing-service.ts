@@ -40,6 +40,7 @@ export interface SceneOptions {
   /** Names of endpoints (`cart-0`, …) that are subsets of their own. */
   readonly subsets?: readonly string[];
   readonly serverTiming?: boolean;
+  readonly tracePercent?: number;
   readonly limits?: Partial<HttpLimits>;
   readonly context?: Partial<HttpServiceContext>;
   /** Of the service's port. */
@@ -217,5 +218,6 @@ function routesOf(rules: readonly RouteRule[], options: SceneOptions): ServiceRo
     destination: { service: cartKey, policy, portPolicies: [], subsets },
     otherDestinations: [],
     serverTiming: options.serverTiming ?? false,
+    ...(options.tracePercent !== undefined && { tracePercent: options.tracePercent }),
   };
 }

@@ -9,6 +9,7 @@ import { serviceTitle } from '../../policy/why-ends.ts';
 import type { RouteExplainer, RouteOutcome, WhyRoute } from '../../policy/why-route.ts';
 import type { WhyRequest } from '../../policy/why-waypoint.ts';
 import { locationOf } from '../exchange/rewrite.ts';
+import { valuesOf } from './explain-values.ts';
 import { compileRoutes, type RouteHit } from './route-table.ts';
 
 interface Mesh {
@@ -40,21 +41,23 @@ function explain(
     return passedOn(mesh, service, port, here.tcpBackends, why);
   }
   const authority = asked.headers.find(([name]) => name === 'host')?.[1] ?? `${service.hostname}:${port}`;
-  const headers = { get: (name: string) => valuesOf(asked, name) };
+  const headers = { get: (name: string) => headerOf(asked, name) };
   const request = { method: asked.method, authority, scheme: 'http', headers };
   const hit = table.match(port, request, asked.path, { workload: source }, asked.claims);
-  if (hit === null) return { ...ownAnswer(404, missReason(here)), route: null };
+  if (hit === null) return { ...ownAnswer(404, missReason(here)), route: null, values: [] };
   const { rule } = hit;
+  const [backend = null] = rule.action.kind === 'forward' ? rule.action.backends.filter((one) => one.weight > 0) : [];
+  const values = rule.action.kind === 'forward' ? valuesOf(rule, backend, routes, asked) : [];
   const outcome = outcomeOf(mesh, hit, { ...request, target: asked.path, port });
   if (rule.origin.kind === 'Service') {
     const plain = rule.action.kind === 'forward' ? ['no route is attached: it goes to the service'] : [];
-    return { ...outcome, route: null, reasons: [...plain, ...outcome.reasons] };
+    return { ...outcome, route: null, values, reasons: [...plain, ...outcome.reasons] };
   }
   const reasons = [matchReason(rule), ...detailsOf(rule), ...outcome.reasons];
-  return { ...outcome, route: explained(mesh, rule), reasons };
+  return { ...outcome, route: explained(mesh, rule), values, reasons };
 }
 
-type Answer = Omit<RouteOutcome, 'route'>;
+type Answer = Omit<RouteOutcome, 'route' | 'values'>;
 
 function passedOn(
   mesh: Mesh,
@@ -65,14 +68,14 @@ function passedOn(
 ): RouteOutcome {
   const to = backends.length > 0 ? backends : [wholeBackend(serviceKey(service), port)];
   const { candidates, reasons } = forwardOf(mesh, to, null);
-  return { route: null, response: null, isMeant: true, candidates, reasons: [reason, ...reasons] };
+  return { route: null, response: null, isMeant: true, candidates, reasons: [reason, ...reasons], values: [] };
 }
 
 function ownAnswer(status: number, reason: string, location: string | null = null, isMeant = false): Answer {
   return { response: { status, location }, isMeant, candidates: [], reasons: [reason] };
 }
 
-function valuesOf(asked: WhyRequest, name: string): string | null {
+function headerOf(asked: WhyRequest, name: string): string | null {
   const values = asked.headers.filter(([one]) => one === name).map(([, value]) => value);
   return values.length === 0 ? null : values.join(', ');
 }
@@ -134,6 +137,7 @@ function endpointsOfBackend({ index, routes, source }: Mesh, backend: Backend): 
   const service = index.serviceByKey(backend.service);
   const labels = subsetLabels(routes, backend);
   if (service === null || labels === null || backend.invalid !== null) return [];
+  if (!service.ports.some(({ servicePort }) => servicePort === backend.port)) return [];
   const wanted = Object.entries(labels);
   return explainableEndpoints(index, service, backend.port, source).filter(({ workload }) =>
     wanted.every(([key, value]) => workload.labels?.[key] === value),

@@ -3,10 +3,10 @@
 // for.
 // It takes `get` and, from Kubernetes 1.35 on, `create` for `pods/portforward`.
 import { Duplex } from 'node:stream';
-import { Agent, WebSocket } from 'undici';
-import { MeshError, messageOf } from '../../base/errors.ts';
+import type { Agent, WebSocket } from 'undici';
+import { MeshError } from '../../base/errors.ts';
 import type { KubeAccess } from './access.ts';
-import { ApiClient } from './api-client.ts';
+import { openPodSocket } from './pod-socket.ts';
 
 export interface PodPort {
   readonly namespace: string;
@@ -15,7 +15,6 @@ export interface PodPort {
 }
 
 const protocol = 'v4.channel.k8s.io';
-const openTimeoutMs = 15_000;
 const dataChannel = 0;
 const errorChannel = 1;
 /** Each channel begins with the number of its port. */
@@ -29,53 +28,9 @@ const drainLookMs = 20;
  * with KUBE_API when the API server refuses, NOT_REACHABLE when it or the port does not answer.
  */
 export async function openPodPort(access: KubeAccess, target: PodPort): Promise<Duplex> {
-  const path = `/api/v1/namespaces/${target.namespace}/pods/${target.pod}/portforward`;
-  for (const isLast of [false, true]) {
-    const authorization = await access.authorization(isLast);
-    const dispatcher = new Agent({ connect: { ...access.tls(), timeout: openTimeoutMs }, allowH2: false });
-    const socket = new WebSocket(`${access.server.replace(/^http/, 'ws')}${path}?ports=${target.port}`, {
-      protocols: [protocol],
-      dispatcher,
-      headers: authorization === null ? {} : { authorization },
-    });
-    socket.binaryType = 'arraybuffer';
-    const problem = await opened(socket);
-    if (problem === null) return new PodPortStream(socket, target, dispatcher);
-    await dispatcher.destroy();
-    if (isLast) throw await refusal(access, path, problem, target);
-  }
-  throw new MeshError('INTERNAL', { reason: 'a port was neither opened nor refused' });
-}
-
-/** Null when it is open, otherwise why not. */
-function opened(socket: WebSocket): Promise<string | null> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => {
-      resolve(`no answer in ${openTimeoutMs / 1000} s`);
-      socket.close();
-    }, openTimeoutMs);
-    const settle = (problem: string | null): void => {
-      clearTimeout(timer);
-      resolve(problem);
-    };
-    socket.addEventListener('open', () => settle(null), { once: true });
-    socket.addEventListener('error', (event) => settle(messageOf(event.error ?? event.message)), { once: true });
-  });
-}
-
-/** What a WebSocket cannot tell: the API server's own words, which it says to the same request without an upgrade. */
-async function refusal(access: KubeAccess, path: string, problem: string, target: PodPort): Promise<unknown> {
-  const client = new ApiClient(access);
-  try {
-    await client.json({ path });
-  } catch (error) {
-    const { status } = MeshError.from(error).details;
-    // 400: "Upgrade request required", so the request itself is allowed.
-    if (status !== 400) return error;
-  } finally {
-    await client.close();
-  }
-  return unreachable(target, problem);
+  const path = `/api/v1/namespaces/${target.namespace}/pods/${target.pod}/portforward?ports=${target.port}`;
+  const { socket, dispatcher } = await openPodSocket(access, path, [protocol], (reason) => unreachable(target, reason));
+  return new PodPortStream(socket, target, dispatcher);
 }
 
 function unreachable({ namespace, pod, port }: PodPort, reason: string): MeshError {

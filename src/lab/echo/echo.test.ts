@@ -26,6 +26,7 @@ const options: EchoOptions = {
   identity,
   calls: [],
   callsEveryMs: 0,
+  stopAfterMs: 0,
   faults: noFaults,
   answer: 'json',
   certificate: { certFile: '', keyFile: '' },

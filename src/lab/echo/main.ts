@@ -11,7 +11,7 @@ try {
   const ports = options.ports.map((port, index) => `${echo.ports[index]} (${port.mode})`);
   say(`echo: ${options.identity.namespace || '-'}/${options.identity.pod} serves ${ports.join(', ')}`);
   const stop = (): void => {
-    void echo.close().then(() => process.exit(0));
+    setTimeout(() => void echo.close().then(() => process.exit(0)), options.stopAfterMs);
   };
   process.once('SIGTERM', stop);
   process.once('SIGINT', stop);

@@ -33,6 +33,8 @@ export interface EchoOptions {
   readonly calls: readonly string[];
   /** How often the process makes those calls by itself; 0 is never. */
   readonly callsEveryMs: number;
+  /** For so long it goes on serving after it was told to end, as an application that drains does. */
+  readonly stopAfterMs: number;
   readonly faults: SampleFaults;
   /** Answers are JSON, or lines `Name=value` as of Istio's test application. */
   readonly answer: 'json' | 'lines';
@@ -46,7 +48,7 @@ export type Env = Readonly<Record<string, string | undefined>>;
 /**
  * Reads the options from the environment: `PORTS` (JSON of container ports), `CALLS` (URLs, comma separated,
  * `POST ` before those that charge an order),
- * `CALLS_EVERY` (Go duration), `FAIL_ONE_IN`, `FAIL_WHEN` and `DELAY` (`sample-faults.ts`),
+ * `CALLS_EVERY` and `STOP_AFTER` (Go durations), `FAIL_ONE_IN`, `FAIL_WHEN` and `DELAY` (`sample-faults.ts`),
  * and the usual `POD_NAME`, `POD_NAMESPACE`, `NODE_NAME`, `POD_IPS`, `SERVICE_NAME`, `SERVICE_ACCOUNT`, `CLUSTER_ID`.
  * Throws CONFIG_INVALID naming the variable or argument.
  */
@@ -68,6 +70,7 @@ export function echoOptions(env: Env, args: readonly string[] = []): EchoOptions
     },
     calls: splitList(env.CALLS ?? '').map(checkUrl),
     callsEveryMs: env.CALLS_EVERY ? parseDuration(env.CALLS_EVERY, 'CALLS_EVERY') : 0,
+    stopAfterMs: env.STOP_AFTER ? parseDuration(env.STOP_AFTER, 'STOP_AFTER') : 0,
     faults: readFaults((name) => env[name.toUpperCase().replaceAll('-', '_')] || null, noFaults, 'FAIL_ONE_IN, DELAY'),
   };
 }

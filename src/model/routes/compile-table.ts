@@ -17,6 +17,7 @@ import type {
   RouteRule,
   ServiceRoutes,
 } from '../route-types.ts';
+import { traceSamplingOf } from '../trace-sampling.ts';
 import { compileDestination } from './compile-destination.ts';
 import { attachedPorts, grpcPorts } from './gateway-attachment.ts';
 import type { CompiledRules } from './gateway-rules.ts';
@@ -57,11 +58,13 @@ export function compileTable(
   const serverTiming = authors.some((one) => one.annotations[serverTimingAnnotation] === 'true');
   const destination = compileDestination(id, compiled.loadBalancing, scope);
   const isPlain = attached.length + virtuals.length + policies.rateLimits.length + destination.policy.from.length === 0;
-  if (isPlain && !serverTiming) return null;
+  const tracePercent = traceSamplingOf(scope.annotationsOf(service.namespace));
+  if (isPlain && !serverTiming && tracePercent === null) return null;
   const key = `${service.namespace}/${hostnameOf(service.namespace, service.name, scope.clusterDomain)}`;
   const builder = new TableBuilder({ service, key, scope, policies, attached, virtuals });
   const ports = compiled.ports.map((port) => builder.port(port.servicePort, port.appProtocol));
-  return { service: key, ports, destination, otherDestinations: otherDestinations(key, ports, scope), serverTiming };
+  const table = { service: key, ports, destination, otherDestinations: otherDestinations(key, ports, scope) };
+  return { ...table, serverTiming, ...(tracePercent === null ? {} : { tracePercent }) };
 }
 
 /** How the backends of the rules are called, but for the service itself. */

@@ -1,7 +1,9 @@
 // Where routes of Gateway API attach to a Service (GAMMA, l7.md §1.7): by port, the most specific kind of route winning
 // a port, the service's own namespace for everybody and another one for its own clients.
+import { didYouMean } from '../../base/nearest-name.ts';
 import type { ServicePort, ServiceResource } from '../resources.ts';
 import type { GatewayRouteResource, ParentReference } from '../route-resources.ts';
+import { portsText } from './gateway-backends.ts';
 
 /** Ports of the Service that a parentRef is about; or why there is none. */
 export function portsOfParent(
@@ -18,8 +20,9 @@ export function portsOfParent(
     (one) => (port === null || one.port === port) && (sectionName === null || one.name === sectionName),
   );
   if (ports.length > 0) return ports;
-  const known = tcp.map((one) => (one.name === '' ? String(one.port) : `${one.port} (${one.name})`)).join(', ');
-  return `${title} has no port ${port ?? sectionName ?? 'at all'}; its ports: ${known || 'none'}`;
+  const names = sectionName === null ? [] : tcp.map((one) => one.name);
+  const hint = didYouMean(sectionName ?? '', names);
+  return `${title} has no port ${port ?? sectionName ?? 'at all'}; its ports: ${portsText(tcp)}${hint}`;
 }
 
 /** The numbers of the Service's ports that the route is attached to by any of its parentRefs. */

@@ -13,6 +13,7 @@ import type {
   RouteRule,
   WeightedBackend,
 } from '../route-types.ts';
+import type { Sought } from '../types.ts';
 import { type RefReason, resolveBackend } from './gateway-backends.ts';
 import { mayRepeatPost, retryOptions } from './retry-options.ts';
 import {
@@ -114,7 +115,8 @@ class RuleCompiler {
     const { backend, problem } = resolveBackend(reference, this.#route, this.#scope);
     if (problem !== null) {
       this.#unresolved ??= problem;
-      this.#warn('AMB0408', reference.path, problem.message, 'its share of the requests gets 500');
+      const { message, sought } = problem;
+      this.#warn('AMB0408', reference.path, message, 'its share of the requests gets 500', sought);
     }
     const { filters, path, weight } = reference;
     const find = finderIn(filters);
@@ -162,6 +164,7 @@ class RuleCompiler {
           [...path, 'filters', at],
           `the mirror leads nowhere: ${problem.message}`,
           'nothing is mirrored',
+          problem.sought,
         );
       }
     }
@@ -185,8 +188,8 @@ class RuleCompiler {
     return { ...options, attempts, perTryTimeoutMs, retryOn, statuses, ...backoff, from: 'route' };
   }
 
-  #warn(code: FindingCode, path: ResourcePath, message: string, fix: string): void {
-    this.#list.add(code, path, message, fix);
+  #warn(code: FindingCode, path: ResourcePath, message: string, fix: string, sought?: Sought): void {
+    this.#list.add(code, path, message, fix, sought);
   }
 
   #refuse(path: ResourcePath, message: string): void {

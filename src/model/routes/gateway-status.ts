@@ -2,6 +2,7 @@
 import { type Condition, conditionOf, controllerName, type ObjectStatus, type ParentStatus } from '../conditions.ts';
 import type { IssueList } from '../issues.ts';
 import type { GatewayRouteResource, ParentReference } from '../route-resources.ts';
+import type { Sought } from '../types.ts';
 import { grpcPorts, portsOfParent } from './gateway-attachment.ts';
 import { gatewayGroup } from './gateway-backends.ts';
 import type { CompiledRules } from './gateway-rules.ts';
@@ -74,7 +75,10 @@ function parentStatus(
   const accepted = acceptance(route, parent, rules, scope);
   if (!accepted.isTrue && rules.refused === null) {
     const at = route.parents.indexOf(parent);
-    list.add('AMB0404', ['spec', 'parentRefs', at], accepted.message, 'the route does nothing for this parent');
+    const path = ['spec', 'parentRefs', at];
+    const isThere = scope.service(`${namespace}/${name}`) !== undefined;
+    const sought: Sought = { kind: 'Service', namespace, name, path: [...path, 'name'] };
+    list.add('AMB0404', path, accepted.message, 'the route does nothing for this parent', isThere ? null : sought);
   }
   const conditions: Condition[] = [
     conditionOf(route, 'Accepted', accepted.isTrue, accepted.reason, accepted.message),

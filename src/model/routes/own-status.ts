@@ -1,15 +1,19 @@
 // What becomes of DestinationRules and of our own policies: findings for their authors, and conditions.
+import { thereIs } from '../../base/nearest-name.ts';
 import { type Condition, conditionOf, type ObjectStatus } from '../conditions.ts';
 import type { IssueList } from '../issues.ts';
+import type { Labels, ResourcePath } from '../resources.ts';
 import type {
   DestinationRuleResource,
   PolicyTarget,
   RateLimitPolicyResource,
   TrafficPolicyResource,
 } from '../route-resources.ts';
+import type { Sought, SoughtName, SoughtObject } from '../types.ts';
 import { rulesFor } from './compile-destination.ts';
 import { coversHost, fullHost, serviceIdOf, unknownHost } from './hosts.ts';
 import type { RouteScope } from './route-scope.ts';
+import { soughtHost } from './virtual-backends.ts';
 import { partlyInvalid } from './virtual-status.ts';
 import { waypointConditions } from './waypoint-conditions.ts';
 
@@ -19,7 +23,10 @@ export function destinationRuleStatus(rule: DestinationRuleResource, scope: Rout
   const { kind, namespace, name } = rule;
   const host = fullHost(rule.host, namespace, scope.clusterDomain);
   const problem = hostProblem(rule, host, scope);
-  if (problem !== null) list.add('AMB0602', ['spec', 'host'], problem, 'the rule does nothing');
+  if (problem !== null) {
+    const path = ['spec', 'host'];
+    list.add('AMB0602', path, problem, 'the rule does nothing', soughtHost(rule.host, namespace, path, scope));
+  }
   const id = serviceIdOf(host, scope.clusterDomain);
   const services = host.startsWith('*') ? scope.servicesUnder(host, coversHost) : id === null ? [] : [id];
   const empty = problem === null ? reportEmptySubsets(rule, services, scope, list) : null;
@@ -52,10 +59,31 @@ function reportEmptySubsets(
     const wanted = Object.entries(labels);
     if (pods.length === 0 || pods.some((pod) => wanted.every(([key, value]) => pod[key] === value))) continue;
     const message = `subset ${name} selects no pod of service ${id}`;
-    list.add('AMB0603', ['spec', 'subsets', at], message, 'what is routed there gets 503; correct its labels');
+    const sought = soughtLabel(wanted, pods, ['spec', 'subsets', at, 'labels']);
+    const has =
+      sought === null ? '' : `; ${thereIs(sought.name, sought.among, `${sought.path.at(-1)} of its pods is`)}`;
+    const fix = `what is routed there gets 503; correct its labels${has}`;
+    list.add('AMB0603', ['spec', 'subsets', at], message, fix, sought);
     first ??= message;
   }
   return first;
+}
+
+/** The first label that no pod has as it is asked for, among what pods have. */
+function soughtLabel(
+  wanted: readonly (readonly [string, string])[],
+  pods: readonly Labels[],
+  path: ResourcePath,
+): SoughtName | null {
+  for (const [key, name] of wanted) {
+    const among = [...new Set(pods.flatMap((pod) => pod[key] ?? []))];
+    if (!among.includes(name)) return { kind: 'name', name, among, path: [...path, key] };
+  }
+  return null;
+}
+
+function isSoughtKind(kind: string): kind is SoughtObject['kind'] {
+  return kind === 'Service' || kind === 'HTTPRoute' || kind === 'GRPCRoute' || kind === 'VirtualService';
 }
 
 function hostProblem(rule: DestinationRuleResource, host: string, scope: RouteScope): string | null {
@@ -76,7 +104,11 @@ export function policyStatus(policy: OwnPolicy, scope: RouteScope, list: IssueLi
     const problem = targetProblem(policy, target, scope);
     if (problem !== null) {
       const code = problem.reason === 'Invalid' ? 'AMB0702' : 'AMB0701';
-      list.add(code, ['spec', 'targetRefs', at], problem.message, 'the policy does nothing for this target');
+      const { kind, namespace, name } = target;
+      const path = ['spec', 'targetRefs', at];
+      const isThere = scope.ruleNamesOf(target) !== null || !isSoughtKind(kind);
+      const sought: Sought | null = isThere ? null : { kind, namespace, name, path: [...path, 'name'] };
+      list.add(code, path, problem.message, 'the policy does nothing for this target', sought);
     }
     return problem;
   });
@@ -104,7 +136,8 @@ function targetProblem(
   const ruleNames = scope.ruleNamesOf(target);
   if (ruleNames === null) return { reason: 'TargetNotFound', message: `${title} is not there` };
   if (target.sectionName !== null && !ruleNames.includes(target.sectionName)) {
-    return { reason: 'TargetNotFound', message: `${title} has no rule named ${target.sectionName}` };
+    const has = thereIs(target.sectionName, ruleNames, 'it has');
+    return { reason: 'TargetNotFound', message: `${title} has no rule named ${target.sectionName}; ${has}` };
   }
   if (policy.kind !== 'TrafficPolicy') return null;
   const field = target.kind === 'Service' ? undefined : serviceFields.find((one) => policy[one] !== null);

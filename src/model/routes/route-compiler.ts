@@ -81,6 +81,13 @@ export class RouteCompiler {
     });
   }
 
+  /** `NAMESPACE/NAME` of the routes of a kind. */
+  namesOf(kind: 'VirtualService' | 'HTTPRoute' | 'GRPCRoute'): string[] {
+    const all = kind === 'VirtualService' ? this.#store.virtualServices : this.#store.routes;
+    const prefix = `${kind}/`;
+    return [...all.keys()].flatMap((id) => (id.startsWith(prefix) ? [id.slice(prefix.length)] : []));
+  }
+
   /** Compiles what changed since the last call. */
   flush(): { readonly changed: readonly ServiceRoutes[]; readonly removed: readonly string[] } {
     const dirty = [...this.#store.takeDirty()];

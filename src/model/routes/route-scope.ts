@@ -32,6 +32,11 @@ export class RouteScope {
     return this.#store.options.rootNamespaces;
   }
 
+  /** Annotations of a namespace; whoever looks at one of its Services is told of their changes. */
+  annotationsOf(namespace: string): Labels {
+    return this.#store.options.annotationsOf(namespace);
+  }
+
   /** Keys that were looked at. */
   keys(): ReadonlySet<string> {
     return this.#keys;

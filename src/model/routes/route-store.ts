@@ -27,6 +27,8 @@ export interface RouteStoreOptions {
   readonly isWaypoint: (gatewayId: string) => boolean;
   /** Labels of the pods that a Service selects; a change of them comes as a touch. */
   readonly podLabelsOf: (serviceId: string) => Iterable<Labels>;
+  /** Annotations of a namespace; a change of them comes as a touch of its Services. */
+  readonly annotationsOf: (namespace: string) => Labels;
   /** Other labels of the endpoints of a Service may be asked for than before; of all workloads, where it is null. */
   readonly labelsWanted: (serviceId: string | null) => void;
 }

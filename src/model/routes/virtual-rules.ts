@@ -1,15 +1,17 @@
 // One http rule of a VirtualService, compiled for one port of the service that it is about (l7.md §3.2).
+import { didYouMean } from '../../base/nearest-name.ts';
 import type { FindingCode } from '../finding-codes.ts';
 import type { IssueList } from '../issues.ts';
 import type { ResourcePath } from '../resources.ts';
-import type { VirtualRedirect, VirtualRule, VirtualServiceResource } from '../route-resources.ts';
+import type { VirtualDestination, VirtualRedirect, VirtualRule, VirtualServiceResource } from '../route-resources.ts';
 import type { Mirror, RetryPolicy, Rewrite, RouteAction, RouteRule, WeightedBackend } from '../route-types.ts';
+import type { Sought } from '../types.ts';
 import { postWarning } from './gateway-rules.ts';
 import { mayRepeatPost, retryConditions, retryOptions } from './retry-options.ts';
 import { backoffMaxFactor, defaultBackoffBaseMs, defaultRetry, defaultRetryOn, plainRule } from './route-defaults.ts';
 import { policiesOfRule } from './route-policies.ts';
 import type { RouteScope } from './route-scope.ts';
-import { resolveDestination } from './virtual-backends.ts';
+import { resolveDestination, soughtHost, soughtSubset } from './virtual-backends.ts';
 
 /** A rule with where it was written: its own VirtualService, or a delegate. */
 export interface PlacedRule {
@@ -83,8 +85,11 @@ class VirtualRuleCompiler {
     if (rule.direct !== null) return { kind: 'direct', ...rule.direct, contentType: 'text/plain' };
     const backends = rule.route.map((one, at): WeightedBackend => {
       const backend = resolveDestination(one, this.#placed.resource.namespace, this.#port, this.#scope);
-      if (backend.invalid !== null)
-        this.#warn('AMB0508', one.path, backend.invalid.reason, 'its share of the requests gets 503');
+      if (backend.invalid !== null) {
+        const path = [...one.path, 'destination'];
+        const sought = this.#sought(one.host, [...path, 'host']) ?? this.#soughtSubset(one, [...path, 'subset']);
+        this.#warn('AMB0508', one.path, backend.invalid.reason, 'its share of the requests gets 503', sought);
+      }
       if (one.authority !== null && rule.route.length > 1) {
         const message = `the authority of destination ${at} is not set: it can only be set for all destinations`;
         this.#warn('AMB0509', [...one.path, 'headers'], message, 'use rewrite.authority, or rules of their own');
@@ -108,7 +113,9 @@ class VirtualRuleCompiler {
     return rule.mirrors.flatMap((mirror) => {
       const backend = resolveDestination(mirror, resource.namespace, this.#port, this.#scope);
       if (backend.invalid === null) return [{ backend, fraction: mirror.fraction, shadowSuffix: true }];
-      this.#warn('AMB0410', mirror.path, `the mirror leads nowhere: ${backend.invalid.reason}`, 'nothing is mirrored');
+      const sought = this.#sought(mirror.host, [...mirror.path, 'host']);
+      const message = `the mirror leads nowhere: ${backend.invalid.reason}`;
+      this.#warn('AMB0410', mirror.path, message, 'nothing is mirrored', sought);
       return [];
     });
   }
@@ -123,12 +130,9 @@ class VirtualRuleCompiler {
     const path = [...this.#path, 'retries', 'retryOn'];
     for (const word of named) {
       if (retryConditions.includes(word)) continue;
-      this.#warn(
-        'AMB0510',
-        path,
-        `${word} is no condition that is known`,
-        `use ${retryConditions.join(', ')}, or a status`,
-      );
+      const fix = `use ${retryConditions.join(', ')}, or a status${didYouMean(word, retryConditions)}`;
+      const sought: Sought = { kind: 'name', name: word, among: retryConditions, path };
+      this.#warn('AMB0510', path, `${word} is no condition that is known`, fix, sought);
     }
     const retryOn = [...new Set([...named, ...(statuses.length > 0 ? ['retriable-status-codes'] : [])])];
     const unsafe =
@@ -142,8 +146,16 @@ class VirtualRuleCompiler {
     return { ...options, ...backoff, attempts: retries.attempts, perTryTimeoutMs, retryOn, statuses, from: 'route' };
   }
 
-  #warn(code: FindingCode, path: ResourcePath, message: string, fix: string): void {
-    this.#list?.add(code, path, message, fix);
+  #soughtSubset(destination: VirtualDestination, path: ResourcePath): Sought | null {
+    return soughtSubset(destination, this.#placed.resource.namespace, path, this.#scope);
+  }
+
+  #sought(host: string, path: ResourcePath): Sought | null {
+    return soughtHost(host, this.#placed.resource.namespace, path, this.#scope);
+  }
+
+  #warn(code: FindingCode, path: ResourcePath, message: string, fix: string, sought?: Sought | null): void {
+    this.#list?.add(code, path, message, fix, sought);
   }
 }
 

@@ -3,9 +3,10 @@ import { type Condition, conditionOf, type ObjectStatus } from '../conditions.ts
 import type { IssueList } from '../issues.ts';
 import type { VirtualServiceResource } from '../route-resources.ts';
 import type { RouteRule } from '../route-types.ts';
+import type { Sought } from '../types.ts';
 import { coversHost, fullHost, serviceIdOf, unknownHost } from './hosts.ts';
 import type { RouteScope } from './route-scope.ts';
-import { anyPort } from './virtual-backends.ts';
+import { anyPort, soughtHost } from './virtual-backends.ts';
 import { branchesOf, isCatchAll, isForMesh, placedRules, reasonAgainst } from './virtual-routes.ts';
 import { compileVirtualRule } from './virtual-rules.ts';
 import { waypointConditions } from './waypoint-conditions.ts';
@@ -58,7 +59,8 @@ function servicesOf(
   const service = id === null ? undefined : scope.service(id);
   if (id === null || service === undefined) {
     const message = `${unknownHost(written, host, scope.clusterDomain)}: nothing is done for it`;
-    list.add('AMB0502', path, message, 'name a Service, in full or of this namespace');
+    const sought = soughtHost(written, virtual.namespace, path, scope);
+    list.add('AMB0502', path, message, 'name a Service, in full or of this namespace', sought);
     return [];
   }
   const reason = reasonAgainst(virtual, service, scope);
@@ -79,8 +81,13 @@ function servicesOf(
 }
 
 function compileOwn(virtual: VirtualServiceResource, scope: RouteScope, list: IssueList): RouteRule[] {
-  const dropped = (at: number, reason: string): void =>
-    list.add('AMB0505', ['spec', 'http', at, 'delegate'], `rule ${at} is left out: ${reason}`, 'see docs/routes.md');
+  const dropped = (at: number, reason: string): void => {
+    const path = ['spec', 'http', at, 'delegate'];
+    const delegate = virtual.http[at]?.delegate ?? null;
+    const isThere = delegate === null || scope.virtualService(`${delegate.namespace}/${delegate.name}`) !== undefined;
+    const sought: Sought | null = isThere ? null : { kind: 'VirtualService', ...delegate, path: [...path, 'name'] };
+    list.add('AMB0505', path, `rule ${at} is left out: ${reason}`, 'see docs/routes.md', sought);
+  };
   placedRules(virtual, scope, dropped);
   const own = virtual.http.flatMap((rule, at) => (rule.delegate === null ? [{ rule, resource: virtual, at }] : []));
   for (const { rule, at } of own) {

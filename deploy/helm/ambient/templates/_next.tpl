@@ -2,5 +2,5 @@
 {{- define "ambient.nextSteps" }}
   kubectl -n {{ .Release.Namespace }} rollout status daemonset/ambient-node
   ambientctl check --wait 5m
-  kubectl label namespace NAME ambient.mesh/dataplane-mode=ambient
+  ambientctl enroll NAME --wait
 {{- end }}

@@ -3,62 +3,29 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { after, before, describe, test } from 'node:test';
-import { alerts } from '../../native-free/dashboards/alerts.ts';
+import { test } from 'node:test';
+import { alerts, runbookPage } from '../../native-free/dashboards/alerts.ts';
 import { dashboards } from '../../native-free/dashboards/dashboards.ts';
 import { projectFile } from '../../src/base/project-files.ts';
 import { helpOf, metricCatalogue } from '../../src/telemetry/metric-catalogue.ts';
-import type { Exporter } from '../../src/telemetry/metric-entry.ts';
-import { node1, startLab, type TestLab } from './harness.ts';
+import { anchorsOf } from './anchors.ts';
 import { foreignQueries } from './istio-queries.ts';
-import { Prometheus } from './prometheus.ts';
+import { rulesFile, type Scene, until } from './scene.ts';
 
 const timeout = { timeout: 90_000 };
-const deadlineMs = 60_000;
 const openMetrics = 'application/openmetrics-text; version=1.0.0';
-const rulesFile = projectFile('deploy/prometheus/alerts.yaml');
 
-describe('metrics', () => {
-  let lab: TestLab;
-  let prometheus: Prometheus;
-  let addresses: Record<Exporter, readonly string[]>;
+interface Question {
+  readonly what: string;
+  readonly expr: string;
+  readonly quiet?: boolean;
+}
 
-  before(async () => {
-    lab = await startLab('', { paths: [projectFile('deploy/samples/shop')] });
-    const { refused } = await lab.client.apply([projectFile('deploy/samples/shop-waypoint')]);
-    assert.deepEqual(refused, []);
-    const { pods } = await lab.client.status();
-    const waypoint = pods.find((pod) => pod.namespace === 'shop' && pod.serviceAccount === 'waypoint')!;
-    const waypointAddress = waypoint.addresses.find((address) => !address.includes(':'))!;
-    addresses = {
-      node: ['10.80.0.11:15020', '10.80.0.12:15020'],
-      waypoint: [`${waypointAddress}:15020`],
-      controller: ['10.80.0.1:15020'],
-    };
-    prometheus = new Prometheus(lab, node1);
-    const { node, waypoint: waypoints, controller } = addresses;
-    const jobs = { 'ambient-node': node, 'ambient-waypoint': waypoints, 'ambient-controller': controller };
-    await prometheus.start(jobs, rulesFile);
-  });
-  after(async () => {
-    await prometheus?.close();
-    await lab?.close();
-  });
-
-  /** Asks again until `done` has nothing left to say. */
-  async function until(done: () => Promise<readonly string[]>): Promise<void> {
-    const endMs = Date.now() + deadlineMs;
-    for (;;) {
-      const left = await done();
-      if (left.length === 0) return;
-      assert(Date.now() < endMs, left.join('\n'));
-      await new Promise((resolve) => setTimeout(resolve, 500));
-    }
-  }
-
+/** Declares the tests; `scene` is there when they run. */
+export function metricsRows(scene: () => Scene): void {
   /** Expressions with no series yet; throws for one that cannot be evaluated. */
-  async function without(queries: readonly { what: string; expr: string; quiet?: boolean }[]): Promise<string[]> {
-    const results = await prometheus.query(queries.map(({ expr }) => expr));
+  async function without(queries: readonly Question[]): Promise<string[]> {
+    const results = await scene().prometheus.query(queries.map(({ expr }) => expr));
     return queries.flatMap(({ what, expr, quiet = false }, at) => {
       const { error, series } = results[at]!;
       assert.equal(error, null, `${what}: ${expr}: ${error}`);
@@ -68,7 +35,7 @@ describe('metrics', () => {
 
   test('every target is up', timeout, async () => {
     await until(async () => {
-      const targets = await prometheus.targets();
+      const targets = await scene().prometheus.targets();
       if (targets.length < 4) return [`${targets.length} targets`];
       return targets.filter(({ health }) => health !== 'up').map((one) => `${one.scrapeUrl}: ${one.lastError}`);
     });
@@ -102,24 +69,27 @@ describe('metrics', () => {
     for (const name of names) assert(metricCatalogue().has(name.replace(/_bucket$/, '')), name);
   });
 
-  test('the runbook has the place that each alert names', () => {
+  test('the runbook has the place that each alert links to', () => {
     const page = readFileSync(projectFile('docs/runbook.md'), 'utf8');
-    const anchors = Array.from(page.matchAll(/^## (.*)$/gm), ([, title = '']) =>
-      title
-        .toLowerCase()
-        .replace(/[^a-z0-9 -]/g, '')
-        .replaceAll(' ', '-'),
-    );
-    for (const { alert, runbook } of alerts) {
-      assert(anchors.includes(runbook), `${alert}: there is no #${runbook}`);
-      assert(page.includes(`\`${alert}\``), `${alert} is not on the page`);
+    const anchors = anchorsOf(page);
+    const links = readFileSync(rulesFile, 'utf8').matchAll(/runbook_url: (\S+)#(\S+)$/gm);
+    let count = 0;
+    for (const [, url, anchor = ''] of links) {
+      assert.equal(url, runbookPage);
+      assert(anchors.includes(anchor), `there is no #${anchor}`);
+      count++;
     }
+    assert.equal(count, alerts.length);
+    for (const { alert } of alerts) assert(page.includes(`\`${alert}\``), `${alert} is not on the page`);
   });
+}
 
+/** Of each program. */
+export function expositionRows(scene: () => Scene): void {
   for (const exporter of ['node', 'waypoint', 'controller'] as const) {
     test(`what the ${exporter} exports is in order, and what the catalogue says`, timeout, async () => {
-      const url = `http://${addresses[exporter][0]!}/metrics`;
-      const [plain, open] = await prometheus.fetch([{ url }, { url, accept: openMetrics }]);
+      const url = `http://${scene().addresses[exporter][0]!}/metrics`;
+      const [plain, open] = await scene().prometheus.fetch([{ url }, { url, accept: openMetrics }]);
       assert.match(plain!.type, /^text\/plain; version=0\.0\.4/);
       const { stderr } = spawnSync('promtool', ['check', 'metrics'], { input: plain!.text, encoding: 'utf8' });
       // Istio's name of it stays.
@@ -144,4 +114,4 @@ describe('metrics', () => {
       assert(open!.text.endsWith('\n# EOF\n'));
     });
   }
-});
+}

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { enterCommand, signalEntered } from '../../src/lab/enter.ts';
-import type { TestLab } from './harness.ts';
+import type { TestLab } from '../lab/harness.ts';
 
 const run = promisify(execFile);
 const api = 'http://127.0.0.1:9090/api/v1';
@@ -44,7 +44,13 @@ export interface ScrapeTarget {
   readonly scrapeUrl: string;
 }
 
-/** Prometheus with jobs of targets (`HOST:PORT`) and a file of rules. */
+export interface ActiveAlert {
+  readonly state: 'pending' | 'firing';
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+/** Prometheus with jobs of targets (`HOST:PORT`) and rules as YAML. */
 export class Prometheus {
   readonly #lab: TestLab;
   readonly #node: string;
@@ -59,12 +65,13 @@ export class Prometheus {
   async start(jobs: Readonly<Record<string, readonly string[]>>, rules: string): Promise<void> {
     const config = {
       global: { scrape_interval: '1s', evaluation_interval: '1s' },
-      rule_files: [rules],
+      rule_files: ['rules.yml'],
       scrape_configs: Object.entries(jobs).map(([name, targets]) => ({
         job_name: name,
         static_configs: [{ targets }],
       })),
     };
+    writeFileSync(path.join(this.#folder, 'rules.yml'), rules);
     const file = path.join(this.#folder, 'prometheus.yml');
     writeFileSync(file, JSON.stringify(config));
     mkdirSync(path.join(this.#folder, 'data'));
@@ -103,6 +110,13 @@ export class Prometheus {
       const { data } = JSON.parse(text) as { data: { result: Result['series'] } };
       return { error: null, series: data.result };
     });
+  }
+
+  /** Alerts that are pending or firing. */
+  async alerts(): Promise<readonly ActiveAlert[]> {
+    const [answer] = await this.fetch([{ url: `${api}/alerts` }]);
+    if (answer?.status !== 200) return [];
+    return (JSON.parse(answer.text) as { data: { alerts: ActiveAlert[] } }).data.alerts;
   }
 
   async close(): Promise<void> {

@@ -1,0 +1,18 @@
+// The node proxy of node-2 is killed, and nothing starts it again.
+import type { Incident } from './incident.ts';
+
+const part = { kind: 'node', name: 'node-2' } as const;
+
+export const nodeProxyDown: Incident = {
+  name: 'node-proxy-down',
+  breaks: 'the node proxy of node-2 is killed, and does not come back',
+  runbook: 'a-node-proxy-is-down',
+  breakIt: (lab) => lab.fault({ type: 'down', part }),
+  mend: (lab) => lab.fault({ type: 'heal', node: part.name }),
+  command: ['status'],
+  says: [/not connected, for/, /node node-2: its proxy does not answer/],
+  exitCode: 1,
+  alert: { name: 'AmbientNodeProxyDown', labels: { node: 'node-2', sign: 'silent' } },
+  page: [/proxy of node-2 is down/, /its proxy is not connected/],
+  panels: ['Ambient / Node proxy, Ready', 'Ambient / Mesh, Node proxies that answer'],
+};

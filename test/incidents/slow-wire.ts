@@ -1,0 +1,18 @@
+// The link of node-2 is slow: whatever crosses it is late, what stays on a node is not.
+import type { Incident } from './incident.ts';
+
+const node = 'node-2';
+
+export const slowWire: Incident = {
+  name: 'slow-wire',
+  breaks: 'every packet to and from node-2 is 60 ms late',
+  runbook: 'the-wire-is-slow',
+  breakIt: (lab) => lab.fault({ type: 'delay', node, delayMs: 60 }),
+  mend: (lab) => lab.fault({ type: 'delay', node, delayMs: 0 }),
+  command: ['why', 'shop/workload/checkout', 'svc/inventory.shop:80'],
+  says: [/it is slow, and that is the wire between node-\d and node-\d: \d+ms of/],
+  exitCode: 0,
+  alert: { name: 'AmbientWireSlow', labels: { source_workload: 'web', destination_workload: 'catalog' } },
+  page: [/The wire takes/],
+  panels: ['Ambient / Waypoint, Slow ways, p99', 'Ambient / Waypoint, Where the time goes, p99'],
+};
