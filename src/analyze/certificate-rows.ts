@@ -1,7 +1,7 @@
 // Every certificate of a mesh as a row: whose it is, how long it is good, and whether it was renewed in time.
 import type { CertificatesView, CertificateView } from '../model/views.ts';
 
-/** `late`: it should have been renewed at half of its life, and less than a quarter is left. */
+/** `late`: it should have been renewed at half of its life, and less than 40 % of it is left. */
 export type CertState = 'ok' | 'ends soon' | 'late' | 'expired' | 'missing' | 'no answer';
 
 export interface CertRow {
@@ -22,7 +22,7 @@ const dayMs = 86_400_000;
 /** Whoever brings the issuer has to act by hand, and is told early. */
 const issuerSoonDays = 30;
 /** Renewed at a half; with less than this share of its life left, something keeps it from being renewed. */
-const lateShare = 0.25;
+const lateShare = 0.4;
 /** States that call for somebody. */
 export const badCertStates: readonly CertState[] = ['late', 'expired', 'missing', 'no answer'];
 

@@ -55,8 +55,8 @@ test('every certificate with its state, and what to do next', async () => {
 const states: readonly (readonly [fromMs: number, toMs: number, state: string])[] = [
   [-hourMs, 23 * hourMs, 'ok'],
   [-12 * hourMs, 12 * hourMs, 'ok'],
-  [-18 * hourMs + 1000, 6 * hourMs + 1000, 'ok'],
-  [-18 * hourMs - 1000, 6 * hourMs - 1000, 'late'],
+  [-14.4 * hourMs + 1000, 9.6 * hourMs + 1000, 'ok'],
+  [-14.4 * hourMs - 1000, 9.6 * hourMs - 1000, 'late'],
   [-24 * hourMs, 0, 'expired'],
 ];
 

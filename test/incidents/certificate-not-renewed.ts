@@ -17,6 +17,6 @@ export const certificateNotRenewed: Incident = {
     labels: { node: 'node-1', identity: 'spiffe://cluster.local/ns/shop/sa/cart' },
   },
   page: [/certificate/i, /node-1/],
-  note: 'certificates of a demo live for a day: it shows when half of that is over (the test has some of 90 s)',
+  note: 'certificates of a demo live for a day: it shows when half of that is over (the test has some of two minutes)',
   panels: ['Ambient / Control plane and certificates, Until the next one ends, by proxy'],
 };

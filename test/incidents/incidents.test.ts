@@ -13,7 +13,7 @@ import { misspeltSubset } from './misspelt-subset.ts';
 import { noConfiguration } from './no-configuration.ts';
 import { nodeProxyDown } from './node-proxy-down.ts';
 import { overloadedProxy } from './overloaded-proxy.ts';
-import { pageRows } from './page-rows.ts';
+import { pageRows, pageWithout } from './page-rows.ts';
 import { renamedService } from './renamed-service.ts';
 import { retryStorm } from './retry-storm.ts';
 import { alertText, askedOf, firing, type Scene, startScene, until } from './scene.ts';
@@ -23,8 +23,8 @@ import { strictPlaintext } from './strict-plaintext.ts';
 import { traceRows } from './trace-rows.ts';
 
 const timeout = { timeout: 120_000 };
-/** Renewed after 45 s: what does not renew is late while the other incidents take their time. */
-const certificateTtl = '90s';
+/** Renewed after 60 s: what does not renew is late while the other incidents take their time. */
+const certificateTtl = '120s';
 /** The machine that runs the tests may be busy: that something is late now and then is no fault of the mesh. */
 const ofTheMachine = ['AmbientProxyOverloaded', 'AmbientWireSlow'];
 
@@ -90,9 +90,10 @@ describe('incidents', () => {
     assert.deepEqual(done.toSorted(), incidents.map(({ name }) => name).toSorted());
   });
 
-  /** Waits until command and alert show it. */
+  /** Waits until command, page and alert show it. */
   async function shown(incident: Incident): Promise<void> {
     await until(() => askedOf(scene, incident));
+    await until(() => pageWithout(scene, incident));
     const { name, labels } = incident.alert;
     await until(async () => {
       const all = await firing(scene);

@@ -1,4 +1,4 @@
-// The Service of the canary gets a better name; the route still names the old one, for one request in ten.
+// The Service of the canary gets a better name; the route still names the old one, for half of the requests.
 import path from 'node:path';
 import { applied, deleted, type Incident, waypointFolder } from './incident.ts';
 
@@ -11,12 +11,22 @@ spec:
   ports: [{ name: http, port: 80, targetPort: http, appProtocol: http }]
 `;
 
+const route = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: checkout, namespace: shop }
+spec:
+  parentRefs: [{ group: "", kind: Service, name: checkout }]
+  rules:
+    - backendRefs: [{ name: checkout-v1, port: 80, weight: 50 }, { name: checkout-v2, port: 80, weight: 50 }]
+`;
+
 export const renamedService: Incident = {
   name: 'renamed-service',
   breaks: 'the Service checkout-v2 is called checkout-canary now, but not in its route',
   runbook: 'a-service-was-renamed-under-a-route',
   async breakIt(lab) {
-    await applied(lab, service('checkout-canary'));
+    await applied(lab, `${route}---${service('checkout-canary')}`);
     await deleted(lab, service('checkout-v2'));
   },
   async mend(lab) {
@@ -26,7 +36,7 @@ export const renamedService: Incident = {
   command: ['why', 'shop/workload/cart', 'svc/checkout.shop'],
   says: [
     /matched by HTTPRoute shop\/checkout, rule 0/,
-    /10 % of the requests get 500: .*shop\/checkout-v2 is not there/,
+    /50 % of the requests get 500: .*shop\/checkout-v2 is not there/,
   ],
   exitCode: 0,
   alert: {

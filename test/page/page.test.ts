@@ -9,11 +9,13 @@ import { FixtureServer } from './fixture-server.ts';
 
 const server = new FixtureServer();
 let browser: TestBrowser;
-let page: LivePage | null = null;
+/** One window for all: a new one takes as long as most tests. */
+let page: LivePage;
 
 before(async () => {
   await server.start();
   browser = await TestBrowser.start();
+  page = await browser.openPage(server.url);
 });
 after(async () => {
   await browser?.close();
@@ -21,23 +23,20 @@ after(async () => {
 });
 
 async function open(hash = '', options: PageOptions = {}): Promise<LivePage> {
-  page = await browser.openPage(`${server.url}${hash}`, options);
+  await page.visit(`${server.url}${hash}`, options);
   return page;
 }
 
 /** Whatever a test did: nothing complained, nobody else was asked, and nothing hangs over the edge of the window. */
 afterEach(async () => {
-  const opened = page;
-  page = null;
   server.fixture.graph = troubledGraph();
   server.fixture.proxies = exampleProxies();
   server.fixture.problems = exampleProblems();
-  if (opened === null) return;
-  const overflow = await opened.evaluate<number>('document.documentElement.scrollWidth - innerWidth');
-  await opened.close();
-  assert.deepEqual(opened.strangers, []);
+  const overflow = await page.evaluate<number>('document.documentElement.scrollWidth - innerWidth');
+  await page.evaluate('localStorage.clear()');
+  assert.deepEqual(page.strangers.splice(0), []);
   assert.deepEqual(
-    opened.complaints.filter((text) => !/ERR_CONNECTION|ERR_INCOMPLETE|ERR_EMPTY_RESPONSE/.test(text)),
+    page.complaints.splice(0).filter((text) => !/ERR_CONNECTION|ERR_INCOMPLETE|ERR_EMPTY_RESPONSE/.test(text)),
     [],
   );
   assert.ok(overflow <= 0, `wider than the window by ${overflow} pixels`);
