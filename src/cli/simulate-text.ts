@@ -231,7 +231,6 @@ function nextStep({ answer, plaintext, namespace, manifest }: StrictAnswer): str
   }
   const callers = plaintext.filter(({ withStrict }) => withStrict === 'refused').map(({ from }) => from);
   const spaces = [...new Set(callers.flatMap((from) => (from.includes('/') ? [from.split('/')[0]!] : [])))];
-  const label = spaces.map((one) => `kubectl label namespace ${one} ambient.mesh/dataplane-mode=ambient`);
-  const how = label.length === 0 ? 'bring these callers into the mesh' : `enrol the callers: ${label.join('; ')}`;
+  const how = spaces.length === 0 ? 'bring these callers into the mesh' : `ambientctl enroll ${spaces.join(' ')}`;
   return `next: ${how}; what cannot be enrolled needs a PeerAuthentication of its own with PERMISSIVE`;
 }
