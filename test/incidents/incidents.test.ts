@@ -13,7 +13,7 @@ import { misspeltSubset } from './misspelt-subset.ts';
 import { noConfiguration } from './no-configuration.ts';
 import { nodeProxyDown } from './node-proxy-down.ts';
 import { overloadedProxy } from './overloaded-proxy.ts';
-import { pageRows, pageRows, pageWithout } from './page-rows.ts';
+import { pageRows, pageWithout } from './page-rows.ts';
 import { PageWords } from './page-words.ts';
 import { renamedService } from './renamed-service.ts';
 import { retryStorm } from './retry-storm.ts';
