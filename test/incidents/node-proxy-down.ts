@@ -13,6 +13,8 @@ export const nodeProxyDown: Incident = {
   says: [/not connected, for/, /node node-2: its proxy does not answer/],
   exitCode: 1,
   alert: { name: 'AmbientNodeProxyDown', labels: { node: 'node-2', sign: 'silent' } },
+  // Whoever calls its pods has nowhere to go, and what does not connect is tried again.
+  others: ['AmbientRouteLeadsNowhere', 'AmbientRetriesHeldBack', 'AmbientEndpointEjected'],
   page: [/proxy of node-2 is down/, /its proxy is not connected/],
   panels: ['Ambient / Node proxy, Ready', 'Ambient / Mesh, Node proxies that answer'],
 };
