@@ -13,7 +13,7 @@ import { misspeltSubset } from './misspelt-subset.ts';
 import { noConfiguration } from './no-configuration.ts';
 import { nodeProxyDown } from './node-proxy-down.ts';
 import { overloadedProxy } from './overloaded-proxy.ts';
-import { pageRows } from './page-rows.ts';
+import { pageRows, pageWithout } from './page-rows.ts';
 import { renamedService } from './renamed-service.ts';
 import { retryStorm } from './retry-storm.ts';
 import { alertText, askedOf, firing, type Scene, startScene, until } from './scene.ts';
@@ -90,9 +90,10 @@ describe('incidents', () => {
     assert.deepEqual(done.toSorted(), incidents.map(({ name }) => name).toSorted());
   });
 
-  /** Waits until command and alert show it. */
+  /** Waits until command, page and alert show it. */
   async function shown(incident: Incident): Promise<void> {
     await until(() => askedOf(scene, incident));
+    await until(() => pageWithout(scene, incident));
     const { name, labels } = incident.alert;
     await until(async () => {
       const all = await firing(scene);

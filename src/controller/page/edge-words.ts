@@ -16,7 +16,7 @@ export interface WordSources {
 
 /** Below this nobody asks where the time goes. */
 const slowMs = 50;
-const slowShare = 0.6;
+const slowShare = 0.5;
 const retriedShare = 0.05;
 const notesMax = 8;
 

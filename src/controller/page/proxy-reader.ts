@@ -20,6 +20,8 @@ export interface ProxyReaderOptions {
 const pastFlows = 200;
 /** Each proxy is asked how it stands every so many turns, and of several hundred a part in each turn. */
 const statesEveryTurns = 3;
+/** Who told no flows is asked for them again. */
+const followAgainTurns = 10;
 const askedAtOnceMax = 32;
 const silentMax = 50;
 
@@ -36,6 +38,8 @@ export class ProxyReader {
   readonly states = new Map<string, HeardState>();
   readonly #options: ProxyReaderOptions;
   readonly #followed = new Map<ObservedProxy, Followed>();
+  /** Pods whose past has been asked for: once more, and flows would count twice. */
+  readonly #askedForPast = new Set<string>();
   #isAsking = false;
   #isClosed = false;
 
@@ -52,6 +56,9 @@ export class ProxyReader {
   /** Takes in who has come, and asks again when it is time to. */
   turn(number: number): void {
     this.#followAll();
+    if (number % followAgainTurns === 0) {
+      for (const followed of this.#followed.values()) if (!followed.isHeard) void this.#follow(followed);
+    }
     if (number % statesEveryTurns === 0 && !this.#isAsking) void this.#askAll();
   }
 
@@ -89,7 +96,10 @@ export class ProxyReader {
   async #follow(followed: Followed): Promise<void> {
     const { proxy, stop } = followed;
     followed.isHeard = true;
-    const asked = proxy.ask(`GET /flows?follow=1&last=${pastFlows}`, stop.signal);
+    const { pod } = observedView(proxy);
+    const last = this.#askedForPast.has(pod) ? 0 : pastFlows;
+    this.#askedForPast.add(pod);
+    const asked = proxy.ask(`GET /flows?follow=1&last=${last}`, stop.signal);
     for await (const text of wholeLines(asked)) {
       if (stop.signal.aborted) return;
       for (const line of text.split('\n')) if (line !== '') this.#take(line);
