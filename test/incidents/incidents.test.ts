@@ -14,6 +14,7 @@ import { noConfiguration } from './no-configuration.ts';
 import { nodeProxyDown } from './node-proxy-down.ts';
 import { overloadedProxy } from './overloaded-proxy.ts';
 import { pageRows, pageWithout } from './page-rows.ts';
+import { PageWords } from './page-words.ts';
 import { renamedService } from './renamed-service.ts';
 import { retryStorm } from './retry-storm.ts';
 import { alertText, askedOf, firing, type Scene, startScene, until } from './scene.ts';
@@ -72,6 +73,7 @@ describe('incidents', () => {
         fading = some.flatMap(alertsOf);
       });
       for (const one of some) test(`${one.name}: ${one.breaks}`, timeout, () => shown(one));
+      if (some === together[0]) test('a browser shows them', timeout, () => shownInBrowser(some));
       test('no other alert fires', timeout, async () => {
         assert.deepEqual(unexpected(await firing(scene), [...some, certificateNotRenewed].flatMap(alertsOf)), []);
       });
@@ -102,6 +104,11 @@ describe('incidents', () => {
       });
       return found ? [] : [`${name} ${JSON.stringify(labels)} does not fire`, ...all.map(alertText)];
     });
+  }
+
+  async function shownInBrowser(some: readonly Incident[]): Promise<void> {
+    const page = await PageWords.open(scene);
+    await until(() => page.without(some)).finally(() => page.close());
   }
 
   function unexpected(all: Awaited<ReturnType<typeof firing>>, names: readonly string[]): string[] {
