@@ -17,6 +17,7 @@ import { MeshMap } from './mesh-map.ts';
 import { problemsView } from './problems-view.ts';
 import { proxiesDown, proxiesView } from './proxies-view.ts';
 import { ProxyReader } from './proxy-reader.ts';
+import { SeenPairs } from './seen-pairs.ts';
 
 export interface MeshWatchOptions {
   readonly observed: Pick<ObserveServer, 'proxies'>;
@@ -149,6 +150,7 @@ export class MeshWatch {
     const { observed, clock } = this.#options;
     const window = new FlowWindow(clock.now());
     const live = new LiveCounters();
+    const pairs = new SeenPairs();
     const reader = new ProxyReader({
       observed,
       clock,
@@ -156,9 +158,12 @@ export class MeshWatch {
         const place = this.#mapNow().placeOf(flow);
         if (place !== null) window.add(flow, place, clock.now());
       },
-      counted: (lists) => live.take(lists, this.#mapNow(), clock.now()),
+      counted: (lists) => {
+        live.take(lists, this.#mapNow(), clock.now());
+        if (pairs.take(lists)) this.#isAnalyzed = false;
+      },
     });
-    this.#running = { window, live, reader, first: reader.start() };
+    this.#running = { window, live, pairs, reader, first: reader.start() };
     this.#isAnalyzed = false;
     this.#armTurn();
   }
@@ -203,7 +208,7 @@ export class MeshWatch {
     this.#tell('proxies', proxies, this.#turns % proxiesEveryTurns === 0);
     const sources = this.#sources();
     if (sources !== null) this.#tell('graph', graphView({ ...sources, nowMs }), true);
-    this.#analyze(nowMs);
+    this.#analyze(nowMs, running.pairs);
     const problems = { ...shared, map, certificates: certificates(), findings: this.#findings };
     this.#tell('problems', problemsView(problems), false);
   }
@@ -244,10 +249,10 @@ export class MeshWatch {
     return this.#map;
   }
 
-  #analyze(nowMs: number): void {
+  #analyze(nowMs: number, { edges }: SeenPairs): void {
     if (this.#isAnalyzed || nowMs < this.#analyzeAgainMs) return;
     const startedMs = performance.now();
-    this.#findings = analyze({ resources: [...this.#resources.values()], unused: [], unreadable: [] });
+    this.#findings = analyze({ resources: [...this.#resources.values()], unused: [], unreadable: [], edges });
     const tookMs = performance.now() - startedMs;
     this.#isAnalyzed = true;
     this.#analyzeAgainMs = nowMs + Math.max(analyzeEveryMs, tookMs / analyzeShare);
@@ -257,6 +262,7 @@ export class MeshWatch {
 interface Running {
   readonly window: FlowWindow;
   readonly live: LiveCounters;
+  readonly pairs: SeenPairs;
   readonly reader: ProxyReader;
   /** Every proxy has been asked once. */
   readonly first: Promise<void>;
