@@ -109,21 +109,25 @@ class FlowsBench {
         // Off on on off, and the other way next time: a machine that gets slower or faster counts for neither.
         const order = round % 2 === 0 ? [false, true, true, false] : [true, false, false, true];
         const sums = { on: 0, off: 0 };
+        const each: string[] = [];
         for (const isOn of order) {
           for (const proxy of proxies[kind]) await this.#remember(proxy, isOn);
-          sums[isOn ? 'on' : 'off'] += await this.#cpuUs(kind, proxies[kind]);
+          const cpuUs = await this.#cpuUs(kind, proxies[kind]);
+          sums[isOn ? 'on' : 'off'] += cpuUs;
+          each.push(`${isOn ? 'on' : 'off'} ${readable(cpuUs)}`);
         }
+        this.#options.say(`${kind}: ${each.join(', ')} µs`);
         ratios[kind].push(sums.on / sums.off);
         costs[kind].push(sums.off / 2);
       }
     }
     const rows = kindNames.map((kind) => {
-      const { median = 0, min = 0, max = 0 } = spreadOf(ratios[kind]) ?? {};
       const percent = (ratio: number): string => `${((ratio - 1) * 100).toFixed(1)} %`;
+      const [low, middle, high] = [0.25, 0.5, 0.75].map((share) => percent(quantileOf(ratios[kind], share)));
       const base = readable(spreadOf(costs[kind])?.median ?? 0);
-      return `| ${kinds[kind].words} | ${base} µs | ${percent(median)} (${percent(min)} to ${percent(max)}) |`;
+      return `| ${kinds[kind].words} | ${base} µs | ${middle} (${low} to ${high}) |`;
     });
-    const head = `flows, ${this.#options.rounds} round(s): CPU time without them, and what remembering them adds`;
+    const head = `flows, ${this.#options.rounds} round(s): CPU time without them, and what remembering them adds (half of all rounds)`;
     return [head, '', '| | without | added |', '|---|---|---|', ...rows, ''].join('\n');
   }
 
@@ -190,4 +194,8 @@ class FlowsBench {
     }
     return (cpuS * 1e6) / requests;
   }
+}
+
+function quantileOf(values: readonly number[], share: number): number {
+  return values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) * share)] ?? 0;
 }
