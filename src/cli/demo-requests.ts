@@ -1,6 +1,7 @@
 // What the waypoint of the demo says about requests: from its access log, one row for each caller, service and workload
 // that answered; and what the demo expects of these rows.
 import type { RequestRecord, RequestSegments } from '../telemetry/access-record.ts';
+import { segmentNames } from '../telemetry/flow-line.ts';
 import { type Column, type TableView, table } from './table.ts';
 
 /** Requests from one workload to one service, as one workload answered them. */
@@ -26,13 +27,6 @@ export interface RequestRow {
 
 /** Records kept for each row: the latest. */
 const keptMax = 200;
-const segmentNames = {
-  clientProxy: "client's proxy",
-  wire: 'wire',
-  waypoint: 'waypoint',
-  destinationProxy: "destination's proxy",
-  application: 'application',
-} as const satisfies Record<keyof RequestSegments, string>;
 /** What is behind the waypoint, where its parts are not known. */
 const behind = 'upstream';
 

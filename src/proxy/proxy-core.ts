@@ -190,17 +190,10 @@ export class ProxyCore<Config extends ProxyConfig> {
 
   async dump(): Promise<ProxyDump> {
     const connections = await this.threads.snapshot(true, snapshotDeadlineMs);
-    const pending = this.pending();
     const { index } = this.mesh;
     return {
-      pid: process.pid,
-      version,
-      ready: pending.length === 0,
-      pending,
-      discovery: this.mesh.view(),
-      threads: this.threads.views(),
+      ...this.#standing(),
       resources: activeResources(),
-      certificates: this.certificates.views(),
       workloads: [...index.workloads()],
       services: [...index.services()],
       policies: [...index.policies()],
@@ -208,7 +201,6 @@ export class ProxyCore<Config extends ProxyConfig> {
       connections,
       edges: this.threads.totals.edges(),
       config: { ...this.#config },
-      configFile: this.#configFile?.view() ?? null,
     };
   }
 
@@ -409,6 +401,16 @@ export class ProxyCore<Config extends ProxyConfig> {
   async #state(): Promise<ProxyStateView> {
     const strain = this.#options.ejects === true ? this.strain() : {};
     await this.threads.snapshot(false, snapshotDeadlineMs);
+    return {
+      ...this.#standing(),
+      limits: this.#limits(),
+      ...this.#role.state(),
+      ...(await strain),
+    };
+  }
+
+  /** What the dump and the small view of the state both begin with. */
+  #standing() {
     const pending = this.pending();
     return {
       pid: process.pid,
@@ -419,9 +421,6 @@ export class ProxyCore<Config extends ProxyConfig> {
       threads: this.threads.views(),
       certificates: this.certificates.views(),
       configFile: this.#configFile?.view() ?? null,
-      limits: this.#limits(),
-      ...this.#role.state(),
-      ...(await strain),
     };
   }
 
