@@ -1,5 +1,6 @@
 // A cluster as commands see it. Admin ports listen on loopback of their pods alone, so the controllers' are reached by
 // a port-forward, which takes rights for these pods; proxies are asked by the controller that they are connected to.
+
 import { existsSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import path from 'node:path';
@@ -7,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { MeshError, messageOf } from '../base/errors.ts';
 import { linesOf, merged } from '../base/line-streams.ts';
 import { nodeHttp } from '../base/node-http.ts';
-import { controllerName, nodeName } from '../install/parts.ts';
+import { controllerName, type Manifest, nodeName } from '../install/parts.ts';
 import type { KubeAccess } from '../kube/api/access.ts';
 import { ApiClient } from '../kube/api/api-client.ts';
 import { failureOf } from '../kube/api/api-error.ts';
@@ -23,7 +24,6 @@ import {
   type LogSource,
   logSince,
   type MeshPart,
-  type ObjectManifest,
   type ObjectName,
   type OperableMesh,
   type WriteAction,
@@ -108,7 +108,7 @@ export class ClusterMesh implements OperableMesh {
     return this.#objects.patch(target, patch);
   }
 
-  apply(manifest: ObjectManifest): Promise<WriteAction> {
+  apply(manifest: Manifest): Promise<WriteAction> {
     return this.#objects.apply(manifest);
   }
 

@@ -1,12 +1,14 @@
 // Objects of a cluster as commands read and write them, by their kind alone: which group, version and path that means
 // is said here.
+
 import { MeshError } from '../base/errors.ts';
 import { applyManifests } from '../install/apply.ts';
+import type { Manifest } from '../install/parts.ts';
 import type { ApiClient, ApiRequest } from '../kube/api/api-client.ts';
 import { failureOf } from '../kube/api/api-error.ts';
 import { watchedKinds } from '../kube/api/kinds.ts';
 import { isMapping } from '../kube/object-reader.ts';
-import type { ObjectManifest, ObjectName, WriteAction } from './mesh.ts';
+import type { ObjectName, WriteAction } from './mesh.ts';
 
 /** What the controller does not follow, and commands look at. */
 const furtherKinds = [
@@ -45,7 +47,7 @@ export class ClusterObjects {
     return before === versionOf(after) ? 'unchanged' : 'changed';
   }
 
-  async apply(manifest: ObjectManifest): Promise<WriteAction> {
+  async apply(manifest: Manifest): Promise<WriteAction> {
     const [done] = await applyManifests(this.#client, [manifest]).catch((error: unknown) => {
       if (failureOf(error)?.status !== 404) throw error;
       const hint = 'install their definitions first, or is the namespace not there? see docs/install.md';

@@ -4,8 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
+import { type EdgeSummary, summarizeEdges } from '../analyze/edge-summary.ts';
 import { type ExpectedEdge, judgeEdges, judgementText, readExpectedEdges } from './demo-edges.ts';
-import { type EdgeSummary, summarizeEdges } from './edge-summary.ts';
 import { edgeDumps } from './testing-fixtures.ts';
 
 const shop = path.join(import.meta.dirname, '../../deploy/samples/shop');

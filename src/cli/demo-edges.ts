@@ -3,8 +3,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseAllDocuments } from 'yaml';
+import { type EdgeSummary, shortServiceName } from '../analyze/edge-summary.ts';
 import { MeshError } from '../base/errors.ts';
-import { type EdgeSummary, shortServiceName } from './edge-summary.ts';
 import { carriedText } from './edges.ts';
 import { bytesText } from './table.ts';
 

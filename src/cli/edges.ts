@@ -1,10 +1,10 @@
 // `ambientctl edges`: who talks to whom, over what, with which identities, how much, and what was refused by which
 // policy.
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type EdgeSummary, partyKey, summarizeEdges } from '../analyze/edge-summary.ts';
 import { authorsNameOf } from '../model/converted-policies.ts';
 import type { NodeDump } from '../model/views.ts';
 import { type Command, type CommandContext, type CommandResult, flagOption, render, textOption } from './command.ts';
-import { type EdgeSummary, partyKey, summarizeEdges } from './edge-summary.ts';
 import type { CliIo, Tone } from './io.ts';
 import type { Mesh } from './mesh.ts';
 import { pause, Redraw } from './redraw.ts';

@@ -2,6 +2,7 @@
 
 import type { IncomingMessage } from 'node:http';
 import { MeshError } from '../base/errors.ts';
+import type { Manifest } from '../install/parts.ts';
 import type { RanProgram } from '../kube/api/exec.ts';
 import type { LabClient } from '../lab/control-client.ts';
 import type { ApplyResult, LabPart } from '../lab/control-types.ts';
@@ -59,7 +60,7 @@ export interface OperableMesh extends Mesh {
   /** Merges fields into an object (RFC 7396). Rejects with NOT_FOUND. */
   patch(target: ObjectName, patch: object): Promise<WriteAction>;
   /** Makes an object as it is given, or changes it to that. */
-  apply(manifest: ObjectManifest): Promise<WriteAction>;
+  apply(manifest: Manifest): Promise<WriteAction>;
   /** Rejects with NOT_FOUND. */
   remove(target: ObjectName): Promise<void>;
   /** What a part answers to `POST path`. */
@@ -74,17 +75,6 @@ export interface OperableMesh extends Mesh {
   run(pod: Omit<ObjectName, 'kind'>, argv: readonly string[], timeoutMs: number): Promise<RanProgram>;
   /** Replaces a node's proxy, in a cluster every node's, as an upgrade would; resolves when the new ones are ready. */
   restartNodeProxy(node: string, timeoutMs: number): Promise<void>;
-}
-
-export interface ObjectManifest {
-  readonly apiVersion: string;
-  readonly kind: string;
-  readonly metadata: {
-    readonly name: string;
-    readonly namespace?: string;
-    readonly labels: Readonly<Record<string, string>>;
-  };
-  readonly [field: string]: unknown;
 }
 
 /** A lab, by its control socket. */
@@ -126,13 +116,13 @@ export class LabMesh implements OperableMesh {
     return actionOf(await this.#lab.patch(kind, namespace, name, patch));
   }
 
-  async apply(manifest: ObjectManifest): Promise<WriteAction> {
+  async apply(manifest: Manifest): Promise<WriteAction> {
     return actionOf(await this.#lab.apply([documentOf(manifest)]));
   }
 
   async remove({ kind, namespace, name }: ObjectName): Promise<void> {
     const [found] = await this.#lab.get(kind, name, namespace === '' ? undefined : namespace);
-    actionOf(await this.#lab.delete([documentOf(found as unknown as ObjectManifest)]));
+    actionOf(await this.#lab.delete([documentOf(found as unknown as Manifest)]));
   }
 
   async tell({ kind, name }: MeshPart, path: string): Promise<unknown> {
@@ -181,7 +171,7 @@ export class LabMesh implements OperableMesh {
   }
 }
 
-function documentOf(manifest: ObjectManifest): { file: string; text: string } {
+function documentOf(manifest: Manifest): { file: string; text: string } {
   const { kind, metadata } = manifest;
   return { file: `${kind} ${metadata.namespace ?? ''}/${metadata.name}`, text: JSON.stringify(manifest) };
 }

@@ -2,11 +2,11 @@
 // be seen to change.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { summarizeEdges } from '../analyze/edge-summary.ts';
 import type { WaypointDump } from '../model/views.ts';
 import type { WhyResult } from '../policy/why.ts';
 import { configResult } from './config.ts';
 import { configViews } from './config-views.ts';
-import { summarizeEdges } from './edge-summary.ts';
 import { EdgeMeter, edgesResult } from './edges.ts';
 import { plain } from './io.ts';
 import { applyResult, getResult } from './lab-objects.ts';

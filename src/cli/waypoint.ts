@@ -3,6 +3,7 @@
 
 import { MeshError } from '../base/errors.ts';
 import { didYouMean } from '../base/nearest-name.ts';
+import type { Manifest } from '../install/parts.ts';
 import type { Labels } from '../model/resources.ts';
 import type { StatusView } from '../model/views.ts';
 import { gatewayNameLabel, referenceOf, waypointPort } from '../model/waypoints.ts';
@@ -17,7 +18,7 @@ import {
 import { waypointLabel } from './enroll-plan.ts';
 import { exitCodes } from './exit-codes.ts';
 import { confirmed } from './io.ts';
-import type { ObjectManifest, OperableMesh } from './mesh.ts';
+import type { OperableMesh } from './mesh.ts';
 import { waitUntil } from './progress.ts';
 import { ageText, type Column, table } from './table.ts';
 import { isWaypointObject, type WaypointObject } from './waypoint-gateways.ts';
@@ -64,7 +65,7 @@ export const waypointApply: Command = async (context) => {
   };
 };
 
-function manifestOf(context: CommandContext): ObjectManifest {
+function manifestOf(context: CommandContext): Manifest {
   const name = nameOf(context);
   const namespace = textOption(context, 'namespace') ?? 'default';
   const traffic = textOption(context, 'for');
@@ -84,7 +85,7 @@ function nameOf(context: CommandContext): string {
   return name;
 }
 
-function textOf({ apiVersion, kind, metadata }: ObjectManifest): string {
+function textOf({ apiVersion, kind, metadata }: Manifest): string {
   const labels = Object.entries(metadata.labels).map(([label, value]) => `    ${label}: ${value}\n`);
   return `apiVersion: ${apiVersion}
 kind: ${kind}

@@ -1,9 +1,11 @@
 // Where proofs happen: the namespaces of a run with their pods, requests from within them, and the flows that the
 // proxies saw.
+
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MeshError } from '../../base/errors.ts';
+import type { Manifest } from '../../install/parts.ts';
 import type { FlowView } from '../../telemetry/access-record.ts';
-import type { ObjectManifest, ObjectName, OperableMesh } from '../mesh.ts';
+import type { ObjectName, OperableMesh } from '../mesh.ts';
 import { applications, clientCommand, namespaces, type ProofPlaces } from './objects.ts';
 
 /** What came of one request. */
@@ -86,12 +88,12 @@ export class ProofBed {
     }
   }
 
-  async apply(manifest: ObjectManifest): Promise<void> {
+  async apply(manifest: Manifest): Promise<void> {
     throwIfInterrupted(this.options.signal);
     await this.mesh.apply(manifest);
   }
 
-  async remove({ kind, metadata }: ObjectManifest): Promise<void> {
+  async remove({ kind, metadata }: Manifest): Promise<void> {
     const { namespace = '', name } = metadata;
     await this.mesh.remove({ kind, namespace, name }).catch((error: unknown) => {
       if (MeshError.from(error).code !== 'NOT_FOUND') throw error;
@@ -146,12 +148,12 @@ export class ProofBed {
   }
 
   /** The waypoint with its routes, made when it is first asked for. */
-  waypoint(objects: readonly ObjectManifest[]): Promise<void> {
+  waypoint(objects: readonly Manifest[]): Promise<void> {
     this.#waypoint ??= this.#makeWaypoint(objects);
     return this.#waypoint;
   }
 
-  async #makeWaypoint(objects: readonly ObjectManifest[]): Promise<void> {
+  async #makeWaypoint(objects: readonly Manifest[]): Promise<void> {
     for (const one of objects) await this.apply(one);
     const gateway = { kind: 'Gateway', namespace: this.namespace, name: 'waypoint' };
     const missing = await this.until(async () => {

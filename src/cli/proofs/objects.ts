@@ -1,5 +1,5 @@
 // What `ambientctl test` puts into the mesh: two namespaces, one of them enrolled, with clients and servers.
-import type { ObjectManifest } from '../mesh.ts';
+import type { Manifest } from '../../install/parts.ts';
 
 /** On every object, so that what an earlier run left behind is known. */
 export const testLabel = 'ambient.mesh/test';
@@ -23,7 +23,7 @@ export interface ProofPlaces {
 }
 
 /** Both namespaces. */
-export function namespaces({ namespace, outside }: ProofPlaces): ObjectManifest[] {
+export function namespaces({ namespace, outside }: ProofPlaces): Manifest[] {
   return [
     manifest('v1', 'Namespace', '', namespace, {}, { 'ambient.mesh/dataplane-mode': 'ambient' }),
     manifest('v1', 'Namespace', '', outside, {}, { 'ambient.mesh/dataplane-mode': 'none' }),
@@ -31,7 +31,7 @@ export function namespaces({ namespace, outside }: ProofPlaces): ObjectManifest[
 }
 
 /** Clients, servers, and the services before them. */
-export function applications(places: ProofPlaces): ObjectManifest[] {
+export function applications(places: ProofPlaces): Manifest[] {
   const { namespace, outside, near, far } = places;
   return [
     ...['client', 'near', 'far'].map((name) => manifest('v1', 'ServiceAccount', namespace, name, {})),
@@ -51,26 +51,26 @@ export function applications(places: ProofPlaces): ObjectManifest[] {
 }
 
 /** The pod that ends while it is asked. */
-export function leavingPod(places: ProofPlaces): ObjectManifest {
+export function leavingPod(places: ProofPlaces): Manifest {
   return pod(places, places.namespace, 'leaving', places.far, { pair: 'yes' }, 'near');
 }
 
 /** Refuses plaintext to the whole namespace. */
-export function strict(namespace: string): ObjectManifest {
+export function strict(namespace: string): Manifest {
   return manifest('security.istio.io/v1', 'PeerAuthentication', namespace, 'strict', {
     spec: { mtls: { mode: 'STRICT' } },
   });
 }
 
 /** Refuses whoever is of the namespace at `far`. */
-export function denial(namespace: string): ObjectManifest {
+export function denial(namespace: string): Manifest {
   const rules = [{ from: [{ source: { namespaces: [namespace] } }] }];
   const spec = { action: 'DENY', selector: { matchLabels: { app: 'far' } }, rules };
   return manifest('security.istio.io/v1', 'AuthorizationPolicy', namespace, 'nobody-to-far', { spec });
 }
 
 /** A waypoint, and what it does with requests for the service `echo`. */
-export function waypoint(namespace: string): ObjectManifest[] {
+export function waypoint(namespace: string): Manifest[] {
   const listeners = [{ name: 'mesh', port: 15_008, protocol: 'HBONE' }];
   const backend = (name: string, weight = 1): object => ({ name, port: 80, weight });
   const rules = [
@@ -109,7 +109,7 @@ function pod(
   labels: Readonly<Record<string, string>> = {},
   serviceAccountName = name,
   halfPort: number | null = null,
-): ObjectManifest {
+): Manifest {
   // The image of the mesh is told which of its programs is meant, and runs as nobody.
   const own = isOfLab(image)
     ? {}
@@ -149,7 +149,7 @@ function service(
   more: object = {},
   labels: Readonly<Record<string, string>> = {},
   targetPort: number | string = port,
-): ObjectManifest {
+): Manifest {
   const ports = [{ name: 'http', port: 80, targetPort, appProtocol: 'http' }];
   const families = { ipFamilyPolicy: 'PreferDualStack' };
   return manifest('v1', 'Service', namespace, name, { spec: { selector, ports, ...families, ...more } }, labels);
@@ -162,7 +162,7 @@ function manifest(
   name: string,
   rest: object,
   labels: Readonly<Record<string, string>> = {},
-): ObjectManifest {
+): Manifest {
   const within = namespace === '' ? {} : { namespace };
   return { apiVersion, kind, metadata: { name, ...within, labels: { [testLabel]: 'true', ...labels } }, ...rest };
 }

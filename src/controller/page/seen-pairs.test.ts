@@ -24,8 +24,8 @@ test('a pair is there once, whoever tells of it; what was refused is told apart'
   assert.equal(pairs.take(lists), true);
   const told = pairs.edges.map(({ from, transport, opened, refused }) => [from.workload, transport, opened, refused]);
   assert.deepEqual(told, [
-    ['web', 'mtls', 3, 0],
     ['legacy', 'plaintext', 0, 2],
+    ['web', 'mtls', 3, 0],
   ]);
 });
 

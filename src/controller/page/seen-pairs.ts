@@ -1,45 +1,27 @@
-// Who was seen calling whom, for the linter: what node proxies have counted, without the figures that change all the
-// time.
-import type { SeenEdge } from '../../analyze/seen-edges.ts';
-import type { EdgeListView, EdgeView } from '../../model/views.ts';
-
-const policyFlags: readonly string[] = ['DENY', 'POLICY_CHANGE'];
+// Who was seen calling whom, for the linter, as `ambientctl edges` says it; and whether there is anybody new.
+import { type EdgeSummary, partyKey, summarizeEdges } from '../../analyze/edge-summary.ts';
+import type { EdgeListView } from '../../model/views.ts';
 
 /** Pairs as the proxies last told. */
 export class SeenPairs {
-  #pairs: ReadonlyMap<string, SeenEdge> = new Map();
+  #edges: readonly EdgeSummary[] = [];
+  #keys: ReadonlySet<string> = new Set();
 
-  get edges(): readonly SeenEdge[] {
-    return [...this.#pairs.values()];
+  get edges(): readonly EdgeSummary[] {
+    return this.#edges;
   }
 
   /** Takes what every proxy says. Returns true when there is a pair now that was not there before. */
   take(lists: readonly EdgeListView[]): boolean {
-    const pairs = new Map<string, SeenEdge>();
-    for (const edge of lists.flatMap((list) => list.edges)) {
-      if (!isCounted(edge)) continue;
-      const seen = seenOf(edge);
-      const { from, to, transport, refused } = seen;
-      const words = [from.namespace, from.workload, to.namespace, to.workload, to.service, transport, refused > 0];
-      pairs.set(words.join(' '), seen);
-    }
-    const isNew = [...pairs.keys()].some((key) => !this.#pairs.has(key));
-    this.#pairs = pairs;
+    this.#edges = summarizeEdges(lists);
+    const keys = new Set(this.#edges.map(keyOf));
+    const isNew = !keys.isSubsetOf(this.#keys);
+    this.#keys = keys;
     return isNew;
   }
 }
 
-/** Both ends tell of a tunnelled connection. */
-function isCounted({ reporter, transport }: EdgeView): boolean {
-  return reporter === 'source' || (reporter === 'destination' && transport === 'plaintext');
-}
-
-function seenOf({ source, destination, transport, flag, opened, failed }: EdgeView): SeenEdge {
-  return {
-    from: { namespace: source.namespace, workload: source.workload },
-    to: { namespace: destination.namespace, workload: destination.workload, service: destination.service },
-    transport,
-    opened,
-    refused: policyFlags.includes(flag) ? failed : 0,
-  };
+/** Without the figures, which grow all the time. */
+function keyOf({ from, to, transport, refused }: EdgeSummary): string {
+  return [partyKey(from, ''), partyKey(to, to.service), transport, refused > 0].join(' ');
 }
