@@ -1,5 +1,7 @@
 // The route half of `ambientctl why`: what a waypoint does with a request, by the very table that it matches with.
+import { slipOf } from '../../base/nearest-name.ts';
 import { type Candidate, explainableEndpoints } from '../../model/balance.ts';
+import { nearestObject } from '../../model/issues.ts';
 import type { MeshIndex } from '../../model/mesh-index.ts';
 import { serviceKey } from '../../model/mesh-index.ts';
 import type { Backend, Redirect, RouteRule, ServiceRoutes, WeightedBackend } from '../../model/route-types.ts';
@@ -121,7 +123,7 @@ function forwardOf(
     const found = endpointsOfBackend(mesh, one);
     candidates.push(...found);
     if (one.invalid !== null) {
-      reasons.push(`${share} get ${one.invalid.status}: ${one.invalid.reason}`);
+      reasons.push(`${share} get ${one.invalid.status}: ${one.invalid.reason}${meantText(mesh, one, weighted)}`);
       status ||= one.invalid.status;
     } else if (found.length === 0) {
       reasons.push(`${share} get 503: ${title} has no ready endpoint`);
@@ -130,6 +132,24 @@ function forwardOf(
   }
   const response = candidates.length === 0 ? { status: status || 500, location } : null;
   return { response, isMeant: response !== null && location !== null, candidates, reasons };
+}
+
+/**
+ * Which service may be meant by a backend that is not there: none that the rule leads to already, and the one that was
+ * called by a slip alone (`reviews` for `review`, not for `reviews-v2`).
+ */
+function meantText({ index, routes }: Mesh, { service }: Backend, all: readonly WeightedBackend[]): string {
+  if (index.serviceByKey(service) !== null) return '';
+  const known = new Set([routes.service, ...all.map((one) => one.service)]);
+  const ids = [...index.services()].flatMap((one) =>
+    known.has(serviceKey(one)) ? [] : [`${one.namespace}/${one.name}`],
+  );
+  const [namespace = '', host = ''] = service.split('/');
+  const [name = ''] = host.split('.');
+  const called = index.serviceByKey(routes.service);
+  const slip = called?.namespace === namespace ? slipOf(name, [called.name]) : null;
+  const near = slip ?? nearestObject(namespace, name, ids);
+  return near === null ? '' : `; did you mean ${near}?`;
 }
 
 /** Endpoints of a backend, of its subset alone. */
