@@ -97,8 +97,16 @@ test('shares of several backends', () => {
 });
 
 test('a backend that is not there: the service that is meant by it', () => {
-  const rule = (path: string, ...names: string[]): string =>
-    `  - {matches: [{path: {value: ${path}}}], backendRefs: [${names.map((name) => `{name: ${name}, port: 80}`).join(', ')}]}\n`;
+  const rule = (path: string, ...names: string[]): string => {
+    const backends = names.map((name) => `{name: ${name}, port: 80}`);
+    return `  - {matches: [{path: {value: ${path}}}], backendRefs: [${backends.join(', ')}]}\n`;
+  };
+  const rules = [
+    rule('/slip', 'review'),
+    rule('/renamed', 'reviews-v2'),
+    rule('/split', 'rating-v1', 'rating-v2'),
+    rule('/elsewhere', 'cart'),
+  ];
   const route = `---
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
@@ -106,7 +114,7 @@ metadata: {namespace: shop, name: reviews}
 spec:
   parentRefs: [{group: "", kind: Service, name: reviews}]
   rules:
-${rule('/slip', 'review')}${rule('/renamed', 'reviews-v2')}${rule('/split', 'rating-v1', 'rating-v2')}${rule('/elsewhere', 'cart')}`;
+${rules.join('')}`;
   const services = ['reviews.shop', 'rating-v1.shop', 'cart.books'].map((title) => serviceText(title)).join('');
   const { index, routes } = compileRouteText(services + route);
   const service = index.serviceByKey('shop/reviews.shop.svc.cluster.local')!;

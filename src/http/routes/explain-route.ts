@@ -69,12 +69,20 @@ function passedOn(
   reason: string,
 ): RouteOutcome {
   const to = backends.length > 0 ? backends : [wholeBackend(serviceKey(service), port)];
-  const { candidates, reasons } = forwardOf(mesh, to, null);
-  return { route: null, response: null, isMeant: true, candidates, reasons: [reason, ...reasons], values: [] };
+  const { candidates, reasons, lostPercent } = forwardOf(mesh, to, null);
+  return {
+    route: null,
+    response: null,
+    isMeant: true,
+    lostPercent,
+    candidates,
+    reasons: [reason, ...reasons],
+    values: [],
+  };
 }
 
 function ownAnswer(status: number, reason: string, location: string | null = null, isMeant = false): Answer {
-  return { response: { status, location }, isMeant, candidates: [], reasons: [reason] };
+  return { response: { status, location }, isMeant, lostPercent: isMeant ? 0 : 100, candidates: [], reasons: [reason] };
 }
 
 function headerOf(asked: WhyRequest, name: string): string | null {
@@ -108,10 +116,11 @@ function forwardOf(
   const total = weighted.reduce((sum, one) => sum + one.weight, 0);
   const reasons: string[] = [];
   const candidates: Candidate[] = [];
+  let lost = 0;
   let status = 0;
   let location: string | null = null;
   for (const one of weighted) {
-    const share = `${Math.round((one.weight / total) * 1000) / 10} % of the requests`;
+    const share = `${percentOf(one.weight / total)} % of the requests`;
     const title = titleOf(mesh.index, one);
     const redirect = one.invalid === null ? (one.filters?.redirect ?? null) : null;
     if (redirect !== null && locate !== null) {
@@ -122,6 +131,7 @@ function forwardOf(
     }
     const found = endpointsOfBackend(mesh, one);
     candidates.push(...found);
+    if (one.invalid !== null || found.length === 0) lost += one.weight;
     if (one.invalid !== null) {
       reasons.push(`${share} get ${one.invalid.status}: ${one.invalid.reason}${meantText(mesh, one, weighted)}`);
       status ||= one.invalid.status;
@@ -131,7 +141,8 @@ function forwardOf(
     } else if (weighted.length > 1 || one.subset !== '') reasons.push(`${share} go to ${title}`);
   }
   const response = candidates.length === 0 ? { status: status || 500, location } : null;
-  return { response, isMeant: response !== null && location !== null, candidates, reasons };
+  const lostPercent = total === 0 ? 0 : percentOf(lost / total);
+  return { response, isMeant: response !== null && location !== null, lostPercent, candidates, reasons };
 }
 
 /**
@@ -225,6 +236,10 @@ function detailsOf(rule: RouteRule): string[] {
   for (const limit of rateLimits)
     details.push(`at most ${limit.requests} per ${limit.perMs} ms, by RateLimitPolicy ${limit.policy}`);
   return details;
+}
+
+function percentOf(share: number): number {
+  return Math.round(share * 1000) / 10;
 }
 
 function percent(fraction: number): string {
