@@ -15,7 +15,9 @@ import type { RequestTrace, TryTrace } from './request-trace.ts';
 const knownMethods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH', 'QUERY']);
 /** A server's fault: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS. */
 const grpcFaults = new Set([2, 4, 12, 13, 14, 15]);
-const agentLengthMax = 256;
+/** Characters of `user-agent` in a span. */
+export const agentLengthMax = 256;
+const methodLengthMax = 64;
 
 const segmentNames = {
   clientProxy: 'ambient.segment.client_proxy_ms',
@@ -70,8 +72,7 @@ export function endTrace(
 /** What a request and its tries have in common. */
 function askedOf({ head, target }: Exchange): Attributes {
   const { method, authority, grpc } = head;
-  const asked: Attributes = { 'http.request.method': knownMethods.has(method) ? method : '_OTHER' };
-  if (!knownMethods.has(method)) asked['http.request.method_original'] = method;
+  const asked = methodAttributes(method);
   const { host, port } = splitHostPort(authority) ?? { host: authority, port: 0 };
   asked['server.address'] = host;
   if (port > 0) asked['server.port'] = port;
@@ -86,11 +87,22 @@ function askedOf({ head, target }: Exchange): Attributes {
 
 /** Few names for many requests: what was called of gRPC, else the method and what the route matches. */
 function nameOf(exchange: Exchange, asked: Attributes): string {
-  const { 'rpc.service': service, 'rpc.method': rpc, 'http.request.method': method } = asked;
+  const { 'rpc.service': service, 'rpc.method': rpc } = asked;
   if (service !== undefined && rpc !== undefined) return `${service}/${rpc}`;
   const template = templateOf(exchange);
-  const verb = method === '_OTHER' ? 'HTTP' : method;
-  return template === null ? `${verb}` : `${verb} ${template}`;
+  return template === null ? verbOf(asked) : `${verbOf(asked)} ${template}`;
+}
+
+/** A method as the conventions want it: what is none of theirs is `_OTHER`. */
+export function methodAttributes(method: string): Attributes {
+  if (knownMethods.has(method)) return { 'http.request.method': method };
+  const original = method === '' ? {} : { 'http.request.method_original': method.slice(0, methodLengthMax) };
+  return { 'http.request.method': '_OTHER', ...original };
+}
+
+/** What names of spans begin with. */
+export function verbOf({ 'http.request.method': method }: Attributes): string {
+  return method === '_OTHER' ? 'HTTP' : String(method);
 }
 
 /** The path that the route was chosen by; null where it was none, or a pattern. */
