@@ -13,7 +13,7 @@ import type { Manifest } from '../install/parts.ts';
 import { readValues } from '../install/values.ts';
 import { ApiClient } from '../kube/api/api-client.ts';
 import { failureOf } from '../kube/api/api-error.ts';
-import { listPath, watchedKinds } from '../kube/api/kinds.ts';
+import { asideKinds, listPath, watchedKinds } from '../kube/api/kinds.ts';
 import { writtenKinds } from '../kube/api/written-kinds.ts';
 import { ApiServer } from '../lab/api-server/api-server.ts';
 import { assertGolden } from './testing-golden.ts';
@@ -201,7 +201,7 @@ test('an API server takes it all, twice; the controller may do its work and noth
       () => false,
       (error: unknown) => failureOf(error)?.status === 403,
     );
-  for (const kind of watchedKinds) {
+  for (const kind of [...watchedKinds, ...asideKinds]) {
     const all = listPath(kind, kind.versions[0]!);
     assert.equal(await isForbidden(controller, { path: all }), false, `list ${all}`);
     assert.equal(await isForbidden(node, { path: all }), true, `list ${all}, as a node`);

@@ -4,6 +4,7 @@ import { MeshError } from '../../base/errors.ts';
 import type { ControllerConfig } from '../../config/controller.ts';
 import type { ObserveServer } from '../../discovery/observe-server.ts';
 import type { CertificateAuthority } from '../../identity/certificate-authority.ts';
+import type { MeshSource } from '../../kube/mesh-source.ts';
 import type { MeshCompiler } from '../../model/compiler.ts';
 import type { Resource } from '../../model/resources.ts';
 import type { CertificatesView, StatusView } from '../../model/views.ts';
@@ -19,6 +20,7 @@ export interface PageOptions {
   readonly authority: CertificateAuthority;
   readonly observed: Pick<ObserveServer, 'proxies'>;
   readonly compiler: Pick<MeshCompiler, 'mesh' | 'peerAuthenticationOf'>;
+  readonly source: Pick<MeshSource, 'followAside'>;
   readonly controller: { status(): StatusView; certificates(): CertificatesView };
   readonly clock: Clock;
   readonly log: Logger;
@@ -33,10 +35,10 @@ export class Page {
 
   constructor(options: PageOptions) {
     this.#options = options;
-    const { observed, compiler, controller, clock } = options;
+    const { observed, compiler, controller, source, clock } = options;
     const status = () => controller.status();
     const certificates = () => controller.certificates();
-    this.#watch = new MeshWatch({ observed, compiler, status, certificates, clock });
+    this.#watch = new MeshWatch({ observed, compiler, status, certificates, source, clock });
     this.#certificate = certificateOf(options);
   }
 
