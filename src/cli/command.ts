@@ -1,5 +1,6 @@
 // The shape of every command: it gets a context and returns data with a way to show it; this file prints it.
 // So each thing on the screen is also there as JSON with the same fields, and commands are tested without a terminal.
+import { parseDurationMs } from '../base/duration.ts';
 import { MeshError } from '../base/errors.ts';
 import { type CliIo, coloured, type Paint, plain } from './io.ts';
 import type { TableView } from './table.ts';
@@ -77,13 +78,12 @@ export function flagOption(context: CommandContext, name: string): boolean {
   return context.options[name] === true;
 }
 
-/** A duration option such as `60s`, in milliseconds. Throws USAGE. */
+/** A duration option such as `60s` or `1h30m`, or a bare number of seconds; in milliseconds. Throws USAGE. */
 export function durationOption(context: CommandContext, name: string, fallbackMs: number): number {
   const text = textOption(context, name);
   if (text === undefined) return fallbackMs;
-  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text);
-  if (match === null)
-    throw new MeshError('USAGE', { reason: `--${name} '${text}' is no duration like 500ms, 60s or 2m` });
-  const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[match[2] ?? 's'] ?? 1000;
-  return Number(match[1]) * unitMs;
+  const ms = parseDurationMs(/^\d+(\.\d+)?$/.test(text) ? `${text}s` : text);
+  if (ms === null)
+    throw new MeshError('USAGE', { reason: `--${name} '${text}' is no duration like 500ms, 60s or 1h30m` });
+  return ms;
 }
