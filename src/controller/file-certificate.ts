@@ -1,5 +1,5 @@
-// A server's certificate that somebody else keeps, in two files: read at the start, and again when it was renewed, since
-// who renews it (cert-manager, the kubelet for a Secret) tells nobody.
+// A server's certificate that somebody else keeps, in two files: read at the start, and again when it was renewed,
+// since who renews it (cert-manager, the kubelet for a Secret) tells nobody.
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Clock } from '../base/clock.ts';
