@@ -44,7 +44,7 @@ export function readPageAssets(): ReadonlyMap<string, PageAsset> {
   return assets;
 }
 
-/** Node says of itself that this is experimental, which nobody who looks at the page can help: that alone is not told. */
+/** Node says that this is experimental, which nobody who looks at the page can help: that alone is not told. */
 function withoutTypes(code: string): string {
   const { emitWarning } = process;
   const tell = emitWarning as (this: unknown, ...said: readonly unknown[]) => void;
