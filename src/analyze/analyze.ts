@@ -4,9 +4,10 @@ import type { UnusedObject } from '../kube/manifests.ts';
 import { MeshCompiler } from '../model/compiler.ts';
 import { type FindingCode, findingCodes } from '../model/finding-codes.ts';
 import { IssueList, toldIssue } from '../model/issues.ts';
-import type { Resource, ResourceKind, ResourcePath } from '../model/resources.ts';
+import type { Resource, ResourceKind } from '../model/resources.ts';
 import type { ResourceIssue } from '../model/types.ts';
 import { AnalyzedMesh } from './analyzed-mesh.ts';
+import type { Analyzer, Report } from './analyzer.ts';
 import { apiVersions } from './api-versions.ts';
 import { callChains } from './call-chains.ts';
 import { type Change, changeFor, type PlacedChange } from './changes.ts';
@@ -52,20 +53,6 @@ export const analyzeDefaults: AnalyzeOptions = {
 export interface Finding extends ResourceIssue {
   readonly change: PlacedChange | null;
 }
-
-/** Looks at the whole mesh and says what it finds. */
-export type Analyzer = (mesh: AnalyzedMesh, report: Report) => void;
-
-/** Where a finding goes; `path` is the value that it is about. */
-export type Report = (
-  resource: Resource,
-  code: FindingCode,
-  path: ResourcePath,
-  message: string,
-  fix: string,
-  /** What would mend it, where that has one meaning. */
-  change?: Change | null,
-) => void;
 
 const analyzers: readonly Analyzer[] = [
   selectors,

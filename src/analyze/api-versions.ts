@@ -1,5 +1,5 @@
 // Versions of the API that will go: read as ever, and better written anew.
-import type { Analyzer } from './analyze.ts';
+import type { Analyzer } from './analyzer.ts';
 
 const kinds = [
   'VirtualService',

@@ -4,8 +4,8 @@ import { hostnameOf } from '../model/compile-service.ts';
 import type { Resource, ServiceResource } from '../model/resources.ts';
 import type { DestinationRuleResource } from '../model/route-resources.ts';
 import type { DestinationPolicy, OutlierPolicy } from '../model/route-types.ts';
-import type { Analyzer, Report } from './analyze.ts';
 import type { AnalyzedMesh, PodLike } from './analyzed-mesh.ts';
+import type { Analyzer, Report } from './analyzer.ts';
 import { type HttpProbe, probesOf } from './probes.ts';
 import { serviceRoutes } from './written-rules.ts';
 

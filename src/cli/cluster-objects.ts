@@ -32,9 +32,13 @@ export class ClusterObjects {
     this.#client = client;
   }
 
-  /** Every object of a kind, or of a namespace; none of a kind that the cluster does not define. */
-  async list(kind: string, namespace = ''): Promise<readonly object[]> {
-    const found = await this.#ofKind(kind, { namespace, name: '' }, {});
+  /**
+   * Every object of a kind, or of a namespace, that a label selector lets through; none of a kind that the cluster does
+   * not define.
+   */
+  async list(kind: string, namespace = '', labelSelector = ''): Promise<readonly object[]> {
+    const query = labelSelector === '' ? {} : { query: { labelSelector } };
+    const found = await this.#ofKind(kind, { namespace, name: '' }, query);
     if (found === null) return [];
     const items = isMapping(found.answer) && Array.isArray(found.answer['items']) ? found.answer['items'] : [];
     return items.map((item: object) => ({ apiVersion: found.apiVersion, kind, ...item }));

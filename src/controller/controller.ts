@@ -210,7 +210,7 @@ class Controller {
     // Read before anyone may ask: a controller that knows nothing yet would tell proxies that all is gone.
     await this.#feed.start();
     const metrics = await this.#serve('', ports.metrics, metricsRoutes(this.#metrics));
-    const routes = { ...adminRoutes(this, this.#observe, this.#log), ...metricsRoutes(this.#metrics) };
+    const routes = { ...adminRoutes(this, this.#page, this.#observe, this.#log), ...metricsRoutes(this.#metrics) };
     const admin = await this.#serve(adminHost, ports.admin, routes);
     const discovery = await this.#listen();
     const webhook = await this.#startWebhook();

@@ -222,9 +222,11 @@ export class SessionFrames implements FrameSink {
       return;
     }
     const { overflowed, sound } = this.#decoder;
-    if (!overflowed && requestFault(headers, this.#core.settings.extendedConnect, sound) !== '') {
+    const fault = overflowed ? '' : requestFault(headers, this.#core.settings.extendedConnect, sound);
+    if (fault !== '') {
       this.#count('reset');
       this.#reset(streamId, ErrorCode.ProtocolError);
+      this.#core.events.onHeadersFault?.(headers, fault);
       return;
     }
     const stream = this.#core.addStream(streamId);

@@ -11,6 +11,8 @@ export interface SessionEvents {
   onStream(stream: H2Stream, headers: readonly string[], endStream: boolean): void;
   /** Server role: a request whose header list is over the limit was answered with 431; `headers` is its beginning. */
   onHeadersTooLong?(headers: readonly string[]): void;
+  /** Server role: a request was reset, since its header list is malformed: `fault` says how. */
+  onHeadersFault?(headers: readonly string[], fault: string): void;
   /** The peer's first SETTINGS are in. */
   onReady(): void;
   /** A stream ended, or the peer allows more of them. */

@@ -127,10 +127,18 @@ export interface IncomingRequest {
   reset(error: MeshError): void;
 }
 
+/** What could be read of a request that was refused; valid during `onRefused`. */
+export interface RefusedHead {
+  readonly method: string;
+  readonly target: string;
+  /** Those that came before it was clear. */
+  readonly headers: Headers;
+}
+
 export interface ServerEvents {
   onRequest(request: IncomingRequest): void;
   /** A request that was never handed over: refused by the codec, which has answered with `status` (0: closed only). */
-  onRefused(status: number, error: MeshError, head: { method: string; target: string } | null): void;
+  onRefused(status: number, error: MeshError, head: RefusedHead | null): void;
   /** Exactly once. */
   onClose(error: MeshError | null): void;
 }

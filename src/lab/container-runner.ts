@@ -38,8 +38,6 @@ const restartCapMs = 30_000;
 /** A container that ran for this long starts with the shortest pause again. */
 const stableMs = 30_000;
 const configRetryMs = 2_000;
-const pidPollMs = 10;
-const pidPollsMax = 500;
 
 /** One container of one pod; every change of its state is told by `onChange`. Never throws. */
 export class ContainerRunner {
@@ -111,13 +109,11 @@ export class ContainerRunner {
     }
     this.#plan = plan;
     this.#startedAtMs = this.#options.clock.now();
-    const process = new ContainerProcess(plan, (exit) => this.#exited(process, exit));
+    const process = new ContainerProcess(plan, {
+      onStart: () => this.#begun(process),
+      onExit: (exit) => this.#exited(process, exit),
+    });
     this.#process = process;
-    this.#started = this.#options.container.startupProbe === undefined;
-    this.#ready = this.#started && this.#options.container.readinessProbe === undefined;
-    this.#failing = this.#ready ? '' : 'its first probe has not passed yet';
-    this.#set({ running: { startedAt: rfc3339(this.#startedAtMs) } });
-    this.#whenForked(process, 0);
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -139,14 +135,14 @@ export class ContainerRunner {
     });
   }
 
-  /** Probes enter the container by its first process, which is there a moment after the spawn. */
-  #whenForked(process: ContainerProcess, polls: number): void {
-    if (process.exited || this.#stopping || process !== this.#process) return;
-    if (process.pid === null && polls < pidPollsMax) {
-      this.#cancel = this.#options.clock.after(pidPollMs, () => this.#whenForked(process, polls + 1));
-      return;
-    }
-    const { startupProbe } = this.#options.container;
+  /** From here on: before its command runs, a container has no files of its own that a probe could find. */
+  #begun(process: ContainerProcess): void {
+    if (this.#stopping || process !== this.#process) return;
+    const { startupProbe, readinessProbe } = this.#options.container;
+    this.#started = startupProbe === undefined;
+    this.#ready = this.#started && readinessProbe === undefined;
+    this.#failing = this.#ready ? '' : 'its first probe has not passed yet';
+    this.#set({ running: { startedAt: rfc3339(this.#options.clock.now()) } });
     if (startupProbe === undefined) {
       this.#watchRunning();
       return;

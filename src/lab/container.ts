@@ -8,6 +8,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import path from 'node:path';
+import type { Readable } from 'node:stream';
 import { firstChildOf } from './enter.ts';
 import { enterRoot, type Rootfs, rootMounts } from './rootfs.ts';
 import { inNetns, shellQuote } from './run.ts';
@@ -34,13 +35,21 @@ export interface ContainerExit {
 
 /** What the container's shell exits with when the container could not be set up. */
 export const setupFailed = 125;
+const startedFd = 3;
 
-/** A container's process; `onExit` is called once. */
+export interface ContainerEvents {
+  /** The command was started: whoever enters the container from now on finds all of it. */
+  readonly onStart: () => void;
+  /** Once, the last of all. */
+  readonly onExit: (exit: ContainerExit) => void;
+}
+
+/** A container's process. */
 export class ContainerProcess {
   readonly #child: ChildProcess;
   #exited = false;
 
-  constructor(plan: ContainerPlan, onExit: (exit: ContainerExit) => void) {
+  constructor(plan: ContainerPlan, { onStart, onExit }: ContainerEvents) {
     mkdirSync(path.dirname(plan.logFile), { recursive: true });
     const log = openSync(plan.logFile, 'a');
     const [command = '', ...args] = [
@@ -48,8 +57,12 @@ export class ContainerProcess {
       ...['unshare', '--mount', '--uts', '--pid', '--', 'sh', '-c', waitScript],
       ...['sh', '-c', setupScript(plan), 'lab', ...enterImage(plan), ...plan.argv],
     ];
-    this.#child = spawn(command, args, { stdio: ['ignore', log, log], env: { ...plan.env }, detached: true, cwd: '/' });
+    const stdio = ['ignore', log, log, 'pipe'] as const;
+    this.#child = spawn(command, args, { stdio: [...stdio], env: { ...plan.env }, detached: true, cwd: '/' });
     closeSync(log);
+    // What sets the container up holds the other end, and lets it go with the command's start.
+    const settingUp = this.#child.stdio[startedFd] as Readable | null | undefined;
+    settingUp?.on('close', () => this.#exited || onStart()).resume();
     const finish = (code: number) => {
       if (this.#exited) return;
       this.#exited = true;
@@ -83,7 +96,7 @@ export class ContainerProcess {
  * Its one child is the first process of the new namespace; it ends with that one's code. (`unshare --fork` may lose
  * it.)
  */
-const waitScript = '"$0" "$@" & exec 2>/dev/null; wait $!; exit $?';
+const waitScript = `"$0" "$@" & exec 2>/dev/null ${startedFd}>&-; wait $!; exit $?`;
 
 function setupScript(plan: ContainerPlan): string {
   const bind = plan.mounts.map(({ source, target }) => `mount --bind ${shellQuote(source)} ${shellQuote(target)}`);
@@ -96,7 +109,7 @@ function setupScript(plan: ContainerPlan): string {
     ...(plan.image === null ? [] : rootMounts(plan.image.dir, ownFiles)),
     `cd ${shellQuote(plan.cwd)}`,
   ];
-  return `{ ${steps.join(' && ')}; } || { echo 'lab: the container could not be set up' >&2; exit ${setupFailed}; }\nexec "$@"`;
+  return `{ ${steps.join(' && ')}; } || { echo 'lab: the container could not be set up' >&2; exit ${setupFailed}; }\nexec "$@" ${startedFd}>&-`;
 }
 
 /** What the container has of its own by now, seen below the image's root too. */

@@ -19,6 +19,7 @@ import { ok, refused } from '../kube/api-case.ts';
 import { ApiClient, type Json } from '../kube/api-client.ts';
 import { overSpdy, overWebSocket } from '../kube/exec-client.ts';
 import { targetOfKubeconfig } from '../kube/kubeconfig.ts';
+import { guardedPage, lookAtPage, refusesTakenPort } from './dashboard-program.ts';
 import { authorizationPolicy } from './harness.ts';
 
 const timeout = 90_000;
@@ -66,14 +67,16 @@ function lastingOf(text: string): object {
 describe('operations on a lab', () => {
   let lab: LabClient;
   let api: ApiClient;
+  const page = guardedPage();
   before(async () => {
     const options = { paths: [fixture], foreground: true, timeoutMs: 60_000, apiServer: true };
-    lab = await launchLab({ name: `ops-${process.pid}`, ...options });
+    lab = await launchLab({ name: `ops-${process.pid}`, ...options, controllerConfig: page.config });
     api = new ApiClient(targetOfKubeconfig(lab.kubeconfig()));
   });
   after(async () => {
     api?.close();
     await lab?.down();
+    page.remove();
   });
 
   async function inClient(script: string): Promise<string> {
@@ -152,6 +155,12 @@ describe('operations on a lab', () => {
     const [first] = await once(stream, 'data');
     assert.match(String(first), /^HTTP\/1.1 200/);
     stream.destroy();
+  });
+
+  test('dashboard: a page with TLS and a password, through the API server and in the lab', { timeout }, async () => {
+    await lookAtPage(['--kubeconfig', lab.kubeconfig()], 'ops/server');
+    await lookAtPage(['--lab', lab.lab.name], 'ops/server');
+    await refusesTakenPort(['--lab', lab.lab.name]);
   });
 
   test('what simulate says of a change is what happens when it is applied', { timeout }, async () => {

@@ -198,6 +198,44 @@ describe('pods of a lab without a mesh', () => {
     await lab.waitInStep(15_000);
   });
 
+  test('no probe finds a container that is still being set up: it would be restarted for that', {
+    timeout,
+  }, async () => {
+    const volumeMounts = Array.from({ length: 60 }, (_, count) => ({
+      name: 'words',
+      mountPath: `/run/words/${count}`,
+    }));
+    const container = {
+      name: 'mounted',
+      command: ['sleep', '600'],
+      volumeMounts,
+      livenessProbe: {
+        exec: { command: ['test', '-e', '/run/words/59/word'] },
+        periodSeconds: 60,
+        timeoutSeconds: 20,
+        failureThreshold: 1,
+      },
+      readinessProbe: { exec: { command: ['true'] }, timeoutSeconds: 20 },
+    };
+    const spec = {
+      terminationGracePeriodSeconds: 0,
+      containers: [container],
+      volumes: [{ name: 'words', configMap: { name: 'words' } }],
+    };
+    const metadata = { name: 'mounted', namespace: 'pods' };
+    const words = {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { ...metadata, name: 'words' },
+      data: { word: 'hello' },
+    };
+    const pod = { apiVersion: 'v1', kind: 'Pod', metadata, spec };
+    const documents = [words, pod].map((each) => ({ file: `${each.kind}.json`, text: JSON.stringify(each) }));
+    await lab.apply(documents, 30_000);
+    assert.equal((await lab.status()).pods.find(({ name }) => name === 'mounted')?.restarts, 0);
+    await lab.delete(documents);
+  });
+
   test('a failing liveness probe restarts the container, and what it said is in the log', { timeout }, async () => {
     // The probe that comes first keeps a start that is slow from being taken for a failure.
     const isWell = { exec: { command: ['test', '-e', '/run/ok'] }, periodSeconds: 1, timeoutSeconds: 10 };

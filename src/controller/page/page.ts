@@ -9,7 +9,7 @@ import type { MeshCompiler } from '../../model/compiler.ts';
 import type { Resource } from '../../model/resources.ts';
 import type { CertificatesView, StatusView } from '../../model/views.ts';
 import type { Logger } from '../../telemetry/logger.ts';
-import type { TlsCredentials } from '../../telemetry/metrics-server.ts';
+import type { SimpleResponse, TlsCredentials } from '../../telemetry/metrics-server.ts';
 import { ServerCertificate } from '../server-certificate.ts';
 import { MeshWatch } from './mesh-watch.ts';
 import { PageServer } from './page-server.ts';
@@ -58,6 +58,15 @@ export class Page {
       nowMs: () => this.#options.clock.now(),
     });
     return this.#server.start();
+  }
+
+  /**
+   * What the page answers to `GET target`, past its port, its certificate and its password: for who may use the admin
+   * port, and so may see all of it and more. Rejects with NOT_REACHABLE before `start`.
+   */
+  async answer(target: string, signal: AbortSignal): Promise<SimpleResponse> {
+    if (this.#server !== null) return this.#server.answer(target, signal);
+    throw new MeshError('NOT_REACHABLE', { what: 'the live page', reason: 'the controller starts', hint: 'try again' });
   }
 
   /** The mesh has been compiled with these resources and without those. */

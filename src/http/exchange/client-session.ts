@@ -3,12 +3,12 @@ import type { MeshError } from '../../base/errors.ts';
 import { formatHostPort } from '../../base/ip.ts';
 import type { ByteStream } from '../../io/byte-stream.ts';
 import type { StreamTiming } from '../../io/stream-timing.ts';
-import type { HttpProtocol, IncomingRequest, ServerConnection, ServerEvents } from '../message.ts';
+import type { HttpProtocol, IncomingRequest, RefusedHead, ServerConnection, ServerEvents } from '../message.ts';
 import { serveHttp } from './codecs.ts';
 import type { ClientInfo } from './context.ts';
 import type { Engine } from './engine.ts';
 import { Exchange } from './exchange.ts';
-import { recordRefused } from './record.ts';
+import { recordRefused } from './record-refused.ts';
 import { SniffedStream } from './sniff.ts';
 
 /** Who keeps the sessions. */
@@ -25,6 +25,7 @@ export class ClientSession implements ServerEvents {
   #connection: ServerConnection | null = null;
   #sniffed: SniffedStream | null = null;
   #timing: StreamTiming | null = null;
+  #protocol: HttpProtocol = 'http1';
   #over = false;
 
   constructor(owner: SessionOwner, client: ClientInfo) {
@@ -59,8 +60,8 @@ export class ClientSession implements ServerEvents {
     engine.begin(new Exchange(engine, this.#client, request, this.#timing));
   }
 
-  onRefused(status: number, error: MeshError, head: { method: string; target: string } | null): void {
-    recordRefused(this.#owner.engine, this.#client, status, error, head);
+  onRefused(status: number, error: MeshError, head: RefusedHead | null): void {
+    recordRefused(this.#owner.engine, this.#client, { status, error, head, protocol: this.#protocol });
   }
 
   onClose(_error: MeshError | null): void {
@@ -87,6 +88,7 @@ export class ClientSession implements ServerEvents {
   #serve(protocol: HttpProtocol, stream: ByteStream): void {
     const { address, port } = this.#client;
     const { engine, draining } = this.#owner;
+    this.#protocol = protocol;
     this.#connection = serveHttp(protocol, stream, this, formatHostPort(address, port), engine.deadlines);
     if (draining) this.#connection.drain();
   }

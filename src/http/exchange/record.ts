@@ -1,7 +1,5 @@
 // The end of a request for those who look on: its counters, and its line in the access log.
 import { isoTime } from '../../base/clock.ts';
-import type { MeshError } from '../../base/errors.ts';
-import type { Flag } from '../../base/flags.ts';
 import { formatHostPort } from '../../base/ip.ts';
 import { identityOf } from '../../forward/workload-names.ts';
 import type { RouteRule } from '../../model/route-types.ts';
@@ -13,18 +11,9 @@ import type { Endpoint } from '../balance/endpoint.ts';
 import type { RefusingLimit } from '../resilience/refusals.ts';
 import { endTrace } from '../traces/request-spans.ts';
 import type { ClientInfo, Verdict } from './context.ts';
-import type { Engine } from './engine.ts';
 import type { Exchange } from './exchange.ts';
 import { keepExemplar, maySample } from './exemplars.ts';
 import { pathOf } from './rewrite.ts';
-
-const noSegments: RequestSegments = {
-  clientProxy: null,
-  wire: null,
-  waypoint: null,
-  destinationProxy: null,
-  application: null,
-};
 
 /** Counts a request that is over, and hands its record on where somebody listens. */
 export function recordOf(exchange: Exchange): void {
@@ -130,46 +119,6 @@ export function destinationOf(client: ClientInfo, endpoint: Endpoint | null): De
   const view = { workload: name, namespace, identity, address: title, service };
   destinations.set(endpoint, { workload, service, view });
   return view;
-}
-
-/** A request that no exchange was made of: its codec has refused it. */
-export function recordRefused(
-  engine: Engine,
-  client: ClientInfo,
-  status: number,
-  error: MeshError,
-  head: { readonly method: string; readonly target: string } | null,
-): void {
-  const flag: Flag = error.flag === 'PROXY_ERROR' ? 'REQUEST_INVALID' : error.flag;
-  const row = engine.rows.rowOf(client, null, { status, flag, grpcStatus: -1, isGrpc: false });
-  countRequest(row, 0, 0, 0);
-  if (error.code === 'LIMIT_REACHED') engine.countLimit(String(error.details.limit));
-  if (!engine.context.records.wants(true, engine.nowMs())) return;
-  engine.context.records.request({
-    time: isoTime(Date.now()),
-    kind: 'request',
-    direction: 'inbound',
-    source: sourceOf(client),
-    destination: destinationOf(client, null),
-    transport: client.identity === null ? 'plaintext' : 'mtls',
-    bytesSent: 0,
-    bytesReceived: 0,
-    durationMs: 0,
-    flag,
-    decidedBy: null,
-    error: error.message,
-    method: head?.method ?? null,
-    path: head === null ? null : pathOf(head.target),
-    status,
-    attempts: 0,
-    requestId: null,
-    traceId: null,
-    authority: null,
-    protocol: 'http1',
-    route: null,
-    grpcStatus: null,
-    segmentsMs: noSegments,
-  });
 }
 
 const routeNames = new WeakMap<RouteRule, string>();

@@ -343,14 +343,18 @@ export class H1ServerConnection extends H1Connection implements ServerConnection
     const lines = this.#lines;
     const error = refusalError(refusal, 'REQUEST_INVALID');
     const head = lines?.startLineDone
-      ? { method: lines.text(lines.startAt, lines.firstTo), target: lines.text(lines.secondFrom, lines.secondTo) }
+      ? {
+          method: lines.text(lines.startAt, lines.firstTo),
+          target: lines.text(lines.secondFrom, lines.secondTo),
+          headers: lines,
+        }
       : null;
     const extra: [string, string][] =
       refusal.status === 405 ? [['allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS']] : [];
     composeAnswer(scratch.open(this), refusal.status, extra, textOf(error), true, false, head?.method === 'HEAD');
+    this.#events.onRefused(refusal.status, error, head);
     this.#dropLines();
     this.#linger();
-    this.#events.onRefused(refusal.status, error, head);
   }
 
   #upgrade(request: H1IncomingRequest, head: ResponseHead, changes: HeadChanges | null): void {

@@ -1,5 +1,5 @@
 // A client that speaks HTTP/2: the session's streams handed out as requests.
-import type { MeshError } from '../../base/errors.ts';
+import { MeshError } from '../../base/errors.ts';
 import { ErrorCode } from '../../h2/constants.ts';
 import { headerOf } from '../../h2/header-check.ts';
 import { H2Session } from '../../h2/session.ts';
@@ -8,6 +8,7 @@ import type { H2Stream } from '../../h2/stream.ts';
 import type { ByteStream } from '../../io/byte-stream.ts';
 import { DeadlineEntry, type DeadlineLists } from '../../io/deadlines.ts';
 import type { ServerConnection, ServerEvents } from '../message.ts';
+import { FieldList } from './field-list.ts';
 import { defaultHeadLimits, H2RequestHead, type HeadLimits, headRefusal, overLimit } from './heads.ts';
 import { H2Incoming } from './incoming.ts';
 
@@ -101,6 +102,10 @@ class H2ServerConnection extends DeadlineEntry implements ServerConnection, Sess
     this.#refused(status, error, list);
   }
 
+  onHeadersFault(list: readonly string[], fault: string): void {
+    this.#refused(0, new MeshError('H2_PROTOCOL', { reason: fault }), list);
+  }
+
   onReady(): void {}
 
   onRetired(): void {}
@@ -111,6 +116,7 @@ class H2ServerConnection extends DeadlineEntry implements ServerConnection, Sess
 
   onClose(error: MeshError | null): void {
     this.deadlineList?.lift(this);
+    if (error?.code === 'H2_PROTOCOL') this.#events.onRefused(0, error, null);
     this.#events.onClose(error);
   }
 
@@ -119,7 +125,8 @@ class H2ServerConnection extends DeadlineEntry implements ServerConnection, Sess
   }
 
   #refused(status: number, error: MeshError, list: readonly string[]): void {
-    this.#events.onRefused(status, error, { method: headerOf(list, ':method'), target: headerOf(list, ':path') });
+    const head = { method: headerOf(list, ':method'), target: headerOf(list, ':path'), headers: new FieldList(list) };
+    this.#events.onRefused(status, error, head);
   }
 
   #watchIdle(): void {

@@ -3,57 +3,13 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { request as httpRequest, type RequestListener } from 'node:http';
 import { connect, createServer, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
-import { type TestContext, test } from 'node:test';
-import { systemClock } from '../../base/clock.ts';
-import type { TracingConfig } from '../../config/tracing.ts';
-import { originOf } from '../../telemetry/traces/origin.ts';
-import { type ReceivedSpan, TestReceiver } from '../../telemetry/traces/testing-receiver.ts';
-import { Tracer } from '../../telemetry/traces/tracer.ts';
+import { test } from 'node:test';
 import type { Verdict } from '../exchange/context.ts';
-import { retryOf, type Scene, type SceneOptions, sceneOf } from '../exchange/testing-service.ts';
+import { retryOf } from '../exchange/testing-service.ts';
+import { tracedScene } from './testing-traced-scene.ts';
 
 const traceId = '0af7651916cd43dd8448eb211c80319c';
 const parentId = 'b7ad6b7169203331';
-const config: TracingConfig = {
-  endpoint: '',
-  samplingPercent: 0,
-  namespaces: {},
-  connections: false,
-  queuedSpansMax: 1_000,
-};
-
-interface Traced extends Scene {
-  readonly receiver: TestReceiver;
-  readonly tracer: Tracer;
-  /** All spans so far, the server's first. */
-  spans(): Promise<ReceivedSpan[]>;
-}
-
-async function tracedScene(t: TestContext, options: SceneOptions, live: Partial<TracingConfig> = {}): Promise<Traced> {
-  const receiver = new TestReceiver();
-  const endpoint = await receiver.listen();
-  const workload = { type: 'deployment', name: 'wp' } as const;
-  const origin = originOf({ service: 'wp', namespace: 'shop', pod: 'wp-1', node: 'n1', cluster: 'c1', workload });
-  const notice = (): void => {};
-  const tracer = new Tracer({
-    config: { ...config, samplingPercent: 100, ...live, endpoint },
-    origin,
-    clock: systemClock,
-    random: Math.random,
-    notice,
-  });
-  const scene = await sceneOf(t, { ...options, context: { tracer, ...options.context } });
-  t.after(() => {
-    tracer.destroy();
-    receiver.close();
-  });
-  const spans = async (): Promise<ReceivedSpan[]> => {
-    await tracer.close(20_000);
-    return receiver.spans.sort((a, b) => b.kind.localeCompare(a.kind) || a.startMs - b.startMs);
-  };
-  return { ...scene, receiver, tracer, spans };
-}
-
 /** Keeps the headers that it was asked with. */
 function hears(into: Record<string, unknown>[], ...statuses: number[]): RequestListener {
   let at = 0;
@@ -85,7 +41,7 @@ test('one span for the request and one for its try, by the names of the conventi
   assert.equal(attributes['user_agent.original'], 'curl/8');
   assert.equal(attributes['ambient.route'], 'HTTPRoute/shop/cart#0');
   assert.equal(attributes['ambient.source.identity'], 'spiffe://cluster.local/ns/shop/sa/web');
-  assert.equal(typeof attributes['ambient.segment.waypoint_ms'], 'number');
+  assert.equal(typeof attributes['ambient.segment.waypoint_us'], 'number');
   assert.equal(client.attributes['url.full'], 'http://cart.shop:8080/items/7');
   assert.equal(client.attributes['network.peer.address'], '127.0.0.1');
   assert.equal(client.attributes['ambient.destination.workload'], 'cart-0');

@@ -5,7 +5,7 @@
 import { splitHostPort } from '../../base/ip.ts';
 import type { RequestSegments } from '../../telemetry/access-record.ts';
 import { addPeer } from '../../telemetry/traces/peer-attributes.ts';
-import { type Attributes, epochOffsetMs, SpanKind } from '../../telemetry/traces/span.ts';
+import { type Attributes, epochOffsetMs, microseconds, SpanKind } from '../../telemetry/traces/span.ts';
 import type { Tracer } from '../../telemetry/traces/tracer.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { destinationOf, routeName, sourceOf } from '../exchange/record.ts';
@@ -15,14 +15,16 @@ import type { RequestTrace, TryTrace } from './request-trace.ts';
 const knownMethods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH', 'QUERY']);
 /** A server's fault: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS. */
 const grpcFaults = new Set([2, 4, 12, 13, 14, 15]);
-const agentLengthMax = 256;
+/** Characters of `user-agent` in a span. */
+export const agentLengthMax = 256;
+const methodLengthMax = 64;
 
 const segmentNames = {
-  clientProxy: 'ambient.segment.client_proxy_ms',
-  wire: 'ambient.segment.wire_ms',
-  waypoint: 'ambient.segment.waypoint_ms',
-  destinationProxy: 'ambient.segment.destination_proxy_ms',
-  application: 'ambient.segment.application_ms',
+  clientProxy: 'ambient.segment.client_proxy_us',
+  wire: 'ambient.segment.wire_us',
+  waypoint: 'ambient.segment.waypoint_us',
+  destinationProxy: 'ambient.segment.destination_proxy_us',
+  application: 'ambient.segment.application_us',
 } as const satisfies Record<keyof RequestSegments, string>;
 
 /** Hands the spans of a request to `tracer`; called once, when it is over at `nowMs`. */
@@ -70,8 +72,7 @@ export function endTrace(
 /** What a request and its tries have in common. */
 function askedOf({ head, target }: Exchange): Attributes {
   const { method, authority, grpc } = head;
-  const asked: Attributes = { 'http.request.method': knownMethods.has(method) ? method : '_OTHER' };
-  if (!knownMethods.has(method)) asked['http.request.method_original'] = method;
+  const asked = methodAttributes(method);
   const { host, port } = splitHostPort(authority) ?? { host: authority, port: 0 };
   asked['server.address'] = host;
   if (port > 0) asked['server.port'] = port;
@@ -86,11 +87,22 @@ function askedOf({ head, target }: Exchange): Attributes {
 
 /** Few names for many requests: what was called of gRPC, else the method and what the route matches. */
 function nameOf(exchange: Exchange, asked: Attributes): string {
-  const { 'rpc.service': service, 'rpc.method': rpc, 'http.request.method': method } = asked;
+  const { 'rpc.service': service, 'rpc.method': rpc } = asked;
   if (service !== undefined && rpc !== undefined) return `${service}/${rpc}`;
   const template = templateOf(exchange);
-  const verb = method === '_OTHER' ? 'HTTP' : method;
-  return template === null ? `${verb}` : `${verb} ${template}`;
+  return template === null ? verbOf(asked) : `${verbOf(asked)} ${template}`;
+}
+
+/** A method as the conventions want it: what is none of theirs is `_OTHER`. */
+export function methodAttributes(method: string): Attributes {
+  if (knownMethods.has(method)) return { 'http.request.method': method };
+  const original = method === '' ? {} : { 'http.request.method_original': method.slice(0, methodLengthMax) };
+  return { 'http.request.method': '_OTHER', ...original };
+}
+
+/** What names of spans begin with. */
+export function verbOf({ 'http.request.method': method }: Attributes): string {
+  return method === '_OTHER' ? 'HTTP' : String(method);
 }
 
 /** The path that the route was chosen by; null where it was none, or a pattern. */
@@ -138,7 +150,7 @@ function requestAttributes(
   if (trace.tries.length > 1) all['ambient.tries'] = trace.tries.length;
   for (const segment of Object.keys(segmentNames) as (keyof RequestSegments)[]) {
     const ms = segments[segment];
-    if (ms !== null) all[segmentNames[segment]] = ms;
+    if (ms !== null) all[segmentNames[segment]] = microseconds(ms);
   }
   return all;
 }
@@ -165,8 +177,8 @@ function tryAttributes(exchange: Exchange, one: TryTrace, asked: Attributes, bef
   if (tryError(exchange, one) !== null)
     all['error.type'] = errorType(one.errorCode || lastCode(exchange, one), status, grpc);
   if (one.endedAtMs === 0 && times.sentAtMs >= one.startedAtMs) {
-    all['ambient.connect_ms'] = rounded(times.sentAtMs - one.startedAtMs);
-    if (times.headAtMs >= times.sentAtMs) all['ambient.first_byte_ms'] = rounded(times.headAtMs - times.sentAtMs);
+    all['ambient.connect_us'] = microseconds(times.sentAtMs - one.startedAtMs);
+    if (times.headAtMs >= times.sentAtMs) all['ambient.first_byte_us'] = microseconds(times.headAtMs - times.sentAtMs);
   }
   return all;
 }
@@ -198,8 +210,4 @@ function requestError({ status, grpcStatus, error, flag, head }: Exchange): stri
 function errorType(code: string, status: number, grpcStatus: number): string {
   if (code !== '') return code;
   return grpcStatus > 0 ? String(grpcStatus) : String(status);
-}
-
-function rounded(ms: number): number {
-  return Math.round(ms * 1000) / 1000;
 }
