@@ -6,7 +6,7 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import { errorTable } from '../src/base/errors.ts';
 import { bannedCode, leftovers, lengths, undocumented } from './house/rules-code.ts';
-import { everyFileIsUsed, importsGoDown } from './house/rules-layers.ts';
+import { everyFileIsUsed, importsGoDown, layersDocumented } from './house/rules-layers.ts';
 import { dependenciesExplained, linksLead, machineWords, oneErrorTable, oneHeading } from './house/rules-project.ts';
 import { type Finding, readProject, type SourceFile } from './house/source-files.ts';
 
@@ -17,6 +17,7 @@ const exists = (file: string): boolean => existsSync(path.join(root, file));
 
 const rules: readonly [title: string, check: (files: readonly SourceFile[]) => Finding[]][] = [
   ['imports go down the layers only', importsGoDown],
+  ['the documentation has the layers as they are', layersDocumented],
   ['every file under src is used', everyFileIsUsed],
   ['files, functions and lines are short enough', lengths],
   ['no banned code', bannedCode],

@@ -69,7 +69,8 @@ const http = createHttpService({
 /** Its spans go to the server, which takes anything. */
 function tracerOf(samplingPercent: number): Tracer {
   const endpoint = `http://${host}:${serverPorts.http1}`;
-  const config = { endpoint, samplingPercent, namespaces: {}, connections: false, queuedSpansMax: 1_000_000 };
+  const sent = { endpoint, credentialsDir: '', compression: 'none' } as const;
+  const config = { ...sent, samplingPercent, namespaces: {}, connections: false, queuedSpansMax: 1_000_000 };
   const notice = (message: string, fields: object): void => {
     process.stderr.write(`${message} ${JSON.stringify(fields)}\n`);
   };

@@ -4,10 +4,11 @@ import type { UnusedObject } from '../kube/manifests.ts';
 import { MeshCompiler } from '../model/compiler.ts';
 import { type FindingCode, findingCodes } from '../model/finding-codes.ts';
 import { IssueList, toldIssue } from '../model/issues.ts';
-import type { Resource, ResourceKind, ResourcePath } from '../model/resources.ts';
+import type { Resource, ResourceKind } from '../model/resources.ts';
 import type { ResourceIssue } from '../model/types.ts';
 import { AnalyzedMesh } from './analyzed-mesh.ts';
-import { apiVersions } from './api-versions.ts';
+import type { Analyzer, Report } from './analyzer.ts';
+import { apiVersions, targetLists } from './api-versions.ts';
 import { callChains } from './call-chains.ts';
 import { type Change, changeFor, type PlacedChange } from './changes.ts';
 import { ejection } from './ejection.ts';
@@ -53,20 +54,6 @@ export interface Finding extends ResourceIssue {
   readonly change: PlacedChange | null;
 }
 
-/** Looks at the whole mesh and says what it finds. */
-export type Analyzer = (mesh: AnalyzedMesh, report: Report) => void;
-
-/** Where a finding goes; `path` is the value that it is about. */
-export type Report = (
-  resource: Resource,
-  code: FindingCode,
-  path: ResourcePath,
-  message: string,
-  fix: string,
-  /** What would mend it, where that has one meaning. */
-  change?: Change | null,
-) => void;
-
 const analyzers: readonly Analyzer[] = [
   selectors,
   services,
@@ -83,6 +70,7 @@ const analyzers: readonly Analyzer[] = [
   strict,
   meshLabels,
   apiVersions,
+  targetLists,
 ];
 
 const order = { error: 0, warning: 1, info: 2 } as const;

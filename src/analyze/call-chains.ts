@@ -3,8 +3,8 @@
 import type { Resource, ResourceKind } from '../model/resources.ts';
 import type { RouteOrigin, RouteRule, ServiceRoutes } from '../model/route-types.ts';
 import type { NamespacedKey } from '../model/types.ts';
-import type { Analyzer, Report } from './analyze.ts';
 import type { AnalyzedMesh } from './analyzed-mesh.ts';
+import type { Analyzer, Report } from './analyzer.ts';
 import { type CallGraph, callGraph } from './call-graph.ts';
 import { fieldOfRule, serviceRoutes } from './written-rules.ts';
 

@@ -4,8 +4,8 @@ import type { ServiceResource } from '../model/resources.ts';
 import type { VirtualMatch, VirtualServiceResource } from '../model/route-resources.ts';
 import type { NamedMatch, PathMatch, RouteMatch, ValueMatch } from '../model/route-types.ts';
 import { fullHost, serviceIdOf } from '../model/routes/hosts.ts';
-import type { Analyzer, Report } from './analyze.ts';
 import type { AnalyzedMesh } from './analyzed-mesh.ts';
+import type { Analyzer, Report } from './analyzer.ts';
 import type { Change } from './changes.ts';
 import { serviceRoutes } from './written-rules.ts';
 

@@ -2,7 +2,7 @@
 import { didYouMean, slipOf } from '../base/nearest-name.ts';
 import type { Resource, ResourceKind } from '../model/resources.ts';
 import { gatewayNameLabel } from '../model/waypoints.ts';
-import type { Analyzer, Report } from './analyze.ts';
+import type { Analyzer, Report } from './analyzer.ts';
 
 type Carrier = 'labels' | 'annotations';
 

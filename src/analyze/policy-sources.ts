@@ -1,8 +1,8 @@
 // Names in AuthorizationPolicies that nobody has: a rule that was to let somebody in lets nobody in.
 import { didYouMean, thereIs } from '../base/nearest-name.ts';
 import type { AuthorizationPolicyResource, ResourcePath } from '../model/resources.ts';
-import type { Analyzer, Report } from './analyze.ts';
 import { type AnalyzedMesh, isWaypointPod, type PodLike } from './analyzed-mesh.ts';
+import type { Analyzer, Report } from './analyzer.ts';
 
 /** `TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT`, whole and without a wildcard. */
 const principalPattern = /^(?:spiffe:\/\/)?[^/*]+\/ns\/([^/*]+)\/sa\/([^/*]+)$/;

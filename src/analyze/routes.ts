@@ -2,7 +2,7 @@
 
 import { fullHost, serviceIdOf } from '../model/routes/hosts.ts';
 import { isWaypoint } from '../model/waypoints.ts';
-import type { Analyzer } from './analyze.ts';
+import type { Analyzer } from './analyzer.ts';
 
 /** Routes, rules and policies for services without a waypoint. */
 export const routesWithoutWaypoint: Analyzer = (mesh, report) => {

@@ -1,8 +1,8 @@
 // Selectors that select nothing, and policies on pods whose traffic no proxy of ours carries.
 import { thereIs } from '../base/nearest-name.ts';
 import type { Labels } from '../model/resources.ts';
-import type { Analyzer } from './analyze.ts';
 import type { AnalyzedMesh, PodLike } from './analyzed-mesh.ts';
+import type { Analyzer } from './analyzer.ts';
 import { type Change, renamed } from './changes.ts';
 
 const kinds = ['AuthorizationPolicy', 'PeerAuthentication', 'RequestAuthentication'] as const;

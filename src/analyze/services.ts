@@ -1,8 +1,8 @@
 // Services that lead nowhere, and ports whose protocol has to be guessed.
 import { didYouMean } from '../base/nearest-name.ts';
 import type { ServicePort, ServiceResource } from '../model/resources.ts';
-import type { Analyzer, Report } from './analyze.ts';
 import type { AnalyzedMesh, PodLike } from './analyzed-mesh.ts';
+import type { Analyzer, Report } from './analyzer.ts';
 import { type Change, renamed } from './changes.ts';
 import { labelsText, nearLabel } from './selectors.ts';
 

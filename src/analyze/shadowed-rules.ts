@@ -1,7 +1,7 @@
 // Rules of HTTPRoutes and GRPCRoutes that can never match: an earlier one asks for exactly the same. Precedence is by
 // how much a match asks for (Gateway API, HTTPRouteMatch), so only equals shadow each other.
 import type { GatewayMatch, GatewayRouteResource } from '../model/route-resources.ts';
-import type { Analyzer } from './analyze.ts';
+import type { Analyzer } from './analyzer.ts';
 
 interface Seen {
   readonly route: GatewayRouteResource;

@@ -1,9 +1,9 @@
 // STRICT that cuts callers off: those that were seen calling in plaintext, and those that manifests show to be outside
 // the mesh.
 import type { PeerAuthenticationResource, ServiceResource } from '../model/resources.ts';
-import type { Analyzer, Report } from './analyze.ts';
 import type { AnalyzedMesh, PodLike } from './analyzed-mesh.ts';
 import { isWaypointPod } from './analyzed-mesh.ts';
+import type { Analyzer, Report } from './analyzer.ts';
 import { partyOf } from './seen-edges.ts';
 
 /** So many are named; the others are counted. */

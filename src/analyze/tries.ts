@@ -1,7 +1,7 @@
 // What a rule asks for of retries that cannot be, or that does harm: tries that do not fit into the time of the
 // request, and requests that are done twice because somebody said that they may.
 import type { RouteRule } from '../model/route-types.ts';
-import type { Analyzer } from './analyze.ts';
+import type { Analyzer } from './analyzer.ts';
 import { timeText } from './call-chains.ts';
 import { fieldOfRule, writtenRules } from './written-rules.ts';
 

@@ -1,7 +1,7 @@
 // Pods that an author may believe to be in the mesh, and labels that contradict each other.
 import { enrolmentLabels, modeOf } from '../model/enrolment.ts';
-import type { Analyzer, Report } from './analyze.ts';
 import type { AnalyzedMesh } from './analyzed-mesh.ts';
+import type { Analyzer, Report } from './analyzer.ts';
 
 const injectionLabel = 'istio-injection';
 const sidecarAnnotation = 'sidecar.istio.io/status';

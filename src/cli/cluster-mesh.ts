@@ -16,6 +16,7 @@ import { execInPod, type RanProgram } from '../kube/api/exec.ts';
 import { kubeconfigAccess } from '../kube/api/kubeconfig.ts';
 import { openPodPort } from '../kube/api/port-forward.ts';
 import { isMapping } from '../kube/object-reader.ts';
+import { pageOnAdmin } from '../model/page-views.ts';
 import type { StatusView } from '../model/views.ts';
 import { gatewayNameLabel } from '../model/waypoints.ts';
 import { ClusterObjects } from './cluster-objects.ts';
@@ -40,7 +41,6 @@ export interface ClusterName {
 }
 
 const adminPort = 15_000;
-const pagePort = 15_030;
 const rolloutLookMs = 500;
 const answerTimeoutMs = 20_000;
 const answerBytesMax = 256 * 1024 * 1024;
@@ -173,10 +173,22 @@ export class ClusterMesh implements OperableMesh {
     yield* merged(pods.map((pod) => this.#lines(pod, adminPath, signal)));
   }
 
-  /** Of the first replica: each tells of the proxies that follow it. */
+  /**
+   * Of the first replica that answers. By its admin port, so that neither a certificate nor a password of the page
+   * matters: who may forward that port may see more than the page has.
+   */
   async page(path: string, signal: AbortSignal): Promise<IncomingMessage> {
-    const [pod] = await this.#controllers();
-    return this.#open('GET', pod!, path, signal, pagePort);
+    let failure: unknown;
+    for (const pod of await this.#controllers()) {
+      try {
+        return await this.#open('GET', pod, `${pageOnAdmin}${path}`, signal);
+      } catch (error) {
+        failure = error;
+        if (signal.aborted) break;
+      }
+    }
+    this.#found = null; // replicas come and go while somebody looks at the page
+    throw failure;
   }
 
   async nodes(): Promise<readonly string[]> {
@@ -184,8 +196,8 @@ export class ClusterMesh implements OperableMesh {
     return proxies.flatMap(({ kind, node }) => (kind === 'node' ? [node] : [])).sort();
   }
 
-  objects(kind: string, namespace?: string): Promise<readonly object[]> {
-    return this.#objects.list(kind, namespace);
+  objects(kind: string, namespace?: string, selector?: string): Promise<readonly object[]> {
+    return this.#objects.list(kind, namespace, selector);
   }
 
   logsCommand({ kind, name }: MeshPart): string {
@@ -276,14 +288,9 @@ export class ClusterMesh implements OperableMesh {
     yield* linesOf(response, signal);
   }
 
-  async #open(
-    method: Method,
-    pod: PodName,
-    adminPath: string,
-    signal?: AbortSignal,
-    port = adminPort,
-  ): Promise<IncomingMessage> {
-    const stream = await openPodPort(this.#access, { namespace: pod.namespace, pod: pod.name, port });
+  async #open(method: Method, pod: PodName, adminPath: string, signal?: AbortSignal): Promise<IncomingMessage> {
+    const { namespace, name } = pod;
+    const stream = await openPodPort(this.#access, { namespace, pod: name, port: adminPort });
     const headers = { host: 'localhost', connection: 'close' };
     const options = { method, path: adminPath, headers, createConnection: () => stream, ...(signal ? { signal } : {}) };
     return new Promise((resolve, reject) => {
@@ -305,6 +312,9 @@ export class ClusterMesh implements OperableMesh {
   /** The controllers' pods that are ready. */
   #controllers(): Promise<readonly PodName[]> {
     this.#found ??= this.#findControllers();
+    this.#found.catch(() => {
+      this.#found = null; // they are looked for again by whoever asks again
+    });
     return this.#found;
   }
 

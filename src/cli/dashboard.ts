@@ -1,10 +1,11 @@
 // `ambientctl dashboard`: the live page of a mesh in a browser, through a port of this machine, until Ctrl-C.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
 import { findTool } from '../../native-free/tools.ts';
 import { MeshError } from '../base/errors.ts';
-import { type Command, type CommandContext, flagOption, textOption } from './command.ts';
-import type { CliIo } from './io.ts';
+import { type Command, type CommandContext, textOption } from './command.ts';
+import type { Mesh } from './mesh.ts';
 import { PageRelay } from './page-relay.ts';
 import { meshOf } from './which-mesh.ts';
 
@@ -19,18 +20,28 @@ export const dashboard: Command = async (context) => {
   const relay = new PageRelay(mesh);
   const url = `${await relay.start(portOf(context))}${page === 'graph' ? '' : `#${page}`}`;
   try {
-    // Said before anybody opens it: a controller that does not answer, or an older one that has no page.
-    const first = await mesh.page('/', interruption);
-    first.destroy();
+    await look(mesh, interruption);
     io.stdout.write(`${url}\n`);
     io.stderr.write(`the live page of ${mesh.title}; Ctrl-C ends it\n`);
-    if (flagOption(context, 'browser') && textOption(context, 'show') !== 'url') openBrowser(io, url);
+    openBrowser(context, url);
     if (!interruption.aborted) await once(interruption, 'abort');
     return 0;
   } finally {
     await relay.close();
   }
 };
+
+/** Said before anybody opens it: a controller that does not answer, one without a page, or an older one. */
+async function look(mesh: Mesh, signal: AbortSignal): Promise<void> {
+  const first = await mesh.page('/', signal);
+  if (first.statusCode === 200) {
+    first.destroy();
+    return;
+  }
+  const reason = (await text(first)).trim();
+  const hint = 'see docs/controller.md#the-live-page';
+  throw new MeshError('NOT_REACHABLE', { what: `the live page of ${mesh.title}`, reason, hint });
+}
 
 function pageOf(text: string): (typeof dashboardPages)[number] {
   const found = dashboardPages.find((one) => one === text);
@@ -46,12 +57,20 @@ function portOf(context: CommandContext): number | null {
   throw new MeshError('USAGE', { reason: `--port '${text}' is no port` });
 }
 
-/** Where a person sits before a desktop; anywhere else the address has to do. */
-function openBrowser(io: CliIo, url: string): void {
-  const hasDesktop = Boolean(io.env.DISPLAY || io.env.WAYLAND_DISPLAY);
-  const opener = io.isTerminal && hasDesktop ? findTool('xdg-open') : null;
-  if (opener === null) return;
+/** Where it is asked for, or a person sits before a desktop; anywhere else the address has to do. */
+function openBrowser({ io, options }: CommandContext, url: string): void {
+  const isAsked = options['open'] === true;
+  const hasDesktop = io.isTerminal && Boolean(io.env.DISPLAY || io.env.WAYLAND_DISPLAY);
+  if (options['open'] === false || !(isAsked || hasDesktop)) return;
+  const cannot = (reason: string): void => {
+    if (isAsked) io.stderr.write(`cannot open a browser: ${reason}; open the address yourself\n`);
+  };
+  const opener = findTool('xdg-open');
+  if (opener === null) {
+    cannot('there is no xdg-open');
+    return;
+  }
   spawn(opener, [url], { stdio: 'ignore', detached: true })
-    .on('error', () => {})
+    .on('error', (error) => cannot(error.message))
     .unref();
 }

@@ -1,7 +1,7 @@
 // The live page of a mesh, on a port of this machine: a lab's controller listens inside the lab, a cluster's on
 // loopback of its pod, and this passes on what they answer. It changes nothing, as the page itself.
 import type { IncomingMessage } from 'node:http';
-import { isMeshError } from '../base/errors.ts';
+import { isMeshError, MeshError, messageOf } from '../base/errors.ts';
 import { pageGate } from '../controller/page/page-gate.ts';
 import { type SimpleResponse, SimpleServer } from '../telemetry/metrics-server.ts';
 import type { Mesh } from './mesh.ts';
@@ -9,6 +9,8 @@ import type { Mesh } from './mesh.ts';
 /** Where the page is when nobody says otherwise and the port is free. */
 const usualPort = 15_030;
 const host = '127.0.0.1';
+/** A browser that has been put to sleep comes back by itself; what it does not take is not kept for it. */
+const stalledMs = 60_000;
 /** What a browser has to be told as it was said; nothing else of the answer's head. */
 const passedOn = [
   'content-security-policy',
@@ -49,11 +51,16 @@ export class PageRelay {
 
   async #listen(port: number): Promise<string> {
     const server = new SimpleServer({
-      ...{ host, port, isAlone: true },
+      ...{ host, port, isAlone: true, stalledMs },
       guard: pageGate({ names: [], passwordFile: '', tokenFile: '' }),
       routes: { 'GET /*': (url, signal) => this.#answer(url, signal) },
     });
-    const bound = await server.start();
+    const bound = await server.start().catch((error: unknown) => {
+      if (!isMeshError(error) || port === usualPort) throw error;
+      const reason = messageOf(error.cause);
+      const hint = 'leave out --port for one that is free';
+      throw new MeshError('NOT_REACHABLE', { what: `${host}:${port}`, reason, hint }, { cause: error });
+    });
     this.#server = server;
     return `http://${host}:${bound}/`;
   }

@@ -1,5 +1,5 @@
 // The options of `ambientctl dashboard`.
-import { Argument, type Command as Commander, Option } from 'commander';
+import { Argument, type Command as Commander } from 'commander';
 import { type Act, examples, withCluster } from './program-options.ts';
 
 /** Adds the command. */
@@ -8,17 +8,18 @@ export function addDashboardCommand(program: Commander, act: Act): void {
     .summary('the live page of a mesh in a browser')
     .description(
       'Opens the live page of a mesh: the service graph as it is now, the proxies, the problems. The page is read-only, ' +
-        'and served to this machine alone until Ctrl-C. Prints the address.',
+        'and served to this machine alone until Ctrl-C. Prints the address. A cluster is reached by a port-forward to the ' +
+        'controller, which takes no password of the page.',
     )
     .addArgument(new Argument('[page]', 'what is shown first').choices(['graph', 'proxies', 'problems']))
     .option('--port <n>', 'the port of this machine; default 15030, or any that is free')
-    .option('--no-browser', 'do not open a browser')
-    .addOption(new Option('--show <what>', 'url: the same as --no-browser').choices(['url']))
+    .option('--open', 'open a browser; the default where there is a desktop')
+    .option('--no-open', 'print the address alone')
     .addHelpText(
       'after',
       examples([
         ['ambientctl dashboard', 'of the lab that runs, else of the cluster of kubectl'],
-        ['ambientctl dashboard problems --port 8080 --no-browser', 'to be opened by hand'],
+        ['ambientctl dashboard problems --port 8080 --no-open', 'to be opened by hand'],
       ]),
     )
     .action(act(async () => (await import('./dashboard.ts')).dashboard));

@@ -12,7 +12,6 @@ import {
   mapping,
   object,
   oneOf,
-  parseDurationMs,
   port,
   readConfig,
   someOf,
@@ -117,13 +116,6 @@ for (const [text, message] of errorRows) {
     );
   });
 }
-
-test('durations', () => {
-  assert.equal(parseDurationMs('500ms'), 500);
-  assert.equal(parseDurationMs('1.5s'), 1500);
-  assert.equal(parseDurationMs('7d'), 604_800_000);
-  for (const bad of ['', '5', 's', '-5s', '5 s', '5x']) assert.equal(parseDurationMs(bad), null, bad);
-});
 
 test('fields describe themselves as JSON Schema', () => {
   const { schema } = object({ ...shape, tag: described('of an image', string('', { pattern: /^\S*$/, what: 'x' })) });

@@ -2,6 +2,7 @@
 // default; reading returns a frozen object of exactly that type or an error that names file, line and column. Nothing
 // unknown passes. Every field also describes itself as JSON Schema, for whoever judges values without us.
 
+import { parseDurationMs } from '../base/duration.ts';
 import { canonicalIp, parseCidr } from '../base/ip.ts';
 import { didYouMean } from '../base/nearest-name.ts';
 import type { SourcePlace } from '../model/types.ts';
@@ -187,7 +188,7 @@ export function port(fallback?: number): Field<number> {
  */
 export function durationMs(fallback?: number): Field<number> {
   const read = (value: unknown, at: Position): number => {
-    const ms = typeof value === 'number' ? value : typeof value === 'string' ? parseDurationMs(value) : null;
+    const ms = typeof value === 'number' ? value : writtenMs(value);
     if (ms !== null && Number.isFinite(ms) && ms >= 0) return ms;
     return at.fail(`must be a duration such as 500ms, 5s, 10m or 24h, not ${describe(value)}`);
   };
@@ -234,18 +235,11 @@ export function list<T>(item: Field<T>, fallback?: readonly T[]): Field<readonly
   });
 }
 
-/** The milliseconds of `500ms`, `1.5s`, `10m`, `24h`, `7d` or a sum of such as `1h30m`; null for anything else. */
-export function parseDurationMs(text: string): number | null {
-  if (!durationPattern.test(text)) return null;
-  let sum = 0;
-  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|d)/g)) {
-    sum += Number(amount) * unitMs[unit as keyof typeof unitMs];
-  }
-  return sum;
+function writtenMs(value: unknown): number | null {
+  return typeof value === 'string' && durationPattern.test(value) ? parseDurationMs(value) : null;
 }
 
 const durationPattern = /^(\d+(\.\d+)?(ms|s|m|h|d))+$/;
-const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 function make<T>(schema: JsonSchema, fallback: T | undefined, read: Field<T>['read']): Field<T> {
   return { read, fallback: fallback === undefined ? undefined : () => fallback, isDuration: false, schema };

@@ -1,15 +1,19 @@
 // What the controller tells over plain HTTP: status and mesh on the loopback admin port, metrics, readiness.
+import { MeshError } from '../base/errors.ts';
 import type { ObserveServer } from '../discovery/observe-server.ts';
+import { pageOnAdmin } from '../model/page-views.ts';
 import type { CertificatesView, MeshView, StatusView } from '../model/views.ts';
 import type { ControllerMetrics } from '../telemetry/controller-metrics.ts';
 import { loggingRoutes } from '../telemetry/log-level.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { json, type Routes, text } from '../telemetry/metrics-server.ts';
 import { askProxy, flowsOfAll, proxiesView } from './observed-proxies.ts';
+import type { Page } from './page/page.ts';
 
-/** The routes of the admin port: JSON of `StatusView` and `MeshView`, and the log level. */
+/** The routes of the admin port: JSON of `StatusView` and `MeshView`, the live page, and the log level. */
 export function adminRoutes(
   controller: { status(): StatusView; mesh(): MeshView; certificates(): CertificatesView },
+  page: Pick<Page, 'answer'> | null,
   observed: Pick<ObserveServer, 'proxies'>,
   log: Logger,
 ): Routes {
@@ -23,6 +27,11 @@ export function adminRoutes(
     'GET /proxies/*': (url, signal) => askProxy(observed, 'GET', url, signal),
     'POST /proxies/*': (url, signal) => askProxy(observed, 'POST', url, signal),
     'GET /flows': (url, signal) => flowsOfAll(observed, url, signal),
+    [`GET ${pageOnAdmin}/*`]: ({ pathname, search }, signal) => {
+      if (page !== null) return page.answer(`${pathname.slice(pageOnAdmin.length)}${search}`, signal);
+      const hint = 'page.enabled is false in the configuration of this controller';
+      throw new MeshError('NOT_FOUND', { what: 'the live page', hint });
+    },
     ...loggingRoutes({
       current: () => log.level,
       configured: () => configuredLevel,

@@ -210,7 +210,7 @@ class Controller {
     // Read before anyone may ask: a controller that knows nothing yet would tell proxies that all is gone.
     await this.#feed.start();
     const metrics = await this.#serve('', ports.metrics, metricsRoutes(this.#metrics));
-    const routes = { ...adminRoutes(this, this.#observe, this.#log), ...metricsRoutes(this.#metrics) };
+    const routes = { ...adminRoutes(this, this.#page, this.#observe, this.#log), ...metricsRoutes(this.#metrics) };
     const admin = await this.#serve(adminHost, ports.admin, routes);
     const discovery = await this.#listen();
     const webhook = await this.#startWebhook();
@@ -345,8 +345,8 @@ class Controller {
   #makePage(): Page | null {
     if (!this.#config.page.enabled) return null;
     const [config, authority, clock, log] = [this.#config, this.#authority, this.#clock, this.#log];
-    const [observed, compiler] = [this.#observe, this.#compiler];
-    return new Page({ config, authority, observed, compiler, controller: this, clock, log });
+    const [observed, compiler, { source }] = [this.#observe, this.#compiler, this.#opened];
+    return new Page({ config, authority, observed, compiler, source, controller: this, clock, log });
   }
 
   async #serve(

@@ -5,7 +5,7 @@ import { MeshError } from '../base/errors.ts';
 import type { TracingConfig } from '../config/tracing.ts';
 import { serviceOf, workloadOf } from '../model/testing-mesh.ts';
 import { originOf } from '../telemetry/traces/origin.ts';
-import { type ReceivedSpan, TestReceiver } from '../telemetry/traces/testing-receiver.ts';
+import { plainReceiver, type ReceivedSpan, TestReceiver } from '../telemetry/traces/testing-receiver.ts';
 import { Tracer } from '../telemetry/traces/tracer.ts';
 import { parseTraceparent } from '../tunnel/traceparent.ts';
 import { Connection, type Direction } from './connection.ts';
@@ -15,7 +15,7 @@ async function tracesOf(t: TestContext, live: Partial<TracingConfig> = {}) {
   const receiver = new TestReceiver();
   const endpoint = await receiver.listen();
   t.after(() => receiver.close());
-  const sampled = { samplingPercent: 100, namespaces: {}, connections: true, queuedSpansMax: 100 };
+  const sampled = { ...plainReceiver, samplingPercent: 100, namespaces: {}, connections: true, queuedSpansMax: 100 };
   const workload = { type: 'daemonset', name: 'ambient-node' } as const;
   const origin = originOf({ service: 'ambient-node', namespace: '', pod: '', node: 'n1', cluster: 'c', workload });
   const config = { ...sampled, ...live, endpoint };
@@ -55,7 +55,7 @@ test('both ends of a tunnel are spans of one trace, with the segments of each', 
   assert.equal(traceparent, `00-${outbound!.traceId}-${outbound!.spanId}-01`);
   assert.equal(source.record(null, '-').traceId, outbound!.traceId);
   const { attributes } = outbound!;
-  assert.equal(attributes['ambient.segment.connect_ms'], 1.5);
+  assert.equal(attributes['ambient.segment.connect_us'], 1_500);
   assert.equal(attributes['ambient.destination.service'], 'cart.shop.svc.cluster.local');
   assert.equal(attributes['network.peer.address'], '10.244.2.3');
   const refused = inbound!.attributes;

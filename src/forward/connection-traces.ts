@@ -4,7 +4,7 @@
 import type { MeshError } from '../base/errors.ts';
 import type { Flag } from '../base/flags.ts';
 import { addPeer } from '../telemetry/traces/peer-attributes.ts';
-import { type Attributes, epochOffsetMs, SpanKind } from '../telemetry/traces/span.ts';
+import { type Attributes, epochOffsetMs, microseconds, SpanKind } from '../telemetry/traces/span.ts';
 import type { Tracer } from '../telemetry/traces/tracer.ts';
 import { newTraceparent, parseTraceparent } from '../tunnel/traceparent.ts';
 import type { Connection } from './connection.ts';
@@ -89,8 +89,8 @@ function attributesOf(connection: Connection, error: MeshError | null, flag: Fla
   if (service !== null) all['ambient.destination.service'] = service.hostname;
   if (decidedBy !== null) all['ambient.policy'] = decidedBy;
   if (attempts > 1) all['ambient.tries'] = attempts;
-  if (holdMs !== null) all['ambient.segment.hold_ms'] = holdMs;
-  if (connectMs !== null) all['ambient.segment.connect_ms'] = connectMs;
+  if (holdMs !== null) all['ambient.segment.hold_us'] = microseconds(holdMs);
+  if (connectMs !== null) all['ambient.segment.connect_us'] = microseconds(connectMs);
   if (error !== null) all['error.type'] = error.code;
   return all;
 }

@@ -14,6 +14,8 @@ import {
   rootsName,
   selectorOf,
   tokenVolume,
+  tracingMount,
+  tracingVolume,
 } from './parts.ts';
 import { type InstallValues, mergedFields } from './values.ts';
 
@@ -102,6 +104,7 @@ function daemonSet(values: InstallValues): Manifest {
       { name: 'config', mountPath: configDir, readOnly: true },
       { name: 'roots', mountPath: rootsDir, readOnly: true },
       { name: 'token', mountPath: tokenDir, readOnly: true },
+      tracingMount,
       { name: 'state', mountPath: stateDir },
       { name: 'tmp', mountPath: '/tmp' },
       ...namespacesMounts(values),
@@ -125,6 +128,7 @@ function daemonSet(values: InstallValues): Manifest {
       // The pod waits until the controller has made it.
       { name: 'roots', configMap: { name: rootsName } },
       tokenVolume,
+      tracingVolume,
       { name: 'state', hostPath: { path: stateDir, type: 'DirectoryOrCreate' } },
       { name: 'tmp', emptyDir: { medium: 'Memory', sizeLimit: '16Mi' } },
       ...namespacesVolumes(values),

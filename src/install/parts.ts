@@ -1,6 +1,7 @@
 // What the objects of an installation have in common: names, labels, and how a program of ours stands in a pod.
 import { createHash } from 'node:crypto';
 import { version } from '../base/version.ts';
+import { tracingCredentialsDir } from '../config/tracing.ts';
 import type { InstallValues } from './values.ts';
 
 /** An object as it is applied. */
@@ -111,6 +112,10 @@ export interface Resources {
   readonly memory: string;
   readonly memoryLimit: string;
 }
+
+/** What the receiver of spans asks for: a Secret that may be missing, of the namespace of whoever sends them. */
+export const tracingVolume = { name: 'tracing', secret: { secretName: 'ambient-tracing', optional: true } };
+export const tracingMount = { name: tracingVolume.name, mountPath: tracingCredentialsDir, readOnly: true };
 
 /** A token that is good for our controller alone. */
 export const tokenVolume = {

@@ -16,6 +16,8 @@ import {
   rootsKey,
   rootsName,
   tokenVolume,
+  tracingMount,
+  tracingVolume,
 } from './parts.ts';
 import { mergedFields } from './values.ts';
 import { type WaypointParameters, waypointContainer } from './waypoint-parameters.ts';
@@ -157,6 +159,7 @@ function podSpec(name: string, settings: WaypointSettings, parameters: WaypointP
     { name: 'config', mountPath: configDir, readOnly: true },
     { name: 'roots', mountPath: rootsDir, readOnly: true },
     { name: 'token', mountPath: tokenDir, readOnly: true },
+    tracingMount,
     { name: 'state', mountPath: stateDir },
     { name: 'tmp', mountPath: '/tmp' },
   ];
@@ -199,6 +202,7 @@ function podSpec(name: string, settings: WaypointSettings, parameters: WaypointP
       { name: 'config', configMap: { name: configName(name) } },
       { name: 'roots', configMap: { name: rootsName } },
       tokenVolume,
+      tracingVolume,
       // The keys in it never get to a disk.
       { name: 'state', emptyDir: { medium: 'Memory', sizeLimit: '64Mi' } },
       { name: 'tmp', emptyDir: {} },

@@ -1,8 +1,8 @@
 // Values that the L7 kinds have in common: durations, header names and values, paths, shares.
+import { parseDurationMs } from '../base/duration.ts';
 import type { HeaderEdits } from '../model/route-types.ts';
 import type { ObjectReader } from './object-reader.ts';
 
-const unitMs: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1000, ms: 1, us: 0.001, ns: 0.000_001 };
 const daysMaxMs = 365 * 24 * 3_600_000;
 
 /** Milliseconds of a duration of Gateway API (GEP-2257: `1h30m`, `500ms`, no decimals); null when it is not written. */
@@ -11,7 +11,7 @@ export function gatewayDuration(object: ObjectReader, key: string): number | nul
   const text = object.string(key);
   if (!/^([0-9]{1,5}(h|m|s|ms)){1,4}$/.test(text))
     object.fail(key, `must be a duration such as 500ms or 1m30s, not "${text}"`);
-  return sumOf(text);
+  return parseDurationMs(text);
 }
 
 /** Milliseconds of a duration of Istio (`1.5s`, `100ms`, `1h`); null when it is not written. */
@@ -21,15 +21,8 @@ export function istioDuration(object: ObjectReader, key: string): number | null 
   if (!/^(\d+(\.\d+)?(h|m|s|ms|us|ns))+$/.test(text) && text !== '0') {
     object.fail(key, `must be a duration such as 500ms or 1.5s, not "${text}"`);
   }
-  const sum = text === '0' ? 0 : sumOf(text);
+  const sum = text === '0' ? 0 : (parseDurationMs(text) ?? 0);
   if (sum > daysMaxMs) object.fail(key, `must not be longer than a year, as "${text}" is`);
-  return sum;
-}
-
-function sumOf(text: string): number {
-  let sum = 0;
-  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(h|ms|us|ns|m|s)/g))
-    sum += Number(amount) * unitMs[unit!]!;
   return sum;
 }
 

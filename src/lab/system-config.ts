@@ -14,7 +14,7 @@ export const clusterDomain = 'cluster.local';
 export const systemNamespace = 'ambient-system';
 export const nodeAccount = 'ambient-node';
 export const tokenAudience = 'ambient-controller';
-export const ports = { discovery: 15012, admin: 15000, readiness: 15021, page: 15030 } as const;
+export const ports = { discovery: 15012, admin: 15000, readiness: 15021 } as const;
 
 export const systemFiles = {
   controllerConfig: path.join(paths.system, 'controller', 'config.yaml'),

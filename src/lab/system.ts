@@ -5,6 +5,7 @@ import path from 'node:path';
 import { systemClock } from '../base/clock.ts';
 import { MeshError, messageOf } from '../base/errors.ts';
 import { modulePath } from '../base/project-files.ts';
+import { pageOnAdmin } from '../model/page-views.ts';
 import type { Resource } from '../model/resources.ts';
 import type { ResourceIssue } from '../model/types.ts';
 import type { MeshView, NodeDump, StatusView } from '../model/views.ts';
@@ -239,9 +240,9 @@ export class MeshSystem {
     return streamHttp('127.0.0.1', ports.admin, requestPath, signal);
   }
 
-  /** What the controller's live page answers. */
+  /** What the controller's live page answers, by the admin port. */
   page(requestPath: string, signal: AbortSignal): Promise<IncomingMessage> {
-    return openHttp('127.0.0.1', ports.page, requestPath, signal);
+    return openHttp('127.0.0.1', ports.admin, `${pageOnAdmin}${requestPath}`, signal);
   }
 
   logFiles(node: string | null, access: boolean): readonly string[] {

@@ -20,6 +20,9 @@ export const pagePaths = {
   details: '/api/details',
 } as const;
 
+/** Below it on the controller's admin port, all of the page once more, for who may use that port. */
+export const pageOnAdmin = '/page';
+
 /**
  * Events of `/events`; `data` is one line of JSON, each a whole snapshot, so that whoever connects again needs nothing
  * of before. All three are sent at once after connecting.

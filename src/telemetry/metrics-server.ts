@@ -92,7 +92,8 @@ export class SimpleServer {
     return new Promise((resolve, reject) => {
       this.#server.once('error', (error) => {
         const hint = 'another program may hold the port';
-        reject(new MeshError('NOT_REACHABLE', { what: `${host || '*'}:${port}`, reason: messageOf(error), hint }));
+        const what = `${host || '*'}:${port}`;
+        reject(new MeshError('NOT_REACHABLE', { what, reason: messageOf(error), hint }, { cause: error }));
       });
       this.#server.listen({ ...(host === '' ? {} : { host }), port, reusePort: isAlone !== true }, () => {
         this.#server.removeAllListeners('error').on('error', () => {});

@@ -42,6 +42,30 @@ export function importsGoDown(files: readonly SourceFile[]): Finding[] {
   return files.filter((file) => file.isCode && !file.isTest && !file.isGenerated).flatMap(upwardImports);
 }
 
+const layersDocument = 'docs/architecture.md';
+
+/** Folders that the table of layers in the documentation leaves out, or lists before one that stands above them. */
+export function layersDocumented(files: readonly SourceFile[]): Finding[] {
+  const lines = files.find((file) => file.path === layersDocument)?.lines ?? [];
+  const rows = lines.flatMap((text, at) => {
+    const folder = /^\| `src\/(\w+)` \|/.exec(text)?.[1];
+    return folder === undefined ? [] : [{ folder, line: at + 1, rank: rankOf.get(folder) }];
+  });
+  const misplaced = rows.filter(({ rank = Infinity }, at) =>
+    rows.slice(0, at).some((above) => (above.rank ?? 0) > rank),
+  );
+  const listed = new Set(rows.map(({ folder }) => folder));
+  return [
+    ...misplaced.map(({ folder, line }) => ({ folder, line, remedy: 'move its row up, to where its layer is' })),
+    ...rows
+      .filter(({ rank }) => rank === undefined)
+      .map((row) => ({ ...row, remedy: 'it is no layer: remove its row' })),
+    ...[...rankOf.keys()]
+      .filter((folder) => !listed.has(folder))
+      .map((folder) => ({ folder, line: rows.at(0)?.line ?? 1, remedy: 'it has no row' })),
+  ].map(({ folder, line, remedy }) => ({ path: layersDocument, line, message: `src/${folder}: ${remedy}` }));
+}
+
 function upwardImports(file: SourceFile): Finding[] {
   const from = folderOf(file.path);
   const isSource = file.path.startsWith('src/');

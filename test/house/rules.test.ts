@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { bannedCode, leftovers, lengths, undocumented } from './rules-code.ts';
-import { everyFileIsUsed, importsGoDown } from './rules-layers.ts';
+import { everyFileIsUsed, importsGoDown, layers, layersDocumented } from './rules-layers.ts';
 import { dependenciesExplained, linksLead, machineWords, oneErrorTable, oneHeading } from './rules-project.ts';
 import { type Finding, sourceFile } from './source-files.ts';
 
@@ -107,6 +107,23 @@ describe('bannedCode', () => {
   for (const [title, path, text, finds] of rows) {
     it(title, () => assert.equal(bannedCode(sample({ [path]: text })).length, finds));
   }
+});
+
+describe('layersDocumented', () => {
+  const told = (folders: readonly string[]) => {
+    const table = folders.map((folder) => `| \`src/${folder}\` | what it is |`).join('\n');
+    return layersDocumented(sample({ 'docs/architecture.md': table })).map(({ message }) => message);
+  };
+  const all = layers.flat();
+  it('is content with the list as it is', () => assert.deepEqual(told(all), []));
+  it('misses a folder', () =>
+    assert.deepEqual(told(all.filter((each) => each !== 'http')), ['src/http: it has no row']));
+  it('finds one that stands too low', () =>
+    assert.deepEqual(told([...all.filter((each) => each !== 'io'), 'io']), [
+      'src/io: move its row up, to where its layer is',
+    ]));
+  it('finds one that is none', () =>
+    assert.deepEqual(told([...all, 'attic']), ['src/attic: it is no layer: remove its row']));
 });
 
 describe('leftovers', () => {

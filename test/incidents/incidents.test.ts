@@ -33,8 +33,8 @@ const certificateDeadlineMs = 110_000;
 const ofTheMachine = ['AmbientProxyOverloaded', 'AmbientWireSlow'];
 
 /**
- * Incidents that do not disturb each other: other callers, other services, other means. What is slow comes before what is
- * refused at once: the page's quantiles are over a minute.
+ * Incidents that do not disturb each other: other callers, other services, other means. What is slow comes before what
+ * is refused at once: the page's quantiles are over a minute.
  */
 const together: readonly (readonly Incident[])[] = [
   [slowApplication, slowWire, noConfiguration],

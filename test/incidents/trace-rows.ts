@@ -43,8 +43,8 @@ export function traceRows(scene: () => Scene): void {
         return (
           resource['service.name'] === 'waypoint' &&
           resource['k8s.namespace.name'] === 'shop' &&
-          typeof attributes['ambient.segment.application_ms'] === 'number' &&
-          typeof attributes['ambient.segment.client_proxy_ms'] === 'number' &&
+          typeof attributes['ambient.segment.application_us'] === 'number' &&
+          typeof attributes['ambient.segment.client_proxy_us'] === 'number' &&
           span.attributes['ambient.destination.workload'] !== undefined
         );
       });

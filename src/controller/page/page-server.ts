@@ -4,6 +4,7 @@ import { MeshError } from '../../base/errors.ts';
 import type { ControllerConfig } from '../../config/controller.ts';
 import { pagePaths } from '../../model/page-views.ts';
 import {
+  answer,
   type Routes,
   type SimpleResponse,
   SimpleServer,
@@ -44,16 +45,18 @@ const securityHeaders = {
 export class PageServer {
   readonly #options: PageServerOptions;
   readonly #server: SimpleServer;
+  readonly #routes: Routes;
   #watchers = 0;
   #assets: ReadonlyMap<string, PageAsset> | null = null;
 
   constructor(options: PageServerOptions) {
     const { page, port, credentials } = options;
     this.#options = options;
+    this.#routes = this.#makeRoutes();
     this.#server = new SimpleServer({
       host: page.host,
       port,
-      routes: this.#routes(),
+      routes: this.#routes,
       connectionsMax,
       stalledMs,
       guard: pageGate(page),
@@ -72,12 +75,18 @@ export class PageServer {
     this.#server.setCredentials(credentials);
   }
 
+  /** What a browser would get for `GET target`, without being asked who it is. Never rejects. */
+  async answer(target: string, signal: AbortSignal): Promise<SimpleResponse> {
+    const found = await answer(this.#routes, 'GET', target, signal);
+    return { ...found, headers: { ...securityHeaders, ...found.headers } };
+  }
+
   /** Ends what is open. Idempotent. */
   close(): Promise<void> {
     return this.#server.close();
   }
 
-  #routes(): Routes {
+  #makeRoutes(): Routes {
     const asset = ({ pathname }: URL) => {
       this.#assets ??= readPageAssets();
       const found = this.#assets.get(pathname);

@@ -41,7 +41,7 @@ test('one span for the request and one for its try, by the names of the conventi
   assert.equal(attributes['user_agent.original'], 'curl/8');
   assert.equal(attributes['ambient.route'], 'HTTPRoute/shop/cart#0');
   assert.equal(attributes['ambient.source.identity'], 'spiffe://cluster.local/ns/shop/sa/web');
-  assert.equal(typeof attributes['ambient.segment.waypoint_ms'], 'number');
+  assert.equal(typeof attributes['ambient.segment.waypoint_us'], 'number');
   assert.equal(client.attributes['url.full'], 'http://cart.shop:8080/items/7');
   assert.equal(client.attributes['network.peer.address'], '127.0.0.1');
   assert.equal(client.attributes['ambient.destination.workload'], 'cart-0');

@@ -5,7 +5,7 @@
 import { splitHostPort } from '../../base/ip.ts';
 import type { RequestSegments } from '../../telemetry/access-record.ts';
 import { addPeer } from '../../telemetry/traces/peer-attributes.ts';
-import { type Attributes, epochOffsetMs, SpanKind } from '../../telemetry/traces/span.ts';
+import { type Attributes, epochOffsetMs, microseconds, SpanKind } from '../../telemetry/traces/span.ts';
 import type { Tracer } from '../../telemetry/traces/tracer.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { destinationOf, routeName, sourceOf } from '../exchange/record.ts';
@@ -20,11 +20,11 @@ export const agentLengthMax = 256;
 const methodLengthMax = 64;
 
 const segmentNames = {
-  clientProxy: 'ambient.segment.client_proxy_ms',
-  wire: 'ambient.segment.wire_ms',
-  waypoint: 'ambient.segment.waypoint_ms',
-  destinationProxy: 'ambient.segment.destination_proxy_ms',
-  application: 'ambient.segment.application_ms',
+  clientProxy: 'ambient.segment.client_proxy_us',
+  wire: 'ambient.segment.wire_us',
+  waypoint: 'ambient.segment.waypoint_us',
+  destinationProxy: 'ambient.segment.destination_proxy_us',
+  application: 'ambient.segment.application_us',
 } as const satisfies Record<keyof RequestSegments, string>;
 
 /** Hands the spans of a request to `tracer`; called once, when it is over at `nowMs`. */
@@ -150,7 +150,7 @@ function requestAttributes(
   if (trace.tries.length > 1) all['ambient.tries'] = trace.tries.length;
   for (const segment of Object.keys(segmentNames) as (keyof RequestSegments)[]) {
     const ms = segments[segment];
-    if (ms !== null) all[segmentNames[segment]] = ms;
+    if (ms !== null) all[segmentNames[segment]] = microseconds(ms);
   }
   return all;
 }
@@ -177,8 +177,8 @@ function tryAttributes(exchange: Exchange, one: TryTrace, asked: Attributes, bef
   if (tryError(exchange, one) !== null)
     all['error.type'] = errorType(one.errorCode || lastCode(exchange, one), status, grpc);
   if (one.endedAtMs === 0 && times.sentAtMs >= one.startedAtMs) {
-    all['ambient.connect_ms'] = rounded(times.sentAtMs - one.startedAtMs);
-    if (times.headAtMs >= times.sentAtMs) all['ambient.first_byte_ms'] = rounded(times.headAtMs - times.sentAtMs);
+    all['ambient.connect_us'] = microseconds(times.sentAtMs - one.startedAtMs);
+    if (times.headAtMs >= times.sentAtMs) all['ambient.first_byte_us'] = microseconds(times.headAtMs - times.sentAtMs);
   }
   return all;
 }
@@ -210,8 +210,4 @@ function requestError({ status, grpcStatus, error, flag, head }: Exchange): stri
 function errorType(code: string, status: number, grpcStatus: number): string {
   if (code !== '') return code;
   return grpcStatus > 0 ? String(grpcStatus) : String(status);
-}
-
-function rounded(ms: number): number {
-  return Math.round(ms * 1000) / 1000;
 }

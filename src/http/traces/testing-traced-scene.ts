@@ -3,12 +3,13 @@ import type { TestContext } from 'node:test';
 import { systemClock } from '../../base/clock.ts';
 import type { TracingConfig } from '../../config/tracing.ts';
 import { originOf } from '../../telemetry/traces/origin.ts';
-import { type ReceivedSpan, TestReceiver } from '../../telemetry/traces/testing-receiver.ts';
+import { plainReceiver, type ReceivedSpan, TestReceiver } from '../../telemetry/traces/testing-receiver.ts';
 import { Tracer } from '../../telemetry/traces/tracer.ts';
 import { type Scene, type SceneOptions, sceneOf } from '../exchange/testing-service.ts';
 
 const config: TracingConfig = {
   endpoint: '',
+  ...plainReceiver,
   samplingPercent: 0,
   namespaces: {},
   connections: false,

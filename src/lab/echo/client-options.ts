@@ -1,7 +1,7 @@
 // What the `client` of an echo's image is told: one URL, and options as of Istio's test application.
 import { parseArgs } from 'node:util';
 import { MeshError, messageOf } from '../../base/errors.ts';
-import { parseDuration } from './options.ts';
+import { durationOf } from './duration.ts';
 
 export interface EchoClientOptions {
   /** `http:`, `https:` or `grpc:`. */
@@ -35,7 +35,7 @@ export function echoClientOptions(args: readonly string[]): EchoClientOptions {
     method: values.method,
     message: values.msg,
     headers: values.header.map(headerOf),
-    timeoutMs: parseDuration(values.timeout, '--timeout'),
+    timeoutMs: durationOf(values.timeout, '--timeout'),
   };
 }
 

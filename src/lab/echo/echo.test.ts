@@ -7,8 +7,9 @@ import { connect, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { runEchoClient } from './client.ts';
 import { echoClientOptions } from './client-options.ts';
+import { durationOf } from './duration.ts';
 import { frame, readStringField, stringField, unframe } from './grpc.ts';
-import { type EchoOptions, echoOptions, parseDuration, portMode } from './options.ts';
+import { type EchoOptions, echoOptions, portMode } from './options.ts';
 import { noFaults } from './sample-faults.ts';
 import { type EchoServer, startEcho } from './server.ts';
 
@@ -318,8 +319,8 @@ test('options come from the environment, and a bad one is named', () => {
   assert.deepEqual(echoOptions({ PORTS: '[]' }).ports, echoOptions({}).ports, 'a manifest need not name ports');
   assert.throws(() => echoOptions({ PORTS: '{' }), /PORTS/);
   assert.throws(() => echoOptions({ CALLS: 'ftp://x' }), /CALLS/);
-  assert.throws(() => parseDuration('soon', 'delay'), /delay: 'soon'/);
-  assert.equal(parseDuration('1.5s', ''), 1500);
+  assert.throws(() => durationOf('soon', 'delay'), /delay: 'soon'/);
+  assert.equal(durationOf('1.5s', ''), 1500);
 });
 
 test('port modes follow appProtocol and the name prefix', () => {

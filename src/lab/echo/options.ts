@@ -4,6 +4,7 @@
 import { hostname, networkInterfaces } from 'node:os';
 import { MeshError, messageOf } from '../../base/errors.ts';
 import { echoArguments } from './arguments.ts';
+import { durationOf } from './duration.ts';
 import { noFaults, readFaults, type SampleFaults } from './sample-faults.ts';
 
 /** How a port behaves: `http` sniffs HTTP/1.1, h2c, gRPC and WebSocket; `https` has TLS around; the others are raw. */
@@ -69,8 +70,8 @@ export function echoOptions(env: Env, args: readonly string[] = []): EchoOptions
       ips: env.POD_IPS ? splitList(env.POD_IPS) : ownAddresses(),
     },
     calls: splitList(env.CALLS ?? '').map(checkUrl),
-    callsEveryMs: env.CALLS_EVERY ? parseDuration(env.CALLS_EVERY, 'CALLS_EVERY') : 0,
-    stopAfterMs: env.STOP_AFTER ? parseDuration(env.STOP_AFTER, 'STOP_AFTER') : 0,
+    callsEveryMs: env.CALLS_EVERY ? durationOf(env.CALLS_EVERY, 'CALLS_EVERY') : 0,
+    stopAfterMs: env.STOP_AFTER ? durationOf(env.STOP_AFTER, 'STOP_AFTER') : 0,
     faults: readFaults((name) => env[name.toUpperCase().replaceAll('-', '_')] || null, noFaults, 'FAIL_ONE_IN, DELAY'),
   };
 }
@@ -81,25 +82,6 @@ export function splitList(text: string): string[] {
     .split(',')
     .map((part) => part.trim())
     .filter((part) => part !== '');
-}
-
-/**
- * A Go duration (`250ms`, `1.5s`, `1m30s`) or a bare number of milliseconds, in milliseconds. Throws CONFIG_INVALID
- * at `place`.
- */
-export function parseDuration(text: string, place: string): number {
-  if (/^\d+(\.\d+)?$/.test(text)) return Number(text);
-  const unitMs: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
-  let total = 0;
-  let rest = text;
-  while (rest !== '') {
-    const part = /^(\d+(?:\.\d+)?)(ms|s|m|h)/.exec(rest);
-    if (part === null)
-      throw new MeshError('CONFIG_INVALID', { place, reason: `'${text}' is no duration like 250ms or 1m30s` });
-    total += Number(part[1]) * unitMs[part[2]!]!;
-    rest = rest.slice(part[0].length);
-  }
-  return total;
 }
 
 const usualPort: EchoPort = { name: 'http', port: 8080, mode: 'http' };

@@ -1,7 +1,7 @@
 // What can be wrong with a sample service, on purpose: it fails one request in so many, before or after it has done
 // its work, or it is slow. Set by the environment, and changed while it runs (`PUT /faults`).
 import { MeshError } from '../../base/errors.ts';
-import { parseDuration } from './options.ts';
+import { durationOf } from './duration.ts';
 
 /** Whether a request that fails has done its work (`after`) or not (`before`). */
 export type FailWhen = 'before' | 'after';
@@ -27,7 +27,7 @@ export function readFaults(value: (name: string) => string | null, base: SampleF
   const failWhen = value('fail-when') ?? base.failWhen;
   if (failWhen !== 'before' && failWhen !== 'after') throw invalid(`fail-when is 'before' or 'after'`);
   const delay = value('delay');
-  return { failOneIn, failWhen, delayMs: delay === null ? base.delayMs : parseDuration(delay, place) };
+  return { failOneIn, failWhen, delayMs: delay === null ? base.delayMs : durationOf(delay, place) };
 }
 
 /** The faults of one process, and which requests they hit. */

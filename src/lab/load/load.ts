@@ -7,7 +7,8 @@ import { finished } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
 import { Client as HttpConnection } from 'undici';
 import { MeshError, messageOf } from '../../base/errors.ts';
-import { parseDuration, splitList } from '../echo/options.ts';
+import { durationOf } from '../echo/duration.ts';
+import { splitList } from '../echo/options.ts';
 
 export interface LoadOptions {
   readonly targets: readonly string[];
@@ -52,7 +53,7 @@ export function loadOptions(args: readonly string[], env: Readonly<Record<string
     connections: Math.max(connections, targets.length),
     requestsPerConnection: count(values['requests-per-connection'] ?? '50', 'requests-per-connection', 1e9),
     timeoutMs: 5_000,
-    durationMs: parseDuration(values.duration ?? env.DURATION ?? '0', 'DURATION'),
+    durationMs: durationOf(values.duration ?? env.DURATION ?? '0', 'DURATION'),
   };
 }
 

@@ -2,6 +2,9 @@
 import { version } from '../../base/version.ts';
 import type { Attributes, SpanOrigin } from './span.ts';
 
+/** The conventions by which attributes are named. */
+const schemaUrl = 'https://opentelemetry.io/schemas/1.30.0';
+
 /** Who a proxy is; '' for what is not known. */
 export interface OriginFacts {
   readonly service: string;
@@ -27,5 +30,5 @@ export function originOf({ service, namespace, pod, node, cluster, workload }: O
     [`k8s.${workload.type}.name`]: workload.name,
   };
   const attributes = Object.fromEntries(Object.entries(named).filter(([, value]) => value !== ''));
-  return { resource: { attributes }, instrumentationScope: { name: 'ambient', version } };
+  return { resource: { attributes, schemaUrl }, instrumentationScope: { name: 'ambient', version, schemaUrl } };
 }

@@ -10,7 +10,7 @@ import { projectFile } from '../../base/project-files.ts';
 import { otlpDelivery } from './otlp-http.ts';
 import { Span, SpanKind } from './span.ts';
 import { type Deliver, type Delivery, SpanQueue } from './span-queue.ts';
-import { partialSuccess, TestReceiver } from './testing-receiver.ts';
+import { partialSuccess, plainReceiver, TestReceiver } from './testing-receiver.ts';
 
 const origin = { resource: { attributes: {} }, instrumentationScope: { name: 'test', version: '1' } };
 
@@ -134,7 +134,7 @@ test('and counts what it cannot deliver in time', async () => {
 
 async function receiverOf(t: TestContext): Promise<{ receiver: TestReceiver; deliver: Deliver }> {
   const receiver = new TestReceiver();
-  const deliver = otlpDelivery(await receiver.listen());
+  const deliver = otlpDelivery({ ...plainReceiver, endpoint: await receiver.listen() }, systemClock);
   t.after(() => receiver.close());
   return { receiver, deliver };
 }
@@ -155,6 +155,11 @@ const replies: readonly (readonly [status: number, headers: Record<string, strin
   [503, {}, busy],
   [503, { 'retry-after': 'soon' }, busy],
   [400, {}, { kind: 'refused', reason: 'it answered 400' }],
+  [
+    401,
+    {},
+    { kind: 'refused', reason: 'it answered 401: what it asks for goes into headers of tracing.credentialsDir' },
+  ],
   [301, { location: 'http://elsewhere' }, { kind: 'refused', reason: 'it answered 301' }],
 ];
 
@@ -213,7 +218,8 @@ test('without a receiver no module of OpenTelemetry is loaded, and with one it i
     const loaded = () => Object.keys(cache).filter((file) => file.includes('@opentelemetry')).length;
     const before = loaded();
     const origin = { resource: { attributes: {} }, instrumentationScope: { name: 't', version: '1' } };
-    const config = { endpoint: 'http://127.0.0.1:1', samplingPercent: 1, namespaces: {}, queuedSpansMax: 9 };
+    const config = { endpoint: 'http://127.0.0.1:1', samplingPercent: 1, namespaces: {}, queuedSpansMax: 9,
+      credentialsDir: '', compression: 'none' };
     const tracer = new Tracer({ config, origin, clock: { now: Date.now, after: () => () => {} }, random: () => 0,
       notice: () => {} });
     const made = loaded();

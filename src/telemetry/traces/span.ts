@@ -9,8 +9,8 @@ const StatusCode = { Unset: 0, Error: 2 } as const;
 
 /** What all spans of a program have in common. */
 export interface SpanOrigin {
-  readonly resource: { readonly attributes: Attributes };
-  readonly instrumentationScope: { readonly name: string; readonly version: string };
+  readonly resource: { readonly attributes: Attributes; readonly schemaUrl?: string };
+  readonly instrumentationScope: { readonly name: string; readonly version: string; readonly schemaUrl?: string };
 }
 
 export interface SpanFacts {
@@ -35,6 +35,14 @@ type HrTime = [seconds: number, nanoseconds: number];
 
 const none: never[] = [];
 const sampledFlag = 1;
+
+/**
+ * A time as an attribute. Of one name all values have to be of one kind, and the encoder sends a number without a
+ * fraction as an integer: so times are integers always.
+ */
+export function microseconds(ms: number): number {
+  return Math.round(ms * 1000);
+}
 
 /** One ended span. */
 export class Span {

@@ -1,9 +1,18 @@
 // For tests: a receiver of OTLP over HTTP. It decodes what comes by the protocol's own numbers (opentelemetry-proto,
 // trace/v1), with another library than the one that encodes, and answers as it is told.
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { gunzipSync } from 'node:zlib';
 import { createFileRegistry, fromBinary, fromJson, type JsonValue, toJson } from '@bufbuild/protobuf';
 import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
+import { nodeHttps } from '../../base/node-http.ts';
 
 export interface ReceivedSpan {
   readonly traceId: string;
@@ -87,24 +96,38 @@ function fieldOf([name, number, type, repeated = 'optional']: FieldRow): Json {
   return isMessage ? { ...field, type: 'TYPE_MESSAGE', typeName: `.otlp.${type}` } : { ...field, type: `TYPE_${type}` };
 }
 
+/** How it is spoken to where a test is about something else. */
+export const plainReceiver = { credentialsDir: '', compression: 'none' } as const;
+
+/** What it serves HTTPS with. */
+export interface ServerKeys {
+  readonly key: string;
+  readonly cert: string;
+}
+
 /** A server on loopback that keeps the spans that it is sent. */
 export class TestReceiver {
   readonly spans: ReceivedSpan[] = [];
   /** Posts that have come, whatever was answered. */
   posts = 0;
+  /** Of the last post. */
+  headers: IncomingHttpHeaders = {};
   /** Answers instead of 200 as long as it is set. */
   reply: Reply | null = null;
   readonly #server: Server;
+  readonly #isTls: boolean;
   readonly #waiting = new Set<() => void>();
 
-  constructor() {
-    this.#server = createServer((request, response) => void this.#take(request, response));
+  constructor(keys: ServerKeys | null = null) {
+    const take: RequestListener = (request, response) => void this.#take(request, response);
+    this.#isTls = keys !== null;
+    this.#server = keys === null ? createServer(take) : nodeHttps.createServer(keys, take);
   }
 
   /** Resolves to its address; `host` and `port` default to loopback and any. */
   async listen(port = 0, host = '127.0.0.1'): Promise<string> {
     await new Promise<void>((resolve) => this.#server.listen(port, host, resolve));
-    return `http://${host}:${(this.#server.address() as AddressInfo).port}`;
+    return `${this.#isTls ? 'https' : 'http'}://${host}:${(this.#server.address() as AddressInfo).port}`;
   }
 
   close(): void {
@@ -126,11 +149,13 @@ export class TestReceiver {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     this.posts++;
+    this.headers = request.headers;
     if (request.url !== '/v1/traces' || request.headers['content-type'] !== 'application/x-protobuf') {
       response.writeHead(400).end();
     } else if (this.reply !== null) this.reply(request, response);
     else {
-      this.spans.push(...decodeSpans(Buffer.concat(chunks)));
+      const body = Buffer.concat(chunks);
+      this.spans.push(...decodeSpans(request.headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body));
       response.writeHead(200, { 'content-type': 'application/x-protobuf' }).end();
     }
     const waiting = [...this.#waiting];

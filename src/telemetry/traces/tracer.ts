@@ -36,8 +36,8 @@ export class Tracer {
   #live: LiveTracing;
 
   constructor({ config, origin, clock, random, notice }: TracerOptions) {
-    const { endpoint, queuedSpansMax } = config;
-    const load: SpanQueueOptions['load'] = async () => (await import('./otlp-http.ts')).otlpDelivery(endpoint);
+    const { queuedSpansMax } = config;
+    const load: SpanQueueOptions['load'] = async () => (await import('./otlp-http.ts')).otlpDelivery(config, clock);
     this.#queue = new SpanQueue({ queuedSpansMax, load, clock, random, notice });
     this.#origin = origin;
     this.#random = random;
