@@ -140,7 +140,8 @@ function lostCauses({ ports, to }: WhyDestination): WhyCause[] {
     const fix = 'mend the route, or what it names; ambientctl analyze says where';
     if (lost.length > 0) return lost.map((text) => ({ severity: 'error', text: `port ${port}: ${text}`, fix }));
     if (mesh?.verdict !== 'unreachable') return [];
-    const text = `nobody reaches port ${port} of ${to.service ?? to.workload}: ${mesh.reasons.at(-1) ?? 'nothing is there'}`;
+    const why = mesh.reasons.at(-1) ?? 'nothing is there';
+    const text = `nobody reaches port ${port} of ${to.service ?? to.workload}: ${why}`;
     return [{ severity: 'error', text, fix: null }];
   });
 }
