@@ -1,6 +1,6 @@
 // What `ambientctl check` and `ambientctl analyze` say of this mesh, as problems for the browser.
 import { authorityRows, leafRows } from '../../analyze/certificate-rows.ts';
-import { type CheckCategory, certificateChecks, statusChecks } from '../../analyze/checks.ts';
+import { type CheckCategory, certificateChecks, loadChecks, statusChecks } from '../../analyze/checks.ts';
 import { formatPlace } from '../../config/yaml.ts';
 import type { ProblemRow, ProblemsView } from '../../model/page-views.ts';
 import type { ResourceIssue } from '../../model/types.ts';
@@ -60,7 +60,10 @@ function checksOf(sources: ProblemsSources): CheckCategory[] {
   const live = statusChecks(status, missingNodes(sources)).filter(
     ({ categoryName }) => categoryName !== 'configuration',
   );
-  return [...live, certificateChecks([...authorityRows(certificates, nowMs), ...leaves])];
+  const load = [...states.values()].map(({ view, state }) => {
+    return { who: `${view.kind} ${view.name}`, state, problem: state === null ? 'no answer yet' : null };
+  });
+  return [...live, loadChecks(load), certificateChecks([...authorityRows(certificates, nowMs), ...leaves])];
 }
 
 function checkProblems(categories: readonly CheckCategory[]): ProblemRow[] {
