@@ -168,19 +168,7 @@ class Controller {
       },
       isExpected: (proxy) => compiler.pod(proxy.namespace, proxy.name) !== null,
     });
-    this.#certificates = new CertificateService({
-      authority: this.#authority,
-      gate,
-      trustDomain,
-      ttlMs: config.certificateTtlMs,
-      ttlMaxMs: config.certificateTtlMaxMs,
-      hasIdentityOnNode: (identity, node) => compiler.hasIdentityOnNode(identity, node),
-      clock,
-      issuedBeforeMs: (identity) => compiler.issuedBeforeMs(identity),
-      log,
-      issued: () => this.#metrics.certificatesIssued.inc(),
-      failed: (reason) => this.#tellIssuer('signing', reason),
-    });
+    this.#certificates = this.#makeCertificates(gate);
     this.#serverCertificate = this.#makeServerCertificate();
     this.#issuerKeeper = this.#makeIssuerKeeper();
     this.#replicas = this.#makeReplicas();
@@ -356,6 +344,23 @@ class Controller {
       log: this.#log,
     });
     return this.#webhook.start();
+  }
+
+  #makeCertificates(gate: Gate): CertificateService {
+    const [config, compiler, clock, log] = [this.#config, this.#compiler, this.#clock, this.#log];
+    return new CertificateService({
+      authority: this.#authority,
+      gate,
+      trustDomain: config.trustDomain,
+      ttlMs: config.certificateTtlMs,
+      ttlMaxMs: config.certificateTtlMaxMs,
+      hasIdentityOnNode: (identity, node) => compiler.hasIdentityOnNode(identity, node),
+      clock,
+      issuedBeforeMs: (identity) => compiler.issuedBeforeMs(identity),
+      log,
+      issued: () => this.#metrics.certificatesIssued.inc(),
+      failed: (reason) => this.#tellIssuer('signing', reason),
+    });
   }
 
   #makeReplicas(): ReplicaLinks | null {

@@ -1,5 +1,5 @@
-// What ties the replicas of a controller together: each knows only the proxies that are connected to it, so each keeps a
-// stream of questions open to every other one, as proxies do, and answers for its own proxies there. For the live page.
+// What ties the replicas of a controller together: each knows only the proxies that are connected to it, so each keeps
+// a stream of questions open to every other one, as proxies do, and answers for its own proxies there. For the page.
 import { isIPv6 } from 'node:net';
 import { decodeJwt } from 'jose';
 import type { Clock } from '../base/clock.ts';

@@ -1,5 +1,5 @@
-// Two replicas of a controller, each with a proxy of its own: the page of either tells of both, and of one that does not
-// answer it says so.
+// Two replicas of a controller, each with a proxy of its own: the page of either tells of both, and of one that does
+// not answer it says so.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';

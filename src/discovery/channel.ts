@@ -30,7 +30,8 @@ const fileBytesMax = 1024 * 1024;
 
 /**
  * Connects to the controller: TLS verified with `rootsPem`, HTTP/2 with PINGs every `pingIntervalMs` that must be
- * answered in `pingTimeoutMs`. The certificate has to have `serverName`, where one is given, instead of the URL's host. Throws NOT_REACHABLE after 5 s or with the reason of the failure.
+ * answered in `pingTimeoutMs`. The certificate has to have `serverName`, where one is given, instead of the URL's host.
+ * Throws NOT_REACHABLE after 5 s or with the reason of the failure.
  */
 export async function openChannel(
   url: string,

@@ -143,7 +143,7 @@ export class ProxyReader {
   }
 }
 
-/** What it answers to `GET path`, as JSON; null where it does not answer, or is of a version that has nothing to say about it. */
+/** The answer to `GET path`, as JSON; null without one, or of a version that has nothing to say about it. */
 export async function answerOf(proxy: Pick<ObservedProxy, 'ask'>, path: string): Promise<unknown> {
   try {
     const { status, body, stream } = await proxy.ask(`GET ${path}`);
