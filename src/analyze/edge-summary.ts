@@ -1,5 +1,6 @@
 // Who talks to whom, out of the dumps of all node proxies. Both ends of a tunnelled connection report it; each edge
 // is counted once.
+import { policyFlags } from '../base/flags.ts';
 import type { EdgeView, NodeDump } from '../model/views.ts';
 
 export interface EdgeSummary {
@@ -23,8 +24,6 @@ export interface EdgeSummary {
   readonly bytesSent: number;
   readonly bytesReceived: number;
 }
-
-const policyFlags = new Set(['DENY', 'POLICY_CHANGE']);
 
 interface Side {
   opened: number;

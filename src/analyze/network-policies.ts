@@ -1,5 +1,6 @@
 // NetworkPolicies that keep the mesh out: peers reach an enrolled pod on the tunnel port, whatever port they asked for,
 // and it reaches them there; waypoints and the controller need ports of their own.
+import { meets } from '../base/label-selector.ts';
 import type { UnusedObject } from '../kube/manifests.ts';
 import type { ResourceIssue } from '../model/types.ts';
 import { gatewayNameLabel, isWaypoint } from '../model/waypoints.ts';
@@ -131,18 +132,6 @@ function selectorOf(selector: Mapping): (labels: Labels) => boolean {
 }
 
 function holds({ key, operator, values }: Mapping, labels: Labels): boolean {
-  const value = typeof key === 'string' ? labels[key] : undefined;
-  const isAmong = Array.isArray(values) && values.includes(value);
-  switch (operator) {
-    case 'In':
-      return isAmong;
-    case 'NotIn':
-      return !isAmong;
-    case 'Exists':
-      return value !== undefined;
-    case 'DoesNotExist':
-      return value === undefined;
-    default:
-      return false;
-  }
+  const texts = Array.isArray(values) ? values.map(String) : [];
+  return meets({ key: String(key), operator: String(operator), values: texts }, labels);
 }

@@ -37,3 +37,14 @@ export const flagTable = {
 } as const satisfies Record<string, string>;
 
 export type Flag = keyof typeof flagTable;
+
+/** A policy of L4 has spoken, at the beginning or later. */
+const byPolicy = ['DENY', 'POLICY_CHANGE'] as const satisfies Flag[];
+export const policyFlags: ReadonlySet<string> = new Set(byPolicy);
+
+/** Somebody was refused, which is no fault; tokens and rate limits are judged for requests alone. */
+export const refusalFlags: ReadonlySet<string> = new Set([
+  ...byPolicy,
+  'UNAUTHENTICATED',
+  'RATE_LIMITED',
+] satisfies Flag[]);

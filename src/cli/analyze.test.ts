@@ -60,6 +60,10 @@ test('thresholds and what is suppressed decide what is shown, and the exit code'
   assert.deepEqual(await run('-S', 'AMB0001', '--failure-threshold', 'warning'), [1, 1]);
   assert.deepEqual(await run('-S', 'AMB0001=AuthorizationPolicy shop/*', '-S', 'AMB1003=Service shop/cart'), [0, 0]);
   assert.deepEqual(await run('-S', 'AMB0001=Service *'), [1, 2]);
+  assert.deepEqual(await run('-n', 'shop'), [1, 2]);
+  assert.deepEqual(await run('-n', 'other'), [0, 0]);
+  assert.deepEqual(await run('-l', 'app=cart'), [0, 0]);
+  assert.deepEqual(await run('-l', '!app'), [0, 1]);
   const unknown = await runInProcess(['analyze', dir, '-S', 'AMB9']);
   assert.equal(unknown.code, 2);
   assert.match(unknown.err, /no code AMB9/);

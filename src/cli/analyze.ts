@@ -6,6 +6,7 @@ import { issueOf } from '../kube/findings.ts';
 import { loadTexts } from '../kube/load.ts';
 import { type ManifestText, readLeniently } from '../kube/manifests.ts';
 import { findingCodes, type Severity } from '../model/finding-codes.ts';
+import type { Resource } from '../model/resources.ts';
 import type { ResourceIssue, SourcePlace } from '../model/types.ts';
 import {
   type Command,
@@ -19,6 +20,7 @@ import { exitCodes } from './exit-codes.ts';
 import type { Paint } from './io.ts';
 import type { Mesh } from './mesh.ts';
 import { seenEdges } from './seen-edges.ts';
+import { selectorOption } from './selection.ts';
 import { issueText } from './status.ts';
 import { type Column, table } from './table.ts';
 import { meshOf } from './which-mesh.ts';
@@ -60,15 +62,22 @@ export const analyze: Command = async (context) => {
   const all = analyzeObjects({ resources, unused, unreadable: errors.map(issueOf), edges });
   const found = mesh === null ? all : all.map((issue) => ({ ...issue, place: livePlace(mesh) }));
   const count = resources.length + unused.length + errors.length;
-  const result = analyzeResult(
-    found.filter(wantedIn(context)),
-    count,
-    thresholdOf(context, 'failureThreshold', 'error'),
-  );
-  const mendable = mesh === null ? found.filter(({ change }) => change !== null).length : 0;
+  const wanted = found.filter(wantedIn(context)).filter(selectedIn(context, resources));
+  const result = analyzeResult(wanted, count, thresholdOf(context, 'failureThreshold', 'error'));
+  const mendable = mesh === null ? wanted.filter(({ change }) => change !== null).length : 0;
   const hint = mendable === 0 ? '' : `--fix would mend ${mendable}; --fix --dry-run shows how\n`;
   return { ...result, talk: (paint) => `${silentText(silent, paint)}${result.talk?.(paint) ?? ''}${hint}` };
 };
+
+/** Findings about objects that `-l` means; what cannot be read has no labels. */
+function selectedIn(context: CommandContext, resources: readonly Resource[]): (issue: ResourceIssue) => boolean {
+  const selector = selectorOption(context);
+  if (selector === null) return () => true;
+  const key = ({ kind, namespace, name }: Pick<Resource, 'kind' | 'namespace' | 'name'> | ResourceIssue): string =>
+    `${kind}/${namespace}/${name}`;
+  const meant = new Set(resources.filter(({ labels }) => selector(labels)).map(key));
+  return (issue) => meant.has(key(issue));
+}
 
 /** Objects of a mesh stand in no file. */
 function livePlace(mesh: Mesh): SourcePlace {
@@ -79,6 +88,7 @@ async function fix(context: CommandContext): Promise<CommandResult> {
   if (textOption(context, 'output') === 'sarif') {
     throw new MeshError('USAGE', { reason: '--fix prints what it does as table, json or yaml' });
   }
+  if (selectorOption(context) !== null) throw new MeshError('USAGE', { reason: '--fix takes -n and -S, and no -l' });
   const failure = rankOf(thresholdOf(context, 'failureThreshold', 'error'));
   const { fixFiles } = await import('./analyze-fix.ts');
   return fixFiles({
@@ -137,8 +147,9 @@ async function textsOf(mesh: Mesh): Promise<ManifestText[]> {
   return [{ text, file: mesh.title }];
 }
 
-/** Without what is suppressed (`CODE` or `CODE=KIND NS/NAME`, `*` for any), and as bad as is asked for. */
+/** Of `-n`, without what is suppressed (`CODE` or `CODE=KIND NS/NAME`, `*` for any), and as bad as is asked for. */
 function wantedIn(context: CommandContext): (issue: ResourceIssue) => boolean {
+  const namespace = textOption(context, 'namespace');
   const least = rankOf(thresholdOf(context, 'outputThreshold', 'info'));
   const suppressed = listOption(context, 'suppress').map((text) => {
     const [code = '', object = '*'] = text.split('=');
@@ -150,8 +161,10 @@ function wantedIn(context: CommandContext): (issue: ResourceIssue) => boolean {
   });
   return (issue) => {
     const title = `${issue.kind} ${issue.namespace === '' ? '' : `${issue.namespace}/`}${issue.name}`;
+    const own = issue.kind === 'Namespace' ? issue.name : issue.namespace;
+    const isHere = namespace === undefined || namespace === own;
     const isSuppressed = suppressed.some(({ code, pattern }) => code === issue.code && pattern.test(title));
-    return !isSuppressed && rankOf(issue.severity) <= least;
+    return isHere && !isSuppressed && rankOf(issue.severity) <= least;
   };
 }
 

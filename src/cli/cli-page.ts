@@ -91,8 +91,9 @@ cluster is. \`kubectl ambient\` means a cluster unless a lab is named. What read
 
 **Output**: data goes to stdout, talk to stderr; what is waited for is a spinner on a terminal, lines elsewhere,
 and nothing when it takes less than a second. \`-o json\` and \`-o yaml\` have everything that a table shows,
-under stable names. \`-n\` narrows to a namespace, \`-A\` is every namespace. \`--color auto|always|never\`;
-\`NO_COLOR\` and \`TERM=dumb\` are honoured.
+under stable names; \`-o name\`, where objects are listed, has lines of \`KIND/NAME\` as kubectl takes them. \`-n\`
+narrows to a namespace, \`-A\` is every namespace, \`-l\` selects by labels in kubectl's syntax. \`--no-headers\`
+leaves out the first line of tables. \`--color auto|always|never\`; \`NO_COLOR\` and \`TERM=dumb\` are honoured.
 
 **Exit codes**
 
@@ -104,6 +105,8 @@ under stable names. \`-n\` narrows to a namespace, \`-A\` is every namespace. \`
 | 3 | not reachable |
 | 4 | timed out |
 | 130 | ended by Ctrl-C before it was done; what stays behind is said |
+
+What goes on until Ctrl-C (\`-f\`, \`-w\`, \`top\`) ends with 0 then.
 
 **Completion**: \`source <(ambientctl completion bash)\`, and for zsh and fish; names are those of the mesh, live.
 For \`kubectl ambient\`, kubectl asks \`kubectl_complete-ambient\`, which is installed beside it. Keys for k9s are in

@@ -196,8 +196,8 @@ export class ClusterMesh implements OperableMesh {
     return proxies.flatMap(({ kind, node }) => (kind === 'node' ? [node] : [])).sort();
   }
 
-  objects(kind: string, namespace?: string): Promise<readonly object[]> {
-    return this.#objects.list(kind, namespace);
+  objects(kind: string, namespace?: string, selector?: string): Promise<readonly object[]> {
+    return this.#objects.list(kind, namespace, selector);
   }
 
   logsCommand({ kind, name }: MeshPart): string {

@@ -6,7 +6,7 @@ import { applyManifests } from '../install/apply.ts';
 import type { Manifest } from '../install/parts.ts';
 import type { ApiClient, ApiRequest } from '../kube/api/api-client.ts';
 import { failureOf } from '../kube/api/api-error.ts';
-import { watchedKinds } from '../kube/api/kinds.ts';
+import { asideKinds, watchedKinds } from '../kube/api/kinds.ts';
 import { isMapping } from '../kube/object-reader.ts';
 import type { ObjectName, WriteAction } from './mesh.ts';
 
@@ -18,7 +18,6 @@ const furtherKinds = [
   { kind: 'Deployment', group: 'apps', versions: ['v1'], plural: 'deployments' },
   { kind: 'StatefulSet', group: 'apps', versions: ['v1'], plural: 'statefulsets' },
   { kind: 'DaemonSet', group: 'apps', versions: ['v1'], plural: 'daemonsets' },
-  { kind: 'NetworkPolicy', group: 'networking.k8s.io', versions: ['v1'], plural: 'networkpolicies' },
   { kind: 'GatewayClass', group: 'gateway.networking.k8s.io', versions: ['v1'], plural: 'gatewayclasses' },
 ] as const;
 
@@ -32,9 +31,13 @@ export class ClusterObjects {
     this.#client = client;
   }
 
-  /** Every object of a kind, or of a namespace; none of a kind that the cluster does not define. */
-  async list(kind: string, namespace = ''): Promise<readonly object[]> {
-    const found = await this.#ofKind(kind, { namespace, name: '' }, {});
+  /**
+   * Every object of a kind, or of a namespace, that a label selector lets through; none of a kind that the cluster does
+   * not define.
+   */
+  async list(kind: string, namespace = '', labelSelector = ''): Promise<readonly object[]> {
+    const query = labelSelector === '' ? {} : { query: { labelSelector } };
+    const found = await this.#ofKind(kind, { namespace, name: '' }, query);
     if (found === null) return [];
     const items = isMapping(found.answer) && Array.isArray(found.answer['items']) ? found.answer['items'] : [];
     return items.map((item: object) => ({ apiVersion: found.apiVersion, kind, ...item }));
@@ -74,7 +77,7 @@ export class ClusterObjects {
     { namespace, name }: Omit<ObjectName, 'kind'>,
     request: Omit<ApiRequest, 'path'>,
   ): Promise<{ readonly apiVersion: string; readonly answer: unknown } | null> {
-    const found = [...watchedKinds, ...furtherKinds].find((one) => one.kind === kind);
+    const found = [...watchedKinds, ...asideKinds, ...furtherKinds].find((one) => one.kind === kind);
     if (found === undefined) throw new MeshError('INTERNAL', { reason: `objects of kind ${kind} are not asked for` });
     const within = namespace === '' ? '' : `/namespaces/${namespace}`;
     for (const version of found.versions) {

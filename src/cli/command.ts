@@ -31,23 +31,39 @@ export type Command = (context: CommandContext) => Promise<CommandResult | numbe
 export const outputFormats = ['table', 'wide', 'json', 'yaml'] as const;
 export type OutputFormat = (typeof outputFormats)[number];
 
-/** Prints a result in the format that `-o` names and returns the exit code. Throws USAGE for a format that is none. */
-export async function printResult(io: CliIo, result: CommandResult, format: string): Promise<number> {
-  const text = await render(result, format, io.stdoutColour);
+/** Prints a result as `-o` and `--no-headers` say and returns the exit code. Throws USAGE for a format that is none. */
+export async function printResult({ io, options }: CommandContext, result: CommandResult): Promise<number> {
+  const text = await render(result, formatOf(options), renderingOf(io, options));
   if (text !== '') io.stdout.write(text);
   const talk = result.talk?.(io.stderrColour ? coloured : plain) ?? '';
   if (talk !== '') io.stderr.write(talk);
   return result.exitCode ?? 0;
 }
 
+/** The format that `-o` names. */
+export function formatOf({ output }: CommandContext['options']): string {
+  return typeof output === 'string' ? output : 'table';
+}
+
+export interface Rendering {
+  readonly colour?: boolean;
+  readonly headers?: boolean;
+}
+
+/** What the options and the terminal say about how a table looks. */
+export function renderingOf(io: CliIo, options: CommandContext['options']): Rendering {
+  return { colour: io.stdoutColour, headers: options['headers'] !== false };
+}
+
 /** A result as text in `format`. */
-export async function render(result: CommandResult, format: string, colour = false): Promise<string> {
+export async function render(result: CommandResult, format: string, rendering: Rendering = {}): Promise<string> {
+  const { colour = false, headers = true } = rendering;
   const own = result.also?.[format];
   if (own !== undefined) return own();
   switch (format) {
     case 'table':
     case 'wide':
-      return result.text({ wide: format === 'wide', paint: colour ? coloured : plain });
+      return result.text({ wide: format === 'wide', paint: colour ? coloured : plain, headers });
     case 'json':
       return `${JSON.stringify(result.data, null, 2)}\n`;
     case 'yaml': {
@@ -59,6 +75,11 @@ export async function render(result: CommandResult, format: string, colour = fal
         reason: `there is no output format '${format}'; use ${outputFormats.join(', ')}`,
       });
   }
+}
+
+/** Lines of names, as `-o name` prints them. */
+export function namesText(names: readonly string[]): string {
+  return names.map((name) => `${name}\n`).join('');
 }
 
 /** An option that must be text; undefined when it was not given. */

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { listLabs } from '../lab/control-client.ts';
+import type { Labels } from '../model/resources.ts';
 import type { CliIo } from './io.ts';
 import type { OperableMesh } from './mesh.ts';
 import { isWaypointObject } from './waypoint-gateways.ts';
@@ -39,6 +40,7 @@ type NameKind =
   | 'routes'
   | 'targets'
   | 'kinds'
+  | 'labels'
   | 'shells'
   | 'levels'
   | 'groups'
@@ -75,6 +77,24 @@ const optionNames: Readonly<Record<string, NameKind>> = {
   exclude: 'groups',
   context: 'contexts',
   file: 'files',
+  selector: 'labels',
+  label: 'labels',
+  fromLabel: 'labels',
+  toLabel: 'labels',
+};
+
+/** Whose labels `-l` means, by command; pods' elsewhere. */
+const labelledKinds: Readonly<Record<string, string>> = {
+  status: 'Node',
+  enroll: 'Namespace',
+  unenroll: 'Namespace',
+  'config services': 'Service',
+  'config policies': 'AuthorizationPolicy',
+  'config routes': 'Service',
+  'config ejected': 'Service',
+  'waypoint list': 'Gateway',
+  'waypoint status': 'Gateway',
+  'waypoint delete': 'Gateway',
 };
 
 /** By `COMMAND ARGUMENT`, else by the argument alone. */
@@ -141,13 +161,22 @@ function kindOf({ command, option, argument }: NamePlace): NameKind {
   return argumentNames[`${command} ${argument}`] ?? argumentNames[argument ?? ''] ?? 'none';
 }
 
-async function liveNames(kind: NameKind, { values }: NamePlace, io: CliIo): Promise<Candidate[]> {
+async function liveNames(kind: NameKind, { command, values }: NamePlace, io: CliIo): Promise<Candidate[]> {
   if (kind === 'labs') return listLabs().map((lab): Candidate => [lab.name, 'running lab']);
   if (kind === 'contexts') {
     return (await contextsOf(values.get('kubeconfig'), io.env)).map((name): Candidate => [name, 'context']);
   }
   const mesh = await meshOf({ io, args: [], options: Object.fromEntries(values) });
+  if (kind === 'labels') return labelNames(mesh, labelledKinds[command] ?? 'Pod', values.get('namespace'));
   return namesOf(mesh, kind, values.get('namespace'));
+}
+
+/** Labels as a selector has them, each once. */
+async function labelNames(mesh: OperableMesh, kind: string, namespace: string | undefined): Promise<Candidate[]> {
+  const objects = (await mesh.objects(kind, kind === 'Pod' ? namespace : undefined)) as readonly NamedObject[];
+  const labels = objects.flatMap(({ metadata }) => Object.entries(metadata.labels ?? {}));
+  const terms = new Set(labels.map(([key, value]) => `${key}=${value}`));
+  return [...terms].sort().map((term): Candidate => [term, `label of a ${kind}`]);
 }
 
 async function namesOf(mesh: OperableMesh, kind: NameKind, namespace: string | undefined): Promise<Candidate[]> {
@@ -212,7 +241,7 @@ function objectName({ metadata }: NamedObject): string {
 }
 
 interface NamedObject {
-  readonly metadata: { readonly name: string; readonly namespace?: string };
+  readonly metadata: { readonly name: string; readonly namespace?: string; readonly labels?: Labels };
   readonly spec?: { readonly nodeName?: string };
 }
 

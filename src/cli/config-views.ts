@@ -12,3 +12,16 @@ export const configViews = [
   'all',
 ] as const;
 export type ConfigView = (typeof configViews)[number];
+
+/** Views that `-l` narrows, and the kinds whose labels are meant. */
+export const selectedKinds: Partial<Record<ConfigView, readonly string[]>> = {
+  workloads: ['Pod'],
+  services: ['Service'],
+  policies: ['AuthorizationPolicy', 'PeerAuthentication'],
+  connections: ['Pod'],
+  routes: ['Service'],
+  ejected: ['Service'],
+};
+
+/** What `-o name` prints before the names of a view, where it lists objects. */
+export const objectWords: Partial<Record<ConfigView, string>> = { workloads: 'pod', services: 'service' };

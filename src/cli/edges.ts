@@ -4,10 +4,20 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type EdgeSummary, partyKey, summarizeEdges } from '../analyze/edge-summary.ts';
 import { authorsNameOf } from '../model/converted-policies.ts';
 import type { NodeDump } from '../model/views.ts';
-import { type Command, type CommandContext, type CommandResult, flagOption, render, textOption } from './command.ts';
-import type { CliIo, Tone } from './io.ts';
+import {
+  type Command,
+  type CommandContext,
+  type CommandResult,
+  flagOption,
+  formatOf,
+  render,
+  renderingOf,
+  textOption,
+} from './command.ts';
+import type { Tone } from './io.ts';
 import type { Mesh } from './mesh.ts';
 import { pause, Redraw } from './redraw.ts';
+import { selectedWorkloads } from './selection.ts';
 import { bytesText, type Column, type TableView, table } from './table.ts';
 import { adminView, meshOf } from './which-mesh.ts';
 
@@ -22,20 +32,16 @@ const rateWindowMs = 1000;
 /** Prints the edges of a mesh once (with the speed over one second), or again and again with `--watch`. */
 export const edges: Command = async (context) => {
   const mesh = await meshOf(context);
-  const namespace = textOption(context, 'namespace') ?? null;
+  const isWanted = await wantedIn(context, mesh);
   const meter = new EdgeMeter();
   await meter.sample(mesh);
+  const next = async () => (await meter.sample(mesh)).filter(isWanted);
   if (flagOption(context, 'watch')) {
-    await watch(
-      context.io,
-      async () => edgesResult(inNamespace(await meter.sample(mesh), namespace)),
-      formatOf(context),
-    );
+    await watch(context, async () => edgesResult(await next()));
     return 0;
   }
   await sleep(rateWindowMs, undefined, { signal: context.io.interruption() });
-  const rows = inNamespace(await meter.sample(mesh), namespace);
-  return edgesResult(rows, meter.silent);
+  return edgesResult(await next(), meter.silent);
 };
 
 /** The result for rows that are at hand; `silent` are nodes whose proxies did not answer. */
@@ -140,22 +146,24 @@ function identitiesText(edge: EdgeSummary, wide: boolean): string | null {
   return `${text(edge.from.identity)} > ${text(edge.to.identity)}`;
 }
 
-function inNamespace(rows: readonly EdgeRow[], namespace: string | null): EdgeRow[] {
-  return rows.filter((row) => namespace === null || row.from.namespace === namespace || row.to.namespace === namespace);
-}
-
-function formatOf(context: CommandContext): string {
-  return textOption(context, 'output') ?? 'table';
+/** What `-n` and `-l` leave: edges of which an end is meant. */
+async function wantedIn(context: CommandContext, mesh: Mesh): Promise<(row: EdgeRow) => boolean> {
+  const namespace = textOption(context, 'namespace');
+  const selected = await selectedWorkloads(context, mesh);
+  return ({ from, to }) =>
+    [from, to].some((end) => namespace === undefined || end.namespace === namespace) &&
+    [from, to].some((end) => selected?.has(`${end.namespace}/${end.workload}`) ?? true);
 }
 
 /** Draws a result again and again until Ctrl-C; as JSON, one line per time. */
-async function watch(io: CliIo, next: () => Promise<CommandResult>, format: string): Promise<void> {
+async function watch({ io, options }: CommandContext, next: () => Promise<CommandResult>): Promise<void> {
+  const format = formatOf(options);
   const interruption = io.interruption();
   const screen = new Redraw(io);
   while (await pause(watchEveryMs, interruption)) {
     const result = await next();
     if (format === 'json') io.stdout.write(`${JSON.stringify(result.data)}\n`);
-    else screen.draw(await render(result, format, io.stdoutColour));
+    else screen.draw(await render(result, format, renderingOf(io, options)));
   }
   screen.end();
 }

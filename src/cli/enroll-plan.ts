@@ -73,7 +73,8 @@ export interface Plan {
   readonly pods: readonly PodOutcome[];
 }
 
-const kindWords: Readonly<Record<string, string>> = {
+/** How kinds may be written in a target. */
+export const kindWords: Readonly<Record<string, string>> = {
   ns: 'Namespace',
   namespace: 'Namespace',
   namespaces: 'Namespace',

@@ -14,6 +14,7 @@ import {
   textOption,
 } from './command.ts';
 import {
+  kindWords,
   type LabelChange,
   type ObjectsOf,
   type PlainObject,
@@ -26,6 +27,7 @@ import {
 import type { CliIo, Paint } from './io.ts';
 import type { Mesh } from './mesh.ts';
 import { waitUntil } from './progress.ts';
+import { type LabelTest, selectorOption } from './selection.ts';
 import { isWaypointObject } from './waypoint-gateways.ts';
 import { adminView, meshOf } from './which-mesh.ts';
 
@@ -34,7 +36,8 @@ type Verb = Wish['verb'];
 /** `enroll` or `unenroll`. */
 export function enroll(verb: Verb): Command {
   return async (context) => {
-    const wish = wishOf(context, verb);
+    const named = wishOf(context, verb);
+    const isMeant = selectorOption(context);
     const mesh = await meshOf(context);
     const known = new Map<string, Promise<readonly PlainObject[]>>();
     // Each kind is asked for once; what is decided is decided about one state.
@@ -43,6 +46,7 @@ export function enroll(verb: Verb): Command {
       known.set(kind, asked);
       return asked;
     };
+    const wish = isMeant === null ? named : { ...named, targets: await selectedTargets(named, isMeant, objectsOf) };
     if (verb === 'enroll') await checkWaypoint(wish, objectsOf);
     const plan = await planOf(wish, objectsOf);
     const lost = verb === 'unenroll' ? await policiesLost(plan, objectsOf, wish.systemNamespace) : [];
@@ -58,9 +62,13 @@ export function enroll(verb: Verb): Command {
 }
 
 function wishOf(context: CommandContext, verb: Verb): Wish {
-  const named = context.options['waypoint'];
-  const waypoint = typeof named === 'string' ? named : named === true ? '' : null;
+  const through = context.options['waypoint'];
+  const waypoint = typeof through === 'string' ? through : through === true ? '' : null;
   if (waypoint === 'none') throw new MeshError('USAGE', { reason: "a waypoint cannot be called 'none'" });
+  if (context.args.length === 0 && textOption(context, 'selector') === undefined) {
+    const reason = `say what to ${verb}: NAMESPACE, deploy/NAME -n NS, …, or -l SELECTOR`;
+    throw new MeshError('USAGE', { reason });
+  }
   return {
     verb,
     targets: context.args,
@@ -68,6 +76,32 @@ function wishOf(context: CommandContext, verb: Verb): Wish {
     waypoint,
     systemNamespace: textOption(context, 'systemNamespace') ?? 'ambient-system',
   };
+}
+
+/** Objects of the kinds that are named, without one the namespaces, as targets; never what the mesh itself runs in. */
+async function selectedTargets(
+  { targets, namespace, systemNamespace }: Wish,
+  isMeant: LabelTest,
+  objectsOf: ObjectsOf,
+): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const word of targets.length === 0 ? ['ns'] : targets) {
+    const kind = kindWords[word.toLowerCase()];
+    if (kind === undefined) {
+      throw new MeshError('USAGE', { reason: `with -l a kind is named, such as ns or deploy, not '${word}'` });
+    }
+    const isWhole = kind === 'Namespace';
+    const objects = (await objectsOf(kind)).filter(({ metadata }) => {
+      return isWhole ? metadata.name !== systemNamespace : metadata.namespace === namespace;
+    });
+    const meant = objects.filter(({ metadata }) => isMeant(metadata.labels));
+    found.push(...meant.map(({ metadata }) => `${kind}/${metadata.name}`));
+    if (meant.length > 0) continue;
+    const where = isWhole ? '' : ` of namespace ${namespace}`;
+    const hint = 'see: kubectl get --show-labels, in a lab ambientctl lab get KIND --show-labels';
+    throw new MeshError('NOT_FOUND', { what: `a ${kind}${where} with these labels`, hint });
+  }
+  return found;
 }
 
 /** A waypoint that is not there would be left out: its name is checked first. */

@@ -2,10 +2,20 @@
 import { MeshError } from '../base/errors.ts';
 import type { ApplyResult } from '../lab/control-types.ts';
 import { kindOf } from '../lab/kinds.ts';
-import { type Command, type CommandResult, durationOption, flagOption, listOption, textOption } from './command.ts';
+import type { Labels } from '../model/resources.ts';
+import {
+  type Command,
+  type CommandResult,
+  durationOption,
+  flagOption,
+  listOption,
+  namesText,
+  textOption,
+} from './command.ts';
 import { exitCodes } from './exit-codes.ts';
 import type { Paint } from './io.ts';
 import { waiting } from './progress.ts';
+import { selectorOption } from './selection.ts';
 import { issueText } from './status.ts';
 import { ageText, type Column, table } from './table.ts';
 import { labOf } from './which-mesh.ts';
@@ -67,25 +77,49 @@ type KubeObject = Record<string, unknown>;
 export const labGet: Command = async (context) => {
   const [kind = '', name] = context.args;
   const namespace = flagOption(context, 'allNamespaces') ? undefined : textOption(context, 'namespace');
-  const objects = await labOf(context).get(kind, name, namespace);
+  const isMeant = selectorOption(context) ?? (() => true);
+  const found = await labOf(context).get(kind, name, namespace);
+  const objects = found.filter(({ metadata }) => isMeant((metadata as { readonly labels?: Labels }).labels));
   // A kind that has a name of its own in Kubernetes may well have no objects; any other word is more likely a slip.
-  if (objects.length === 0 && kindOf(kind, []) === kind) {
+  if (found.length === 0 && kindOf(kind, []) === kind) {
     throw new MeshError('NOT_FOUND', {
       what: `an object of kind '${kind}'`,
       hint: 'write it as in: ambientctl lab get pods',
     });
   }
-  return getResult(objects, name !== undefined, Date.now());
+  return getResult(objects, name !== undefined, Date.now(), flagOption(context, 'showLabels'));
 };
 
 /** The result for objects that are at hand; `single`: one was asked for by name. */
-export function getResult(objects: readonly KubeObject[], single: boolean, nowMs: number): CommandResult {
+export function getResult(
+  objects: readonly KubeObject[],
+  single: boolean,
+  nowMs: number,
+  withLabels = false,
+): CommandResult {
   const list = { apiVersion: 'v1', kind: 'List', items: objects };
   return {
     data: single && objects.length === 1 ? objects[0] : list,
-    text: (view) => table(columnsFor(String(objects[0]?.kind ?? ''), nowMs), objects, view, 'nothing of that kind'),
+    text: (view) => {
+      const columns = columnsFor(String(objects[0]?.kind ?? ''), nowMs);
+      return table(withLabels ? [...columns, labelsColumn] : columns, objects, view, 'nothing of that kind');
+    },
+    also: { name: () => namesText(objects.map(nameOf)) },
   };
 }
+
+/** `pod/NAME`, as kubectl takes it. */
+function nameOf(object: KubeObject): string {
+  return `${String(object.kind).toLowerCase()}/${text(object, 'metadata', 'name')}`;
+}
+
+const labelsColumn: Column<KubeObject> = {
+  header: 'LABELS',
+  value: (row) =>
+    Object.entries(at(row, ['metadata', 'labels']) ?? {})
+      .map(([key, value]) => `${key}=${value}`)
+      .join(','),
+};
 
 function columnsFor(kind: string, nowMs: number): Column<KubeObject>[] {
   const own = columnsOfKind[kind] ?? [];

@@ -7,7 +7,15 @@ import { findLab, type LabClient, listLabs } from '../lab/control-client.ts';
 import type { LabPod, LabProgress, LabStatus } from '../lab/control-types.ts';
 import { launchLab } from '../lab/launch.ts';
 import type { Rootfs } from '../lab/rootfs.ts';
-import { type Command, type CommandResult, durationOption, flagOption, listOption, textOption } from './command.ts';
+import {
+  type Command,
+  type CommandResult,
+  durationOption,
+  flagOption,
+  listOption,
+  namesText,
+  textOption,
+} from './command.ts';
 import { exitCodes } from './exit-codes.ts';
 import { type CliIo, coloured, plain } from './io.ts';
 import { ageText, type TableView, table } from './table.ts';
@@ -146,6 +154,7 @@ export const labList: Command = async () => {
   const nowMs = Date.now();
   return {
     data: { labs },
+    also: { name: () => namesText(labs.map(({ name }) => name)) },
     text: (view) =>
       table(
         [

@@ -9,7 +9,7 @@ import { after, test } from 'node:test';
 import { errorTable, MeshError } from '../base/errors.ts';
 import { configViews } from './config-views.ts';
 import { exitCodeOf } from './exit-codes.ts';
-import { type CliIo, coloured, wantsColour } from './io.ts';
+import { type CliIo, coloured, plain, wantsColour } from './io.ts';
 import { pause, Redraw } from './redraw.ts';
 import { ageText, bytesText, table } from './table.ts';
 import { dump } from './testing-fixtures.ts';
@@ -34,6 +34,8 @@ const rows: readonly { title: string; args: string[]; code: number; err?: RegExp
     code: 2,
     err: /unknown command 'edgse'; did you mean edges\?/,
   },
+  { title: 'a word of another tool', args: ['proxy-status'], code: 2, err: /'proxy-status'; did you mean status\?\n$/ },
+  { title: 'help as a word', args: ['help', 'lab', 'get'], code: 0, out: /^Usage: ambientctl lab get / },
   { title: 'an unknown sub-command too', args: ['lab', 'exe'], code: 2, err: /did you mean exec\?/ },
   { title: 'an unknown option', args: ['status', '--labb', 'x'], code: 2, err: /did you mean --lab\?/ },
   { title: 'a missing argument', args: ['why', 'a'], code: 2, err: /missing required argument 'to'; see --help/ },
@@ -273,6 +275,9 @@ test('tables: widths, alignment, absent cells, colours that do not count', () =>
     'NAME      N   LAST\na         5   -\nlong   1234   -\nb         -   -\n',
   );
   assert.match(shown, colourCode);
+  const bare = { wide: false, paint: plain, headers: false };
+  assert.equal(table([{ header: 'LONG', value: () => 1 }], [1, 2], bare), '1\n1\n');
+  assert.equal(table([{ header: 'X', value: () => 1 }], [], bare, 'none'), '');
   assert.equal(table([{ header: 'X', value: () => 1 }], [], undefined, 'none'), 'none\n');
 });
 

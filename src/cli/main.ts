@@ -2,6 +2,7 @@
 import { CommanderError } from 'commander';
 import { MeshError } from '../base/errors.ts';
 import { exitCodeOf, exitCodes } from './exit-codes.ts';
+import { withoutHelpWord } from './foreign-words.ts';
 import { type CliIo, coloured, plain } from './io.ts';
 import { mannered } from './manners.ts';
 import { buildProgram } from './program.ts';
@@ -18,7 +19,7 @@ export async function runCli(args: readonly string[], outer: CliIo): Promise<num
       program.outputHelp();
       return exitCodes.fine;
     }
-    await program.parseAsync([...mannerly.rest], { from: 'user' });
+    await program.parseAsync([...withoutHelpWord(mannerly.rest)], { from: 'user' });
     return outcome.exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.fine : exitCodes.usage;

@@ -2,6 +2,7 @@
 
 import type { IncomingMessage } from 'node:http';
 import { MeshError } from '../base/errors.ts';
+import { labelTest } from '../base/label-selector.ts';
 import type { Manifest } from '../install/parts.ts';
 import type { RanProgram } from '../kube/api/exec.ts';
 import type { LabClient } from '../lab/control-client.ts';
@@ -30,8 +31,11 @@ export interface Mesh {
   page(path: string, signal: AbortSignal): Promise<IncomingMessage>;
   /** Names of the nodes that have a proxy. */
   nodes(): Promise<readonly string[]>;
-  /** Every object of a kind, of a namespace alone where one is named, as Kubernetes has it. */
-  objects(kind: string, namespace?: string): Promise<readonly object[]>;
+  /**
+   * Every object of a kind, of a namespace alone where one is named, as Kubernetes has it; those alone that a label
+   * selector lets through.
+   */
+  objects(kind: string, namespace?: string, selector?: string): Promise<readonly object[]>;
   /** The command that shows what a part has said. */
   logsCommand(part: MeshPart): string;
 }
@@ -104,8 +108,11 @@ export class LabMesh implements OperableMesh {
     return (await this.#lab.status()).nodes.map(({ name }) => name);
   }
 
-  objects(kind: string, namespace?: string): Promise<readonly object[]> {
-    return this.#lab.get(kind, undefined, namespace);
+  async objects(kind: string, namespace?: string, selector = ''): Promise<readonly object[]> {
+    const objects = (await this.#lab.get(kind, undefined, namespace)) as unknown as readonly Manifest[];
+    if (selector === '') return objects;
+    const test = labelTest(selector);
+    return objects.filter(({ metadata }) => test(metadata.labels));
   }
 
   logsCommand({ kind, name }: MeshPart): string {

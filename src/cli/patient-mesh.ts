@@ -20,7 +20,8 @@ export function patientMesh(mesh: OperableMesh, io: CliIo): OperableMesh {
     tell: (part, path) => shown(io, of(part), () => mesh.tell(part, path)),
     text: (part, path) => shown(io, of(part), () => mesh.text(part, path)),
     nodes: () => shown(io, `the nodes of ${mesh.title}`, () => mesh.nodes()),
-    objects: (kind) => shown(io, `objects of kind ${kind} of ${mesh.title}`, () => mesh.objects(kind)),
+    objects: (kind, ...which) =>
+      shown(io, `objects of kind ${kind} of ${mesh.title}`, () => mesh.objects(kind, ...which)),
     patch: (target, patch) => shown(io, `${target.kind} ${target.name}`, () => mesh.patch(target, patch)),
     apply: (manifest) => shown(io, `${manifest.kind} ${manifest.metadata.name}`, () => mesh.apply(manifest)),
     remove: (target) => shown(io, `${target.kind} ${target.name}`, () => mesh.remove(target)),

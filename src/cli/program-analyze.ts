@@ -1,13 +1,13 @@
 // The options of `ambientctl analyze`.
 import { type Command as Commander, Option } from 'commander';
-import { type Act, collect, examples, withCluster } from './program-options.ts';
+import { type Act, collect, examples, withCluster, withSelector } from './program-options.ts';
 
 const severities = ['error', 'warning', 'info'];
 const formats = ['table', 'json', 'yaml', 'sarif'];
 
 /** Adds the command. */
 export function addAnalyzeCommand(program: Commander, act: Act): void {
-  withCluster(program.command('analyze'))
+  withSelector(withCluster(program.command('analyze')), 'say only what is about objects')
     .argument('[paths...]', 'files or folders of manifests, - for standard input; none: a mesh that runs')
     .summary('what is wrong, or may surprise, in the manifests of a mesh')
     .description(
@@ -15,6 +15,7 @@ export function addAnalyzeCommand(program: Commander, act: Act): void {
         'enforced by nobody. Each finding has a place, what would happen, what to write instead, and a code.',
     )
     .addOption(new Option('-o, --output <format>', 'how it is printed').choices(formats).default('table'))
+    .option('-n, --namespace <ns>', 'say only what is about objects of this namespace; all are read')
     .option('-S, --suppress <code>', 'leave out CODE, or CODE=KIND NS/NAME with * for any (repeatable)', collect)
     .addOption(new Option('--failure-threshold <severity>', 'exit 1 from here on').choices(severities).default('error'))
     .addOption(new Option('--output-threshold <severity>', 'what is shown').choices(severities).default('info'))

@@ -1,7 +1,16 @@
 // The `ambientctl lab …` branch of the command tree: names, options and help.
 import { type Command as Commander, Option } from 'commander';
 import type { LabFault } from '../lab/control-types.ts';
-import { type Act, collect, examples, withLab, withLabAlone, withOutput } from './program-options.ts';
+import {
+  type Act,
+  collect,
+  examples,
+  listFormats,
+  withLab,
+  withLabAlone,
+  withOutput,
+  withSelector,
+} from './program-options.ts';
 
 const partHelp = 'NS/POD, deploy/NAME (with -n), node/NAME, waypoint/NS/NAME or controller';
 
@@ -79,7 +88,7 @@ function addEnds(lab: Commander, act: Act): void {
     .description('Ends a lab; no process, namespace, rule or file of it is left.')
     .addHelpText('after', examples([['ambientctl lab down', 'the only one that runs']]))
     .action(act(async () => (await import('./lab-up.ts')).labDown));
-  withOutput(lab.command('list'))
+  withOutput(lab.command('list'), listFormats)
     .summary('running labs')
     .description('Lists running labs.')
     .addHelpText('after', examples([['ambientctl lab list -o json', 'names, processes, since when']]))
@@ -156,17 +165,19 @@ function addObjects(lab: Commander, act: Act): void {
         }),
       );
   }
-  withLabAlone(lab.command('get'))
+  withSelector(withLabAlone(lab.command('get'), listFormats), 'only objects')
     .argument('<kind>', 'pods, services, deployments, authorizationpolicies, …')
     .argument('[name]')
     .summary('objects as the lab has them')
     .description("Shows objects of the lab's API server, in every namespace unless -n names one.")
     .option('-n, --namespace <ns>', 'only this namespace')
     .option('-A, --all-namespaces', 'every namespace, as it is without -n')
+    .option('--show-labels', 'with a column of labels')
     .addHelpText(
       'after',
       examples([
         ['ambientctl lab get pods -n shop', ''],
+        ['ambientctl lab get pods -l app=web -o name', 'names alone, for xargs'],
         ['ambientctl lab get svc catalog -n shop -o yaml', 'as the API server has it'],
       ]),
     )

@@ -1,13 +1,11 @@
 // The commands that change a running mesh: enrolment, waypoints.
 import { type Command as Commander, Option } from 'commander';
-import { type Act, collect, examples, withCluster, withMesh } from './program-options.ts';
+import { type Act, collect, examples, withCluster, withMesh, withOutput, withSelector } from './program-options.ts';
 
 const trafficTypes = ['service', 'workload', 'all', 'none'];
 const formats = ['table', 'json', 'yaml', 'name'];
 const withFormats = (command: Commander, more: readonly string[] = []): Commander =>
-  withCluster(command).addOption(
-    new Option('-o, --output <format>', 'how the answer is printed').choices([...formats, ...more]).default('table'),
-  );
+  withOutput(withCluster(command), [...formats, ...more]);
 
 /** Adds `enroll`, `unenroll` and `waypoint …`. */
 export function addOperateCommands(program: Commander, act: Act): void {
@@ -17,11 +15,11 @@ export function addOperateCommands(program: Commander, act: Act): void {
   addSysdump(program, act);
 }
 
-const targetHelp = 'NAMESPACE, ns/NAME, deploy/NAME, sts/NAME, ds/NAME or svc/NAME';
+const targetHelp = 'NAMESPACE, ns/NAME, deploy/NAME, sts/NAME, ds/NAME or svc/NAME; with -l a kind: ns, deploy, …';
 
 function addEnrolment(program: Commander, act: Act): void {
-  const enrolled = withFormats(program.command('enroll'))
-    .argument('<targets...>', targetHelp)
+  const enrolled = withSelected(withFormats(program.command('enroll')))
+    .argument('[targets...]', targetHelp)
     .summary('put namespaces or workloads into the mesh, services behind a waypoint')
     .description(
       'Sets the label that puts pods into the mesh and says which join, and which do not and why. Pods of an enrolled namespace ' +
@@ -34,14 +32,16 @@ function addEnrolment(program: Commander, act: Act): void {
       'after',
       examples([
         ['ambientctl enroll shop --wait', 'a namespace; returns when every proxy has it'],
+        ['ambientctl enroll -l team=shop --wait', 'every namespace with this label'],
         ['ambientctl enroll deploy/web -n shop', 'one workload of a namespace that is not enrolled'],
+        ['ambientctl enroll deploy -l tier=front -n shop', 'the workloads of a namespace with this label'],
         ['ambientctl enroll svc/reviews -n shop --waypoint waypoint', 'one service, through a waypoint'],
         ['ambientctl enroll shop --dry-run > enroll.yaml', 'for kubectl apply --server-side, or a repository'],
       ]),
     )
     .action(act(async () => (await import('./enroll.ts')).enroll('enroll')));
-  const unenrolled = withFormats(program.command('unenroll'))
-    .argument('<targets...>', targetHelp)
+  const unenrolled = withSelected(withFormats(program.command('unenroll')))
+    .argument('[targets...]', targetHelp)
     .summary('take namespaces or workloads out of the mesh')
     .description(
       'Takes the label away again, and says which policies are enforced no more. What its namespace enrols is labelled none.',
@@ -58,6 +58,10 @@ function addEnrolment(program: Commander, act: Act): void {
       ]),
     )
     .action(act(async () => (await import('./enroll.ts')).enroll('unenroll')));
+}
+
+function withSelected(command: Commander): Commander {
+  return withSelector(command, 'instead of names: those of a kind, without one namespaces,');
 }
 
 function withWaiting(command: Commander): Commander {
@@ -132,12 +136,12 @@ function addWaypoints(program: Commander, act: Act): void {
       ]),
     );
   addWaypointChanges(waypoint, act);
-  withSpace(withFormats(waypoint.command('list'), ['wide']))
+  withSelector(withSpace(withFormats(waypoint.command('list'), ['wide'])), 'only those')
     .summary('waypoints and whether they are programmed')
     .description('Lists waypoints.')
     .addHelpText('after', examples([['ambientctl waypoint list -A -o wide', 'with addresses, and who uses them']]))
     .action(act(async () => (await import('./waypoint.ts')).waypointList));
-  withSpace(withMesh(waypoint.command('status')))
+  withSelector(withSpace(withMesh(waypoint.command('status'))), 'only those')
     .argument('[name]', 'one waypoint; default all')
     .summary('pods, addresses, conditions, and what is wrong')
     .description('Shows whether waypoints are programmed, ready and in step, and why not; exit 1 then.')
@@ -155,6 +159,7 @@ function addWaypoints(program: Commander, act: Act): void {
       'Deletes waypoints; asks first while something goes through them, and refuses where nobody can answer.',
     )
     .option('-n, --namespace <ns>', 'their namespace', 'default')
+    .option('-l, --selector <selector>', 'those of the namespace with these labels')
     .option('--all', 'every waypoint of the namespace')
     .option('-y, --yes', 'even if something still goes through it')
     .addHelpText(

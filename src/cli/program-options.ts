@@ -6,13 +6,13 @@ import { type Command, outputFormats } from './command.ts';
 export type Act = (load: () => Promise<Command>) => (...args: unknown[]) => Promise<void>;
 
 /** Adds the options that say which mesh, and in which form the answer comes. */
-export function withMesh(command: Commander): Commander {
-  return withCluster(withOutput(command));
+export function withMesh(command: Commander, formats: readonly string[] = outputFormats): Commander {
+  return withCluster(withOutput(command, formats));
 }
 
 /** For commands about a lab alone: a cluster is refused with a reason. */
-export function withLabAlone(command: Commander): Commander {
-  return withLab(withOutput(command));
+export function withLabAlone(command: Commander, formats: readonly string[] = outputFormats): Commander {
+  return withLab(withOutput(command, formats));
 }
 
 /** Adds the options that say which mesh: a lab or a cluster. */
@@ -37,11 +37,19 @@ export function withLab(command: Commander): Commander {
     .addOption(new Option('--system-namespace <ns>').hideHelp());
 }
 
-/** Adds `-o`. */
-export function withOutput(command: Commander): Commander {
-  return command.addOption(
-    new Option('-o, --output <format>', 'how the answer is printed').choices(outputFormats).default('table'),
-  );
+/** Adds `-o` with its formats, and `--no-headers`, which the help of the program says once for all. */
+export function withOutput(command: Commander, formats: readonly string[] = outputFormats): Commander {
+  return command
+    .addOption(new Option('-o, --output <format>', 'how the answer is printed').choices(formats).default('table'))
+    .addOption(new Option('--no-headers', 'a table without its first line, for scripts').hideHelp());
+}
+
+/** The formats of commands that list objects. */
+export const listFormats = [...outputFormats, 'name'] as const;
+
+/** Adds `-l`; `what` says whose labels are meant. */
+export function withSelector(command: Commander, what: string): Commander {
+  return command.option('-l, --selector <selector>', `${what} with these labels: app=web,tier!=db,env in (a,b),!old`);
 }
 
 /** For options that may be given several times. */

@@ -1,7 +1,7 @@
 // The options of `ambientctl tap`, a filter for each field of a flow.
 import { type Command as Commander, Option } from 'commander';
 import type { FlowField, FlowTerm } from '../telemetry/flow-filter.ts';
-import { type Act, examples, withCluster, withMesh } from './program-options.ts';
+import { type Act, examples, withCluster, withMesh, withSelector } from './program-options.ts';
 
 /**
  * How the values of each filter read; `from` and `to` in a name mean the source or the destination, without, either.
@@ -10,6 +10,9 @@ const flowFilterTexts = {
   pod: 'NS/POD or POD, from its beginning',
   fromPod: 'NS/POD or POD, from its beginning',
   toPod: 'NS/POD or POD, from its beginning',
+  label: 'app=web,tier!=db,env in (a,b),!old: labels of pods that are there',
+  fromLabel: 'the same',
+  toLabel: 'the same',
   namespace: 'NAMESPACE',
   fromNamespace: 'NAMESPACE',
   toNamespace: 'NAMESPACE',
@@ -62,11 +65,14 @@ export function addTapCommand(program: Commander, act: Act): void {
         ['ambientctl tap -f --verdict refused', 'who is refused, and by which policy'],
         ['ambientctl tap --to-service payments.shop --status 5xx --status 429', 'bad answers of a service'],
         ['ambientctl tap -f -n shop --not --transport mtls', 'what is not encrypted'],
+        ['ambientctl tap --from-label app=web,version!=v1', 'what these pods call'],
         ['ambientctl tap --since 5m -o json > flows.json', 'save; later: ambientctl tap --input-file flows.json'],
       ]),
     )
     .action(act(async () => (await import('./tap.ts')).tap));
 }
+
+const shortNames: Partial<Record<FlowField, string>> = { namespace: '-n, ', label: '-l, ' };
 
 /** Terms are kept in the option `terms`, in the order in which they were given. */
 function addFilters(command: Commander): void {
@@ -84,14 +90,16 @@ function addFilters(command: Commander): void {
   };
   for (const [field, what] of Object.entries(flowFilterTexts) as [FlowField, string][]) {
     const name = field.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-    const short = field === 'namespace' ? '-n, ' : '';
+    const short = shortNames[field] ?? '';
     command.addOption(new Option(`${short}--${name} <value>`, what).argParser(add(field)).helpGroup('Filters:'));
   }
 }
 
+const touching = 'only what touches pods that are there,';
+
 /** Adds `stat` and `top`. */
 export function addStatCommands(program: Commander, act: Act): void {
-  withMesh(program.command('stat'))
+  withSelector(withMesh(program.command('stat')), touching)
     .argument('[kind]', 'services, workloads, namespaces or routes', 'services')
     .summary('success, requests per second and latency of the last minute')
     .description(
@@ -109,7 +117,7 @@ export function addStatCommands(program: Commander, act: Act): void {
       ]),
     )
     .action(act(async () => (await import('./stat.ts')).stat));
-  withMesh(program.command('top'))
+  withSelector(withMesh(program.command('top')), touching)
     .summary('the busiest paths, live')
     .description('Shows who asks whom for what, the busiest first, until Ctrl-C.')
     .option('-n, --namespace <ns>', 'only what touches this namespace')

@@ -3,7 +3,8 @@
 import { Command as Commander, Option } from 'commander';
 import { version } from '../base/version.ts';
 import { printResult } from './command.ts';
-import { configViews } from './config-views.ts';
+import { configViews, objectWords, selectedKinds } from './config-views.ts';
+import { ownWordFor } from './foreign-words.ts';
 import { type CliIo, coloured, plain } from './io.ts';
 import { calledAs, renamed } from './manners.ts';
 import { addAnalyzeCommand } from './program-analyze.ts';
@@ -12,7 +13,7 @@ import { addDashboardCommand } from './program-dashboard.ts';
 import { addInstallCommands } from './program-install.ts';
 import { addLabCommands } from './program-lab.ts';
 import { addOperateCommands } from './program-operate.ts';
-import { type Act, collect, examples, withMesh } from './program-options.ts';
+import { type Act, collect, examples, listFormats, withMesh, withSelector } from './program-options.ts';
 import { addSimulateCommand } from './program-simulate.ts';
 import { addStatCommands, addTapCommand } from './program-tap.ts';
 import { addTestCommand } from './program-test.ts';
@@ -49,9 +50,9 @@ export function buildProgram(io: CliIo, outcome: Outcome): Commander {
       const options = command.optsWithGlobals<Record<string, unknown>>();
       if (options.allNamespaces === true) delete options.namespace;
       const run = await load();
-      const result = await run({ io, args: positional, options });
-      const format = typeof options.output === 'string' ? options.output : 'table';
-      outcome.exitCode = typeof result === 'number' ? result : await printResult(io, result, format);
+      const context = { io, args: positional, options };
+      const result = await run(context);
+      outcome.exitCode = typeof result === 'number' ? result : await printResult(context, result);
     };
   addLookCommands(program, act);
   addDashboardCommand(program, act);
@@ -82,12 +83,13 @@ const topExamples: readonly [string, string][] = [
 
 const exitCodeHelp = `
 Exit codes: 0 fine, 1 a failure was found, 2 usage or unreadable input, 3 not reachable, 4 timed out.
-Data goes to stdout, talk to stderr. -o json prints everything that a table shows, and more.
+Data goes to stdout, talk to stderr. -o json prints everything that a table shows, and more; --no-headers leaves out the
+first line of tables.
 Colour: --color auto, always or never; NO_COLOR is honoured, and so is TERM=dumb.
 `;
 
 function addLookCommands(program: Commander, act: Act): void {
-  withMesh(program.command('status'))
+  withSelector(withMesh(program.command('status')), 'only proxies on nodes')
     .summary('proxies, whether they are in step, refused configuration')
     .description(
       'Shows every proxy, whether it holds what the controller serves, and what was refused, with its place.',
@@ -145,7 +147,7 @@ function addLookCommands(program: Commander, act: Act): void {
 }
 
 function addEdges(program: Commander, act: Act): void {
-  withMesh(program.command('edges'))
+  withSelector(withMesh(program.command('edges')), 'only edges that touch workloads whose pods are there,')
     .summary('who talks to whom, encrypted by which identities, refused by which policy')
     .description('Shows the edges of the mesh as its node proxies saw them since they started.')
     .option('-w, --watch', 'redraw every second until Ctrl-C')
@@ -209,13 +211,17 @@ function addConfigCommands(program: Commander, act: Act): void {
       ]),
     );
   for (const view of configViews) {
-    withMesh(config.command(view))
+    const kinds = selectedKinds[view];
+    const command = withMesh(config.command(view), objectWords[view] === undefined ? undefined : listFormats);
+    command
       .summary(configSummary[view])
       .description(`Shows ${configSummary[view]}.`)
       .option('--node <name>', 'the node whose proxy is asked')
       .option('--waypoint <ns/name>', 'the waypoint that is asked: a ready pod of it')
       .option('-f, --file <dump>', 'read a saved dump instead (- is standard input)')
-      .option('-n, --namespace <ns>', 'only this namespace')
+      .option('-n, --namespace <ns>', 'only this namespace');
+    if (kinds !== undefined) withSelector(command, `only what has to do with a ${kinds.join(' or ')}`);
+    command
       .addHelpText('after', examples([configExample(view)]))
       .action(act(async () => (await import('./config.ts')).config(view)));
   }
@@ -265,7 +271,10 @@ function addCompletion(program: Commander, io: CliIo, act: Act): void {
 /** Commander's complaint as our one line, with what to do next. */
 function errorLine(text: string, io: CliIo): string {
   const paint = io.stderrColour ? coloured : plain;
-  const words = text
+  const foreign = ownWordFor(/unknown command '([^']*)'/.exec(text)?.[1] ?? '');
+  const guessed =
+    foreign === null ? text : `${text.replace(/\n\(Did you mean .*/s, '').trim()}\n(Did you mean ${foreign}?)`;
+  const words = guessed
     .trim()
     .replace(/^error: /, '')
     .replace(/\n\(Did you mean (.*?)\??\)/s, '; did you mean $1?')

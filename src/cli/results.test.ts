@@ -16,22 +16,23 @@ import { dump, edgeDumps, labStatus, nowMs, statusView, strain } from './testing
 import { assertGolden, assertGoldenResult } from './testing-golden.ts';
 import { whyResult } from './why.ts';
 
+const all = { namespace: null, selected: null, nowMs: null };
 const withStrain: WaypointDump = { ...dump, ...strain, waypoint: 'shop/waypoint', pod: 'waypoint-1' };
 
 for (const view of configViews) {
-  test(`config ${view}`, () => assertGoldenResult(`config-${view}`, configResult(view, dump, null, nowMs)));
+  test(`config ${view}`, () => assertGoldenResult(`config-${view}`, configResult(view, dump, { ...all, nowMs })));
 }
 
 test('config ejected: a waypoint says which endpoints, since when and why', () =>
-  assertGoldenResult('ejected', configResult('ejected', withStrain, null, nowMs)));
+  assertGoldenResult('ejected', configResult('ejected', withStrain, { ...all, nowMs })));
 
 test('config limits to a namespace, and judges no saved certificate by the clock of today', async () => {
-  const workloads = configResult('workloads', dump, 'legacy', null);
+  const workloads = configResult('workloads', dump, { ...all, namespace: 'legacy' });
   assert.deepEqual(
     (workloads.data as { name: string }[]).map((one) => one.name),
     ['legacy-1'],
   );
-  const certs = configResult('certs', dump, null, null).text({ wide: false, paint: (text) => text });
+  const certs = configResult('certs', dump, all).text({ wide: false, paint: (text) => text });
   assert.match(certs, /leaf\s+available\s+-\s/);
 });
 

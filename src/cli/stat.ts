@@ -11,11 +11,14 @@ import {
   type CommandResult,
   durationOption,
   render,
+  renderingOf,
   textOption,
 } from './command.ts';
 import { pause, Redraw } from './redraw.ts';
+import { refuseSelector, selectedKeys, selectorOption } from './selection.ts';
 import { bytesText, type Column, table } from './table.ts';
 import { readFlowsOf } from './tap.ts';
+import { meshOf } from './which-mesh.ts';
 
 export const statKinds = ['services', 'workloads', 'namespaces', 'routes'] as const;
 export type StatKind = (typeof statKinds)[number];
@@ -44,7 +47,7 @@ export const top: Command = async (context) => {
   const interruption = io.interruption();
   const screen = new Redraw(io);
   do {
-    screen.draw(await render(await read(), 'table', io.stdoutColour));
+    screen.draw(await render(await read(), 'table', renderingOf(io, context.options)));
   } while (await pause(topEveryMs, interruption));
   screen.end();
   return 0;
@@ -99,17 +102,25 @@ const signals: readonly Column<StatRow>[] = [
 async function rowsOf(context: CommandContext, group: (flow: FlowView) => string | null): Promise<StatRow[]> {
   const asked = durationOption(context, 'window', windowMs);
   const namespace = textOption(context, 'namespace');
+  const selected = await selectedPods(context);
   const flows: FlowView[] = [];
   for await (const flow of readFlowsOf(context, false)) {
     const peers = [flow.source, flow.destination];
     const isHere = namespace === undefined || peers.some((peer) => peer.namespace === namespace);
-    if (isHere && isToldOnce(flow)) flows.push(flow);
+    const isMeant = selected === null || peers.some((peer) => selected.has(`${peer.namespace}/${peer.workload}`));
+    if (isHere && isMeant && isToldOnce(flow)) flows.push(flow);
   }
   // Flows of a file are of their own time.
   const isSaved = textOption(context, 'inputFile') !== undefined;
   const nowMs = isSaved ? Math.max(...flows.map(({ time }) => Date.parse(time))) : Date.now();
   const recent = flows.filter(({ time }) => nowMs - Date.parse(time) <= asked);
   return statsOf(recent, group, asked, nowMs).map(rowOf);
+}
+
+async function selectedPods(context: CommandContext): Promise<ReadonlySet<string> | null> {
+  if (selectorOption(context) === null) return null;
+  refuseSelector(textOption(context, 'inputFile'));
+  return selectedKeys(context, await meshOf(context), ['Pod']);
 }
 
 function rowOf({ group, stats }: GroupedFlows): StatRow {

@@ -1,5 +1,6 @@
 // `ambientctl status`: which proxies there are, whether they hold what the controller serves, what became of routes and
 // policies, and which configuration was refused.
+import { MeshError } from '../base/errors.ts';
 import { formatPlace } from '../config/yaml.ts';
 import type { ResourceIssue } from '../model/types.ts';
 import type { ProxyView, StatusView } from '../model/views.ts';
@@ -8,6 +9,7 @@ import { conditionsText } from './conditions-table.ts';
 import { exitCodes } from './exit-codes.ts';
 import type { Paint } from './io.ts';
 import { type LostNode, lostLines, lostNodes } from './lost-nodes.ts';
+import { selectedKeys } from './selection.ts';
 import { type StrainView, strainLines, strainOfMesh } from './strain.ts';
 import { ageText, type Column, type TableView, table } from './table.ts';
 import { adminView, meshOf } from './which-mesh.ts';
@@ -18,9 +20,16 @@ import { adminView, meshOf } from './which-mesh.ts';
  */
 export const status: Command = async (context) => {
   const mesh = await meshOf(context);
-  const view = (await adminView(mesh, 'controller', '/status', 'proxies')) as StatusView;
+  const nodes = await selectedKeys(context, mesh, ['Node']);
+  const answer = (await adminView(mesh, 'controller', '/status', 'proxies')) as StatusView;
+  const isShown = ({ node }: { readonly node: string }): boolean => nodes?.has(node) ?? true;
+  if (nodes !== null && !answer.proxies.some(isShown)) {
+    const hint = 'labels are those of nodes; see: kubectl get nodes --show-labels';
+    throw new MeshError('NOT_FOUND', { what: 'a proxy on a node with these labels', hint });
+  }
+  const view = { ...answer, proxies: answer.proxies.filter(isShown) };
   const strain = view.proxies.some(({ kind }) => kind === 'waypoint') ? await strainOfMesh(mesh) : nothing;
-  const lost = await lostNodes(mesh, view);
+  const lost = (await lostNodes(mesh, answer)).filter(isShown);
   return statusResult({ ...view, ...strain, ...(lost.length > 0 && { lost }) }, Date.now());
 };
 

@@ -16,6 +16,8 @@ export interface Column<Row> {
 export interface TableView {
   readonly wide: boolean;
   readonly paint: Paint;
+  /** False: rows alone, as with `--no-headers`. */
+  readonly headers?: boolean;
 }
 
 const gap = '   ';
@@ -27,11 +29,12 @@ export function table<Row>(
   view: TableView = { wide: false, paint: plain },
   empty = 'nothing to show',
 ): string {
-  if (rows.length === 0) return `${empty}\n`;
+  if (rows.length === 0) return view.headers === false ? '' : `${empty}\n`;
   const shown = columns.filter((column) => view.wide || column.wide !== true);
   const cells = rows.map((row) => shown.map((column) => cellText(column.value(row))));
   const right = shown.map((column) => column.right ?? isNumeric(rows.map((row) => column.value(row))));
-  const widths = shown.map((column, at) => Math.max(column.header.length, ...cells.map((line) => width(line[at]!))));
+  const headers = shown.map(({ header }) => (view.headers === false ? '' : header));
+  const widths = headers.map((text, at) => Math.max(text.length, ...cells.map((line) => width(line[at]!))));
   const layout = (line: readonly string[], tone: (at: number) => Tone | null): string =>
     line
       .map((text, at) => {
@@ -42,12 +45,9 @@ export function table<Row>(
       })
       .join(gap)
       .trimEnd();
-  const header = layout(
-    shown.map((column) => column.header),
-    () => 'strong',
-  );
+  const first = view.headers === false ? [] : [layout(headers, () => 'strong')];
   const body = rows.map((row, index) => layout(cells[index]!, (at) => shown[at]!.tone?.(row) ?? null));
-  return `${[header, ...body].join('\n')}\n`;
+  return `${[...first, ...body].join('\n')}\n`;
 }
 
 /** Bytes in the unit that reads best: `312B`, `4.2kB`, `1.3MB`. */

@@ -5,12 +5,14 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { MeshError, messageOf } from '../base/errors.ts';
 import type { FlowView } from '../telemetry/access-record.ts';
-import { type FlowTerm, flowFilter } from '../telemetry/flow-filter.ts';
+import { type FlowTerm, flowFilter, labelFields } from '../telemetry/flow-filter.ts';
 import { flowLine } from '../telemetry/flow-line.ts';
 import { isToldOnce } from '../telemetry/flow-verdict.ts';
 import { type Command, type CommandContext, durationOption, flagOption, textOption } from './command.ts';
 import { flowColumns, flowDict } from './flow-line.ts';
 import { coloured, plain } from './io.ts';
+import { LabelledPods } from './labelled-pods.ts';
+import { refuseSelector } from './selection.ts';
 import { table } from './table.ts';
 import { meshOf } from './which-mesh.ts';
 
@@ -18,14 +20,19 @@ const lastDefault = 20;
 
 /** Prints flows; with `--follow` until Ctrl-C. Exit 0, whatever became of the flows. */
 export const tap: Command = async (context) => {
-  const wants = flowFilter((context.options.terms ?? []) as readonly FlowTerm[]);
+  const terms = (context.options.terms ?? []) as readonly FlowTerm[];
+  const pods = await podsOf(context, terms);
+  const wants = flowFilter(terms, pods?.of);
   const sinceMs = textOption(context, 'since') === undefined ? 0 : Date.now() - durationOption(context, 'since', 0);
   const isWanted = (flow: FlowView): boolean =>
     (flagOption(context, 'allSides') || isToldOnce(flow)) && Date.parse(flow.time) >= sinceMs && wants(flow);
   const isFollowing = flagOption(context, 'follow') && textOption(context, 'inputFile') === undefined;
   const print = printerOf(context);
   if (isFollowing) {
-    for await (const flow of readFlowsOf(context, true)) if (isWanted(flow)) print([flow]);
+    for await (const flow of readFlowsOf(context, true)) {
+      await pods?.heed(flow);
+      if (isWanted(flow)) print([flow]);
+    }
     return 0;
   }
   const flows: FlowView[] = [];
@@ -34,6 +41,14 @@ export const tap: Command = async (context) => {
   print(flows.slice(-lastOf(context)));
   return 0;
 };
+
+/** The pods that the terms mean by their labels; null where none does. */
+async function podsOf(context: CommandContext, terms: readonly FlowTerm[]): Promise<LabelledPods | null> {
+  const selectors = terms.filter(({ field }) => labelFields.includes(field)).map(({ value }) => value);
+  if (selectors.length === 0) return null;
+  refuseSelector(textOption(context, 'inputFile'));
+  return LabelledPods.read(await meshOf(context), selectors);
+}
 
 function lastOf(context: CommandContext): number {
   const text = textOption(context, 'last');

@@ -13,6 +13,7 @@ import {
   type CommandResult,
   durationOption,
   flagOption,
+  namesText,
   textOption,
 } from './command.ts';
 import { waypointLabel } from './enroll-plan.ts';
@@ -20,6 +21,7 @@ import { exitCodes } from './exit-codes.ts';
 import { confirmed } from './io.ts';
 import type { OperableMesh } from './mesh.ts';
 import { waitUntil } from './progress.ts';
+import { type LabelTest, selectorOption } from './selection.ts';
 import { ageText, type Column, table } from './table.ts';
 import { isWaypointObject, type WaypointObject } from './waypoint-gateways.ts';
 import { adminView, meshOf } from './which-mesh.ts';
@@ -167,14 +169,18 @@ interface LabelledObject {
   };
 }
 
-/** Every waypoint of a mesh. The controller need not answer: proxies are then unknown, and so said. */
-export async function rowsOf(mesh: OperableMesh): Promise<WaypointRow[]> {
+/**
+ * Every waypoint of a mesh whose Gateway has the labels. The controller need not answer: proxies are then unknown, and
+ * so said.
+ */
+export async function rowsOf(mesh: OperableMesh, isMeant: LabelTest | null = null): Promise<WaypointRow[]> {
   const kinds = ['Gateway', 'Namespace', 'Service', 'Pod', 'Deployment'];
   const [gateways, namespaces, services, pods, deployments] = (await Promise.all(
     kinds.map((kind) => mesh.objects(kind)),
   )) as [object[], LabelledObject[], LabelledObject[], LabelledObject[], LabelledObject[]];
   const status = (await adminView(mesh, 'controller', '/status', 'proxies').catch(() => null)) as StatusView | null;
-  return gateways.filter(isWaypointObject).map((gateway) => {
+  const meant = gateways.filter(isWaypointObject).filter(({ metadata }) => isMeant?.(metadata.labels) ?? true);
+  return meant.map((gateway) => {
     const { namespace = '', name } = gateway.metadata;
     const own = pods.filter(
       ({ metadata }) => metadata.namespace === namespace && metadata.labels?.[gatewayNameLabel] === name,
@@ -257,7 +263,8 @@ function usersOf(
 /** Those of one namespace, or of all with `-A`. */
 export const waypointList: Command = async (context) => {
   const namespace = flagOption(context, 'allNamespaces') ? undefined : textOption(context, 'namespace');
-  const rows = (await rowsOf(await meshOf(context))).filter(
+  const isMeant = selectorOption(context);
+  const rows = (await rowsOf(await meshOf(context), isMeant)).filter(
     (row) => namespace === undefined || row.namespace === namespace,
   );
   return listResult(rows, namespace);
@@ -269,7 +276,7 @@ export function listResult(rows: readonly WaypointRow[], namespace: string | und
   return {
     data: { waypoints: rows },
     text: (view) => table(columns.slice(0, listColumns), rows, view, none),
-    also: { name: () => rows.map(({ namespace: space, name }) => `${space}/${name}\n`).join('') },
+    also: { name: () => gatewayNames(rows) },
     ...(rows.length > 0
       ? {}
       : { talk: () => `next: ambientctl waypoint apply -n ${namespace ?? 'NAMESPACE'} --enroll-namespace --wait\n` }),
@@ -321,7 +328,7 @@ export const waypointStatus: Command = async (context) => {
   if (flagOption(context, 'wait') && name !== undefined) {
     await waitProgrammed(context, mesh, namespace ?? 'default', name);
   }
-  const all = await rowsOf(mesh);
+  const all = await rowsOf(mesh, selectorOption(context));
   const rows = all.filter(
     (row) => (namespace === undefined || row.namespace === namespace) && (name ?? row.name) === row.name,
   );
@@ -365,12 +372,14 @@ const conditionColumns: readonly Column<ConditionRow>[] = [
 /** Takes waypoints away; asks first, or refuses, when something still goes through one. */
 export const waypointDelete: Command = async (context) => {
   const mesh = await meshOf(context);
-  const isAll = flagOption(context, 'all');
-  if (!isAll && context.args.length === 0) throw new MeshError('USAGE', { reason: 'name waypoints, or say --all' });
+  const isMeant = selectorOption(context);
+  const isAll = flagOption(context, 'all') || isMeant !== null;
+  if (!isAll && context.args.length === 0)
+    throw new MeshError('USAGE', { reason: 'name waypoints, or say --all or -l SELECTOR' });
   if (isAll && context.args.length > 0)
-    throw new MeshError('USAGE', { reason: 'name waypoints or say --all, not both' });
+    throw new MeshError('USAGE', { reason: 'name waypoints, or say --all or -l SELECTOR, not both' });
   const namespace = textOption(context, 'namespace') ?? 'default';
-  const all = await rowsOf(mesh);
+  const all = await rowsOf(mesh, isMeant);
   const here = all.filter((row) => row.namespace === namespace);
   const rows = isAll
     ? here
@@ -394,10 +403,14 @@ export const waypointDelete: Command = async (context) => {
     text: () =>
       rows.map(({ name }) => `waypoint ${namespace}/${name} deleted\n`).join('') ||
       `no waypoint in namespace ${namespace}\n`,
-    also: { name: () => rows.map(({ name }) => `gateway/${name}\n`).join('') },
+    also: { name: () => gatewayNames(rows) },
     talk: () => `next: ambientctl waypoint list -A\n`,
   };
 };
+
+function gatewayNames(rows: readonly WaypointRow[]): string {
+  return namesText(rows.map(({ name }) => `gateway/${name}`));
+}
 
 function notThere(name: string, namespace: string, all: readonly WaypointRow[]): MeshError {
   const names = all.map((row) => (row.namespace === namespace ? row.name : `${row.name} -n ${row.namespace}`));

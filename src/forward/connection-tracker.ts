@@ -133,7 +133,7 @@ export class ConnectionTracker {
     this.#options.edges.finished(connection, flag);
     this.#options.traces?.finished(connection, error, flag);
     const { records } = this.#options;
-    if (records.wants(error !== null)) records.connection(connection.record(error, flag));
+    if (records.wants(error !== null, performance.now())) records.connection(connection.record(error, flag));
   }
 
   /** Policies have changed: every question is asked again, up to a batch of them within this turn. */

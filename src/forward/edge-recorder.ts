@@ -1,6 +1,6 @@
 // Turns the life of a connection into edge counters: which rows, and what to add when. A same-node connection is seen
 // by one proxy only, which therefore reports for both ends.
-import type { Flag } from '../base/flags.ts';
+import { type Flag, policyFlags } from '../base/flags.ts';
 import type { EdgeCounters, EdgeEnd, EdgeKey, EdgeRow } from '../telemetry/edge-counters.ts';
 import type { Connection, Peer } from './connection.ts';
 
@@ -38,7 +38,7 @@ export class EdgeRecorder {
     for (const row of rows) {
       if (connection.opened) row.closed++;
       else row.failed++;
-      if (flag === 'DENY' || flag === 'POLICY_CHANGE') row.decidedBy = connection.decidedBy;
+      if (policyFlags.has(flag)) row.decidedBy = connection.decidedBy;
     }
   }
 

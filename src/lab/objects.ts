@@ -1,5 +1,6 @@
 // Kubernetes objects as the lab handles them: only the fields it reads itself are spelled out, everything else is kept
 // as it is. Objects are never changed in place: whoever changes one makes a new one and puts it into the store.
+import { meets } from '../base/label-selector.ts';
 
 export interface OwnerReference {
   readonly apiVersion: string;
@@ -279,14 +280,7 @@ export function podIps(pod: Pod): string[] {
 /** True when `labels` satisfy `selector`; an empty selector matches everything, as in Kubernetes. */
 export function matches(selector: LabelSelector, labels: Readonly<Record<string, string>> = {}): boolean {
   for (const [key, value] of Object.entries(selector.matchLabels ?? {})) if (labels[key] !== value) return false;
-  return (selector.matchExpressions ?? []).every(({ key, operator, values = [] }) => {
-    const value = labels[key];
-    if (operator === 'Exists') return value !== undefined;
-    if (operator === 'DoesNotExist') return value === undefined;
-    if (operator === 'In') return value !== undefined && values.includes(value);
-    if (operator === 'NotIn') return value === undefined || !values.includes(value);
-    return false; // An operator that nobody knows selects nothing.
-  });
+  return (selector.matchExpressions ?? []).every(({ values = [], ...one }) => meets({ ...one, values }, labels));
 }
 
 const kindsWithoutNamespace = new Set([

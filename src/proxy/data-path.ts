@@ -113,7 +113,7 @@ export class DataPath {
     const use = new SharedUse(start.use ?? threadId + 1);
     const admission = new Admission({ limits, use, descriptors: new Descriptors(), threadId });
     this.accessLog = new AccessLog({ format: log.format, file: log.accessFile, access: log.access, level: log.level });
-    this.flows = new FlowRing({ ...limits, nowMs: () => performance.now() });
+    this.flows = new FlowRing(limits);
     this.records = new RecordSink(this.accessLog, this.flows);
     const { records, policyHits } = this;
     this.tracer = this.#tracerOf(config, options.origin);

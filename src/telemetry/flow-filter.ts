@@ -9,13 +9,19 @@ import { flowVerdicts, verdictOf } from './flow-verdict.ts';
 
 export type FlowTest = (flow: FlowView) => boolean;
 
-type Made = (value: string) => FlowTest;
+type Made = (value: string, pods: PodsOf) => FlowTest;
+
+/** `NAMESPACE/NAME` of the pods that a label selector lets through. */
+export type PodsOf = (selector: string) => ReadonlySet<string>;
 
 /** By field; `from`/`to` in a name mean the source or the destination, without, either. */
 const makers = {
   pod: either(podTest),
   fromPod: source(podTest),
   toPod: destination(podTest),
+  label: either(labelTest),
+  fromLabel: source(labelTest),
+  toLabel: destination(labelTest),
   namespace: either(namespaceTest),
   fromNamespace: source(namespaceTest),
   toNamespace: destination(namespaceTest),
@@ -45,6 +51,9 @@ const makers = {
 
 export type FlowField = keyof typeof makers;
 
+/** Fields whose values are label selectors. */
+export const labelFields: readonly FlowField[] = ['label', 'fromLabel', 'toLabel'];
+
 /** The terms of a query: `?fromPod=shop/web&toService=cart.shop`; what is no field is left out. */
 export function flowTermsOf(query: URLSearchParams): FlowTerm[] {
   return [...query].flatMap(([field, value]) =>
@@ -59,15 +68,20 @@ export interface FlowTerm {
   readonly negated: boolean;
 }
 
+/** Flows carry no labels: who filters by them says which pods have them. */
+const noLabels: PodsOf = () => {
+  throw new MeshError('USAGE', { reason: 'flows cannot be selected by labels here' });
+};
+
 /**
  * The test that all terms make together; without any, every flow passes. Throws USAGE for a value that its field cannot
- * be.
+ * be, and for labels without `podsOf`, which is asked for each flow.
  */
-export function flowFilter(terms: readonly FlowTerm[]): FlowTest {
+export function flowFilter(terms: readonly FlowTerm[], podsOf: PodsOf = noLabels): FlowTest {
   const wanted = new Map<FlowField, FlowTest[]>();
   const unwanted: FlowTest[] = [];
   for (const { field, value, negated } of terms) {
-    const test = makers[field](value);
+    const test = makers[field](value, podsOf);
     if (negated) unwanted.push(test);
     else wanted.set(field, [...(wanted.get(field) ?? []), test]);
   }
@@ -75,25 +89,25 @@ export function flowFilter(terms: readonly FlowTerm[]): FlowTest {
   return (flow) => groups.every((group) => group.some((test) => test(flow))) && !unwanted.some((test) => test(flow));
 }
 
-type PeerTest = (value: string) => (peer: PeerView, flow: FlowView) => boolean;
+type PeerTest = (value: string, podsOf: PodsOf) => (peer: PeerView, flow: FlowView) => boolean;
 
 function either(make: PeerTest): Made {
-  return (value) => {
-    const test = make(value);
+  return (value, podsOf) => {
+    const test = make(value, podsOf);
     return (flow) => test(flow.source, flow) || test(flow.destination, flow);
   };
 }
 
 function source(make: PeerTest): Made {
-  return (value) => {
-    const test = make(value);
+  return (value, podsOf) => {
+    const test = make(value, podsOf);
     return (flow) => test(flow.source, flow);
   };
 }
 
 function destination(make: PeerTest): Made {
-  return (value) => {
-    const test = make(value);
+  return (value, podsOf) => {
+    const test = make(value, podsOf);
     return (flow) => test(flow.destination, flow);
   };
 }
@@ -102,6 +116,11 @@ function podTest(value: string): (peer: PeerView) => boolean {
   const [first = '', second] = value.split('/');
   if (second === undefined) return (peer) => peer.workload?.startsWith(first) === true;
   return (peer) => peer.namespace === first && peer.workload?.startsWith(second) === true;
+}
+
+function labelTest(value: string, podsOf: PodsOf): (peer: PeerView) => boolean {
+  podsOf(value);
+  return ({ namespace, workload }) => podsOf(value).has(`${namespace}/${workload}`);
 }
 
 function namespaceTest(value: string): (peer: PeerView, flow: FlowView) => boolean {
@@ -187,11 +206,14 @@ function slowerTest(value: string): FlowTest {
   return (flow) => flow.durationMs > limitMs;
 }
 
-function exactTest(read: (flow: FlowView) => string | null | undefined): Made {
+function exactTest(read: (flow: FlowView) => string | null | undefined): (value: string) => FlowTest {
   return (value) => (flow) => read(flow) === value;
 }
 
-function oneOfTest(values: readonly string[], read: (flow: FlowView) => string | null | undefined): Made {
+function oneOfTest(
+  values: readonly string[],
+  read: (flow: FlowView) => string | null | undefined,
+): (value: string) => FlowTest {
   return (value) => {
     if (!values.includes(value)) throw wrong('value', value, `is none of ${values.join(', ')}`);
     return (flow) => read(flow) === value;

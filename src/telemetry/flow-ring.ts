@@ -17,8 +17,6 @@ export interface FlowRingOptions {
   readonly flowsMax: number;
   /** Above so many in a second, and as many failed ones, only every `sampleEvery`th is kept. */
   readonly flowsPerSecond: number;
-  /** Milliseconds that never go backwards. */
-  readonly nowMs: () => number;
 }
 
 /** What the ring holds behind a mark. `last` is the mark for the next call; `lost` were overwritten before. */
@@ -34,30 +32,40 @@ const windowMs = 1_000;
 /** A ring of records. `admit` first, and only for what it admits a record has to be made. */
 export class FlowRing {
   #options: FlowRingOptions;
-  #slots: KeptFlow[] = [];
-  /** Number of the next record; slot `(seq - 1) % flowsMax`. */
+  /** Slot `(seq - 1) % flowsMax` has record and weight of `seq`: nothing is made for a record but the record. */
+  #records: FlowRecord[] = [];
+  #weights: number[] = [];
+  /** Number of the next record, and of the first since the ring has had its size. */
   #next = 1;
+  #first = 1;
   #windowEndsMs = 0;
   #well = 0;
   #failed = 0;
 
-  constructor(options: FlowRingOptions) {
-    this.#options = options;
+  constructor({ flowsMax, flowsPerSecond }: FlowRingOptions) {
+    this.#options = { flowsMax, flowsPerSecond };
   }
 
   /** Other limits from here on; a ring of another size begins empty. */
-  resize(limits: Pick<FlowRingOptions, 'flowsMax' | 'flowsPerSecond'>): void {
-    if (limits.flowsMax !== this.#options.flowsMax) this.#slots = [];
-    this.#options = { ...this.#options, ...limits };
+  resize(limits: FlowRingOptions): void {
+    if (limits.flowsMax !== this.#options.flowsMax) {
+      this.#records = [];
+      this.#weights = [];
+      this.#first = this.#next;
+    }
+    const { flowsMax, flowsPerSecond } = limits;
+    this.#options = { flowsMax, flowsPerSecond };
   }
 
-  /** Returns how many flows a record of this one would stand for; 0: it is not kept. */
-  admit(failed: boolean): number {
-    const { flowsMax, flowsPerSecond, nowMs } = this.#options;
+  /**
+   * Returns how many flows a record of this one, which ended at `nowMs` (milliseconds that never go backwards), would
+   * stand for; 0: it is not kept.
+   */
+  admit(failed: boolean, nowMs: number): number {
+    const { flowsMax, flowsPerSecond } = this.#options;
     if (flowsMax === 0) return 0;
-    const now = nowMs();
-    if (now >= this.#windowEndsMs) {
-      this.#windowEndsMs = now + windowMs;
+    if (nowMs >= this.#windowEndsMs) {
+      this.#windowEndsMs = nowMs + windowMs;
       this.#well = 0;
       this.#failed = 0;
     }
@@ -68,19 +76,20 @@ export class FlowRing {
 
   /** Keeps a record that was admitted with this weight. */
   add(record: FlowRecord, weight: number): void {
-    const seq = this.#next++;
-    this.#slots[(seq - 1) % this.#options.flowsMax] = { seq, weight, record };
+    const slot = (this.#next++ - 1) % this.#options.flowsMax;
+    this.#records[slot] = record;
+    this.#weights[slot] = weight;
   }
 
   /** What was kept after the record `mark`, oldest first, at most `max` and then the newest. 0 is the beginning. */
   since(mark: number, max: number): FlowsSince {
     const last = this.#next - 1;
-    const held = Math.min(this.#slots.length, last);
-    const from = Math.max(mark, last - held, last - max) + 1;
+    const { flowsMax } = this.#options;
+    const from = Math.max(mark + 1, this.#first, this.#next - Math.min(flowsMax, max));
     const flows: KeptFlow[] = [];
     for (let seq = from; seq <= last; seq++) {
-      const kept = this.#slots[(seq - 1) % this.#options.flowsMax];
-      if (kept?.seq === seq) flows.push(kept);
+      const slot = (seq - 1) % flowsMax;
+      flows.push({ seq, weight: this.#weights[slot]!, record: this.#records[slot]! });
     }
     return { flows, last, lost: Math.max(0, last - mark - flows.length) };
   }

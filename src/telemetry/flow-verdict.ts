@@ -1,16 +1,15 @@
 // What came of a flow, in one word: forwarded, refused by policy, or failed of anything else.
+import { refusalFlags } from '../base/flags.ts';
 import type { AccessRecord, FlowView, RequestRecord } from './access-record.ts';
 
 export const flowVerdicts = ['forwarded', 'refused', 'failed'] as const;
 export type FlowVerdict = (typeof flowVerdicts)[number];
 
-/** Flags that say that policy has spoken, and not a fault. */
-const refusals: ReadonlySet<string> = new Set(['DENY', 'POLICY_CHANGE', 'UNAUTHENTICATED', 'RATE_LIMITED']);
 const serverErrors = 500;
 
 /** `refused` and `failed` by the flag; without one, an answer of 500 and above, or a gRPC error, is a failure. */
 export function verdictOf(flow: AccessRecord | RequestRecord): FlowVerdict {
-  if (refusals.has(flow.flag)) return 'refused';
+  if (refusalFlags.has(flow.flag)) return 'refused';
   if (flow.flag !== '-') return 'failed';
   const grpc = flow.kind === 'request' ? ((flow as RequestRecord).grpcStatus ?? 0) : 0;
   return (flow.status ?? 0) >= serverErrors || grpc > 0 ? 'failed' : 'forwarded';

@@ -15,9 +15,9 @@ export class RecordSink {
     this.#flows = flows;
   }
 
-  /** True when somebody wants the record of a flow that has just ended, well or not. */
-  wants(failed: boolean): boolean {
-    this.#weight = this.#flows.admit(failed);
+  /** True when somebody wants the record of a flow that has just ended, well or not, by `performance.now()`. */
+  wants(failed: boolean, nowMs: number): boolean {
+    this.#weight = this.#flows.admit(failed, nowMs);
     return this.#weight > 0 || this.#log.isOn;
   }
 

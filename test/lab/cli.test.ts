@@ -9,6 +9,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
+import type { EdgeSummary } from '../../src/analyze/edge-summary.ts';
 
 const root = path.join(import.meta.dirname, '../..');
 const program = path.join(root, 'src/bin/ambientctl.ts');
@@ -102,6 +103,22 @@ test('config: live, and the same from a saved dump', async () => {
   assert.ok(certs.data.some((one: { identity: string }) => one.identity === 'spiffe://cluster.local/ns/shop/sa/web'));
   assert.equal((await ctl('config', 'workloads', '--node', 'node-9')).code, 1);
   assert.equal((await ctl('config', 'workloads')).code, 2);
+});
+
+test('-l and -o name: what labels mean, live', async () => {
+  const names = await ctl('lab', 'get', 'pods', '-l', 'app in (web,cart),version=v1', '-o', 'name');
+  assert.match(names.out, /^pod\/cart-\S+\npod\/web-\S+\n$/);
+  const workloads = await ctl('config', 'workloads', '--node', 'node-1', '-l', 'app in (web,cart)', '-o', 'name');
+  assert.deepEqual(workloads.out.split('\n').toSorted(), names.out.split('\n').toSorted());
+  const { data } = await json('status', '-l', 'kubernetes.io/hostname=node-2');
+  assert.deepEqual(
+    data.proxies.map(({ node }: { node: string }) => node),
+    ['node-2'],
+  );
+  const dry = await ctl('enroll', '-l', 'kubernetes.io/metadata.name=legacy', '--dry-run', '-o', 'name');
+  assert.equal(dry.out, 'namespace/legacy\n', dry.err);
+  const seen = await json('edges', '-l', 'app=web');
+  assert.ok(seen.data.edges.every(({ from, to }: EdgeSummary) => from.workload === 'web' || to.workload === 'web'));
 });
 
 test('why: exit 0 for allow, 1 for deny, live and offline alike', async () => {

@@ -99,7 +99,8 @@ export interface RequestJudge {
 
 /** Takes records of requests: `wants` first, `request` right after it. */
 export interface RequestSink {
-  wants(failed: boolean): boolean;
+  /** `nowMs`: by `performance.now()`, when the request ended. */
+  wants(failed: boolean, nowMs: number): boolean;
   request(record: RequestRecord): void;
 }
 

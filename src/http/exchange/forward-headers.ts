@@ -41,6 +41,7 @@ export class ForwardChanges implements RequestChanges {
   readonly #attempt: [name: string, value: string] = [attemptHeader, '1'];
   /** As it goes on, where the request is not traced here. */
   #traceparent: string | null;
+  #isNewTrace = false;
   readonly #attemptBase: number;
   readonly #trace: RequestTrace | null;
 
@@ -64,6 +65,7 @@ export class ForwardChanges implements RequestChanges {
     if (trace !== null) set.push(...trace.headers);
     else if (this.traceparent === null && !headers.has('b3') && !headers.has('x-b3-traceid')) {
       this.#traceparent = newTraceparentHeader();
+      this.#isNewTrace = true;
       set.push(['traceparent', this.#traceparent]);
     }
     if (!headers.has('x-forwarded-proto')) set.push(['x-forwarded-proto', head.scheme]);
@@ -75,7 +77,9 @@ export class ForwardChanges implements RequestChanges {
 
   /** Of the `traceparent` that goes on; null where there is none that can be read. */
   get traceId(): string | null {
-    return this.#traceparent === null ? null : (parseTraceparent(this.#traceparent)?.traceId ?? null);
+    if (this.#traceparent === null) return null;
+    if (this.#isNewTrace) return this.#traceparent.slice(3, 35);
+    return parseTraceparent(this.#traceparent)?.traceId ?? null;
   }
 
   /** Says in the head which try it is, from 1. */

@@ -1,5 +1,6 @@
 // The end of a request that no exchange was made of, since its codec has refused it: its counters, its line in the
 // access log, its span.
+import { isoTime } from '../../base/clock.ts';
 import type { MeshError } from '../../base/errors.ts';
 import type { Flag } from '../../base/flags.ts';
 import type { RequestSegments } from '../../telemetry/access-record.ts';
@@ -8,8 +9,8 @@ import type { HttpProtocol, RefusedHead } from '../message.ts';
 import { traceRefused } from '../traces/refused-span.ts';
 import type { ClientInfo } from './context.ts';
 import type { Engine } from './engine.ts';
-import { destinationOf, sourceOf, timeNow } from './record.ts';
-import { splitTarget } from './rewrite.ts';
+import { destinationOf, sourceOf } from './record.ts';
+import { pathOf } from './rewrite.ts';
 
 const noSegments: RequestSegments = {
   clientProxy: null,
@@ -35,14 +36,14 @@ export function recordRefused(engine: Engine, client: ClientInfo, refused: Refus
   const { status, error, head, protocol } = refused;
   const flag: Flag = error.flag === 'PROXY_ERROR' ? 'REQUEST_INVALID' : error.flag;
   // Queries carry tokens: they are nobody's business.
-  const path = head === null ? null : splitTarget(head.target)[0].slice(0, pathLengthMax);
+  const path = head === null ? null : pathOf(head.target).slice(0, pathLengthMax);
   const row = engine.rows.rowOf(client, null, { status, flag, grpcStatus: -1, isGrpc: false });
   countRequest(row, 0, 0, 0);
   if (error.code === 'LIMIT_REACHED') engine.countLimit(String(error.details.limit));
   const traceId = traceRefused(engine, client, { ...refused, flag, path });
-  if (!engine.context.records.wants(true)) return;
+  if (!engine.context.records.wants(true, engine.nowMs())) return;
   engine.context.records.request({
-    time: timeNow(),
+    time: isoTime(Date.now()),
     kind: 'request',
     direction: 'inbound',
     source: sourceOf(client),

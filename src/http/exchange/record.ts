@@ -1,4 +1,5 @@
 // The end of a request for those who look on: its counters, and its line in the access log.
+import { isoTime } from '../../base/clock.ts';
 import { formatHostPort } from '../../base/ip.ts';
 import { identityOf } from '../../forward/workload-names.ts';
 import type { RouteRule } from '../../model/route-types.ts';
@@ -9,10 +10,10 @@ import { countSegments } from '../../telemetry/segment-counters.ts';
 import type { Endpoint } from '../balance/endpoint.ts';
 import type { RefusingLimit } from '../resilience/refusals.ts';
 import { endTrace } from '../traces/request-spans.ts';
-import type { ClientInfo } from './context.ts';
+import type { ClientInfo, Verdict } from './context.ts';
 import type { Exchange } from './exchange.ts';
 import { keepExemplar, maySample } from './exemplars.ts';
-import { splitTarget } from './rewrite.ts';
+import { pathOf } from './rewrite.ts';
 
 /** Counts a request that is over, and hands its record on where somebody listens. */
 export function recordOf(exchange: Exchange): void {
@@ -38,7 +39,8 @@ export function recordOf(exchange: Exchange): void {
   row.requestMessages += exchange.requestMessages?.messages ?? 0;
   row.responseMessages += exchange.responseMessages?.messages ?? 0;
   const { records } = engine.context;
-  if (records.wants(hasFailed(exchange))) records.request(lineOf(exchange, exchange.times.wholeMs(nowMs), segmentsMs));
+  if (!records.wants(hasFailed(exchange), nowMs)) return;
+  records.request(lineOf(exchange, exchange.times.wholeMs(nowMs), segmentsMs));
 }
 
 /** Worth keeping for whoever looks into what went wrong. */
@@ -48,8 +50,9 @@ function hasFailed({ flag, status, grpcStatus }: Exchange): boolean {
 
 function lineOf(exchange: Exchange, durationMs: number, segmentsMs: RequestSegments): RequestRecord {
   const { client, head, endpoint, rule } = exchange;
-  return {
-    time: timeNow(),
+  const { policyHits } = exchange.verdict ?? noVerdict;
+  const record: RequestRecord = {
+    time: isoTime(Date.now()),
     kind: 'request',
     direction: 'inbound',
     source: sourceOf(client),
@@ -63,7 +66,7 @@ function lineOf(exchange: Exchange, durationMs: number, segmentsMs: RequestSegme
     error: exchange.error?.message ?? null,
     method: head.method,
     // Queries carry tokens: they are nobody's business.
-    path: splitTarget(exchange.target)[0],
+    path: pathOf(exchange.target),
     status: exchange.status,
     attempts: exchange.attempts,
     requestId: exchange.changes?.requestId ?? null,
@@ -72,10 +75,13 @@ function lineOf(exchange: Exchange, durationMs: number, segmentsMs: RequestSegme
     protocol: head.grpc ? 'grpc' : head.protocol,
     route: rule === null || client.pod !== undefined ? null : routeName(rule),
     grpcStatus: exchange.grpcStatus < 0 ? null : exchange.grpcStatus,
-    ...(exchange.verdict?.policyHits === undefined ? {} : { policyHits: exchange.verdict.policyHits }),
     segmentsMs,
   };
+  // A literal with a spread in it takes as long to make as all the rest.
+  return policyHits === undefined ? record : { ...record, policyHits };
 }
+
+const noVerdict: Pick<Verdict, 'policyHits'> = {};
 
 type Source = RequestRecord['source'];
 type Destination = RequestRecord['destination'];
@@ -113,19 +119,6 @@ export function destinationOf(client: ClientInfo, endpoint: Endpoint | null): De
   const view = { workload: name, namespace, identity, address: title, service };
   destinations.set(endpoint, { workload, service, view });
   return view;
-}
-
-let writtenAtMs = 0;
-let written = '';
-
-/** RFC 3339. */
-export function timeNow(): string {
-  const nowMs = Date.now();
-  if (nowMs !== writtenAtMs) {
-    writtenAtMs = nowMs;
-    written = new Date(nowMs).toISOString();
-  }
-  return written;
 }
 
 const routeNames = new WeakMap<RouteRule, string>();

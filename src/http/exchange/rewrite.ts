@@ -1,6 +1,12 @@
 // What a request's path and authority become on the way, and where a redirect points: l7.md §1.4.5, §1.4.6, §3.2.
 import type { PathMatch, Redirect } from '../../model/route-types.ts';
 
+/** The path part of a target. */
+export function pathOf(target: string): string {
+  const question = target.indexOf('?');
+  return question < 0 ? target : target.slice(0, question);
+}
+
 /** The path part of a target, and the rest with its question mark. */
 export function splitTarget(target: string): readonly [path: string, query: string] {
   const question = target.indexOf('?');

@@ -1,4 +1,6 @@
 // Label and field selectors of list and watch requests (`app=web,tier!=db,env in (a,b),!old`).
+import { messageOf } from '../../base/errors.ts';
+import { labelTest } from '../../base/label-selector.ts';
 import type { KubeObject } from '../objects.ts';
 import { badRequest } from './failure.ts';
 import type { ResourceType } from './resources.ts';
@@ -9,31 +11,13 @@ const everything: Predicate = () => true;
 
 /** What a label selector lets through. Throws 400 for one that cannot be read. */
 export function labelSelector(text: string): Predicate {
-  const terms = splitTerms(text).map(labelTerm);
-  if (terms.length === 0) return everything;
-  return ({ metadata }) => terms.every((term) => term(metadata.labels ?? {}));
-}
-
-type LabelTerm = (labels: Readonly<Record<string, string>>) => boolean;
-
-function labelTerm(text: string): LabelTerm {
-  const set = /^([\w./-]+)\s+(in|notin)\s*\(([^()]*)\)$/.exec(text);
-  if (set !== null) {
-    const [, key = '', operator, list = ''] = set;
-    const values = list.split(',').map((word) => word.trim());
-    return operator === 'in'
-      ? (labels) => labels[key] !== undefined && values.includes(labels[key])
-      : (labels) => labels[key] === undefined || !values.includes(labels[key]);
+  if (text === '') return everything;
+  try {
+    const test = labelTest(text);
+    return ({ metadata }) => test(metadata.labels);
+  } catch (error) {
+    throw badRequest(`unable to parse requirement: ${messageOf(error)}`);
   }
-  const equality = /^([\w./-]+)\s*(==|=|!=)\s*([\w.-]*)$/.exec(text);
-  if (equality !== null) {
-    const [, key = '', operator, value] = equality;
-    return operator === '!=' ? (labels) => labels[key] !== value : (labels) => labels[key] === value;
-  }
-  const presence = /^(!?)\s*([\w./-]+)$/.exec(text);
-  if (presence === null) throw badRequest(`unable to parse requirement: found '${text}', expected: a label selector`);
-  const [, not, key = ''] = presence;
-  return not === '!' ? (labels) => labels[key] === undefined : (labels) => labels[key] !== undefined;
 }
 
 /** Parts between commas that stand outside of parentheses. */
