@@ -175,8 +175,7 @@ class Controller {
     this.#serverCertificate = this.#makeServerCertificate();
     this.#issuerKeeper = this.#makeIssuerKeeper();
     this.#page = this.#makePage();
-    const { nodeAccounts: accounts } = config.auth;
-    this.#nodeProxies = new NodeProxyWatch({ accounts, clock, tell: (event) => this.#writes?.tell(event) });
+    this.#nodeProxies = this.#makeNodeProxyWatch();
     this.#ejections = this.#makeEjectionWatch();
     this.#feed = new MeshFeed({
       source: opened.source,
@@ -345,6 +344,11 @@ class Controller {
       log: this.#log,
     });
     return this.#webhook.start();
+  }
+
+  #makeNodeProxyWatch(): NodeProxyWatch {
+    const { nodeAccounts: accounts } = this.#config.auth;
+    return new NodeProxyWatch({ accounts, clock: this.#clock, tell: (event) => this.#writes?.tell(event) });
   }
 
   #makeEjectionWatch(): EjectionWatch {
