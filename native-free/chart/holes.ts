@@ -17,9 +17,10 @@ type Fields = Record<string, unknown>;
 
 /** Numbers at which something changes: from `from` on it is on. */
 const thresholds: Readonly<Record<string, { readonly from: number }>> = { 'controller.replicas': { from: 2 } };
-/** Words at which something changes. */
+/** Words at which something changes that other values take part in. */
 const words: Readonly<Record<string, { readonly on: string; readonly off: string }>> = {
-  'node.captureBackend': { on: 'pod', off: 'host' },
+  'page.listen': { on: 'everywhere', off: 'loopback' },
+  'page.certificate': { on: 'secret', off: 'own' },
 };
 /** What a template asks for instead of the value of that path. */
 const expressions: Readonly<Record<string, string>> = {
@@ -66,6 +67,11 @@ export function holesOf(schema: JsonSchema): Holes {
       off.push([path, expressionOf(path), false]);
       return true;
     }
+    const word = words[path];
+    if (word !== undefined) {
+      off.push([path, `eq ${expressionOf(path)} ${JSON.stringify(word.on)}`, word.off]);
+      return word.on;
+    }
     if (Array.isArray(at['enum'])) {
       for (const word of at['enum'] as string[]) off.push([path, `ne ${expressionOf(path)} "${word}"`, word, true]);
       return hole('value', path);
@@ -75,11 +81,6 @@ export function holesOf(schema: JsonSchema): Holes {
       return [hole('each', path)];
     }
     if (at['type'] === 'object') return { [hole('fields', path)]: '' };
-    const word = words[path];
-    if (word !== undefined) {
-      off.push([path, `eq ${expressionOf(path)} ${JSON.stringify(word.on)}`, word.off]);
-      return word.on;
-    }
     if (at['type'] !== 'integer') return hole('value', path);
     const number = firstNumber + numbers.size;
     const threshold = thresholds[path];

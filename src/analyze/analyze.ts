@@ -8,7 +8,7 @@ import type { Resource, ResourceKind } from '../model/resources.ts';
 import type { ResourceIssue } from '../model/types.ts';
 import { AnalyzedMesh } from './analyzed-mesh.ts';
 import type { Analyzer, Report } from './analyzer.ts';
-import { apiVersions } from './api-versions.ts';
+import { apiVersions, targetLists } from './api-versions.ts';
 import { callChains } from './call-chains.ts';
 import { type Change, changeFor, type PlacedChange } from './changes.ts';
 import { ejection } from './ejection.ts';
@@ -70,6 +70,7 @@ const analyzers: readonly Analyzer[] = [
   strict,
   meshLabels,
   apiVersions,
+  targetLists,
 ];
 
 const order = { error: 0, warning: 1, info: 2 } as const;

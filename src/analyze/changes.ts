@@ -11,6 +11,8 @@ export type Change =
   | { readonly kind: 'value'; readonly path: ResourcePath; readonly from: string; readonly to: string }
   /** The key at the path becomes `to`. */
   | { readonly kind: 'key'; readonly path: ResourcePath; readonly to: string }
+  /** The key at the path becomes `to`, and its mapping the one element of a list. */
+  | { readonly kind: 'list'; readonly path: ResourcePath; readonly to: string }
   /** The mapping at the path gets one more key. */
   | { readonly kind: 'entry'; readonly path: ResourcePath; readonly key: string; readonly value: string };
 

@@ -7,6 +7,7 @@ import { findingCodes } from '../model/finding-codes.ts';
 import { analyze } from './analyze.ts';
 import type { SeenEdge } from './seen-edges.ts';
 import { acrossRows } from './testing-across-rows.ts';
+import { outlier, pay, several } from './testing-manifests.ts';
 import { objectRows } from './testing-object-rows.ts';
 import { shop } from './testing-shop.ts';
 
@@ -34,6 +35,15 @@ for (const { code, bad, mend, says, edges } of rows) {
     );
   });
 }
+
+test('ejection of a service whose pods are not among the manifests is not judged', () => {
+  const alone = pay.split('\n---\n')[0] ?? '';
+  const found = findingsIn(several(alone, outlier('consecutive5xxErrors: 1')));
+  assert.deepEqual(
+    found.filter(({ code }) => code === 'AMB1023'),
+    [],
+  );
+});
 
 /** Said of nodes of a lab alone. */
 const elsewhere = ['AMB0003'];

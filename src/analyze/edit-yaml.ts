@@ -68,6 +68,12 @@ function editFor(text: string, nodes: Nodes, change: PlacedChange, offset: numbe
       if (!isScalar(key)) return 'the key is written somewhere else, or an anchor shares it';
       return replaceIn(text, key, String(key.value), change.to);
     }
+    case 'list': {
+      const pair = nodes.pairs.get(offset);
+      return pair === undefined
+        ? 'the key is written somewhere else, or an anchor shares it'
+        : listOf(text, pair, change);
+    }
     case 'entry': {
       const map = nodes.maps.get(offset);
       if (map === undefined) return 'the mapping is written somewhere else, or an anchor shares it';
@@ -91,6 +97,22 @@ function replaceIn(text: string, scalar: Scalar, from: string, to: string): Edit
   if (!isQuoted && noText.test(value)) return `without quotes ${value} would be no text`;
   const at = start + (isQuoted ? 1 : 0) + first.index;
   return { start: at, end: at + from.length, text: to };
+}
+
+/** Renames a key, and makes its mapping the one element of a list: in brackets, or behind a dash and two columns in. */
+function listOf(
+  text: string,
+  { key, value }: Pair,
+  { path, to }: PlacedChange & { readonly kind: 'list' },
+): Edit | string {
+  const isPlain = isScalar(key) && key.value === path.at(-1) && isMap(value) && value.tag === undefined;
+  if (!isPlain || value.anchor !== undefined) return 'it is not written as a plain mapping';
+  const [start, keyEnd] = key.range ?? [0, 0];
+  const [valueStart, end] = value.range ?? [0, 0];
+  const written = text.slice(valueStart, end);
+  const name = text.slice(start, keyEnd).replace(String(key.value), to);
+  const item = value.flow === true ? `[${written}]` : `- ${written.replace(/\n(?=[^\r\n])/g, '\n  ')}`;
+  return { start, end, text: `${name}${text.slice(keyEnd, valueStart)}${item}` };
 }
 
 /** Adds a key after one whose value is a scalar: in a flow mapping after it, in a block on a line of its own. */

@@ -100,6 +100,28 @@ spec:
 `,
   ],
   [
+    'AMB1035',
+    `apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: old, namespace: shop}
+spec:
+  <targetRef|targetRefs>:   # whom
+    # the cart
+    <|- >group: ""
+    <|  >kind: Service   # of shop
+    <|  >name: "cart"
+  # and more
+  rules: [{}]
+`,
+  ],
+  [
+    'AMB1035',
+    `{apiVersion: security.istio.io/v1, kind: RequestAuthentication, metadata: {name: old, namespace: shop}, spec: {
+  "<targetRef|targetRefs>": <|[>{group: "", kind: Service,
+    name: cart}<|]>, jwtRules: [{issuer: a, jwks: '{"keys":[]}'}]}}
+`,
+  ],
+  [
     'AMB1016',
     `apiVersion: security.istio.io/<v1beta1|v1> # old
 kind: PeerAuthentication

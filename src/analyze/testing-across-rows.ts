@@ -15,10 +15,13 @@ import {
   plainRoute,
   pod,
   policy,
+  portOutlier,
+  probedPay,
   type Row,
   ruled,
   service,
   several,
+  subsetOutlier,
   tokens,
   traffic,
   virtual,
@@ -196,15 +199,36 @@ export const acrossRows: readonly Row[] = [
   },
   {
     code: 'AMB1022',
-    bad: several(
-      pay.replace(
-        'image: i',
-        'image: i, ports: [{containerPort: 80}], readinessProbe: {httpGet: {path: /ready, port: 80}}',
-      ),
-      outlier('consecutive5xxErrors: 5'),
-    ),
+    bad: several(probedPay(), outlier('consecutive5xxErrors: 5')),
     mend: [/$/, `\n---\n${traffic('{targetRefs: [{group: "", kind: Service, name: pay}], healthPaths: [/ready]}')}`],
     says: /healthPaths: \[\/ready\]/,
+  },
+  {
+    code: 'AMB1022',
+    bad: several(probedPay(), subsetOutlier('{outlierDetection: {consecutive5xxErrors: 5}}')),
+    mend: [/$/, `\n---\n${traffic('{targetRefs: [{group: "", kind: Service, name: pay}], healthPaths: [/ready]}')}`],
+    says: /probe of subset v1 of Service shop\/pay: .*healthPaths: \[\/ready\]/,
+  },
+  {
+    code: 'AMB1022',
+    bad: several(probedPay(), portOutlier('consecutive5xxErrors: 5')),
+    mend: ['httpGet: {path: /ready, port: 80}', 'httpGet: {path: /ready, port: 81}'],
+    says: /probe of port 80 of Service shop\/pay: /,
+  },
+  {
+    code: 'AMB1023',
+    bad: several(pay, subsetOutlier('{outlierDetection: {consecutive5xxErrors: 5, maxEjectionPercent: 100}}')),
+    mend: ['maxEjectionPercent: 100', 'maxEjectionPercent: 50'],
+    says: /all but one of the 3 endpoints of subset v1 of Service shop\/pay/,
+  },
+  {
+    code: 'AMB1023',
+    bad: several(
+      pay,
+      subsetOutlier('{portLevelSettings: [{port: {number: 80}, outlierDetection: {consecutive5xxErrors: 1}}]}'),
+    ),
+    mend: ['Errors: 1', 'Errors: 5'],
+    says: /one failed request takes an endpoint of port 80 of subset v1 of Service shop\/pay out/,
   },
   {
     code: 'AMB1023',
@@ -342,5 +366,16 @@ export const acrossRows: readonly Row[] = [
     ),
     mend: ['labels: {app: old}', 'labels: {ambient.mesh/dataplane-mode: ambient}'],
     says: /not let in/,
+  },
+  {
+    code: 'AMB1035',
+    bad: policy('{targetRef: {group: "", kind: Service, name: cart}, action: DENY, rules: [{}]}'),
+    mend: ['targetRef: {group: "", kind: Service, name: cart}', 'targetRefs: [{group: "", kind: Service, name: cart}]'],
+    says: /the old field for one target; write it as the one element of targetRefs/,
+  },
+  {
+    code: 'AMB1035',
+    bad: tokens(`[{issuer: a, jwks: ${keys}}]`, ', targetRef: {group: "", kind: Service, name: cart}'),
+    mend: ['targetRef: {group: "", kind: Service, name: cart}', 'targetRefs: [{group: "", kind: Service, name: cart}]'],
   },
 ];

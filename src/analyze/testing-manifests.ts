@@ -63,6 +63,16 @@ export const payRoute = (rule: string) =>
     'metadata: {name: pay, namespace: shop}',
   );
 export const outlier = (fields: string) => destination(`{host: pay, trafficPolicy: {outlierDetection: {${fields}}}}`);
+export const portOutlier = (fields: string) =>
+  destination(`{host: pay, trafficPolicy: {portLevelSettings: [{port: {number: 80}, outlierDetection: {${fields}}}]}}`);
+export const subsetOutlier = (trafficPolicy: string, labels = '{app: pay}') =>
+  destination(`{host: pay, subsets: [{name: v1, labels: ${labels}, trafficPolicy: ${trafficPolicy}}]}`);
+/** Its pods are probed at /ready. */
+export const probedPay = (port = 80) =>
+  pay.replace(
+    'image: i',
+    `image: i, ports: [{containerPort: 80}], readinessProbe: {httpGet: {path: /ready, port: ${port}}}`,
+  );
 export const edge = (from: string, to: string, transport: SeenEdge['transport']): SeenEdge => ({
   from: { namespace: 'shop', workload: from },
   to: { namespace: 'shop', workload: to, service: `${to}.shop.svc.cluster.local` },

@@ -72,7 +72,7 @@ function leftText({ left }: FixResult, paint: Paint): string {
 
 function changeText({ change }: FixedFinding): string {
   if (change.kind === 'entry') return `${change.key}: ${change.value} added`;
-  return `${change.kind === 'key' ? String(change.path.at(-1)) : change.from} is now ${change.to}`;
+  return `${change.kind === 'value' ? change.from : String(change.path.at(-1))} is now ${change.to}`;
 }
 
 function summary({ fixed, left, objects }: FixResult, files: number, isDryRun: boolean): string {

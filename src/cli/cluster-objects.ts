@@ -6,7 +6,7 @@ import { applyManifests } from '../install/apply.ts';
 import type { Manifest } from '../install/parts.ts';
 import type { ApiClient, ApiRequest } from '../kube/api/api-client.ts';
 import { failureOf } from '../kube/api/api-error.ts';
-import { watchedKinds } from '../kube/api/kinds.ts';
+import { asideKinds, watchedKinds } from '../kube/api/kinds.ts';
 import { isMapping } from '../kube/object-reader.ts';
 import type { ObjectName, WriteAction } from './mesh.ts';
 
@@ -18,7 +18,6 @@ const furtherKinds = [
   { kind: 'Deployment', group: 'apps', versions: ['v1'], plural: 'deployments' },
   { kind: 'StatefulSet', group: 'apps', versions: ['v1'], plural: 'statefulsets' },
   { kind: 'DaemonSet', group: 'apps', versions: ['v1'], plural: 'daemonsets' },
-  { kind: 'NetworkPolicy', group: 'networking.k8s.io', versions: ['v1'], plural: 'networkpolicies' },
   { kind: 'GatewayClass', group: 'gateway.networking.k8s.io', versions: ['v1'], plural: 'gatewayclasses' },
 ] as const;
 
@@ -78,7 +77,7 @@ export class ClusterObjects {
     { namespace, name }: Omit<ObjectName, 'kind'>,
     request: Omit<ApiRequest, 'path'>,
   ): Promise<{ readonly apiVersion: string; readonly answer: unknown } | null> {
-    const found = [...watchedKinds, ...furtherKinds].find((one) => one.kind === kind);
+    const found = [...watchedKinds, ...asideKinds, ...furtherKinds].find((one) => one.kind === kind);
     if (found === undefined) throw new MeshError('INTERNAL', { reason: `objects of kind ${kind} are not asked for` });
     const within = namespace === '' ? '' : `/namespaces/${namespace}`;
     for (const version of found.versions) {

@@ -13,7 +13,7 @@ import type { Manifest } from '../install/parts.ts';
 import { readValues } from '../install/values.ts';
 import { ApiClient } from '../kube/api/api-client.ts';
 import { failureOf } from '../kube/api/api-error.ts';
-import { listPath, watchedKinds } from '../kube/api/kinds.ts';
+import { asideKinds, listPath, watchedKinds } from '../kube/api/kinds.ts';
 import { writtenKinds } from '../kube/api/written-kinds.ts';
 import { ApiServer } from '../lab/api-server/api-server.ts';
 import { assertGolden } from './testing-golden.ts';
@@ -24,6 +24,8 @@ after(() => rmSync(folder, { recursive: true }));
 const everything = [
   'controller.replicas=2',
   'networkPolicies.enabled=true',
+  'page.listen=everywhere',
+  'page.names=[mesh.example]',
   'podMonitors.enabled=true',
   'image.pullSecrets=[registry]',
   'node.config.podCidrs=[10.244.0.0/24]',
@@ -95,7 +97,8 @@ test('YAML, JSON, values in files and upgrade say the same', async () => {
   const json = await run('install', '-o', 'json', ...sets(everything));
   assert.deepEqual((JSON.parse(json.out) as { items: unknown }).items, items);
   const values = 'controller: {replicas: 3}\nnetworkPolicies: {enabled: true}\nimage: {pullSecrets: [registry]}\n';
-  const rest = 'podMonitors: {enabled: true}\nnode: {config: {podCidrs: [10.244.0.0/24]}}\n';
+  const rest =
+    'page: {listen: everywhere, names: [mesh.example]}\npodMonitors: {enabled: true}\nnode: {config: {podCidrs: [10.244.0.0/24]}}\n';
   const files = ['-f', fileOf('values.yaml', values + rest), '-f', fileOf('more.yaml', 'controller: {replicas: 2}\n')];
   assert.equal((await run('upgrade', ...files)).out, out);
 });
@@ -128,6 +131,24 @@ test('the programs take the files that they are given', async () => {
   const host = new URL(node.controllerUrl).hostname;
   assert(controller.serverNames.includes(host), host);
   assert.deepEqual(controller.auth.nodeAccounts, ['ambient-system/ambient-node']);
+});
+
+test('a page that others reach asks them who they are, over TLS; otherwise it is on loopback', async () => {
+  const pageOf = async (...values: readonly string[]) => {
+    const config = controllerConfig(await readValues({ sets: values }));
+    return readControllerConfig(fileOf('page.yaml', JSON.stringify(config))).page;
+  };
+  const own = await pageOf('page.listen=everywhere');
+  assert.deepEqual(
+    [own.host, own.tls, own.passwordFile === '', own.tokenFile === ''],
+    ['0.0.0.0', 'own', false, false],
+  );
+  const files = await pageOf('page.listen=everywhere', 'page.certificate=secret');
+  assert.deepEqual([files.tls, files.certificateFile], ['files', '/run/ambient-page/tls/tls.crt']);
+  const closed = await pageOf();
+  assert.deepEqual([closed.enabled, closed.host, closed.passwordFile], [true, '127.0.0.1', '']);
+  const off = await pageOf('page.enabled=false', 'page.listen=everywhere');
+  assert.deepEqual([off.enabled, off.host], [false, '127.0.0.1']);
 });
 
 test('an API server takes it all, twice; the controller may do its work and nothing else', {
@@ -180,7 +201,7 @@ test('an API server takes it all, twice; the controller may do its work and noth
       () => false,
       (error: unknown) => failureOf(error)?.status === 403,
     );
-  for (const kind of watchedKinds) {
+  for (const kind of [...watchedKinds, ...asideKinds]) {
     const all = listPath(kind, kind.versions[0]!);
     assert.equal(await isForbidden(controller, { path: all }), false, `list ${all}`);
     assert.equal(await isForbidden(node, { path: all }), true, `list ${all}, as a node`);

@@ -12,12 +12,16 @@ export function addSimulateCommand(program: Commander, act: Act): void {
         'be turned on?',
     )
     .option('-f, --file <path>', 'manifests that would be applied; - is standard input (repeatable)', collect)
-    .option('--delete <object>', 'KIND/NAMESPACE/NAME that would be deleted (repeatable)', collect)
+    .option(
+      '--delete <object>',
+      'KIND/NAMESPACE/NAME that would be deleted, or KIND/NAME with -n (repeatable)',
+      collect,
+    )
     .option('--flows <file>', 'flows that were saved by tap -o json, instead of those of the mesh; - is standard input')
     .option('--last <duration>', 'only flows that ended in the last 10m, 1h, …')
     .option('--mesh <path>', 'manifests of the mesh as it is, instead of a lab or a cluster (repeatable)', collect)
     .option('--strict', 'can mutual TLS be demanded: who still calls in plaintext')
-    .option('-n, --namespace <ns>', 'with --strict: of this namespace alone')
+    .option('-n, --namespace <ns>', 'with --strict: of this namespace alone; else where --delete finds KIND/NAME')
     .addHelpText(
       'after',
       examples([

@@ -90,9 +90,9 @@ function placeText({ file, line, column }: Cause): string | null {
 function detailText({ effects: [effect], before, after, possible, dependsOn }: Difference): string {
   switch (effect) {
     case 'depends':
-      return `on ${dependsOn.join(', ')}: ${possible.map((one) => (one === 'none' ? 'unchanged' : one)).join(' or ')}`;
+      return `on ${dependsOn.join(', ')}: ${possible.map((one) => possibleText(one, before, after)).join(' or ')}`;
     case 'rerouted':
-      return `${backendsText(before)} -> ${backendsText(after)}`;
+      return reroutedText(before, after);
     case 'timeout':
       return `${timeText(before)} -> ${timeText(after)}`;
     case 'retries':
@@ -106,6 +106,17 @@ function detailText({ effects: [effect], before, after, possible, dependsOn }: D
     default:
       return after.reason;
   }
+}
+
+function possibleText(one: Effect | 'none', before: Outcome, after: Outcome): string {
+  if (one === 'none') return 'unchanged';
+  return one === 'rerouted' ? `rerouted (${reroutedText(before, after)})` : one;
+}
+
+/** `cart.shop -> cart.shop 90%, cart-v2.shop 10%`; where the names stay, other pods of theirs. */
+function reroutedText(before: Outcome, after: Outcome): string {
+  const [was, will] = [backendsText(before), backendsText(after)];
+  return was === will ? `other endpoints of ${will}` : `${was} -> ${will}`;
 }
 
 function backendsText({ backends, status }: Outcome): string {
@@ -140,7 +151,7 @@ function summaryText({ flows, unchanged, notJudged, effects: found }: Simulation
 }
 
 function talkText(
-  { flows, effects: found }: Simulation,
+  { flows, effects: found, rows }: Simulation,
   { applied, deleted }: Change,
   ignored: readonly { readonly kind: string; readonly count: number }[],
   paint: Paint,
@@ -151,9 +162,18 @@ function talkText(
   if (flows === 0)
     return `${left}${paint('no flow was seen, so nothing is known', 'warn')}; let there be traffic first\n`;
   if (broken.some((effect) => found[effect] !== undefined)) {
-    return `${left}next: widen what refuses, or ask ambientctl why FROM TO about one of them\n`;
+    const todo = [
+      ...(found.refused === undefined ? [] : ['widen what refuses']),
+      ...(found.unreachable === undefined ? [] : ['lead it to what is there']),
+    ];
+    return `${left}next: ${todo.join(', ')}, or ask ambientctl why FROM TO about one of them\n`;
   }
-  return `${left}${objects} object${objects === 1 ? '' : 's'}: no flow that was seen would be refused\n`;
+  const open = rows.filter(({ differences: [one] }) =>
+    one?.possible.some((effect) => broken.includes(effect as Effect)),
+  );
+  const count = open.reduce((sum, row) => sum + row.count, 0);
+  const but = count === 0 ? '' : `, unless those ${count} are by what nobody recorded`;
+  return `${left}${objects} object${objects === 1 ? '' : 's'}: no flow that was seen would be refused${but}\n`;
 }
 
 function rowJson({ from, to, by, count, lastSeen, differences }: SimulatedRow): unknown {

@@ -84,6 +84,8 @@ test('offline: exit 1 for what would be refused, with its place; 0 for what brea
   assert.match(fine.err, /not made of it: ConfigMap \(1\)\n0 objects: no flow that was seen would be refused/);
   const strict = await run('--mesh', shop, '--flows', flows, '--strict', '-n', 'shop', '-o', 'json');
   assert.deepEqual([strict.code, JSON.parse(strict.out).answer], [1, 'no']);
+  const gone = await run('--mesh', shop, '--flows', flows, '-n', 'shop', '--delete', 'peerauthentications/default');
+  assert.deepEqual([gone.code, gone.out], [0, 'of 28 flows 28 would be as before\n'], gone.err);
   const none = await run('--mesh', shop, '--flows', flows, '--last', '1m', '--delete', 'service/shop/cart');
   assert.match(none.err, /no flow was seen, so nothing is known/);
 });
@@ -94,6 +96,14 @@ for (const { title, args, code = 2, err } of [
   { title: 'a change that is no YAML', args: ['-f', saved('bad.yaml', 'kind: [')], err: /bad\.yaml:1:8/ },
   { title: 'manifests without flows', args: ['--mesh', shop, '--delete', 'Service/shop/cart'], err: /--flows FILE/ },
   { title: 'no kind', args: ['--delete', 'Sevice/shop/cart'], err: /is not KIND\/NAMESPACE\/NAME/ },
+  { title: 'a kind that is misspelt', args: ['--delete', 'Sevice/shop/cart'], err: /; did you mean Service\?/ },
+  { title: 'no namespace', args: ['--delete', 'svc/cart'], err: /is not KIND\/NAMESPACE\/NAME/ },
+  {
+    title: 'a kind and a name alone',
+    args: ['--delete', 'services/cart'],
+    err: /is not Service\/NAMESPACE\/NAME, or Service\/NAME with -n/,
+  },
+  { title: 'a namespace of nothing', args: ['-n', 'shop', '-f', flows], err: /-n says where --delete finds/ },
   { title: 'no mesh', args: ['--delete', 'Service/shop/cart'], code: 3, err: /'no-such-lab' is not there/ },
   {
     title: 'what is not there',

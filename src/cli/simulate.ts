@@ -1,5 +1,6 @@
 // `ambientctl simulate`: flows that were seen, judged by the mesh as it is and by the mesh with a change.
 import { MeshError } from '../base/errors.ts';
+import { didYouMean } from '../base/nearest-name.ts';
 import type { KubeObject } from '../kube/api/prune.ts';
 import { readKubeObject, standInFor } from '../kube/kube-object.ts';
 import { loadManifests } from '../kube/load.ts';
@@ -14,8 +15,8 @@ import { simulationResult, strictResult } from './simulate-text.ts';
 import { readFlowsOf } from './tap.ts';
 import { meshOf, refuseCluster } from './which-mesh.ts';
 
-/** What the mesh is made of; Deployments and the like are there as their pods. */
-const meshKinds = [
+/** What the mesh is made of, hence what can be deleted; Deployments and the like are there as their pods. */
+export const meshKinds: readonly string[] = [
   'Namespace,Node,ServiceAccount,Pod,Service,EndpointSlice',
   'Gateway,HTTPRoute,GRPCRoute,ReferenceGrant,VirtualService,DestinationRule',
   'PeerAuthentication,AuthorizationPolicy,RequestAuthentication',
@@ -25,7 +26,8 @@ const meshKinds = [
 /** Exit 1 when a flow would be refused or find nobody; with `--strict`, when the answer is not yes. */
 export const simulate: Command = async (context) => {
   const isStrict = flagOption(context, 'strict');
-  const deleted = listOption(context, 'delete').map(objectName);
+  const namespace = textOption(context, 'namespace');
+  const deleted = listOption(context, 'delete').map((text) => objectName(text, namespace));
   const paths = listOption(context, 'file');
   if (isStrict && paths.length + deleted.length > 0) {
     throw new MeshError('USAGE', { reason: '--strict asks about one change, without -f and --delete' });
@@ -35,11 +37,14 @@ export const simulate: Command = async (context) => {
       reason: 'say what would change: -f PATH, --delete KIND/NAMESPACE/NAME, or --strict',
     });
   }
+  if (!isStrict && namespace !== undefined && deleted.length === 0) {
+    throw new MeshError('USAGE', { reason: '-n says where --delete finds KIND/NAME, and what --strict asks about' });
+  }
   // What cannot be read is said before anybody is asked for anything.
   const applied = await loadManifests(paths);
   const base = await baseOf(context);
   const seen = new SeenMesh(base, await flowsOf(context));
-  if (isStrict) return strictResult(canBeStrict(seen, textOption(context, 'namespace') ?? null), Date.now());
+  if (isStrict) return strictResult(canBeStrict(seen, namespace ?? null), Date.now());
   const change: Change = { applied: applied.resources, deleted };
   const known = new Set(base.map(resourceKey));
   const missing = deleted.find((object) => !known.has(resourceKey(object)));
@@ -81,15 +86,22 @@ async function flowsOf(context: CommandContext): Promise<FlowView[]> {
   return flows;
 }
 
-/** `KIND/NAMESPACE/NAME`, or `KIND/NAME` of what has no namespace. Throws USAGE. */
-function objectName(text: string): ObjectName {
+/** As kubectl takes a kind: whatever the case, one or many. */
+function wordsFor(kind: string): string[] {
+  const one = kind.toLowerCase();
+  return [one, one.endsWith('y') ? `${one.slice(0, -1)}ies` : one.endsWith('s') ? `${one}es` : `${one}s`];
+}
+
+/** `KIND/NAMESPACE/NAME`, or `KIND/NAME` of what has no namespace, or is in the one that is said. Throws USAGE. */
+function objectName(text: string, namespace: string | undefined): ObjectName {
   const [kind = '', ...rest] = text.split('/');
-  const known = meshKinds.find((one) => one.toLowerCase() === kind.toLowerCase());
+  const known = meshKinds.find((one) => wordsFor(one).includes(kind.toLowerCase()));
   const isGlobal = known === 'Namespace' || known === 'Node';
+  if (!isGlobal && namespace !== undefined && rest.length === 1) rest.unshift(namespace);
   if (known === undefined || rest.length !== (isGlobal ? 1 : 2) || rest.includes('')) {
-    throw new MeshError('USAGE', {
-      reason: `--delete '${text}' is not KIND/NAMESPACE/NAME with a kind of ${meshKinds.join(', ')}`,
-    });
+    const kinds = `KIND/NAMESPACE/NAME with a kind of ${meshKinds.join(', ')}${didYouMean(kind, meshKinds)}`;
+    const form = isGlobal ? `${known}/NAME` : `${known}/NAMESPACE/NAME, or ${known}/NAME with -n NAMESPACE`;
+    throw new MeshError('USAGE', { reason: `--delete '${text}' is not ${known === undefined ? kinds : form}` });
   }
   const name = rest.pop()!;
   return { kind: known, namespace: rest[0] ?? '', name };

@@ -345,8 +345,8 @@ class Controller {
   #makePage(): Page | null {
     if (!this.#config.page.enabled) return null;
     const [config, authority, clock, log] = [this.#config, this.#authority, this.#clock, this.#log];
-    const [observed, compiler] = [this.#observe, this.#compiler];
-    return new Page({ config, authority, observed, compiler, controller: this, clock, log });
+    const [observed, compiler, { source }] = [this.#observe, this.#compiler, this.#opened];
+    return new Page({ config, authority, observed, compiler, source, controller: this, clock, log });
   }
 
   async #serve(

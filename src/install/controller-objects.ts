@@ -1,5 +1,6 @@
 // The controller in a cluster: who it is, what it may do, its Deployment and how it is reached.
 import { clusterPermissions, systemPermissions } from '../kube/api/permissions.ts';
+import { isPageOpen, pageConfig, pagePodParts, pagePort } from './page-parts.ts';
 import {
   caSecretName,
   configDir,
@@ -62,6 +63,7 @@ export function controllerObjects(values: InstallValues): Manifest[] {
           ...(values.webhook.enabled
             ? [{ name: 'webhook', port: webhookServicePort, targetPort: 'webhook', appProtocol: 'https' }]
             : []),
+          ...(isPageOpen(values) ? [{ name: 'page', port: pagePort, targetPort: 'page', appProtocol: 'https' }] : []),
         ],
       },
     },
@@ -98,6 +100,7 @@ export function controllerConfig(values: InstallValues): Readonly<Record<string,
     },
     auth: { audiences: [tokenAudience], nodeAccounts: [`${namespace}/${nodeName}`] },
     webhook: { configuration: values.webhook.enabled ? name : '' },
+    page: pageConfig(values),
   };
   return mergedFields(chosen, controller.config);
 }
@@ -134,11 +137,13 @@ function deployment(values: InstallValues): Manifest {
     'ambient.mesh/dataplane-mode': 'none',
     'istio.io/dataplane-mode': 'none',
   };
+  const page = pagePodParts(values);
   const container = {
     ...containerOf(name, imageUseOf(values), controller.resources),
     ports: [
       { name: 'discovery', containerPort: discoveryPort },
       ...(values.webhook.enabled ? [{ name: 'webhook', containerPort: webhookPort }] : []),
+      ...page.ports,
       { name: 'metrics', containerPort: metricsPort },
       { name: 'readiness', containerPort: readinessPort },
     ],
@@ -147,6 +152,7 @@ function deployment(values: InstallValues): Manifest {
       { name: 'config', mountPath: configDir, readOnly: true },
       { name: 'ca', mountPath: '/run/ambient' },
       { name: 'tmp', mountPath: '/tmp' },
+      ...page.volumeMounts,
     ],
   };
   const spread = {
@@ -173,6 +179,7 @@ function deployment(values: InstallValues): Manifest {
       // The copy of the root's key never gets to a disk.
       { name: 'ca', emptyDir: { medium: 'Memory', sizeLimit: '16Mi' } },
       { name: 'tmp', emptyDir: {} },
+      ...page.volumes,
     ],
   };
   return {

@@ -6,6 +6,7 @@ import { readYaml } from '../config/yaml.ts';
 import { controllerObjects } from './controller-objects.ts';
 import { monitoringObjects } from './monitoring-objects.ts';
 import { nodeObjects } from './node-objects.ts';
+import { isPageOpen, pagePort } from './page-parts.ts';
 import {
   controllerName,
   discoveryPort,
@@ -80,6 +81,7 @@ function networkPolicy(values: InstallValues): Manifest {
   const ingress = [
     from([discoveryPort, metricsPort, readinessPort]),
     ...(values.webhook.enabled ? [from([webhookPort])] : []),
+    ...(isPageOpen(values) ? [from([pagePort])] : []),
   ];
   return {
     apiVersion: 'networking.k8s.io/v1',

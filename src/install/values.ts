@@ -26,6 +26,10 @@ const dns = {
   pattern: /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/,
   what: 'a name of lower-case letters, digits and -',
 };
+const secretName = {
+  pattern: /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/,
+  what: 'a name of lower-case letters, digits, - and .',
+};
 const domain = { pattern: /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/, what: 'a domain of lower-case letters' };
 const notEmpty = { pattern: /^\S+$/, what: 'text without spaces' };
 const quantity = { pattern: /^(\d+(\.\d+)?(m|k|M|G|Ki|Mi|Gi)?)?$/, what: 'a quantity such as 100m or 128Mi, or empty' };
@@ -111,8 +115,33 @@ export const valuesShape = {
     ),
     timeoutSeconds: described('how long the API server waits for an answer', integer({ min: 1, max: 30 }, 5)),
   }),
+  page: object({
+    enabled: described('the live page of the controller, docs/live-page.md', boolean(true)),
+    listen: described(
+      '`loopback` is for `ambientctl dashboard` alone; `everywhere` adds a port to the Service `ambient-controller`',
+      oneOf(['loopback', 'everywhere'], 'loopback'),
+    ),
+    names: described(
+      'what browsers call it by when it listens everywhere, beside the Service',
+      list(string(undefined, notEmpty), []),
+    ),
+    authSecret: described(
+      'has lines of USER:PASSWORD under `password`, of tokens under `token`; without it nobody is let in from elsewhere',
+      string('ambient-page', secretName),
+    ),
+    certificate: described(
+      'when it listens everywhere: `own` is of the authority of the mesh, `secret` that of `tlsSecret`',
+      oneOf(['own', 'secret'], 'own'),
+    ),
+    tlsSecret: described(
+      'of type `kubernetes.io/tls`, as cert-manager makes it',
+      string('ambient-page-tls', secretName),
+    ),
+  }),
   networkPolicies: onceBoolean(
-    switched('one for the controller: its ports for proxies, the API server, metrics and probes, and no others'),
+    switched(
+      'one for the controller: its ports for proxies, the API server, metrics, probes and the open page, and no others',
+    ),
   ),
   podMonitors: onceBoolean(
     object({

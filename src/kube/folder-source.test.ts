@@ -42,6 +42,28 @@ async function open(context: TestContext, ...paths: string[]) {
   return { source, held, changes, until };
 }
 
+test('NetworkPolicies are for the linter, and a change of one is told', async (context) => {
+  const folder = temporaryFolder(context);
+  const policyWith = (port: number): string =>
+    'apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: shut, namespace: shop}\n' +
+    `spec: {podSelector: {}, ingress: [{ports: [{port: ${port}}]}]}\n`;
+  writeFileSync(join(folder, 'a.yaml'), account('a'));
+  const { source, changes } = await open(context, folder);
+  const told: string[] = [];
+  const aside = source.followAside(() => told.push(JSON.stringify(aside.objects()[0]?.object['spec'] ?? null)));
+  const next = () => once(source, 'aside', { signal: AbortSignal.timeout(20_000) });
+  assert.deepEqual(aside.objects(), []);
+  for (const port of [80, 15008]) {
+    writeFileSync(join(folder, 'policy.yaml'), policyWith(port));
+    while (!told.at(-1)?.includes(`"port":${port}`)) await next();
+  }
+  rmSync(join(folder, 'policy.yaml'));
+  while (told.at(-1) !== 'null') await next();
+  assert.equal(changes.length, 1);
+  aside.close();
+  assert.equal(source.listenerCount('aside'), 0);
+});
+
 test('what is there is read at start, and each change is live', async (context) => {
   const folder = temporaryFolder(context);
   writeFileSync(join(folder, 'a.yaml'), account('a'));

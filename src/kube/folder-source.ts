@@ -3,11 +3,14 @@
 import { EventEmitter } from 'node:events';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { MeshError, messageOf } from '../base/errors.ts';
 import type { SourceView } from '../model/views.ts';
+import type { Aside } from './aside.ts';
 import { FolderWatch } from './folder-watch.ts';
 import { isManifestName } from './load.ts';
-import { ManifestFiles } from './manifest-files.ts';
+import { isAside, ManifestFiles } from './manifest-files.ts';
+import { readLeniently } from './manifests.ts';
 import type { MeshSource, SourceEvents } from './mesh-source.ts';
 
 const folderDepthMax = 16;
@@ -60,6 +63,16 @@ export class FolderSource extends EventEmitter<SourceEvents> implements MeshSour
     return this.#missingRoots.size > 0;
   }
 
+  /** The files are followed anyway. */
+  followAside(changed: () => void): Aside {
+    this.on('aside', changed);
+    return {
+      objects: () => readLeniently(this.#files.asideTexts()).unused.filter(({ kind }) => isAside(kind)),
+      problems: () => [],
+      close: () => this.off('aside', changed),
+    };
+  }
+
   /** Stops watching; idempotent. */
   close(): void {
     this.#isClosed = true;
@@ -75,7 +88,9 @@ export class FolderSource extends EventEmitter<SourceEvents> implements MeshSour
     for (const path of paths) await this.#look(path, 0, paths, found);
     const texts = await this.#read(found);
     if (this.#isClosed) return;
+    const asideBefore = this.#files.asideTexts();
     const change = this.#files.update(texts);
+    if (!isDeepStrictEqual(this.#files.asideTexts(), asideBefore)) this.emit('aside');
     this.#watch.poll(this.#missingRoots.size > 0);
     if (isFirst || change.upserts.length > 0 || change.deletes.length > 0) this.emit('changed', change);
     const views = JSON.stringify(this.views());

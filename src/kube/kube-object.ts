@@ -4,7 +4,7 @@ import type { YamlDocument } from '../config/yaml.ts';
 import { pathText, type Resource, type ResourcePath, type SourcePlaces } from '../model/resources.ts';
 import type { SourcePlace } from '../model/types.ts';
 import type { KubeObject } from './api/prune.ts';
-import { readObject } from './manifests.ts';
+import { readObject, type UnusedObject } from './manifests.ts';
 import { isMapping } from './object-reader.ts';
 
 /**
@@ -16,6 +16,12 @@ export function readKubeObject(object: KubeObject): Resource {
   const resource = readObject(place, object);
   const { name, namespace, uid, resourceVersion, generation } = object.metadata;
   return { ...resource, places: place, raw: { metadata: { name, namespace, uid, resourceVersion, generation } } };
+}
+
+/** An object that nothing is compiled from, pruned or not. */
+export function readAside(object: KubeObject): UnusedObject {
+  const { namespace = '', name } = object.metadata;
+  return { kind: object.kind ?? '', namespace, name, object, places: new ObjectPlace(object) };
 }
 
 /**

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { AuthorizationPolicyResource, Resource } from '../model/resources.ts';
-import { listPath, watchedKinds } from './api/kinds.ts';
+import { asideKinds, listPath, watchedKinds } from './api/kinds.ts';
 import { status, type TestingApi, testingApi } from './api/testing-api.ts';
 import { KubeSource } from './kube-source.ts';
 import type { SourceChange } from './mesh-source.ts';
@@ -100,6 +100,38 @@ test('kinds of which there is none come and go with their definitions', timeout,
   api.undefine(routes);
   await until('it is gone', () => !held.has('HTTPRoute/r'));
 });
+
+test(
+  'what the linter alone looks at is followed when it is asked for, and is no matter of the mesh',
+  timeout,
+  async (context) => {
+    const list = listPath(asideKinds[0]!, 'v1');
+    const { api, source, until } = await open(context, (one) => {
+      one.define(list);
+      one.put(list, { metadata: { name: 'shut', namespace: 'shop', generation: 2 }, spec: { podSelector: {} } });
+      one.fail(list, status(403, 'Forbidden'), 1_000_000);
+    });
+    await source.synced;
+    assert.ok(source.views().every(({ path, ok }) => ok && !path.includes('networkpolicies')));
+    let changes = 0;
+    const aside = source.followAside(() => changes++);
+    await until('it is said', () => aside.problems().length > 0);
+    assert.match(aside.problems()[0]!, /^NetworkPolicy objects were not looked at: .*403/);
+    assert.ok(source.views().every(({ ok }) => ok));
+    const before = changes;
+    api.heal();
+    await until('the policy', () => aside.objects().length > 0);
+    assert.deepEqual(aside.problems(), []);
+    assert.ok(changes > before);
+    const [shut] = aside.objects();
+    const place = shut?.places.at(['spec', 'ingress'])?.file;
+    assert.deepEqual(
+      [shut?.kind, shut?.namespace, place],
+      ['NetworkPolicy', 'shop', 'NetworkPolicy shop/shut, generation 2: spec.ingress'],
+    );
+    aside.close();
+  },
+);
 
 test('a kind that is not for us is named, and the rest works', timeout, async (context) => {
   const { api, source, held, until, viewOf } = await open(context, (one) => {

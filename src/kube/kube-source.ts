@@ -9,6 +9,7 @@ import type { ApiClient } from './api/api-client.ts';
 import { fullName, rootPath, type WatchedKind, watchedKinds } from './api/kinds.ts';
 import type { KubeObject } from './api/prune.ts';
 import { type ObjectChange, Reflector, type ReflectorPhase, type ReflectorTimes } from './api/reflector.ts';
+import { type Aside, ClusterAside } from './aside.ts';
 import { readKubeObject, standInFor } from './kube-object.ts';
 import type { SourceError } from './manifest-files.ts';
 import type { MeshSource, SourceChange, SourceEvents } from './mesh-source.ts';
@@ -60,6 +61,7 @@ interface Followed {
 
 /** Every watched kind of one cluster. `changed` comes for the first time when all kinds are known. */
 export class KubeSource extends EventEmitter<KubeSourceEvents> implements MeshSource {
+  readonly #options: KubeSourceOptions;
   readonly #followed: readonly Followed[];
   readonly #synced = Promise.withResolvers<void>();
   readonly #upserts = new Map<string, Resource>();
@@ -72,8 +74,10 @@ export class KubeSource extends EventEmitter<KubeSourceEvents> implements MeshSo
   #lastViews = '';
   #isClosed = false;
 
-  constructor({ client, random, kinds = watchedKinds, times = {} }: KubeSourceOptions) {
+  constructor(options: KubeSourceOptions) {
     super();
+    this.#options = options;
+    const { client, random, kinds = watchedKinds, times = {} } = options;
     this.#followed = kinds.map((kind) => {
       const reflector = new Reflector({ client, kind, random, times });
       const followed = { reflector, broken: new Map(), told: new Set<string>(), read: new Set<string>() };
@@ -133,6 +137,11 @@ export class KubeSource extends EventEmitter<KubeSourceEvents> implements MeshSo
     const { kind: entry, version } = reflector;
     const apiVersion = entry.group === '' ? version : `${entry.group}/${version}`;
     return { path: `${rootPath(entry, version)}/namespaces/${namespace}/${entry.plural}/${name}`, apiVersion };
+  }
+
+  followAside(changed: () => void): Aside {
+    const { client, random, times = {} } = this.#options;
+    return new ClusterAside({ client, random, times, changed });
   }
 
   /** Ends all lists and watches; the client stays open. Idempotent. */

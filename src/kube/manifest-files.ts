@@ -4,7 +4,8 @@ import { MeshError } from '../base/errors.ts';
 import { placeOf } from '../config/yaml.ts';
 import { type Resource, resourceKey } from '../model/resources.ts';
 import type { SourceView } from '../model/views.ts';
-import { duplicateError, readManifests } from './manifests.ts';
+import { asideKinds } from './api/kinds.ts';
+import { duplicateError, type ManifestText, readManifests } from './manifests.ts';
 import type { SourceChange } from './mesh-source.ts';
 
 export type SourceError = NonNullable<SourceView['error']>;
@@ -37,6 +38,13 @@ export class ManifestFiles {
 
   state(path: string): { readonly error: SourceError | null; readonly ignored: SourceView['ignored'] } | null {
     return this.#files.get(path) ?? null;
+  }
+
+  /** Those that have objects which nothing is compiled from and the linter looks at. */
+  asideTexts(): readonly ManifestText[] {
+    return [...this.#files].flatMap(([file, { text, ignored }]) =>
+      text !== null && ignored.some(({ kind }) => isAside(kind)) ? [{ text, file }] : [],
+    );
   }
 
   /**
@@ -132,6 +140,11 @@ export class ManifestFiles {
     }
     return null;
   }
+}
+
+/** Of `asideKinds`. */
+export function isAside(kind: string): boolean {
+  return asideKinds.some((one) => one.kind === kind);
 }
 
 function newFile(): FileState {

@@ -2,6 +2,7 @@
 import type { EventEmitter } from 'node:events';
 import type { Resource, ResourceKind } from '../model/resources.ts';
 import type { SourceView } from '../model/views.ts';
+import type { Aside } from './aside.ts';
 
 export interface SourceChange {
   readonly upserts: readonly Resource[];
@@ -11,6 +12,8 @@ export interface SourceChange {
 export interface SourceEvents {
   /** Resources that came, changed or went. The first one has everything. */
   changed: [SourceChange];
+  /** What nothing is compiled from may have changed. */
+  aside: [];
   /** `views()` answers something new: a part of it broke, or was repaired. */
   status: [];
 }
@@ -26,6 +29,8 @@ export interface MeshSource extends EventEmitter<SourceEvents> {
   readonly isComplete: boolean;
   /** True while deletions must not be carried out: where they come from is missing as a whole. */
   readonly isWithholding: boolean;
+  /** Follows, from now on, what nothing is compiled from; `changed` is called when there is something else to say. */
+  followAside(changed: () => void): Aside;
   /** Idempotent. */
   close(): void;
 }

@@ -111,6 +111,7 @@ export const findingCodes = {
   AMB1032: { severity: 'warning', title: 'A policy for a waypoint is attached to it', equivalent: 'IST0166' },
   AMB1033: { severity: 'info', title: 'A namespace says whether it is in the mesh', equivalent: 'IST0102' },
   AMB1034: { severity: 'warning', title: 'Whom a policy names can prove who it is' },
+  AMB1035: { severity: 'info', title: 'A policy names its targets in targetRefs' },
 } as const satisfies Readonly<Record<string, FindingRule>>;
 
 export type FindingCode = keyof typeof findingCodes;

@@ -46,10 +46,15 @@ export function toldIssue(issue: ResourceIssue, namesOf: NamesOf, lists = true):
   const { kind, namespace, name } = sought;
   const ids = [...namesOf(kind)];
   const here = namesIn(ids, namespace);
-  const elsewhere = ids.find((id) => id !== `${namespace}/${name}` && id.endsWith(`/${name}`));
-  const near = nearestName(name, here) ?? elsewhere ?? null;
+  const near = nearestObject(namespace, name, ids);
   const has = lists && here.length > 0 ? `; namespace ${namespace} has ${namesText(here)}` : '';
   return { ...told, fix: `${told.fix}${has}${near === null ? '' : `; did you mean ${near}?`}` };
+}
+
+/** The object that is meant: one of the namespace by a name like it, else `NAMESPACE/NAME` elsewhere; null for none. */
+export function nearestObject(namespace: string, name: string, ids: readonly string[]): string | null {
+  const elsewhere = ids.find((id) => id !== `${namespace}/${name}` && id.endsWith(`/${name}`));
+  return nearestName(name, namesIn(ids, namespace)) ?? elsewhere ?? null;
 }
 
 /** The names of a namespace among ids `NAMESPACE/NAME`. */

@@ -47,6 +47,8 @@ export interface RouteOutcome {
   readonly response: WhyResponse | null;
   /** The answer is what the author wrote: a redirect, a direct response. */
   readonly isMeant: boolean;
+  /** Of the requests, which the waypoint answers with an error since their backend is not there, or has nobody. */
+  readonly lostPercent: number;
   /** Endpoints that requests may go to. */
   readonly candidates: readonly Candidate[];
   readonly reasons: readonly string[];

@@ -2,7 +2,7 @@
 // whose coming the outcome is the other one.
 import { type Resource, resourceKey } from '../model/resources.ts';
 import type { SourcePlace } from '../model/types.ts';
-import { type Difference, differenceOf } from './differences.ts';
+import { type Difference, differenceOf, effectsOf } from './differences.ts';
 import type { ObjectName, SimulatedMesh } from './simulated-mesh.ts';
 
 /** Part of a contract: `by` of `simulate -o json`. Line and column are null for what has no place in a file. */
@@ -37,10 +37,11 @@ export interface Change {
 
 /** The object of the change that the answer itself names; null when it names none of them. */
 export function namedCause({ effects, before, after }: Difference, change: Change): Cause | null {
-  const policies = effects[0] === 'allowed' ? [before.decidedBy, after.decidedBy] : [after.decidedBy];
-  const isOfRoute = ['rerouted', 'timeout', 'retries', 'unreachable'].includes(effects[0] ?? '');
-  const routes = isOfRoute ? [after.route, before.route].map(routeReference) : [];
-  const named = isOfRoute ? routes : effects[0] === 'depends' ? [] : policies;
+  // Of what depends, the gravest that it may come to.
+  const [effect = ''] = effects[0] === 'depends' ? effectsOf(before, after) : effects;
+  const policies = effect === 'allowed' ? [before.decidedBy, after.decidedBy] : [after.decidedBy];
+  const isOfRoute = ['rerouted', 'timeout', 'retries', 'unreachable'].includes(effect);
+  const named = isOfRoute ? [after.route, before.route].map(routeReference) : policies;
   for (const one of named) {
     const cause = one === null ? null : causeAmong(change, one, one.rule);
     if (cause !== null) return cause;

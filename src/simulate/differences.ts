@@ -105,6 +105,7 @@ export function effectsOf(before: JudgedOutcome, after: JudgedOutcome): readonly
   }
   const found: Effect[] = [];
   if (before.verdict !== 'allow') return ['allowed'];
+  if (after.lostPercent > before.lostPercent) found.push('unreachable');
   const wasPlain = before.transport === 'plaintext';
   const isPlain = after.transport === 'plaintext';
   if (!wasPlain && isPlain) found.push('plaintext');

@@ -25,6 +25,8 @@ export interface Outcome {
   readonly backends: readonly { readonly service: string; readonly subset: string | null; readonly percent: number }[];
   /** What the mesh itself answers; null where the application does. */
   readonly status: number | null;
+  /** Of the requests that are let through, so many get an error: their backend is not there, or has nobody. */
+  readonly lostPercent: number;
   /** 0 for none. */
   readonly timeoutMs: number;
   readonly retries: number;
@@ -97,6 +99,7 @@ function outcomeOf({ target, waypoint, routed, answers, primary }: CallExplanati
     route: route === null ? null : `${route.kind}/${route.namespace}/${route.name}#${route.rule}`,
     backends: backendsOf(target, route?.backends ?? []),
     status: isRefusedThere ? waypoint.status : (routed?.response?.status ?? null),
+    lostPercent: answer.verdict === 'allow' ? (routed?.lostPercent ?? 0) : 0,
     timeoutMs: route?.timeoutMs ?? 0,
     retries: waypoint === null ? 0 : route === null ? defaultAttempts : (route.retries?.attempts ?? 0),
     reason: reasonOf(answer),
@@ -104,9 +107,11 @@ function outcomeOf({ target, waypoint, routed, answers, primary }: CallExplanati
   };
 }
 
-/** Who refuses, in words; for what is allowed, how it is carried. */
+const lostWords = /% of the requests get [45]\d\d: /;
+
+/** Who refuses, in words; for what is allowed, what is lost of it, or how it is carried. */
 function reasonOf({ verdict, decidedBy, reasons }: CallExplanation['primary']): string {
-  if (verdict === 'allow') return reasons[0] ?? '';
+  if (verdict === 'allow') return reasons.find((reason) => lostWords.test(reason)) ?? reasons[0] ?? '';
   const name = decidedBy === null ? null : describe(decidedBy);
   return (name === null ? undefined : reasons.find((reason) => reason.includes(name))) ?? reasons.at(-1) ?? '';
 }

@@ -132,7 +132,7 @@ const rows: readonly {
       '    - to: [{operation: {methods: [GET]}}]\n      when: [{key: "request.headers[x-user]", values: [evil]}]',
     ),
     want: [
-      'depends shop/web cart.shop:80 x20 AuthorizationPolicy/shop/new change.yaml:1:1 (refused|none: header x-user)',
+      'depends shop/web cart.shop:80 x20 AuthorizationPolicy/shop/new#0 change.yaml:8:7 (refused|none: header x-user)',
     ],
   },
   {
@@ -160,6 +160,30 @@ const rows: readonly {
     want: ['rerouted,timeout shop/web cart.shop:80 x20 HTTPRoute/shop/cart#0 change.yaml:7:7'],
   },
   {
+    title: 'a share of it to nobody',
+    base: withWaypoint,
+    seen: seenRequests,
+    apply: cartRoute('    - backendRefs: [{name: cart, port: 80, weight: 9}, {name: crat, port: 80, weight: 1}]'),
+    want: ['unreachable,rerouted shop/web cart.shop:80 x20 HTTPRoute/shop/cart#0 change.yaml:7:7'],
+  },
+  {
+    title: 'a route that goes away: a line for each place that its requests went to',
+    base: [
+      ...withWaypoint,
+      ...changed(
+        cartRoute(
+          `    - matches: [{path: {value: /moved}}]\n      backendRefs: [{name: inventory, port: 80}]\n    - ${toCatalog}`,
+        ),
+      ),
+    ],
+    seen: ['/moved', '/other'].map((asked) => requestSeen({ from: 'shop/web', to: 'shop/cart', path: asked })),
+    remove: { kind: 'HTTPRoute', namespace: 'shop', name: 'cart' },
+    want: [
+      'rerouted shop/web cart.shop:80 x1 deleting HTTPRoute/shop/cart',
+      'rerouted shop/web cart.shop:80 x1 deleting HTTPRoute/shop/cart',
+    ],
+  },
+  {
     title: 'a port that goes away',
     base: withWaypoint,
     seen: seenRequests,
@@ -172,7 +196,7 @@ const rows: readonly {
     base: withWaypoint,
     seen: seenRequests,
     apply: cartRoute(`    - matches: [{headers: [{name: canary, value: "1"}]}]\n      ${toCatalog}\n    - ${toCart}`),
-    want: ['depends shop/web cart.shop:80 x20 HTTPRoute/shop/cart change.yaml:1:1 (rerouted|none: header canary)'],
+    want: ['depends shop/web cart.shop:80 x20 HTTPRoute/shop/cart#0 change.yaml:7:7 (rerouted|none: header canary)'],
   },
 ];
 

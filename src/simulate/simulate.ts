@@ -89,7 +89,7 @@ function rowsOf(mesh: SimulatedMesh, change: Change, all: readonly Difference[])
   for (const difference of all) {
     const { call, effects, possible, dependsOn } = difference;
     const [from, to, by] = [callerOf(mesh, call), calleeOf(mesh, call), namedCause(difference, change)];
-    const key = JSON.stringify([from, to, by, effects, possible, dependsOn]);
+    const key = JSON.stringify([from, to, by, effects, possible, dependsOn, placeOf(difference)]);
     const group = groups.get(key);
     if (group === undefined) groups.set(key, { from, to, by, differences: [difference] });
     else group.differences.push(difference);
@@ -108,6 +108,15 @@ function rowsOf(mesh: SimulatedMesh, change: Change, all: readonly Difference[])
       b.count - a.count ||
       (a.from + a.to < b.from + b.to ? -1 : 1),
   );
+}
+
+/** What a line about the difference names: those that lead to different places are no one line. */
+function placeOf({ effects: [effect], before, after }: Difference): unknown {
+  if (effect === 'refused' || effect === 'allowed' || effect === 'plaintext' || effect === 'encrypted') return null;
+  const outcomes = effect === 'unreachable' ? [after] : [before, after];
+  return outcomes.map(({ backends, status, timeoutMs, retries, waypoint, lostPercent }) => [
+    ...[backends, status, timeoutMs, retries, waypoint, lostPercent],
+  ]);
 }
 
 function sumOf(differences: readonly Difference[]): { readonly count: number; readonly lastSeen: string } {

@@ -15,6 +15,7 @@ export const everything: unknown = {
   image: { pullSecrets: ['registry'] },
   controller: { replicas: 2 },
   node: { config: { podCidrs: ['10.244.0.0/24'] } },
+  page: { listen: 'everywhere', names: ['mesh.example'], certificate: 'secret' },
   networkPolicies: { enabled: true },
   podMonitors: { enabled: true, labels: { release: 'prometheus' } },
   dashboards: { enabled: true, labels: { team: 'mesh' } },

@@ -46,6 +46,7 @@ describe('the chart', () => {
     ...profiles.map((name) => [`values-${name}.yaml`, profile(name)] as const),
     ['everything switched on', everything],
     ['nothing asked for', { node: { resources: { cpu: '', memory: '', memoryLimit: '' } } }],
+    ['a page that is open, and switched off', { page: { enabled: false, listen: 'everywhere' } }],
     ['a tag like a number', { image: { tag: '1.10', repository: 'registry.local:5000/a' } }],
     ['values of an older release', { networkPolicies: true, podMonitors: true }],
     ['characters that JSON escapes', { controller: { config: { auth: { issuer: '<&>\u2028' } } } }],

@@ -21,6 +21,7 @@ import { overSpdy, overWebSocket } from '../kube/exec-client.ts';
 import { targetOfKubeconfig } from '../kube/kubeconfig.ts';
 import { guardedPage, lookAtPage, refusesTakenPort } from './dashboard-program.ts';
 import { authorizationPolicy } from './harness.ts';
+import { simulatedFixture, simulateRows } from './simulate-rows.ts';
 
 const timeout = 90_000;
 const fixture = path.join(import.meta.dirname, 'fixtures/enrolled.yaml');
@@ -69,7 +70,7 @@ describe('operations on a lab', () => {
   let api: ApiClient;
   const page = guardedPage();
   before(async () => {
-    const options = { paths: [fixture], foreground: true, timeoutMs: 60_000, apiServer: true };
+    const options = { paths: [fixture, simulatedFixture], foreground: true, timeoutMs: 60_000, apiServer: true };
     lab = await launchLab({ name: `ops-${process.pid}`, ...options, controllerConfig: page.config });
     api = new ApiClient(targetOfKubeconfig(lab.kubeconfig()));
   });
@@ -79,8 +80,10 @@ describe('operations on a lab', () => {
     page.remove();
   });
 
-  async function inClient(script: string): Promise<string> {
-    const target = await lab.target('pod', 'ops', 'client');
+  const inClient = (script: string): Promise<string> => inPod('ops', 'client', script);
+
+  async function inPod(namespace: string, name: string, script: string): Promise<string> {
+    const target = await lab.target('pod', namespace, name);
     const { command, args } = enterCommand(target, ['sh', '-c', script]);
     const child = spawn(command, args, { env: target.env, stdio: ['ignore', 'pipe', 'inherit'] });
     const chunks: Buffer[] = [];
@@ -127,7 +130,9 @@ describe('operations on a lab', () => {
       const wanted = await runInProcess([...command, '--lab', lab.lab.name]);
       const { code, out, err } = await runInProcess(['--kubeconfig', file, ...command]);
       // Figures of what is happening are others each time.
-      const said = (text: string): unknown => (command[0] === 'why' ? lastingOf(text) : text);
+      // The lab's controller reads a folder, and says what of it the mesh does not read.
+      const said = (text: string): unknown =>
+        command[0] === 'why' ? lastingOf(text) : text.replace(/\nignored in .*\n$/, '');
       assert.deepEqual(said(out), said(wanted.out), `${command.join(' ')}: ${err}`);
       assert.deepEqual([code, err], [wanted.code, '']);
     }
@@ -205,6 +210,8 @@ describe('operations on a lab', () => {
       rmSync(folder, { recursive: true, force: true });
     }
   });
+
+  simulateRows(() => lab, inPod);
 
   test('ambientctl test: proofs hold through the API, and fail in the lab when something is in the way', {
     timeout: 150_000,
@@ -323,12 +330,19 @@ describe('operations on a lab', () => {
     const status = (await lab.admin('controller', '', '/status')) as StatusView;
     assert.deepEqual(
       status.sources.map(({ path: source, ok }) => [source, ok]),
-      [[fixture, true]],
+      [
+        [fixture, true],
+        [simulatedFixture, true],
+      ],
     );
-    assert.deepEqual(status.proxies.map((proxy) => [proxy.node, proxy.inStep]).sort(), [
-      ['node-1', true],
-      ['node-2', true],
-    ]);
+    assert.deepEqual(
+      status.proxies.map(({ kind, node, inStep }) => [kind, kind === 'node' ? node : '', inStep]).sort(),
+      [
+        ['node', 'node-1', true],
+        ['node', 'node-2', true],
+        ['waypoint', '', true],
+      ],
+    );
   });
 
   test('a rolling restart of a node proxy loses no connection', { timeout }, async () => {

@@ -4,6 +4,8 @@
 import { analyze } from '../../analyze/analyze.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { ObserveServer } from '../../discovery/observe-server.ts';
+import type { Aside } from '../../kube/aside.ts';
+import type { MeshSource } from '../../kube/mesh-source.ts';
 import type { MeshCompiler } from '../../model/compiler.ts';
 import type { DetailsView, GraphView, ProblemsView, ProxiesView } from '../../model/page-views.ts';
 import { type Resource, resourceKey } from '../../model/resources.ts';
@@ -24,6 +26,7 @@ export interface MeshWatchOptions {
   readonly compiler: Pick<MeshCompiler, 'mesh' | 'peerAuthenticationOf'>;
   readonly status: () => StatusView;
   readonly certificates: () => CertificatesView;
+  readonly source: Pick<MeshSource, 'followAside'>;
   readonly clock: Clock;
 }
 
@@ -147,7 +150,7 @@ export class MeshWatch {
     this.#cancelEnd?.();
     this.#cancelEnd = null;
     if (this.#running !== null || this.#isClosed) return;
-    const { observed, clock } = this.#options;
+    const { observed, clock, source } = this.#options;
     const window = new FlowWindow(clock.now());
     const live = new LiveCounters();
     const pairs = new SeenPairs();
@@ -163,7 +166,10 @@ export class MeshWatch {
         if (pairs.take(lists)) this.#isAnalyzed = false;
       },
     });
-    this.#running = { window, live, pairs, reader, first: reader.start() };
+    const aside = source.followAside(() => {
+      this.#isAnalyzed = false;
+    });
+    this.#running = { window, live, pairs, reader, aside, first: reader.start() };
     this.#isAnalyzed = false;
     this.#armTurn();
   }
@@ -189,6 +195,7 @@ export class MeshWatch {
     this.#cancelEnd = null;
     this.#cancelTurn?.();
     this.#running?.reader.close();
+    this.#running?.aside.close();
     this.#running = null;
     this.#told.clear();
     this.#map = null;
@@ -208,8 +215,9 @@ export class MeshWatch {
     this.#tell('proxies', proxies, this.#turns % proxiesEveryTurns === 0);
     const sources = this.#sources();
     if (sources !== null) this.#tell('graph', graphView({ ...sources, nowMs }), true);
-    this.#analyze(nowMs, running.pairs);
-    const problems = { ...shared, map, certificates: certificates(), findings: this.#findings };
+    this.#analyze(nowMs, running);
+    const unseen = running.aside.problems();
+    const problems = { ...shared, map, certificates: certificates(), findings: this.#findings, unseen };
     this.#tell('problems', problemsView(problems), false);
   }
 
@@ -249,10 +257,15 @@ export class MeshWatch {
     return this.#map;
   }
 
-  #analyze(nowMs: number, { edges }: SeenPairs): void {
+  #analyze(nowMs: number, { pairs: { edges }, aside }: Running): void {
     if (this.#isAnalyzed || nowMs < this.#analyzeAgainMs) return;
     const startedMs = performance.now();
-    this.#findings = analyze({ resources: [...this.#resources.values()], unused: [], unreadable: [], edges });
+    this.#findings = analyze({
+      resources: [...this.#resources.values()],
+      unused: aside.objects(),
+      unreadable: [],
+      edges,
+    });
     const tookMs = performance.now() - startedMs;
     this.#isAnalyzed = true;
     this.#analyzeAgainMs = nowMs + Math.max(analyzeEveryMs, tookMs / analyzeShare);
@@ -264,6 +277,7 @@ interface Running {
   readonly live: LiveCounters;
   readonly pairs: SeenPairs;
   readonly reader: ProxyReader;
+  readonly aside: Aside;
   /** Every proxy has been asked once. */
   readonly first: Promise<void>;
   /** As last made. */

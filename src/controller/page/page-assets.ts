@@ -37,11 +37,25 @@ export function readPageAssets(): ReadonlyMap<string, PageAsset> {
     const contentType = types[path.extname(file)];
     if (assets.has(url) || contentType === undefined || file.endsWith('.test.ts')) continue;
     const text = readFileSync(path.join(sources, file), 'utf8');
-    const body = file.endsWith('.ts') ? stripTypeScriptTypes(text) : text;
+    const body = file.endsWith('.ts') ? withoutTypes(text) : text;
     assets.set(file === start ? pagePaths.page : url, { contentType, body });
     if (file.endsWith('.ts')) waiting.push(...importsOf(file, body));
   }
   return assets;
+}
+
+/** Node says that this is experimental, which nobody who looks at the page can help: that alone is not told. */
+function withoutTypes(code: string): string {
+  const { emitWarning } = process;
+  const tell = emitWarning as (this: unknown, ...said: readonly unknown[]) => void;
+  process.emitWarning = (...said: readonly unknown[]): void => {
+    if (!String(said[0]).startsWith('stripTypeScriptTypes ')) tell.apply(process, [...said]);
+  };
+  try {
+    return stripTypeScriptTypes(code);
+  } finally {
+    process.emitWarning = emitWarning;
+  }
 }
 
 function importsOf(file: string, code: string): string[] {

@@ -10,7 +10,8 @@ import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { ControllerConfig } from '../../config/controller.ts';
 import type { ObservedProxy } from '../../discovery/observe-server.ts';
-import type { GraphView } from '../../model/page-views.ts';
+import { readLeniently, type UnusedObject } from '../../kube/manifests.ts';
+import type { GraphView, ProblemsView } from '../../model/page-views.ts';
 import { lines } from '../../telemetry/metrics-server.ts';
 import { MeshWatch } from './mesh-watch.ts';
 import { pageEventsOf } from './page-events.ts';
@@ -199,10 +200,24 @@ test('proxies are asked while somebody watches, and not before or afterwards', a
     },
   };
   const proxy = fakeProxy([request({ time: '2026-01-02T03:04:10.000Z' })], asked);
+  const asides: string[] = [];
+  const text = JSON.stringify({
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'NetworkPolicy',
+    metadata: { name: 'shut', namespace: 'ambient-system' },
+    spec: { podSelector: {}, policyTypes: ['Ingress'], ingress: [{ ports: [{ port: 80 }] }] },
+  });
+  const [shutting] = readLeniently([{ text, file: 'shut.yaml' }]).unused as [UnusedObject];
   const watch = new MeshWatch({
     observed: { proxies: () => [proxy] },
     compiler: { mesh: () => smallMesh, peerAuthenticationOf: () => null },
     status: () => ({ proxies: [], sources: [], issues: [], objects: [], version: '1' }),
+    source: {
+      followAside: () => {
+        asides.push('followed');
+        return { objects: () => [shutting], problems: () => ['NetworkPolicy'], close: () => asides.push('closed') };
+      },
+    },
     certificates: () => {
       const issuer = { subject: '', serial: '', notBefore: '', notAfter: '' };
       return { roots: [], issuer, nextIssuerFrom: null, servers: [] };
@@ -220,10 +235,15 @@ test('proxies are asked while somebody watches, and not before or afterwards', a
     ['shop/web>shop/cart'],
   );
   assert.deepEqual(asked.toSorted(), ['GET /edges', 'GET /flows?follow=1&last=200', 'GET /state']);
+  const { problems, incomplete } = JSON.parse(watch.last('problems')!.json) as ProblemsView;
+  assert.equal(incomplete.at(-1), 'NetworkPolicy');
+  assert.equal(problems.find(({ code }) => code === 'AMB1026')?.title, 'NetworkPolicy ambient-system/shut');
+  assert.deepEqual(asides, ['followed']);
   release();
   // The time to linger is over.
   for (const action of [...actions]) action();
   assert.equal(watch.isRunning, false);
+  assert.deepEqual(asides, ['followed', 'closed']);
   assert.equal(watch.last('graph'), null);
 });
 

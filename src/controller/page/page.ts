@@ -1,15 +1,16 @@
 // The live page as a part of the controller: its port, its certificate where it has one, and what it tells from.
-import { readFileSync } from 'node:fs';
 import type { Clock } from '../../base/clock.ts';
-import { MeshError, messageOf } from '../../base/errors.ts';
+import { MeshError } from '../../base/errors.ts';
 import type { ControllerConfig } from '../../config/controller.ts';
 import type { ObserveServer } from '../../discovery/observe-server.ts';
 import type { CertificateAuthority } from '../../identity/certificate-authority.ts';
+import type { MeshSource } from '../../kube/mesh-source.ts';
 import type { MeshCompiler } from '../../model/compiler.ts';
 import type { Resource } from '../../model/resources.ts';
 import type { CertificatesView, StatusView } from '../../model/views.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { SimpleResponse, TlsCredentials } from '../../telemetry/metrics-server.ts';
+import { FileCertificate } from '../file-certificate.ts';
 import { ServerCertificate } from '../server-certificate.ts';
 import { MeshWatch } from './mesh-watch.ts';
 import { PageServer } from './page-server.ts';
@@ -19,6 +20,7 @@ export interface PageOptions {
   readonly authority: CertificateAuthority;
   readonly observed: Pick<ObserveServer, 'proxies'>;
   readonly compiler: Pick<MeshCompiler, 'mesh' | 'peerAuthenticationOf'>;
+  readonly source: Pick<MeshSource, 'followAside'>;
   readonly controller: { status(): StatusView; certificates(): CertificatesView };
   readonly clock: Clock;
   readonly log: Logger;
@@ -27,20 +29,17 @@ export interface PageOptions {
 /** Serves on every replica, from `start` to `close`. */
 export class Page {
   readonly #options: PageOptions;
-  readonly #certificate: ServerCertificate | null;
+  readonly #certificate: ServerCertificate | FileCertificate | null;
   readonly #watch: MeshWatch;
   #server: PageServer | null = null;
 
   constructor(options: PageOptions) {
     this.#options = options;
-    const { authority, config, clock, log } = options;
-    const { observed, compiler, controller } = options;
+    const { observed, compiler, controller, source, clock } = options;
     const status = () => controller.status();
     const certificates = () => controller.certificates();
-    this.#watch = new MeshWatch({ observed, compiler, status, certificates, clock });
-    const names = [...new Set([...config.serverNames, ...config.page.names])];
-    const own = { authority, names, server: 'page', ttlMs: config.certificateTtlMs, clock, log } as const;
-    this.#certificate = config.page.tls === 'own' ? new ServerCertificate(own) : null;
+    this.#watch = new MeshWatch({ observed, compiler, status, certificates, source, clock });
+    this.#certificate = certificateOf(options);
   }
 
   /**
@@ -51,7 +50,7 @@ export class Page {
     const { config } = this.#options;
     const { page, ports } = config;
     const names = [...page.names, ...config.serverNames];
-    const credentials = this.#certificate === null ? filesOf(page) : this.#own(this.#certificate);
+    const credentials = this.#certificate === null ? null : this.#follow(this.#certificate);
     this.#server = new PageServer({
       ...{ page: { ...page, names }, port: ports.page, credentials },
       watched: this.#watch,
@@ -86,7 +85,7 @@ export class Page {
     await this.#server?.close();
   }
 
-  #own(certificate: ServerCertificate): TlsCredentials {
+  #follow(certificate: ServerCertificate | FileCertificate): TlsCredentials {
     let first: TlsCredentials | null = null;
     certificate.start((credentials) => {
       first ??= credentials;
@@ -97,14 +96,10 @@ export class Page {
   }
 }
 
-function filesOf({ tls, certificateFile, keyFile }: ControllerConfig['page']): TlsCredentials | null {
-  return tls === 'files' ? { keyPem: read(keyFile), chainPem: [read(certificateFile)] } : null;
-}
-
-function read(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new MeshError('INPUT_UNREADABLE', { place: file, reason: messageOf(error) }, { cause: error });
-  }
+function certificateOf({ config, authority, clock, log }: PageOptions): ServerCertificate | FileCertificate | null {
+  const { tls, certificateFile, keyFile } = config.page;
+  const own = { server: 'page', clock, log } as const;
+  if (tls === 'files') return new FileCertificate({ ...own, certificateFile, keyFile });
+  const names = [...new Set([...config.serverNames, ...config.page.names])];
+  return tls === 'own' ? new ServerCertificate({ ...own, authority, names, ttlMs: config.certificateTtlMs }) : null;
 }

@@ -1,6 +1,6 @@
 // What `ambientctl check` and `ambientctl analyze` say of this mesh, as problems for the browser.
 import { authorityRows, leafRows } from '../../analyze/certificate-rows.ts';
-import { type CheckCategory, certificateChecks, statusChecks } from '../../analyze/checks.ts';
+import { type CheckCategory, certificateChecks, loadChecks, statusChecks } from '../../analyze/checks.ts';
 import { formatPlace } from '../../config/yaml.ts';
 import type { ProblemRow, ProblemsView } from '../../model/page-views.ts';
 import type { ResourceIssue } from '../../model/types.ts';
@@ -14,6 +14,8 @@ export interface ProblemsSources extends ProxiesSources {
   readonly map: MeshMap;
   /** What the linter found, as of its last run. */
   readonly findings: readonly ResourceIssue[];
+  /** What the linter could not look at, in words. */
+  readonly unseen: readonly string[];
 }
 
 /** Problems that a browser is told of. */
@@ -23,7 +25,7 @@ const analyzeCommand = 'ambientctl analyze';
 
 /** All problems, errors first. */
 export function problemsView(sources: ProblemsSources): ProblemsView {
-  const { states, nowMs, findings, map } = sources;
+  const { states, nowMs, findings, map, unseen } = sources;
   const silent = [...states.values()]
     .filter(({ state }) => state === null)
     .map(({ view }) => `${view.kind}/${view.name}`);
@@ -32,7 +34,7 @@ export function problemsView(sources: ProblemsSources): ProblemsView {
   problems.sort((a, b) => severities[a.severity] - severities[b.severity]);
   return {
     time: new Date(nowMs).toISOString(),
-    incomplete: silent.map((name) => `${name} does not answer: its certificates were not looked at`),
+    incomplete: [...silent.map((name) => `${name} does not answer: its certificates were not looked at`), ...unseen],
     problems: problems.slice(0, problemsMax),
     leftOut: Math.max(0, problems.length - problemsMax),
     well: checks.flatMap((one) =>
@@ -54,7 +56,10 @@ function checksOf(sources: ProblemsSources): CheckCategory[] {
   const live = statusChecks(status, missingNodes(sources)).filter(
     ({ categoryName }) => categoryName !== 'configuration',
   );
-  return [...live, certificateChecks([...authorityRows(certificates, nowMs), ...leaves])];
+  const load = [...states.values()].map(({ view, state }) => {
+    return { who: `${view.kind} ${view.name}`, state, problem: state === null ? 'no answer yet' : null };
+  });
+  return [...live, loadChecks(load), certificateChecks([...authorityRows(certificates, nowMs), ...leaves])];
 }
 
 function checkProblems(categories: readonly CheckCategory[]): ProblemRow[] {

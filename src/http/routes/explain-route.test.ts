@@ -96,6 +96,40 @@ test('shares of several backends', () => {
   assert.match(reasons.join('\n'), /25 % of the requests get 503: host gone.shop.svc.cluster.local is no service/);
 });
 
+test('a backend that is not there: the service that is meant by it', () => {
+  const rule = (path: string, ...names: string[]): string => {
+    const backends = names.map((name) => `{name: ${name}, port: 80}`);
+    return `  - {matches: [{path: {value: ${path}}}], backendRefs: [${backends.join(', ')}]}\n`;
+  };
+  const rules = [
+    rule('/slip', 'review'),
+    rule('/renamed', 'reviews-v2'),
+    rule('/split', 'rating-v1', 'rating-v2'),
+    rule('/elsewhere', 'cart'),
+  ];
+  const route = `---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {namespace: shop, name: reviews}
+spec:
+  parentRefs: [{group: "", kind: Service, name: reviews}]
+  rules:
+${rules.join('')}`;
+  const services = ['reviews.shop', 'rating-v1.shop', 'cart.books'].map((title) => serviceText(title)).join('');
+  const { index, routes } = compileRouteText(services + route);
+  const service = index.serviceByKey('shop/reviews.shop.svc.cluster.local')!;
+  const said = (path: string): string | undefined => {
+    const asked = { method: 'GET', path, headers: [], claims: null };
+    const { reasons } = routeExplainer(index)(service, 80, null, asked, routes('reviews.shop'));
+    return reasons.find((one) => one.includes('is not there'))?.replace(/^.*get 500: /, '');
+  };
+  assert.equal(said('/slip'), 'Service shop/review is not there; did you mean reviews?');
+  // Neither the service that is called nor the other half of the split is what this one was renamed to.
+  assert.equal(said('/renamed'), 'Service shop/reviews-v2 is not there');
+  assert.equal(said('/split'), 'Service shop/rating-v2 is not there');
+  assert.equal(said('/elsewhere'), 'Service shop/cart is not there; did you mean books/cart?');
+});
+
 const meshText = `apiVersion: v1
 kind: Namespace
 metadata:

@@ -1,5 +1,7 @@
 // The route half of `ambientctl why`: what a waypoint does with a request, by the very table that it matches with.
+import { slipOf } from '../../base/nearest-name.ts';
 import { type Candidate, explainableEndpoints } from '../../model/balance.ts';
+import { nearestObject } from '../../model/issues.ts';
 import type { MeshIndex } from '../../model/mesh-index.ts';
 import { serviceKey } from '../../model/mesh-index.ts';
 import type { Backend, Redirect, RouteRule, ServiceRoutes, WeightedBackend } from '../../model/route-types.ts';
@@ -67,12 +69,20 @@ function passedOn(
   reason: string,
 ): RouteOutcome {
   const to = backends.length > 0 ? backends : [wholeBackend(serviceKey(service), port)];
-  const { candidates, reasons } = forwardOf(mesh, to, null);
-  return { route: null, response: null, isMeant: true, candidates, reasons: [reason, ...reasons], values: [] };
+  const { candidates, reasons, lostPercent } = forwardOf(mesh, to, null);
+  return {
+    route: null,
+    response: null,
+    isMeant: true,
+    lostPercent,
+    candidates,
+    reasons: [reason, ...reasons],
+    values: [],
+  };
 }
 
 function ownAnswer(status: number, reason: string, location: string | null = null, isMeant = false): Answer {
-  return { response: { status, location }, isMeant, candidates: [], reasons: [reason] };
+  return { response: { status, location }, isMeant, lostPercent: isMeant ? 0 : 100, candidates: [], reasons: [reason] };
 }
 
 function headerOf(asked: WhyRequest, name: string): string | null {
@@ -106,10 +116,11 @@ function forwardOf(
   const total = weighted.reduce((sum, one) => sum + one.weight, 0);
   const reasons: string[] = [];
   const candidates: Candidate[] = [];
+  let lost = 0;
   let status = 0;
   let location: string | null = null;
   for (const one of weighted) {
-    const share = `${Math.round((one.weight / total) * 1000) / 10} % of the requests`;
+    const share = `${percentOf(one.weight / total)} % of the requests`;
     const title = titleOf(mesh.index, one);
     const redirect = one.invalid === null ? (one.filters?.redirect ?? null) : null;
     if (redirect !== null && locate !== null) {
@@ -120,8 +131,9 @@ function forwardOf(
     }
     const found = endpointsOfBackend(mesh, one);
     candidates.push(...found);
+    if (one.invalid !== null || found.length === 0) lost += one.weight;
     if (one.invalid !== null) {
-      reasons.push(`${share} get ${one.invalid.status}: ${one.invalid.reason}`);
+      reasons.push(`${share} get ${one.invalid.status}: ${one.invalid.reason}${meantText(mesh, one, weighted)}`);
       status ||= one.invalid.status;
     } else if (found.length === 0) {
       reasons.push(`${share} get 503: ${title} has no ready endpoint`);
@@ -129,7 +141,26 @@ function forwardOf(
     } else if (weighted.length > 1 || one.subset !== '') reasons.push(`${share} go to ${title}`);
   }
   const response = candidates.length === 0 ? { status: status || 500, location } : null;
-  return { response, isMeant: response !== null && location !== null, candidates, reasons };
+  const lostPercent = total === 0 ? 0 : percentOf(lost / total);
+  return { response, isMeant: response !== null && location !== null, lostPercent, candidates, reasons };
+}
+
+/**
+ * Which service may be meant by a backend that is not there: none that the rule leads to already, and the one that was
+ * called by a slip alone (`reviews` for `review`, not for `reviews-v2`).
+ */
+function meantText({ index, routes }: Mesh, { service }: Backend, all: readonly WeightedBackend[]): string {
+  if (index.serviceByKey(service) !== null) return '';
+  const known = new Set([routes.service, ...all.map((one) => one.service)]);
+  const ids = [...index.services()].flatMap((one) =>
+    known.has(serviceKey(one)) ? [] : [`${one.namespace}/${one.name}`],
+  );
+  const [namespace = '', host = ''] = service.split('/');
+  const [name = ''] = host.split('.');
+  const called = index.serviceByKey(routes.service);
+  const slip = called?.namespace === namespace ? slipOf(name, [called.name]) : null;
+  const near = slip ?? nearestObject(namespace, name, ids);
+  return near === null ? '' : `; did you mean ${near}?`;
 }
 
 /** Endpoints of a backend, of its subset alone. */
@@ -205,6 +236,10 @@ function detailsOf(rule: RouteRule): string[] {
   for (const limit of rateLimits)
     details.push(`at most ${limit.requests} per ${limit.perMs} ms, by RateLimitPolicy ${limit.policy}`);
   return details;
+}
+
+function percentOf(share: number): number {
+  return Math.round(share * 1000) / 10;
 }
 
 function percent(fraction: number): string {

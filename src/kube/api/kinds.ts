@@ -51,6 +51,14 @@ export const watchedKinds: readonly WatchedKind[] = Object.entries(watched).map(
   ...groupOf(kind as ResourceKind),
 }));
 
+/** Kinds that nothing is compiled from and the linter looks at: followed while somebody wants to know what it says. */
+export const asideKinds: readonly WatchedKind[] = [
+  {
+    ...{ kind: 'NetworkPolicy', group: 'networking.k8s.io', versions: ['v1'], plural: 'networkpolicies' },
+    ...{ isCustom: false, needed: 'ifAllowed' },
+  },
+];
+
 const admitted: readonly ResourceKind[] = [
   'Gateway',
   'HTTPRoute',

@@ -1,7 +1,7 @@
 // What the controller may do in a cluster, as rules of RBAC. They are made from the tables that its code goes by, so
 // that nothing that it reads or writes is forgotten, and nothing is granted that it does not do.
 import { kindsWithConditions } from '../../model/conditions.ts';
-import { watchedKinds } from './kinds.ts';
+import { asideKinds, watchedKinds } from './kinds.ts';
 import { type WrittenKind, writtenKinds } from './written-kinds.ts';
 
 type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete';
@@ -45,7 +45,7 @@ export function clusterPermissions({ gatewayClass, webhook }: ClusterNames): Per
   const own = writtenKinds.filter((one) => !isClass(one));
   const resourceNames = [gatewayClass];
   return [
-    ...grants([...watchedKinds, ...classes], ['list', 'watch']),
+    ...grants([...watchedKinds, ...asideKinds, ...classes], ['list', 'watch']),
     ...grants(others, ['get']),
     ...grants(others.map(statusOf), ['patch']),
     ...grants(own, ['get', 'list', 'watch']),

@@ -74,6 +74,11 @@ const keepByKind: Readonly<Record<string, Keep>> = {
     ports: { name: true, port: true, protocol: true },
     endpoints: endpointKeep,
   },
+  NetworkPolicy: {
+    metadata: { name: true, namespace: true, resourceVersion: true, generation: true },
+    // Ports alone: whom they are for, the linter does not judge.
+    spec: { podSelector: true, policyTypes: true, ingress: { ports: true }, egress: { ports: true } },
+  },
   Gateway: { metadata: { ...metadata, generation: true }, spec: true, status: { addresses: true } },
 };
 const otherwise: Keep = { metadata: { ...metadata, generation: true }, spec: true };

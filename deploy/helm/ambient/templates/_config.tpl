@@ -33,6 +33,23 @@ auth:
     - {{ printf "%s/ambient-node" .Release.Namespace | quote }}
 webhook:
   configuration: {{ if .Values.webhook.enabled }}ambient-controller{{ else }}""{{ end }}
+page:
+  enabled: {{ .Values.page.enabled }}
+  {{- if and .Values.page.enabled (eq .Values.page.listen "everywhere") }}
+  host: 0.0.0.0
+  {{- end }}
+  {{- if and .Values.page.enabled (eq .Values.page.listen "everywhere") .Values.page.names }}
+  names: {{ toJson .Values.page.names }}
+  {{- end }}
+  {{- if and .Values.page.enabled (eq .Values.page.listen "everywhere") }}
+  passwordFile: /run/ambient-page/auth/password
+  tokenFile: /run/ambient-page/auth/token
+  tls: {{ if eq .Values.page.certificate "secret" }}files{{ else }}own{{ end }}
+  {{- end }}
+  {{- if and .Values.page.enabled (eq .Values.page.listen "everywhere") (eq .Values.page.certificate "secret") }}
+  certificateFile: /run/ambient-page/tls/tls.crt
+  keyFile: /run/ambient-page/tls/tls.key
+  {{- end }}
 {{- end }}
 
 {{- define "ambient.controller.config" -}}

@@ -42,6 +42,14 @@
     "failurePolicy": "Ignore",
     "timeoutSeconds": 5
   },
+  "page": {
+    "enabled": true,
+    "listen": "loopback",
+    "names": [],
+    "authSecret": "ambient-page",
+    "certificate": "own",
+    "tlsSecret": "ambient-page-tls"
+  },
   "networkPolicies": {
     "enabled": false
   },
