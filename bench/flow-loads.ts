@@ -1,5 +1,5 @@
-// One connection, or one request, over and over in this process, as a data thread has them: what remembering it adds can
-// be told here to the nanosecond, since there is no kernel and no other process between. For `npm run bench -- flows`.
+// One connection, or one request, over and over in this process, as a data thread has them: what remembering it adds
+// can be told here to the nanosecond, since there is no kernel and no other process between. For `bench -- flows`.
 import { Connection } from '../src/forward/connection.ts';
 import { ConnectionTracker } from '../src/forward/connection-tracker.ts';
 import { EdgeRecorder } from '../src/forward/edge-recorder.ts';

@@ -1,7 +1,7 @@
 // `npm run bench -- flows`: what it costs a proxy to remember its recent flows, against a budget of 2 % of its CPU time
-// for each. Shown twice. By itself: what remembering adds to one flow in this process (`flow-alone.ts`), as a part of the
-// least that a flow takes in the real programs. And as a whole: those programs, in a lab under load, with and without by
-// turns (`flow-lab.ts`); which has all in it, and the machine's noise too.
+// for each. Shown twice. By itself: what remembering adds to one flow in this process (`flow-alone.ts`), as a part of
+// the least that a flow takes in the real programs. And as a whole: those programs, in a lab under load, with and
+// without by turns (`flow-lab.ts`); which has all in it, and the machine's noise too.
 import { type AloneCost, measureAlone } from './flow-alone.ts';
 import { type FlowKind, FlowLab, flowKinds, type WindowPair } from './flow-lab.ts';
 import { type Effect, effectOf, medianOf, scaled } from './paired.ts';
@@ -105,7 +105,7 @@ interface Row {
   readonly added: Effect;
 }
 
-/** Above the limit: some are remembered, one in 64 of the rest. The tenth of all windows that took least is the measure. */
+/** Above the limit: some are remembered, one in 64 of the rest. What takes it is the cheapest tenth of all windows. */
 function loadedRow({ kind, alone, pairs }: Measured): Row {
   const off = pairs.map((pair) => pair.off).toSorted((a, b) => a - b);
   const takesNs = off[Math.floor(off.length / 10)]!;
