@@ -6,8 +6,7 @@ import { joinedStatus } from '../../model/joined-status.ts';
 import type { ReplicaView } from '../../model/page-views.ts';
 import type { StatusView } from '../../model/views.ts';
 import { json, type Routes, type SimpleResponse } from '../../telemetry/metrics-server.ts';
-import { askProxy, type ObservedProxyView, observedView, proxiesView } from '../observed-proxies.ts';
-import { answerOf } from './proxy-reader.ts';
+import { answerOf, askProxy, type ObservedProxyView, observedView, proxiesView } from '../observed-proxies.ts';
 
 /** What a replica says of itself to another one. */
 interface ReplicaAnswer {
