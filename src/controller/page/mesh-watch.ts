@@ -14,6 +14,7 @@ import type { CertificatesView, StatusView } from '../../model/views.ts';
 import { edgeDetails, nodeDetails } from './details-view.ts';
 import { FlowWindow } from './flow-window.ts';
 import { type GraphSources, graphView } from './graph-view.ts';
+import { LastCarried } from './last-carried.ts';
 import { LiveCounters } from './live-counters.ts';
 import { MeshMap } from './mesh-map.ts';
 import { problemsView } from './problems-view.ts';
@@ -154,12 +155,15 @@ export class MeshWatch {
     const window = new FlowWindow(clock.now());
     const live = new LiveCounters();
     const pairs = new SeenPairs();
+    const carried = new LastCarried();
     const reader = new ProxyReader({
       observed,
       clock,
       flow: (flow) => {
-        const place = this.#mapNow().placeOf(flow);
+        const map = this.#mapNow();
+        const place = map.placeOf(flow);
         if (place !== null) window.add(flow, place, clock.now());
+        carried.add(flow, map, clock.now());
       },
       counted: (lists) => {
         live.take(lists, this.#mapNow(), clock.now());
@@ -169,7 +173,7 @@ export class MeshWatch {
     const aside = source.followAside(() => {
       this.#isAnalyzed = false;
     });
-    this.#running = { window, live, pairs, reader, aside, first: reader.start() };
+    this.#running = { window, live, pairs, carried, reader, aside, first: reader.start() };
     this.#isAnalyzed = false;
     this.#armTurn();
   }
@@ -209,7 +213,7 @@ export class MeshWatch {
     const nowMs = clock.now();
     const { states } = running.reader;
     const map = this.#mapNow();
-    const shared = { status: status(), mesh: map.mesh, states, nowMs };
+    const shared = { status: status(), mesh: map.mesh, states, carried: running.carried, nowMs };
     const proxies = proxiesView(shared);
     running.proxies = proxies;
     this.#tell('proxies', proxies, this.#turns % proxiesEveryTurns === 0);
@@ -276,6 +280,7 @@ interface Running {
   readonly window: FlowWindow;
   readonly live: LiveCounters;
   readonly pairs: SeenPairs;
+  readonly carried: LastCarried;
   readonly reader: ProxyReader;
   readonly aside: Aside;
   /** Every proxy has been asked once. */
