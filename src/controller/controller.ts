@@ -21,6 +21,7 @@ import { adminRoutes, metricsRoutes } from './admin.ts';
 import { awaitIssuer } from './await-issuer.ts';
 import { CertificateService } from './certificate-service.ts';
 import type { ClusterWrites } from './cluster-writes.ts';
+import { EjectionWatch, type EjectionWatchOptions } from './ejection-watch.ts';
 import { Gate } from './gate.ts';
 import { IssuerKeeper } from './issuer-keeper.ts';
 import { MeshFeed } from './mesh-feed.ts';
@@ -109,6 +110,7 @@ class Controller {
   readonly #serverCertificate: ServerCertificate;
   readonly #issuerKeeper: IssuerKeeper;
   readonly #nodeProxies: NodeProxyWatch;
+  readonly #ejections: EjectionWatch;
   readonly #page: Page | null;
   readonly #metrics: ControllerMetrics;
   readonly #opened: OpenedSource;
@@ -173,8 +175,8 @@ class Controller {
     this.#serverCertificate = this.#makeServerCertificate();
     this.#issuerKeeper = this.#makeIssuerKeeper();
     this.#page = this.#makePage();
-    const { nodeAccounts: accounts } = config.auth;
-    this.#nodeProxies = new NodeProxyWatch({ accounts, clock, tell: (event) => this.#writes?.tell(event) });
+    this.#nodeProxies = this.#makeNodeProxyWatch();
+    this.#ejections = this.#makeEjectionWatch();
     this.#feed = new MeshFeed({
       source: opened.source,
       compiler,
@@ -207,6 +209,7 @@ class Controller {
     const parts = { statuses, gateways, rootsPem, webhook: this.#config.webhook.configuration };
     this.#writes = await this.#opened.writesOf({ ...parts, clock: this.#clock, log: this.#log });
     this.#writes?.start();
+    if (this.#writes !== null) this.#ejections.start();
     // Read before anyone may ask: a controller that knows nothing yet would tell proxies that all is gone.
     await this.#feed.start();
     const metrics = await this.#serve('', ports.metrics, metricsRoutes(this.#metrics));
@@ -258,6 +261,7 @@ class Controller {
     await this.#page?.close();
     this.#issuerKeeper.close();
     this.#nodeProxies.close();
+    this.#ejections.close();
     this.#discovery.close();
     this.#observe.close();
     await this.#rpc?.close(drainMs);
@@ -340,6 +344,16 @@ class Controller {
       log: this.#log,
     });
     return this.#webhook.start();
+  }
+
+  #makeNodeProxyWatch(): NodeProxyWatch {
+    const { nodeAccounts: accounts } = this.#config.auth;
+    return new NodeProxyWatch({ accounts, clock: this.#clock, tell: (event) => this.#writes?.tell(event) });
+  }
+
+  #makeEjectionWatch(): EjectionWatch {
+    const tell: EjectionWatchOptions['tell'] = (event) => this.#writes?.tellOwn(event);
+    return new EjectionWatch({ observed: this.#observe, compiler: this.#compiler, clock: this.#clock, tell });
   }
 
   #makePage(): Page | null {

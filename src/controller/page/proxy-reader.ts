@@ -5,7 +5,7 @@ import type { ObservedProxy, ObserveServer } from '../../discovery/observe-serve
 import type { GraphView } from '../../model/page-views.ts';
 import type { EdgeListView, ProxyStateView } from '../../model/views.ts';
 import type { FlowView } from '../../telemetry/access-record.ts';
-import { observedView, wholeLines } from '../observed-proxies.ts';
+import { answerOf, observedView, wholeLines } from '../observed-proxies.ts';
 import type { HeardState } from './proxies-view.ts';
 
 export interface ProxyReaderOptions {
@@ -140,18 +140,6 @@ export class ProxyReader {
     }
     const heardAt = new Date(this.#options.clock.now()).toISOString();
     this.states.set(view.pod, { view, state: state as ProxyStateView, heardAt });
-  }
-}
-
-/** Null where it does not answer, or is of a version that has nothing to say about it. */
-async function answerOf(proxy: ObservedProxy, path: string): Promise<unknown> {
-  try {
-    const { status, body, stream } = await proxy.ask(`GET ${path}`);
-    let text = body;
-    if (stream !== undefined) for await (const piece of stream) text += piece;
-    return status === 200 ? JSON.parse(text) : null;
-  } catch {
-    return null;
   }
 }
 
