@@ -40,7 +40,7 @@ function sourcesOf(change: Partial<ProxyView>, state: Partial<ProxyStateView> = 
   const pod = 'ambient-system/ambient-node-node-1';
   const view = { kind: 'node', name: 'node-1', pod, node: 'node-1', version: '0.1.0', path: '' } as const;
   const states = change.connected === false ? [] : [[pod, { view, state: said, heardAt: timeAt(0) }] as const];
-  return { status, mesh: smallMesh, states: new Map(states), carried: new LastCarried(), nowMs };
+  return { status, replicas: [], mesh: smallMesh, states: new Map(states), carried: new LastCarried(), nowMs };
 }
 
 function problemsOf(sources: ProxiesSources) {
