@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import { ensureTools } from '../native-free/tools.ts';
 import { isMeshError, MeshError, messageOf } from '../src/base/errors.ts';
 import { runFair } from './fair.ts';
-import { runFlows } from './flows.ts';
+import { type FlowsOptions, runFlows } from './flows.ts';
 import { kubeMetrics, runKube } from './kube.ts';
 import { L4Bench, type L4Options, type MetricGroup, metricGroups } from './l4.ts';
 import { L7Bench, type L7Options, l7Groups, l7Metrics, l7Parts } from './l7.ts';
@@ -126,14 +126,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
   if (suite === 'fair' || suite === 'flows') {
     const options = { rounds: Number(values.rounds ?? 3), seconds: Number(values.seconds), say };
-    if (suite === 'fair') {
-      process.stdout.write(await runFair(options));
-      return 0;
-    }
-    ensureTools(flowTools);
-    const { text, isOver } = await runFlows(options);
-    process.stdout.write(text);
-    return isOver ? 1 : 0;
+    return await (suite === 'fair' ? fair(options) : flows(options));
   }
   const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));
   if (!Number.isInteger(rounds) || rounds < 1 || rounds > roundsMax) {
@@ -166,6 +159,18 @@ async function main(args: readonly string[]): Promise<number> {
   if (suite === 'scale') return await scale(dir, rounds, values);
   if (suite === 'kube') return await kube(dir, rounds, values);
   return await (values.profile ? profile(dir, values) : l4(dir, rounds, groups, values));
+}
+
+async function fair(options: FlowsOptions): Promise<0> {
+  process.stdout.write(await runFair(options));
+  return 0;
+}
+
+async function flows(options: FlowsOptions): Promise<number> {
+  ensureTools(flowTools);
+  const { text, isOver } = await runFlows(options);
+  process.stdout.write(text);
+  return isOver ? 1 : 0;
 }
 
 function suiteOf(positionals: readonly string[]): Suite {
