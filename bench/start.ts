@@ -1,6 +1,6 @@
 // `npm run bench -- start`: how long `ambientctl --help` takes, from the package that is published and from the
-// sources, beside a Node that does nothing. Many runs by turns: the quickest is what it takes, the middle what a machine
-// that does other things at the same time makes of it.
+// sources, beside a Node that does nothing. Many runs by turns: the quickest is what it takes, the middle what a
+// machine that does other things at the same time makes of it.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
