@@ -72,7 +72,7 @@ async function* withBody(body: string, stream: AsyncIterable<string> | undefined
 }
 
 /** What a proxy answers to `GET PATH`, parsed; null where it does not answer, or knows no such path. */
-export async function answerOf(proxy: ObservedProxy, path: string): Promise<unknown> {
+export async function answerOf(proxy: Pick<ObservedProxy, 'ask'>, path: string): Promise<unknown> {
   try {
     const { status, body, stream } = await proxy.ask(`GET ${path}`);
     let text = body;

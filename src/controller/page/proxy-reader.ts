@@ -1,7 +1,7 @@
 // Follows the flows of every proxy that is connected to this controller, and asks each in turn how it stands. Proxies
 // that come are taken in, those that go are remembered as silent.
 import type { Clock } from '../../base/clock.ts';
-import type { ObservedProxy, ObserveServer } from '../../discovery/observe-server.ts';
+import type { ObservedProxy } from '../../discovery/observe-server.ts';
 import type { GraphView } from '../../model/page-views.ts';
 import type { EdgeListView, ProxyStateView } from '../../model/views.ts';
 import type { FlowView } from '../../telemetry/access-record.ts';
@@ -9,7 +9,7 @@ import { answerOf, observedView, wholeLines } from '../observed-proxies.ts';
 import type { HeardState } from './proxies-view.ts';
 
 export interface ProxyReaderOptions {
-  readonly observed: Pick<ObserveServer, 'proxies'>;
+  readonly observed: { proxies(): readonly ObservedProxy[] };
   readonly clock: Clock;
   readonly flow: (flow: FlowView) => void;
   /** Called with what every proxy has counted. */
