@@ -24,6 +24,8 @@ export interface ClusterEvent {
   readonly type: 'Normal' | 'Warning';
   /** One word, such as `BackendNotFound`. */
   readonly reason: string;
+  /** What was done with it, in a word. Default: Compile. */
+  readonly action?: string;
   readonly note: string;
 }
 
@@ -72,7 +74,7 @@ export class EventWriter {
   /** Tells an Event, soon. While this replica does not lead, it is kept for the case that it has to. */
   tell(event: ClusterEvent): void {
     const atMs = this.#options.clock.now();
-    const name = nameOf(event);
+    const name = eventName(event);
     if (!this.#queue.has(name) && this.#queue.size >= queueMax) {
       this.#left++;
       return;
@@ -141,7 +143,7 @@ export class EventWriter {
   /** Makes the Event, or counts one more on it. Throws what the client throws. */
   async #write(name: string, event: ClusterEvent, isOld: boolean): Promise<void> {
     const { client, clock } = this.#options;
-    const { regarding, type, reason, note } = event;
+    const { regarding, type, reason, action = 'Compile', note } = event;
     const namespace = regarding.namespace === '' ? 'default' : regarding.namespace;
     const path = `/apis/events.k8s.io/v1/namespaces/${namespace}/events`;
     const time = new Date(clock.now()).toISOString().replace('Z', '000Z');
@@ -153,7 +155,7 @@ export class EventWriter {
       eventTime: time,
       reportingController,
       reportingInstance: hostname().slice(0, 128),
-      action: 'Compile',
+      action,
       regarding: object,
       type,
       reason,
@@ -181,8 +183,8 @@ export class EventWriter {
   }
 }
 
-/** The same words about the same object are the same Event, also for the next replica. */
-function nameOf({ regarding, type, reason, note }: ClusterEvent): string {
+/** The name of its object: the same words about the same object are the same Event, also for the next replica. */
+export function eventName({ regarding, type, reason, note }: ClusterEvent): string {
   const digest = createHash('sha256')
     .update(JSON.stringify([regarding, type, reason, note]))
     .digest('hex');

@@ -7,11 +7,13 @@ import type {
   ProxyCertificateRow,
   ProxyLoadView,
   ProxyRow,
+  ReplicaView,
 } from '../../model/page-views.ts';
 import type { MeshView, ProxyStateView, ProxyView, StatusView } from '../../model/views.ts';
 import type { ObservedProxyView } from '../observed-proxies.ts';
 import { severities, worstFirst } from './edge-words.ts';
 import { clockText } from './graph-view.ts';
+import type { Carries, LastCarried } from './last-carried.ts';
 
 /** What a proxy last said, and when. */
 export interface HeardState {
@@ -21,10 +23,13 @@ export interface HeardState {
 }
 
 export interface ProxiesSources {
+  /** With the proxies of every replica that answers. */
   readonly status: StatusView;
+  readonly replicas: readonly ReplicaView[];
   readonly mesh: MeshView;
   /** By `NAMESPACE/NAME` of the pod. */
   readonly states: ReadonlyMap<string, HeardState>;
+  readonly carried: Pick<LastCarried, 'since'>;
   readonly nowMs: number;
 }
 
@@ -38,7 +43,7 @@ const certificatesMax = 200;
 
 /** Every proxy that there is or should be, worst first. */
 export function proxiesView(sources: ProxiesSources): ProxiesView {
-  const { status, nowMs } = sources;
+  const { status, replicas, nowMs } = sources;
   const rows = [...status.proxies.map((proxy) => rowOf(proxy, sources)), ...missingRows(sources)];
   const rank = ({ notes, state }: ProxyRow): number => {
     const worst = Math.min(3, ...notes.map(({ severity }) => severities[severity]));
@@ -51,33 +56,55 @@ export function proxiesView(sources: ProxiesSources): ProxiesView {
   ];
   const inStep = rows.filter(({ state }) => state === 'in step').length;
   const controller = { version: status.version, inStep, proxies: rows.length };
-  return { time: new Date(nowMs).toISOString(), controller, proxies: rows, commands };
+  return { time: new Date(nowMs).toISOString(), controller, replicas, proxies: rows, commands };
 }
 
-/** Nodes with enrolled pods whose proxy does not follow this controller: by name, since when in words. */
-export function proxiesDown({ proxies }: ProxiesView): ReadonlyMap<string, string> {
+/** Nodes with enrolled pods whose proxy does not follow this controller: by name, what that means for their pods. */
+export function proxiesDown({ proxies }: ProxiesView): ReadonlyMap<string, PageNote> {
   const down = proxies.filter(({ kind, state }) => kind === 'node' && state === 'not connected');
-  return new Map(down.map(({ node, text }) => [node, `its proxy is ${text.charAt(0).toLowerCase()}${text.slice(1)}`]));
+  return new Map(
+    down.map(({ node, text, notes }) => {
+      const isDown = notes.some(({ id }) => id === 'proxy-down');
+      const told = `its proxy is ${text.charAt(0).toLowerCase()}${text.slice(1)}`;
+      return [node, isDown ? error('proxy-down', told) : note('warning', 'proxy-behind', told)];
+    }),
+  );
 }
 
-/** Nodes that pods of the mesh are on, and that no node proxy of the status stands for. */
-export function missingNodes({ status, mesh }: Pick<ProxiesSources, 'status' | 'mesh'>): string[] {
+/** The replicas that do not answer: proxies that follow one of these are not seen here. */
+export function silentReplicas(replicas: readonly ReplicaView[]): string[] {
+  return replicas.filter(({ proxies }) => proxies === null).map(({ pod }) => pod);
+}
+
+/**
+ * Nodes that pods of the mesh are on, and that no node proxy of the status stands for. None while a replica is silent:
+ * theirs may follow that one.
+ */
+export function missingNodes({
+  status,
+  mesh,
+  replicas,
+}: Pick<ProxiesSources, 'status' | 'mesh' | 'replicas'>): string[] {
+  if (silentReplicas(replicas).length > 0) return [];
   const there = new Set(status.proxies.flatMap(({ kind, node }) => (kind === 'node' ? [node] : [])));
   const enrolled = mesh.workloads.filter(({ tunnelProtocol, node }) => tunnelProtocol === 'HBONE' && node !== '');
   return [...new Set(enrolled.map(({ node }) => node))].filter((node) => !there.has(node)).sort();
 }
 
-function rowOf(proxy: ProxyView, { states, status, nowMs }: ProxiesSources): ProxyRow {
+function rowOf(proxy: ProxyView, { states, status, carried, nowMs }: ProxiesSources): ProxyRow {
   const heard = [...states.values()].find(({ view }) => isOf(view, proxy)) ?? null;
   const { kind, node, version } = proxy;
   const name = kind === 'node' ? node : (heard?.view.name ?? proxy.name);
-  const { state, text } = stateOf(proxy, nowMs);
+  const { behindSince, connected } = proxy;
+  const isLost = kind === 'node' && connected === false && behindSince !== null;
+  const carries = isLost ? carried.since(node, Date.parse(behindSince), nowMs) : 'unknown';
+  const { state, text } = stateOf(proxy, carries, nowMs);
   const said = heard?.state ?? null;
   const refused = proxy.types.flatMap((type) => type.refused);
   const certificates = said === null ? [] : certificatesOf(name, said, nowMs);
   const load = said === null || state === 'not connected' ? null : loadOf(said);
   const notes = [
-    ...stateNotes(proxy, name, state, text, nowMs),
+    ...stateNotes({ state, text, carries }, name, behindSince, nowMs),
     ...refused.slice(0, 3).map(({ resource, reason }) => error('proxy-refused', `It refuses ${resource}: ${reason}`)),
     ...(load === null ? [] : busyNotes(name, load)),
     ...(said === null ? [] : saidNotes(said)),
@@ -103,10 +130,10 @@ function isOf(view: ObservedProxyView, { kind, name, node }: ProxyView): boolean
   return view.kind === kind && view.node === node && view.pod.endsWith(`/${name}`);
 }
 
-function stateOf(proxy: ProxyView, nowMs: number): { readonly state: ProxyRow['state']; readonly text: string } {
+function stateOf(proxy: ProxyView, carries: Carries, nowMs: number): Pick<ProxyRow, 'state' | 'text'> {
   const { behindSince, connected, ready, inStep, types } = proxy;
   const since = behindSince === null ? '' : ` since ${clockText(behindSince)}`;
-  if (connected === false) return { state: 'not connected', text: `Not connected${since}` };
+  if (connected === false) return { state: 'not connected', text: `Not connected${since}${carriesText[carries]}` };
   if (types.some(({ refused }) => refused.length > 0)) {
     return { state: 'refused', text: `Refuses some of its configuration${since}` };
   }
@@ -116,17 +143,35 @@ function stateOf(proxy: ProxyView, nowMs: number): { readonly state: ProxyRow['s
   return { state: 'in step', text: 'In step' };
 }
 
+/** What of it others tell. */
+const carriesText: Readonly<Record<Carries, string>> = {
+  still: ', and it carries what comes to its pods',
+  'no longer': ', and nothing reached its pods since',
+  unknown: '',
+};
+
+/** What that is: what serves is merely cut off. */
+const lostWords: Readonly<Record<Carries, string>> = {
+  still: 'cannot reach the controller',
+  'no longer': 'is down',
+  unknown: 'is down or cannot reach the controller',
+};
+
 function stateNotes(
-  { behindSince }: ProxyView,
+  { state, text, carries }: Pick<ProxyRow, 'state' | 'text'> & { readonly carries: Carries },
   name: string,
-  state: ProxyRow['state'],
-  text: string,
+  behindSince: string | null,
   nowMs: number,
 ): PageNote[] {
   const ago = behindSince === null ? '' : ` for ${secondsText(nowMs - Date.parse(behindSince))}`;
   switch (state) {
     case 'not connected':
-      return [error('proxy-down', `The proxy of ${name} is down or cannot reach the controller${ago}: ${text}`)];
+      return [
+        error(
+          carries === 'still' ? 'proxy-behind' : 'proxy-down',
+          `The proxy of ${name} ${lostWords[carries]}${ago}: ${text}`,
+        ),
+      ];
     case 'behind':
       return [error('proxy-behind', `${name} has had no configuration${ago}: ${text}`)];
     case 'not ready':
