@@ -1,23 +1,12 @@
-// `npm run bench -- flows`: what it costs a proxy to remember its recent flows (`limits.flowsMax`), on and off by turns
-// in the same processes of one lab, with the access log off, so that no record would be made for that either.
-//
-// Connections: every request on a connection of its own, through both node proxies. Requests: over 32 connections
-// through a waypoint. Judged by the proxies' CPU time for each, as the machine may be busy with something else.
-import { execFile } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
-import { promisify } from 'node:util';
-import { MeshError } from '../src/base/errors.ts';
-import type { LabClient } from '../src/lab/control-client.ts';
-import { launchLab } from '../src/lab/launch.ts';
-import { hostPidOf, processIds } from '../src/lab/running.ts';
-import type { ProxyDump, WaypointDump } from '../src/model/views.ts';
-import { benchManifests, benchPort, inPod } from './lab-pods.ts';
-import { parseLoad } from './load.ts';
-import { usageOf } from './processes.ts';
-import { readable, spreadOf } from './statistics.ts';
+// `npm run bench -- flows`: what it costs a proxy to remember its recent flows, against a budget of 2 % of its CPU time
+// for each. Shown twice. By itself: what remembering adds to one flow in this process (`flow-alone.ts`), as a part of
+// the least that a flow takes in the real programs. And as a whole: those programs, in a lab under load, with and
+// without by turns (`flow-lab.ts`); which has all in it, and the machine's noise too.
+import { type AloneCost, measureAlone } from './flow-alone.ts';
+import { type FlowKind, FlowLab, flowKinds, type WindowPair } from './flow-lab.ts';
+import { type Effect, effectOf, medianOf, scaled } from './paired.ts';
+import { describeMachine, renderTable } from './report.ts';
+import { readable } from './statistics.ts';
 
 export interface FlowsOptions {
   readonly rounds: number;
@@ -25,177 +14,148 @@ export interface FlowsOptions {
   readonly say: (line: string) => void;
 }
 
-const run = promisify(execFile);
-const script = path.join(import.meta.dirname, 'wrk.lua');
-const mesh = { namespace: 'flows', servers: ['plain', 'routed'], clients: ['client'] };
-const connections = 32;
-const followTimeoutMs = 10_000;
-const settleMs = 300;
+export interface FlowsResult {
+  readonly text: string;
+  /** The budget is exceeded, beyond what could be noise. */
+  readonly isOver: boolean;
+}
 
-const kinds = {
-  connections: { words: 'a connection, both node proxies', server: 'plain', header: ['-H', 'Connection: close'] },
-  requests: { words: 'a request, the waypoint', server: 'routed', header: [] },
-} as const;
-type Kind = keyof typeof kinds;
-const kindNames = Object.keys(kinds) as Kind[];
+/** In percent. */
+const budget = 2;
+const aloneRounds = 400;
+/** Below the limit of a second: each is remembered. */
+const quietPerSecond = 150;
+const quietCount = 900;
+/** The default of `limits.flowsPerSecond`. */
+const flowsPerSecond = 200;
+/** Each proxy on the way remembers it. */
+const proxiesOf = { connection: 2, request: 1 } as const satisfies Record<FlowKind, number>;
+const words = {
+  connection: 'a short connection, both node proxies',
+  request: 'a request, the waypoint',
+} as const satisfies Record<FlowKind, string>;
 
-/** Measures and returns the table. Throws what keeps it from measuring. */
-export async function runFlows(options: FlowsOptions): Promise<string> {
-  const folder = mkdtempSync(path.join(tmpdir(), 'ambient-flows-'));
-  writeFileSync(path.join(folder, 'mesh.yaml'), `${benchManifests(folder, mesh)}${waypoint()}`);
-  const config = { threads: 1, log: { access: 'off' } };
-  const lab = await launchLab({
-    ...{ name: `flows-${process.pid}`, paths: [folder], foreground: true, timeoutMs: 90_000 },
-    ...{ nodeConfig: config, waypointConfig: config },
-  });
+/** What was measured of one kind. */
+export interface Measured {
+  readonly kind: FlowKind;
+  readonly alone: AloneCost;
+  readonly pairs: readonly WindowPair[];
+  /** Nanoseconds of a flow at `quietPerSecond`. */
+  readonly quietNs: number;
+}
+
+/** Measures. Throws what keeps it from that. */
+export async function runFlows({ rounds, seconds, say }: FlowsOptions): Promise<FlowsResult> {
+  say('by itself');
+  const alone = flowKinds.map((kind) => measureAlone(kind, aloneRounds));
+  say('in a lab');
+  const lab = await FlowLab.start();
   try {
-    return await new FlowsBench(lab, options).run();
+    const pairs: Record<FlowKind, WindowPair[]> = { connection: [], request: [] };
+    for (let round = 0; round < rounds; round++) {
+      for (const kind of flowKinds) {
+        say(`round ${round + 1} of ${rounds}: ${words[kind]}`);
+        pairs[kind].push(...(await lab.runLoaded(kind, seconds)));
+      }
+    }
+    const measured: Measured[] = [];
+    for (const [at, kind] of flowKinds.entries()) {
+      say(`${quietPerSecond} a second: ${words[kind]}`);
+      const quietNs = await lab.runQuiet(kind, quietPerSecond, quietCount);
+      measured.push({ kind, alone: alone[at]!, pairs: pairs[kind], quietNs });
+    }
+    return resultOf(measured);
   } finally {
-    await lab.down();
-    rmSync(folder, { recursive: true, force: true });
+    await lab.close();
   }
 }
 
-function waypoint(): string {
-  const { namespace } = mesh;
-  const listeners = [{ name: 'mesh', port: 15_008, protocol: 'HBONE' }];
-  const spec = { gatewayClassName: 'ambient-waypoint', listeners };
-  const gateway = {
-    apiVersion: 'gateway.networking.k8s.io/v1',
-    kind: 'Gateway',
-    metadata: { name: 'wp', namespace },
-    spec,
-  };
-  const labels = { app: kinds.requests.server, 'ambient.mesh/use-waypoint': 'wp' };
-  const ports = [{ name: 'http', port: benchPort, targetPort: benchPort }];
-  const service = {
-    ...{ apiVersion: 'v1', kind: 'Service', metadata: { name: 'through', namespace, labels } },
-    spec: { selector: { app: kinds.requests.server }, ports },
-  };
-  return [gateway, service].map((each) => `---\n${JSON.stringify(each)}\n`).join('');
+/** The tables, and whether a row of them is beyond the budget. */
+export function resultOf(measured: readonly Measured[]): FlowsResult {
+  const { cpus, cpuModel, kernel } = describeMachine();
+  const rows = measured.flatMap((each) => [loadedRow(each), quietRow(each)]);
+  const beside = measured.map(besideRow);
+  const isOver = [...rows, ...beside].some(({ added }) => added.low > budget);
+  const text = [
+    `flows, ${cpus} CPUs (${cpuModel}), Linux ${kernel}, Node ${process.version}`,
+    'by itself: what remembering adds in one process, as a part of what a flow takes (95 of 100 between)',
+    renderTable([['flow', 'a second', 'takes µs', 'added ns', 'added', 'budget'], ...rows.map(cellsOf)]),
+    'as a whole: the same programs with it beside without, by turns under load; and without beside without',
+    renderTable([
+      ['flow', 'takes µs', 'added', 'noise alone', 'pairs', 'budget'],
+      ...beside.map(({ each, added, noise }) => [
+        words[each.kind],
+        readable(medianNs(each, 'off') / 1e3),
+        percent(added),
+        percent(noise),
+        String(added.pairs),
+        verdictOf(added),
+      ]),
+    ]),
+  ];
+  return { text: `${text.join('\n\n')}\n`, isOver };
 }
 
-/** A proxy whose flows are switched, by its own configuration file. */
-interface Switched {
-  readonly kind: 'node' | 'waypoint';
+interface Row {
   readonly name: string;
-  readonly hostPid: number;
-  /** As seen from here. */
-  readonly file: string;
-  readonly original: string;
+  readonly perSecond: number;
+  readonly takesNs: number;
+  readonly ns: Effect;
+  /** Percent. */
+  readonly added: Effect;
 }
 
-class FlowsBench {
-  readonly #lab: LabClient;
-  readonly #options: FlowsOptions;
-
-  constructor(lab: LabClient, options: FlowsOptions) {
-    this.#lab = lab;
-    this.#options = options;
-  }
-
-  async run(): Promise<string> {
-    const nodes = [await this.#proxy('node', 'node-1'), await this.#proxy('node', 'node-2')];
-    const proxies: Readonly<Record<Kind, readonly Switched[]>> = {
-      connections: nodes,
-      requests: [await this.#proxy('waypoint', `${mesh.namespace}/wp`)],
-    };
-    const ratios: Record<Kind, number[]> = { connections: [], requests: [] };
-    const costs: Record<Kind, number[]> = { connections: [], requests: [] };
-    for (const kind of kindNames) await this.#cpuUs(kind, proxies[kind]);
-    for (let round = 0; round < this.#options.rounds; round++) {
-      this.#options.say(`round ${round + 1} of ${this.#options.rounds}`);
-      for (const kind of kindNames) {
-        // Off on on off, and the other way next time: a machine that gets slower or faster counts for neither.
-        const order = round % 2 === 0 ? [false, true, true, false] : [true, false, false, true];
-        const sums = { on: 0, off: 0 };
-        const each: string[] = [];
-        for (const isOn of order) {
-          for (const proxy of proxies[kind]) await this.#remember(proxy, isOn);
-          const cpuUs = await this.#cpuUs(kind, proxies[kind]);
-          sums[isOn ? 'on' : 'off'] += cpuUs;
-          each.push(`${isOn ? 'on' : 'off'} ${readable(cpuUs)}`);
-        }
-        this.#options.say(`${kind}: ${each.join(', ')} µs`);
-        ratios[kind].push(sums.on / sums.off);
-        costs[kind].push(sums.off / 2);
-      }
-    }
-    const rows = kindNames.map((kind) => {
-      const percent = (ratio: number): string => `${((ratio - 1) * 100).toFixed(1)} %`;
-      const [low, middle, high] = [0.25, 0.5, 0.75].map((share) => percent(quantileOf(ratios[kind], share)));
-      const base = readable(spreadOf(costs[kind])?.median ?? 0);
-      return `| ${kinds[kind].words} | ${base} µs | ${middle} (${low} to ${high}) |`;
-    });
-    const head = `flows, ${this.#options.rounds} round(s): CPU time without them, and what remembering them adds (half of all rounds)`;
-    return [head, '', '| | without | added |', '|---|---|---|', ...rows, ''].join('\n');
-  }
-
-  async #dump(kind: Switched['kind'], name: string): Promise<ProxyDump> {
-    return (await this.#lab.admin(kind, name, '/config_dump')) as ProxyDump;
-  }
-
-  async #proxy(kind: Switched['kind'], name: string): Promise<Switched> {
-    const { pid, configFile } = await this.#dump(kind, name);
-    if (configFile === null) throw new MeshError('NOT_FOUND', { what: 'its configuration file', hint: name });
-    const hostPid = kind === 'node' ? hostPidOf(this.#lab.lab, pid) : await this.#podProcess(name, pid);
-    const file = `/proc/${hostPid}/root${configFile.file}`;
-    return { kind, name, hostPid, file, original: readFileSync(file, 'utf8') };
-  }
-
-  /** A waypoint knows itself by its id in its pod. */
-  async #podProcess(waypoint: string, pid: number): Promise<number> {
-    const { pod } = (await this.#dump('waypoint', waypoint)) as WaypointDump;
-    const { hostPid } = await this.#lab.target('pod', mesh.namespace, pod.replace(/^.*\//, ''));
-    const spaceOf = (of: string | number): string => readlinkSync(`/proc/${of}/ns/pid`);
-    const space = spaceOf(hostPid);
-    const found = readdirSync('/proc').find((entry) => {
-      const ids = /^\d+$/.test(entry) ? (processIds(entry)?.ids ?? []) : [];
-      return ids.length > 1 && ids.at(-1) === pid && spaceOf(entry) === space;
-    });
-    if (found === undefined) throw new MeshError('NOT_FOUND', { what: `process ${pid}`, hint: `of ${pod}` });
-    return Number(found);
-  }
-
-  /** Resolves when the proxy says that it has followed. */
-  async #remember({ kind, name, file, original }: Switched, isOn: boolean): Promise<void> {
-    const config = JSON.parse(original) as { readonly limits?: object };
-    const wanted = isOn ? 2048 : 0;
-    writeFileSync(file, JSON.stringify({ ...config, limits: { ...config.limits, flowsMax: wanted } }));
-    const deadlineMs = performance.now() + followTimeoutMs;
-    for (;;) {
-      const { limits } = (await this.#dump(kind, name)).config as { readonly limits: { readonly flowsMax: number } };
-      if (limits.flowsMax === wanted) return;
-      if (performance.now() > deadlineMs) {
-        const hint = 'does it follow its configuration file?';
-        throw new MeshError('TIMED_OUT', { what: `${kind} ${name}`, timeoutMs: followTimeoutMs, hint });
-      }
-      await delay(settleMs);
-    }
-  }
-
-  async #cpuUs(kind: Kind, proxies: readonly Switched[]): Promise<number> {
-    await delay(settleMs);
-    const { server, header } = kinds[kind];
-    const words = ['wrk', '-t1', `-c${connections}`, `-d${this.#options.seconds}s`, '--timeout', '5s', '-s', script];
-    const host = kind === 'requests' ? 'through' : server;
-    const { command, args, env } = await inPod(this.#lab, mesh, 'client', [
-      ...words,
-      ...header,
-      `http://${host}:${benchPort}/`,
-    ]);
-    const pids = proxies.map(({ hostPid }) => hostPid);
-    const before = usageOf(pids).cpuS;
-    const { stdout } = await run(command, args, { env });
-    const cpuS = usageOf(pids).cpuS - before;
-    const { requests, errors } = parseLoad(stdout);
-    if (errors > 0) {
-      throw new MeshError('NOT_REACHABLE', { what: host, reason: `${errors} errors`, hint: 'look at the log' });
-    }
-    return (cpuS * 1e6) / requests;
-  }
+/** Above the limit: some are remembered, one in 64 of the rest. What takes it is the cheapest tenth of all windows. */
+function loadedRow({ kind, alone, pairs }: Measured): Row {
+  const off = pairs.map((pair) => pair.off).toSorted((a, b) => a - b);
+  const takesNs = off[Math.floor(off.length / 10)]!;
+  const perSecond = medianOf(Float64Array.from(pairs, (pair) => pair.perSecond));
+  const share = Math.min(1, flowsPerSecond / perSecond);
+  const { each, sampled } = alone;
+  const mixed = (bound: 'middle' | 'low' | 'high'): number => each[bound] * share + sampled[bound] * (1 - share);
+  const one = { middle: mixed('middle'), low: mixed('low'), high: mixed('high'), pairs: each.pairs };
+  return rowOf(kind, perSecond, takesNs, one);
 }
 
-function quantileOf(values: readonly number[], share: number): number {
-  return values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) * share)] ?? 0;
+function quietRow({ kind, alone, quietNs }: Measured): Row {
+  return rowOf(kind, quietPerSecond, quietNs, alone.eachCold);
+}
+
+function rowOf(kind: FlowKind, perSecond: number, takesNs: number, one: Effect): Row {
+  const ns = scaled(one, proxiesOf[kind]);
+  return { name: words[kind], perSecond, takesNs, ns, added: scaled(ns, 100 / takesNs) };
+}
+
+function cellsOf({ name, perSecond, takesNs, ns, added }: Row): string[] {
+  const figures = [readable(perSecond), readable(takesNs / 1e3), spread(ns, (value) => value.toFixed(0))];
+  return [name, ...figures, percent(added), verdictOf(added)];
+}
+
+function besideRow(each: Measured): { each: Measured; added: Effect; noise: Effect } {
+  const toPercent = 100 / medianNs(each, 'off');
+  const differences = each.pairs.map(({ off, on }) => on - off);
+  // Each with the next, and which of them counts as the one with it is by turns.
+  const without = each.pairs.slice(1).map(({ off }, at) => (off - each.pairs[at]!.off) * (at % 2 === 0 ? 1 : -1));
+  return {
+    each,
+    added: scaled(effectOf(differences), toPercent),
+    noise: scaled(effectOf(without), toPercent),
+  };
+}
+
+function medianNs({ pairs }: Measured, state: 'off' | 'on'): number {
+  return medianOf(Float64Array.from(pairs, (pair) => pair[state]));
+}
+
+function verdictOf({ low, high }: Effect): string {
+  if (high < budget) return `below ${budget} %`;
+  return low > budget ? `ABOVE ${budget} %` : 'cannot be told';
+}
+
+function percent(effect: Effect): string {
+  return `${spread(effect, (value) => value.toFixed(Math.abs(effect.middle) < 1 ? 2 : 1))} %`;
+}
+
+function spread({ middle, low, high }: Effect, text: (value: number) => string): string {
+  return `${text(middle)} (${text(low)} to ${text(high)})`;
 }

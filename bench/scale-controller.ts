@@ -43,7 +43,7 @@ export async function startScaleController(dir: string, mesh: MeshUpdate): Promi
   let tell: (() => void)[] = [];
   const discovery = new DiscoveryServer({
     clock: systemClock,
-    authenticate: () => (claimed) => claimed,
+    authenticate: () => (claimed) => ({ ...claimed, kind: 'node' }),
     observer: {
       pushed: () => {},
       answered: () => {

@@ -16,6 +16,7 @@ import { execInPod, type RanProgram } from '../kube/api/exec.ts';
 import { kubeconfigAccess } from '../kube/api/kubeconfig.ts';
 import { openPodPort } from '../kube/api/port-forward.ts';
 import { isMapping } from '../kube/object-reader.ts';
+import { joinedStatus } from '../model/joined-status.ts';
 import { pageOnAdmin } from '../model/page-views.ts';
 import type { StatusView } from '../model/views.ts';
 import { gatewayNameLabel } from '../model/waypoints.ts';
@@ -211,14 +212,7 @@ export class ClusterMesh implements OperableMesh {
   async #status(): Promise<StatusView> {
     const answers = await Promise.all((await this.#controllers()).map((pod) => this.#ask('GET', pod, '/status')));
     const views = answers.map((answer) => parsed(answer, '/status') as StatusView);
-    const [first] = views;
-    const proxies = new Map<string, StatusView['proxies'][number]>();
-    for (const proxy of views.flatMap((view) => view.proxies)) {
-      const key = `${proxy.kind} ${proxy.node} ${proxy.name}`;
-      const known = proxies.get(key);
-      if (known === undefined || (!known.ready && proxy.ready)) proxies.set(key, proxy);
-    }
-    return { ...first!, proxies: [...proxies.values()] };
+    return joinedStatus(views as [StatusView, ...StatusView[]]);
   }
 
   /** The answer of the first replica, with the lists `field` of all. */

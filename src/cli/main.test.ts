@@ -38,7 +38,7 @@ const rows: readonly { title: string; args: string[]; code: number; err?: RegExp
   { title: 'help as a word', args: ['help', 'lab', 'get'], code: 0, out: /^Usage: ambientctl lab get / },
   { title: 'an unknown sub-command too', args: ['lab', 'exe'], code: 2, err: /did you mean exec\?/ },
   { title: 'an unknown option', args: ['status', '--labb', 'x'], code: 2, err: /did you mean --lab\?/ },
-  { title: 'a missing argument', args: ['why', 'a'], code: 2, err: /missing required argument 'to'; see --help/ },
+  { title: 'a missing argument', args: ['why'], code: 2, err: /missing required argument 'from'; see --help/ },
   { title: 'a format that is none', args: ['status', '-o', 'xml'], code: 2, err: /table, wide, json, yaml/ },
   { title: 'a lab that does not run', args: ['status'], code: 3, err: /'no-such-lab' is not there; .*lab up/ },
   { title: 'a lab that is named and does not run', args: ['edges', '--lab', 'other'], code: 3, err: /'other'/ },

@@ -107,11 +107,12 @@ function addLookCommands(program: Commander, act: Act): void {
   addConfigCommands(program, act);
 
   withMesh(program.command('why'))
-    .argument('<from>', 'NS/POD, deploy/NAME (with -n), or an IP')
-    .argument('<to>', 'the same, or svc/NAME.NS; with :PORT where it has several')
+    .argument('<from>', 'NS/POD, deploy/NAME (with -n), or an IP; alone: what is called, by anybody')
+    .argument('[to]', 'the same, or svc/NAME.NS; with :PORT where it has several')
     .summary('would this connection be allowed, how is it carried, who decides')
     .description(
-      "Explains a connection or request before or after it happens. The answer is computed by the data path's own policy code.",
+      "Explains a connection or request before or after it happens. The answer is computed by the data path's own policy code. " +
+        'With one argument: what is known of a destination for any caller, and who was seen calling it.',
     )
     .option('-f, --file <path>', 'explain manifests instead of a running mesh (repeatable)', collect)
     .option('-n, --namespace <ns>', 'where deploy/NAME is looked for', 'default')
@@ -125,6 +126,7 @@ function addLookCommands(program: Commander, act: Act): void {
       examples([
         ['ambientctl why deploy/web svc/payments.shop -n shop', 'in the running lab'],
         ['ambientctl why -f deploy/samples/shop -n shop deploy/checkout svc/payments.shop:80', 'offline, for CI'],
+        ['ambientctl why svc/payments.shop', 'who may call it, its policies, endpoints, and last callers'],
         ['ambientctl why shop/web 10.96.0.12:80 -o json', 'exit 0 allowed, 1 denied or unreachable'],
         [
           'ambientctl why shop/web svc/cart.shop --method POST --path /cart',

@@ -47,6 +47,28 @@ export function routeTable(routes: readonly ServiceRoutes[], view: TableView): s
   );
 }
 
+/** A match of a service's routes and what becomes of it, in words. Part of `why TO -o json`. */
+export interface RuleSummary {
+  readonly port: number;
+  readonly match: string;
+  readonly action: string;
+  /** 0 for none. */
+  readonly timeoutMs: number;
+  readonly retries: string;
+  /** `HTTPRoute shop/cart#0`. */
+  readonly from: string;
+}
+
+/** What is attached to a service, in the order in which it is tried; [] where nothing is. */
+export function ruleSummaries(routes: ServiceRoutes): RuleSummary[] {
+  return rowsOf([routes]).flatMap(({ port, match, rule }) => {
+    if (rule.origin.kind === 'Service') return [];
+    const { requestMs: timeoutMs } = rule.timeouts;
+    const words = { match: matchText(match), action: actionText(rule), from: originText(rule) };
+    return [{ port: port.port, ...words, timeoutMs, retries: retryText(rule) }];
+  });
+}
+
 function rowsOf(routes: readonly ServiceRoutes[]): RouteRow[] {
   const inOrder = routes.toSorted((a, b) => (a.service < b.service ? -1 : 1));
   return inOrder.flatMap(({ service: key, ports }) => {

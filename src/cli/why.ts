@@ -1,4 +1,5 @@
-// `ambientctl why FROM TO[:PORT]`: what would happen to a connection or a request, and why. The answer is computed by
+// `ambientctl why FROM TO[:PORT]`: what would happen to a connection or a request, and why; `why TO`: what is known of
+// a destination for any caller. The answer is computed by
 // `src/policy`, with the very code of the data path, from the mesh of a controller or from manifests.
 import { isMeshError, MeshError, messageOf } from '../base/errors.ts';
 import { formatPlace } from '../config/yaml.ts';
@@ -16,17 +17,22 @@ import { type Command, type CommandContext, type CommandResult, listOption, text
 import { exitCodes } from './exit-codes.ts';
 import type { Mesh } from './mesh.ts';
 import { adminView, meshOf, refuseCluster } from './which-mesh.ts';
+import type { DestinationView } from './why/destination.ts';
 import { whyText } from './why/text.ts';
 import { liveView, offlineView } from './why/view.ts';
 import type { WhyView } from './why/views.ts';
 
-/** Exit 0 for allow, 1 for deny and unreachable. */
+/** Exit 0 for allow, 1 for deny and unreachable; of a destination alone, 1 when something is wrong with it. */
 export const why: Command = async (context) => {
   const [from, to] = context.args;
-  if (from === undefined || to === undefined) throw new MeshError('USAGE', { reason: 'say FROM and TO[:PORT]' });
+  if (from === undefined) throw new MeshError('USAGE', { reason: 'say FROM and TO[:PORT], or TO alone' });
   const namespace = textOption(context, 'namespace') ?? 'default';
-  const query = { from, to, port: portOption(context), namespace, request: requestOption(context) };
+  const query = { from, to: to ?? from, port: portOption(context), namespace, request: requestOption(context) };
   const paths = listOption(context, 'file');
+  if (to === undefined) {
+    const { destinationResult } = await import('./why/destination-text.ts');
+    return destinationResult(await (paths.length > 0 ? ofManifests(context, paths, query) : ofMesh(context, query)));
+  }
   return whyResult(paths.length > 0 ? await explainOffline(context, paths, query) : await explainLive(context, query));
 };
 
@@ -39,21 +45,61 @@ export function whyResult(answer: WhyResult & Partial<WhyView>, nowMs: number = 
   };
 }
 
+/** What is known of TO, by manifests. */
+async function ofManifests(
+  context: CommandContext,
+  paths: readonly string[],
+  query: WhyQuery,
+): Promise<DestinationView> {
+  const { namedDestination, offlineDestination } = await import('./why/destination.ts');
+  const { index, mesh, known } = await offlineMesh(context, paths);
+  return offlineDestination(
+    index,
+    namingRoutes(mesh, () => namedDestination(index, query, known)),
+  );
+}
+
+/** What is known of TO, by a mesh that runs. */
+async function ofMesh(context: CommandContext, query: WhyQuery): Promise<DestinationView> {
+  const { liveDestination, namedDestination } = await import('./why/destination.ts');
+  const running = await meshOf(context);
+  const { mesh, unknown } = await meshViewOf(running);
+  const index = indexOf(mesh);
+  const known = { sameNode: 'direct', routesOf: routesOf(mesh), explainRoute: routeExplainer(index) } as const;
+  const first = namingRoutes(mesh, () => namedDestination(index, query, known));
+  const isStrict = first.answer.policies.some(({ kind }) => kind === 'PeerAuthentication');
+  const named = isStrict ? namedDestination(index, query, { ...known, strictBy: await strictOf(running) }) : first;
+  const view = await liveDestination(running, index, named, unknown.length === 0);
+  return { ...view, unknown: [...unknown, ...view.unknown] };
+}
+
 /** Compiles manifests as the controller would, Deployments without pods standing as one workload each. */
 async function explainOffline(context: CommandContext, paths: readonly string[], query: WhyQuery): Promise<WhyView> {
+  const { resources, mesh, index, known } = await offlineMesh(context, paths);
+  return offlineView(index, withPlace(explainNamed(index, mesh, query, known), resources));
+}
+
+async function offlineMesh(context: CommandContext, paths: readonly string[]): Promise<OfflineMesh> {
   refuseCluster(context, 'manifests stand for themselves');
   const { loadManifests } = await import('../kube/load.ts');
   const { resources } = await loadManifests(paths);
   const compiler = await compile(resources);
   const mesh = compiler.mesh();
   const index = indexOf(mesh);
-  const answer = explainNamed(index, mesh, query, {
+  const known: WhyOptions = {
     sameNode: 'direct',
     explainRoute: routeExplainer(index),
     routesOf: routesOf(mesh),
     strictBy: (workload) => compiler.peerAuthenticationOf(workload),
-  });
-  return offlineView(index, withPlace(answer, resources));
+  };
+  return { resources, mesh, index, known };
+}
+
+interface OfflineMesh {
+  readonly resources: readonly Resource[];
+  readonly mesh: MeshView;
+  readonly index: MeshIndex;
+  readonly known: WhyOptions;
 }
 
 async function explainLive(context: CommandContext, query: WhyQuery): Promise<WhyView> {
@@ -63,7 +109,7 @@ async function explainLive(context: CommandContext, query: WhyQuery): Promise<Wh
   const known = { sameNode: 'direct', routesOf: routesOf(mesh), explainRoute: routeExplainer(index) } as const;
   const first = explainNamed(index, mesh, query, known);
   const isStrict = [first, ...(first.perEndpoint ?? [])].some((one) => one.decidedBy?.kind === 'PeerAuthentication');
-  const answer = isStrict ? await namingStrict(running, index, query, known) : first;
+  const answer = isStrict ? explain(index, query, { ...known, strictBy: await strictOf(running) }) : first;
   const view = await liveView(running, index, answer, splitPort(query.from).name, unknown.length === 0);
   return { ...view, unknown: [...unknown, ...view.unknown] };
 }
@@ -89,19 +135,23 @@ async function meshViewOf(running: Mesh): Promise<{ readonly mesh: MeshView; rea
 const meshDeadlineMs = 6_000;
 
 /** On the wire all STRICT workloads share one policy. The object that a person wrote is found among the objects. */
-async function namingStrict(mesh: Mesh, index: MeshIndex, query: WhyQuery, known: WhyOptions): Promise<WhyResult> {
+async function strictOf(mesh: Mesh): Promise<NonNullable<WhyOptions['strictBy']>> {
   const { readManifests } = await import('../kube/manifests.ts');
   const kinds = ['Namespace', 'Pod', 'PeerAuthentication'] as const;
   const lists = await Promise.all(kinds.map((kind) => mesh.objects(kind)));
   const text = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: lists.flat() });
   const compiler = await compile(readManifests([{ text, file: mesh.title }]).resources);
-  return explain(index, query, { ...known, strictBy: (workload) => compiler.peerAuthenticationOf(workload) });
+  return (workload) => compiler.peerAuthenticationOf(workload);
+}
+
+function explainNamed(index: MeshIndex, mesh: MeshView, query: WhyQuery, options: WhyOptions): WhyResult {
+  return namingRoutes(mesh, () => explain(index, query, options));
 }
 
 /** A service that is not there may be what a route still names. */
-function explainNamed(index: MeshIndex, mesh: MeshView, query: WhyQuery, options: WhyOptions): WhyResult {
+function namingRoutes<Answer>(mesh: MeshView, answer: () => Answer): Answer {
   try {
-    return explain(index, query, options);
+    return answer();
   } catch (error) {
     if (!isMeshError(error) || error.code !== 'NOT_FOUND') throw error;
     const names = routesNaming(mesh, String(error.details.what));

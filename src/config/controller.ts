@@ -59,6 +59,13 @@ export interface ControllerConfig {
     /** `NAMESPACE/SERVICEACCOUNT`s that are node proxies. */
     readonly nodeAccounts: readonly string[];
   };
+  /** The other replicas of this controller: its live page asks them for the proxies that are connected to them. */
+  readonly replicas: {
+    /** `NAMESPACE/SERVICEACCOUNT` that all of them run as; '' asks nobody and answers nobody. */
+    readonly account: string;
+    /** A token of this one, bound to its pod, for an audience of `auth.audiences`. */
+    readonly tokenFile: string;
+  };
   /** What waypoints are deployed with, for Gateways that ask for one; in a cluster that is written to. */
   readonly waypoints: {
     /** '' deploys none. */
@@ -107,6 +114,7 @@ const dayMs = 24 * hourMs;
 
 const trustDomain = { pattern: /^[a-z0-9._-]{1,255}$/, what: 'a trust domain (lower-case letters, digits, dots)' };
 const notEmpty = { pattern: /./, what: 'text that is not empty' };
+const optionalAccount = { pattern: /^([^/\s]+\/[^/\s]+)?$/, what: 'NAMESPACE/SERVICEACCOUNT' };
 const account = { pattern: /^[^/\s]+\/[^/\s]+$/, what: 'NAMESPACE/SERVICEACCOUNT' };
 
 /** The fields of the file. */
@@ -137,6 +145,7 @@ export const controllerShape = {
     audiences: list(string(undefined, notEmpty), ['ambient-controller', 'istio-ca']),
     nodeAccounts: list(string(undefined, account), ['ambient-system/ambient-node']),
   }),
+  replicas: object({ account: string('', optionalAccount), tokenFile: string('') }),
   waypoints: object({
     image: string(''),
     pullPolicy: oneOf(pullPolicies, 'IfNotPresent'),
@@ -190,6 +199,11 @@ export function readControllerConfig(file: string): ControllerConfig {
   const { issuer, jwksFile } = config.auth;
   if ((issuer === '') !== (jwksFile === '') || (issuer === '' && config.source === 'folders')) {
     const reason = 'auth names issuer and jwksFile; with source: kubernetes it may name neither';
+    throw new MeshError('CONFIG_INVALID', { place: `${file}:1:1`, reason });
+  }
+  const { replicas } = config;
+  if ((replicas.account === '') !== (replicas.tokenFile === '')) {
+    const reason = 'replicas names both account and tokenFile, or neither';
     throw new MeshError('CONFIG_INVALID', { place: `${file}:1:1`, reason });
   }
   judgePage(config.page, (field, reason) => {

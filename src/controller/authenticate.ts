@@ -5,7 +5,7 @@ import type { TokenClaims } from '../identity/jwt.ts';
 
 /** A proxy that has proven who it is. */
 export interface Caller {
-  readonly kind: 'node' | 'waypoint';
+  readonly kind: 'node' | 'waypoint' | 'controller';
   readonly namespace: string;
   readonly serviceAccount: string;
   readonly pod: string;
@@ -27,6 +27,8 @@ export interface AuthenticatorOptions {
   readonly verify: (token: string) => TokenClaims | Promise<TokenClaims>;
   /** `NAMESPACE/SERVICEACCOUNT`s of node proxies. */
   readonly nodeAccounts: readonly string[];
+  /** `NAMESPACE/SERVICEACCOUNT` of the controller's own replicas, where they may call; '' or none where not. */
+  readonly replicaAccount?: string;
   readonly pod: (namespace: string, name: string) => KnownPod | null;
 }
 
@@ -50,13 +52,14 @@ function callerOf(claims: TokenClaims, options: AuthenticatorOptions): Caller {
     throw refused(`the subject ${claims.subject.slice(0, 300)} is not the service account ${account}`);
   }
   const isNode = options.nodeAccounts.includes(account);
+  const isReplica = !isNode && account === options.replicaAccount;
   if (bound === null) {
-    if (!isNode) throw refused(`${account} is not the account of a node proxy`);
+    if (!isNode && !isReplica) throw refused(`${account} is not the account of a node proxy`);
     throw refused(`the token of ${account} is bound to no pod`);
   }
   const pod = options.pod(namespace, bound.name);
   // A waypoint runs under the account that bears its Gateway's name: that is who its clients expect.
-  if (!isNode && (pod === null || pod.gateway !== serviceAccount.name)) {
+  if (!isNode && !isReplica && (pod === null || pod.gateway !== serviceAccount.name)) {
     throw refused(`${account} is not the account of a node proxy, nor is its pod a waypoint`);
   }
   const who = `pod ${namespace}/${bound.name}`;
@@ -67,7 +70,7 @@ function callerOf(claims: TokenClaims, options: AuthenticatorOptions): Caller {
   if (pod.node === '') throw refused(`${who} is on no node`);
   if (node !== null && node.name !== pod.node)
     throw refused(`${who} is on node ${pod.node}, its token is for ${node.name}`);
-  const kind = isNode ? 'node' : 'waypoint';
+  const kind = isNode ? 'node' : isReplica ? 'controller' : 'waypoint';
   return { kind, namespace, serviceAccount: serviceAccount.name, pod: bound.name, node: pod.node };
 }
 

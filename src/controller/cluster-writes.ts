@@ -55,6 +55,8 @@ export class ClusterWrites {
   readonly #leader: LeaderElection;
   readonly #writer: StatusWriter;
   readonly #events: EventWriter;
+  /** Of what this replica alone has seen, whether it leads or not. */
+  readonly #ownEvents: EventWriter;
   readonly #there: WrittenObjects;
   readonly #keeper: ObjectKeeper;
   readonly #parameters: ParameterMaps;
@@ -68,11 +70,9 @@ export class ClusterWrites {
   constructor(options: ClusterWritesOptions) {
     const { api: client, namespace, waypoints: settings, place, clock, log } = options;
     this.#options = options;
-    this.#events = new EventWriter({
-      client,
-      clock,
-      trouble: (reason) => log.warn({ reason }, 'cannot write Events'),
-    });
+    const trouble = (reason: string) => log.warn({ reason }, 'cannot write Events');
+    this.#events = new EventWriter({ client, clock, trouble });
+    this.#ownEvents = new EventWriter({ client, clock, trouble });
     this.#writer = new StatusWriter({
       client,
       clock,
@@ -116,6 +116,7 @@ export class ClusterWrites {
 
   start(): void {
     this.#there.start();
+    this.#ownEvents.switch(true);
     this.#leader.start();
   }
 
@@ -128,6 +129,11 @@ export class ClusterWrites {
   /** Something that a person should see beside the object that it is about. */
   tell(event: ClusterEvent): void {
     if (!this.#isClosed) this.#events.tell(event);
+  }
+
+  /** The same, of what no other replica sees: it is told at once, by whichever this is. */
+  tellOwn(event: ClusterEvent): void {
+    if (!this.#isClosed) this.#ownEvents.tell(event);
   }
 
   /** Something was compiled: statuses may be others. */
@@ -149,7 +155,7 @@ export class ClusterWrites {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#cancel?.();
-    const others = [this.#there, this.#parameters];
+    const others = [this.#there, this.#parameters, this.#ownEvents];
     await Promise.all([...this.#jobs, ...others].map((each) => each.close()));
     await this.#leader.close();
   }

@@ -21,13 +21,16 @@ import { adminRoutes, metricsRoutes } from './admin.ts';
 import { awaitIssuer } from './await-issuer.ts';
 import { CertificateService } from './certificate-service.ts';
 import type { ClusterWrites } from './cluster-writes.ts';
+import { EjectionWatch, type EjectionWatchOptions } from './ejection-watch.ts';
 import { Gate } from './gate.ts';
 import { IssuerKeeper } from './issuer-keeper.ts';
 import { MeshFeed } from './mesh-feed.ts';
 import { NodeProxyWatch } from './node-proxy-watch.ts';
 import { type OpenedSource, openSource } from './open-source.ts';
 import { Page } from './page/page.ts';
+import { replicaRoutes } from './page/replicas.ts';
 import { Probes } from './probes.ts';
+import { ReplicaLinks } from './replica-links.ts';
 import { ServerCertificate } from './server-certificate.ts';
 import { eventOfIssuer } from './told-events.ts';
 import { Webhook } from './webhook.ts';
@@ -109,6 +112,8 @@ class Controller {
   readonly #serverCertificate: ServerCertificate;
   readonly #issuerKeeper: IssuerKeeper;
   readonly #nodeProxies: NodeProxyWatch;
+  readonly #replicas: ReplicaLinks | null;
+  readonly #ejections: EjectionWatch;
   readonly #page: Page | null;
   readonly #metrics: ControllerMetrics;
   readonly #opened: OpenedSource;
@@ -139,12 +144,20 @@ class Controller {
     this.#compiler = compiler;
     this.#metrics = new ControllerMetrics(() => this.#reading(), version);
     const gate = this.#gate(clock);
-    const authenticate: DiscoveryServerOptions['authenticate'] = async (headers) => {
+    const callerOf = async (headers: Headers, call: 'discovery' | 'observe') => {
       if (!this.#feed.isRead) throw new ConnectError('the sources have not been read', Code.Unavailable);
-      const caller = await gate.caller(headers, 'discovery');
+      return gate.caller(headers, call);
+    };
+    const authenticate: DiscoveryServerOptions['authenticate'] = async (headers) => {
+      const caller = await callerOf(headers, 'discovery');
       return (claimed) => gate.proxy(caller, claimed);
     };
-    this.#observe = new ObserveServer({ authenticate });
+    this.#observe = new ObserveServer({
+      authenticate: async (headers) => {
+        const caller = await callerOf(headers, 'observe');
+        return (claimed) => gate.attendant(caller, claimed);
+      },
+    });
     this.#discovery = new DiscoveryServer({
       clock,
       authenticate,
@@ -157,24 +170,13 @@ class Controller {
       },
       isExpected: (proxy) => compiler.pod(proxy.namespace, proxy.name) !== null,
     });
-    this.#certificates = new CertificateService({
-      authority: this.#authority,
-      gate,
-      trustDomain,
-      ttlMs: config.certificateTtlMs,
-      ttlMaxMs: config.certificateTtlMaxMs,
-      hasIdentityOnNode: (identity, node) => compiler.hasIdentityOnNode(identity, node),
-      clock,
-      issuedBeforeMs: (identity) => compiler.issuedBeforeMs(identity),
-      log,
-      issued: () => this.#metrics.certificatesIssued.inc(),
-      failed: (reason) => this.#tellIssuer('signing', reason),
-    });
+    this.#certificates = this.#makeCertificates(gate);
     this.#serverCertificate = this.#makeServerCertificate();
     this.#issuerKeeper = this.#makeIssuerKeeper();
+    this.#replicas = this.#makeReplicas();
     this.#page = this.#makePage();
-    const { nodeAccounts: accounts } = config.auth;
-    this.#nodeProxies = new NodeProxyWatch({ accounts, clock, tell: (event) => this.#writes?.tell(event) });
+    this.#nodeProxies = this.#makeNodeProxyWatch();
+    this.#ejections = this.#makeEjectionWatch();
     this.#feed = new MeshFeed({
       source: opened.source,
       compiler,
@@ -186,6 +188,7 @@ class Controller {
           update,
           gone.flatMap(({ kind, name }) => (kind === 'Node' ? [name] : [])),
         );
+        this.#replicas?.take(update);
         this.#writes?.compiled();
       },
     });
@@ -207,12 +210,14 @@ class Controller {
     const parts = { statuses, gateways, rootsPem, webhook: this.#config.webhook.configuration };
     this.#writes = await this.#opened.writesOf({ ...parts, clock: this.#clock, log: this.#log });
     this.#writes?.start();
+    if (this.#writes !== null) this.#ejections.start();
     // Read before anyone may ask: a controller that knows nothing yet would tell proxies that all is gone.
     await this.#feed.start();
     const metrics = await this.#serve('', ports.metrics, metricsRoutes(this.#metrics));
     const routes = { ...adminRoutes(this, this.#page, this.#observe, this.#log), ...metricsRoutes(this.#metrics) };
     const admin = await this.#serve(adminHost, ports.admin, routes);
     const discovery = await this.#listen();
+    this.#replicas?.start(discovery.port);
     const webhook = await this.#startWebhook();
     const page = (await this.#page?.start()) ?? null;
     this.#isListening = true;
@@ -258,6 +263,8 @@ class Controller {
     await this.#page?.close();
     this.#issuerKeeper.close();
     this.#nodeProxies.close();
+    this.#replicas?.close();
+    this.#ejections.close();
     this.#discovery.close();
     this.#observe.close();
     await this.#rpc?.close(drainMs);
@@ -277,6 +284,7 @@ class Controller {
         throw new MeshError('NOT_REACHABLE', { what: 'the mesh', reason: 'its sources have not been read', hint });
       },
       nodeAccounts,
+      replicaAccount: this.#config.replicas.account,
       pod: (namespace, name) => this.#compiler.pod(namespace, name),
       clock,
       log: this.#log,
@@ -342,11 +350,50 @@ class Controller {
     return this.#webhook.start();
   }
 
+  #makeCertificates(gate: Gate): CertificateService {
+    const [config, compiler, clock, log] = [this.#config, this.#compiler, this.#clock, this.#log];
+    return new CertificateService({
+      authority: this.#authority,
+      gate,
+      trustDomain: config.trustDomain,
+      ttlMs: config.certificateTtlMs,
+      ttlMaxMs: config.certificateTtlMaxMs,
+      hasIdentityOnNode: (identity, node) => compiler.hasIdentityOnNode(identity, node),
+      clock,
+      issuedBeforeMs: (identity) => compiler.issuedBeforeMs(identity),
+      log,
+      issued: () => this.#metrics.certificatesIssued.inc(),
+      failed: (reason) => this.#tellIssuer('signing', reason),
+    });
+  }
+
+  #makeReplicas(): ReplicaLinks | null {
+    const { replicas, serverNames, clusterId } = this.#config;
+    const [serverName] = serverNames;
+    if (replicas.account === '' || serverName === undefined) return null;
+    return new ReplicaLinks({
+      ...{ ...replicas, serverName, clusterId, version, clock: this.#clock, log: this.#log },
+      rootsPem: () => this.#authority.rootsPem(),
+      routes: replicaRoutes(this.#observe, () => this.status()),
+    });
+  }
+
+  #makeNodeProxyWatch(): NodeProxyWatch {
+    const { nodeAccounts: accounts } = this.#config.auth;
+    return new NodeProxyWatch({ accounts, clock: this.#clock, tell: (event) => this.#writes?.tell(event) });
+  }
+
+  #makeEjectionWatch(): EjectionWatch {
+    const tell: EjectionWatchOptions['tell'] = (event) => this.#writes?.tellOwn(event);
+    return new EjectionWatch({ observed: this.#observe, compiler: this.#compiler, clock: this.#clock, tell });
+  }
+
   #makePage(): Page | null {
     if (!this.#config.page.enabled) return null;
     const [config, authority, clock, log] = [this.#config, this.#authority, this.#clock, this.#log];
     const [observed, compiler, { source }] = [this.#observe, this.#compiler, this.#opened];
-    return new Page({ config, authority, observed, compiler, source, controller: this, clock, log });
+    const replicas = this.#replicas;
+    return new Page({ config, authority, observed, replicas, compiler, source, controller: this, clock, log });
   }
 
   async #serve(

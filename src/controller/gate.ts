@@ -3,7 +3,7 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { Clock } from '../base/clock.ts';
 import { isMeshError, messageOf } from '../base/errors.ts';
-import type { ProxyNode } from '../discovery/proxy-node.ts';
+import type { Attendant, ProxyNode } from '../discovery/proxy-node.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { type AuthenticatorOptions, authenticate, type Caller } from './authenticate.ts';
 
@@ -29,10 +29,14 @@ export class Gate {
     this.#options = options;
   }
 
-  /** The proxy that calls `call`. Rejects with an opaque UNAUTHENTICATED; UNAVAILABLE when nobody can be asked. */
-  async caller(headers: Headers, call: string): Promise<Caller> {
+  /**
+   * Who calls `call`; other replicas may only attend. Rejects with an opaque UNAUTHENTICATED; UNAVAILABLE when nobody
+   * can be asked.
+   */
+  async caller(headers: Headers, call: 'discovery' | 'observe' | 'certificate'): Promise<Caller> {
+    let caller: Caller;
     try {
-      return await authenticate(headers.get('authorization'), this.#options);
+      caller = await authenticate(headers.get('authorization'), this.#options);
     } catch (error) {
       if (isMeshError(error) && unanswered.includes(error.code)) {
         this.#say(call, messageOf(error), 'cannot find out who calls');
@@ -40,10 +44,20 @@ export class Gate {
       }
       throw this.refuse(call, messageOf(error), Code.Unauthenticated);
     }
+    if (caller.kind !== 'controller' || call === 'observe') return caller;
+    const reason = `pod ${caller.namespace}/${caller.pod} is a controller, and no proxy`;
+    throw this.refuse(call, reason, Code.Unauthenticated);
   }
 
-  /** The proxy that opens a discovery stream and says it is `claimed`: it must say the node that its token proves. */
-  proxy(caller: Caller, claimed: ProxyNode): ProxyNode {
+  /** The proxy that opens a discovery stream, and says it is `claimed`. */
+  proxy(caller: Caller, claimed: Attendant): ProxyNode {
+    const { kind, ...rest } = this.attendant(caller, claimed);
+    if (kind !== 'controller') return { kind, ...rest };
+    throw this.refuse('discovery', `${rest.namespace}/${rest.name} is no proxy`, Code.PermissionDenied);
+  }
+
+  /** Who opens a stream and says it is `claimed`: it must say the node that its token proves. */
+  attendant(caller: Caller, claimed: Attendant): Attendant {
     if (claimed.nodeName !== caller.node) {
       const pod = `${caller.namespace}/${caller.pod}`;
       const reason = `pod ${pod} on node ${caller.node} claims node ${claimed.nodeName || '(none)'}`;
@@ -51,7 +65,7 @@ export class Gate {
     }
     if (claimed.kind !== caller.kind) {
       const pod = `${caller.kind} proxy ${caller.namespace}/${caller.pod}`;
-      const reason = `the ${pod} claims to be a ${claimed.kind} proxy`;
+      const reason = `the ${pod} claims to be a ${claimed.kind}`;
       throw this.refuse('discovery', reason, Code.PermissionDenied);
     }
     const { namespace, serviceAccount } = caller;

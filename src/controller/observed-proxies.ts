@@ -71,6 +71,18 @@ async function* withBody(body: string, stream: AsyncIterable<string> | undefined
   if (stream !== undefined) yield* stream;
 }
 
+/** What a proxy answers to `GET PATH`, parsed; null where it does not answer, or knows no such path. */
+export async function answerOf(proxy: Pick<ObservedProxy, 'ask'>, path: string): Promise<unknown> {
+  try {
+    const { status, body, stream } = await proxy.ask(`GET ${path}`);
+    let text = body;
+    if (stream !== undefined) for await (const piece of stream) text += piece;
+    return status === 200 ? JSON.parse(text) : null;
+  } catch {
+    return null;
+  }
+}
+
 /** The line of a proxy. */
 export function observedView({ node }: ObservedProxy): ObservedProxyView {
   const { kind, namespace, nodeName, version } = node;

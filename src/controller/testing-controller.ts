@@ -80,6 +80,7 @@ export function prepared(
       audiences: ['ambient-controller', 'istio-ca'],
       nodeAccounts: ['ambient-system/ambient-node'],
     },
+    replicas: { account: '', tokenFile: '' },
     waypoints: {
       image: '',
       pullPolicy: 'IfNotPresent',

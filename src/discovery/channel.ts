@@ -22,6 +22,7 @@ export interface Channel {
   close(): void;
 }
 
+const usualPings = { pingIntervalMs: 10_000, pingTimeoutMs: 10_000 };
 const connectTimeoutMs = 5_000;
 /** Largest message that a proxy takes from its controller: about 100,000 workloads in one response. */
 const messageBytesMax = 64 * 1024 * 1024;
@@ -29,14 +30,16 @@ const fileBytesMax = 1024 * 1024;
 
 /**
  * Connects to the controller: TLS verified with `rootsPem`, HTTP/2 with PINGs every `pingIntervalMs` that must be
- * answered in `pingTimeoutMs`. Throws NOT_REACHABLE after 5 s or with the reason of the failure.
+ * answered in `pingTimeoutMs`. The certificate has to have `serverName`, where one is given, instead of the URL's host.
+ * Throws NOT_REACHABLE after 5 s or with the reason of the failure.
  */
 export async function openChannel(
   url: string,
   rootsPem: string,
-  pings = { pingIntervalMs: 10_000, pingTimeoutMs: 10_000 },
+  options: { readonly pings?: typeof usualPings; readonly serverName?: string } = {},
 ): Promise<Channel> {
-  const connection = await Http2Connection.open({ url, rootsPem, connectTimeoutMs, ...pings });
+  const { pings = usualPings, serverName = '' } = options;
+  const connection = await Http2Connection.open({ url, rootsPem, serverName, connectTimeoutMs, ...pings });
   const transport = createGrpcTransport({
     baseUrl: url,
     sessionManager: connection,

@@ -10,7 +10,7 @@ import {
   type DeltaDiscoveryRequest,
   type DeltaDiscoveryResponse,
 } from './generated/ads_pb.ts';
-import { type ProxyNode, proxyNodeOf } from './proxy-node.ts';
+import { type Attendant, type ProxyNode, proxyNodeOf } from './proxy-node.ts';
 import { ProxyStream, type StreamObserver, type Tables } from './proxy-stream.ts';
 import { ResourceTable } from './resource-table.ts';
 import {
@@ -40,7 +40,7 @@ export interface DiscoveryServerOptions {
 }
 
 /** Who a caller is that says it is `claimed`. */
-export type Admission = (claimed: ProxyNode) => ProxyNode;
+export type Admission = (claimed: Attendant) => ProxyNode;
 
 interface Known {
   node: ProxyNode;

@@ -75,7 +75,7 @@ async function serve(context: TestContext) {
       clock: systemClock,
       authenticate: (headers) => {
         if (headers.get('authorization') !== 'Bearer good') throw new ConnectError('', Code.Unauthenticated);
-        return (claimed) => claimed;
+        return (claimed) => claimed as ProxyNode;
       },
       observer: { pushed: (_typeUrl, resources) => pushes.push(resources), answered: () => {} },
       isExpected: () => missed,

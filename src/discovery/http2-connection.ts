@@ -9,6 +9,8 @@ import {
   constants,
   type OutgoingHttpHeaders,
 } from 'node:http2';
+import { isIP } from 'node:net';
+import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { MeshError, messageOf } from '../base/errors.ts';
 
 export interface Http2ConnectionOptions {
@@ -16,6 +18,8 @@ export interface Http2ConnectionOptions {
   readonly url: string;
   /** PEM of the roots that verify the server. */
   readonly rootsPem: string;
+  /** What the certificate has to have; '' for the host of the URL. */
+  readonly serverName?: string;
   readonly connectTimeoutMs: number;
   /** A PING goes out when nothing was received for this long, and must be answered within `pingTimeoutMs`. */
   readonly pingIntervalMs: number;
@@ -43,9 +47,9 @@ export class Http2Connection {
 
   /** Connects. Throws NOT_REACHABLE with the reason of the failure, or after `connectTimeoutMs`. */
   static open(options: Http2ConnectionOptions): Promise<Http2Connection> {
-    const { url, rootsPem, connectTimeoutMs } = options;
+    const { url, rootsPem, connectTimeoutMs, serverName = '' } = options;
     return new Promise((resolve, reject) => {
-      const session = connect(url, { ca: rootsPem });
+      const session = connect(url, { ca: rootsPem, ...(serverName === '' ? {} : nameOptions(serverName)) });
       const connection = new Http2Connection(options, session);
       const timer = setTimeout(() => fail(`no answer in ${connectTimeoutMs} ms`), connectTimeoutMs);
       const fail = (reason: string): void => {
@@ -127,4 +131,12 @@ export class Http2Connection {
     const hint = 'is the controller running and the address right?';
     return new MeshError('NOT_REACHABLE', { what: this.#options.url, reason, hint }, { cause: this.#failure });
   }
+}
+
+/** An address may be in a certificate too, and not in the TLS handshake. */
+function nameOptions(name: string) {
+  return {
+    ...(isIP(name) === 0 ? { servername: name } : {}),
+    checkServerIdentity: (_host: string, certificate: PeerCertificate) => checkServerIdentity(name, certificate),
+  };
 }

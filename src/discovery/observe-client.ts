@@ -11,19 +11,21 @@ import {
   type ObserveQuestion,
   ProxyObserver,
 } from './generated/observe_pb.ts';
-import { type ProxyNode, proxyNodeMessage } from './proxy-node.ts';
+import { type Attendant, proxyNodeMessage } from './proxy-node.ts';
 
-/** Questions under way at once; more are answered with 429. */
-const questionsMax = 16;
+/** Questions of one stream under way at once; more are answered with 429. */
+const usualQuestionsMax = 16;
 const chunkLength = 64 * 1024;
 const againAfterMs = 1_000;
 
 /** Answers a controller's questions. */
 export class ObserveClient {
-  readonly #node: ProxyNode;
+  readonly #node: Attendant;
   readonly #routes: Routes;
+  readonly #questionsMax: number;
 
-  constructor(node: ProxyNode, routes: Routes) {
+  constructor(node: Attendant, routes: Routes, questionsMax: number = usualQuestionsMax) {
+    this.#questionsMax = questionsMax;
     this.#node = node;
     this.#routes = routes;
   }
@@ -32,7 +34,7 @@ export class ObserveClient {
   async attend(transport: Transport, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
-        await this.#attendOnce(transport, headers, signal);
+        await this.attendOnce(transport, headers, signal);
       } catch (error) {
         if (ConnectError.from(error).code === Code.Unimplemented) return;
       }
@@ -40,7 +42,8 @@ export class ObserveClient {
     }
   }
 
-  async #attendOnce(
+  /** Attends until the stream ends; rejects with what it ends with. */
+  async attendOnce(
     transport: Transport,
     headers: Readonly<Record<string, string>>,
     signal: AbortSignal,
@@ -67,8 +70,9 @@ export class ObserveClient {
   ): Promise<void> {
     const say = (part: Exclude<MessageInitShape<typeof ObserveAnswerSchema>, ObserveAnswer>): void =>
       answers.push(create(ObserveAnswerSchema, { ...part, id }));
-    if (running.size >= questionsMax) {
-      say({ status: 429, contentType: 'text/plain', chunk: `questionsMax is ${questionsMax}\n`, last: true });
+    const max = this.#questionsMax;
+    if (running.size >= max) {
+      say({ status: 429, contentType: 'text/plain', chunk: `questionsMax is ${max}\n`, last: true });
       return;
     }
     const control = new AbortController();

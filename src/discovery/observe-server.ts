@@ -5,23 +5,27 @@ import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@co
 import { MeshError } from '../base/errors.ts';
 import type { SimpleResponse } from '../telemetry/metrics-server.ts';
 import { AsyncQueue } from './async-queue.ts';
-import type { Admission } from './delta-server.ts';
 import {
   type ObserveAnswer,
   type ObserveQuestion,
   ObserveQuestionSchema,
   ProxyObserver,
 } from './generated/observe_pb.ts';
-import { type ProxyNode, proxyNodeOf } from './proxy-node.ts';
+import { type Attendant, type ProxyNode, proxyNodeOf } from './proxy-node.ts';
 
 export interface ObserveServerOptions {
-  /** As `DiscoveryServerOptions.authenticate`. */
-  readonly authenticate: (headers: Headers) => Admission | Promise<Admission>;
+  /** As `DiscoveryServerOptions.authenticate`, and lets other replicas in. */
+  readonly authenticate: (headers: Headers) => AttendantAdmission | Promise<AttendantAdmission>;
 }
 
 /** A proxy that can be asked. */
-export interface ObservedProxy {
+export interface ObservedProxy extends Observed {
   readonly node: ProxyNode;
+}
+
+/** Who can be asked. */
+export interface Observed {
+  readonly node: Attendant;
   /**
    * Asks `METHOD PATH?QUERY` of its admin port. Resolves with the first part of the answer; the rest comes in `stream`,
    * which throws when it breaks off. Rejects with NOT_REACHABLE when the proxy does not answer in 5 s or goes,
@@ -30,8 +34,13 @@ export interface ObservedProxy {
   ask(question: string, signal?: AbortSignal): Promise<SimpleResponse>;
 }
 
+/** Who it is, of what it claims to be; throws for who may not attend. */
+type AttendantAdmission = (claimed: Attendant) => Attendant;
+
 const proxiesMax = 10_000;
 const questionsMax = 64;
+/** To a replica: two for each of its proxies, which each are asked for their flows for as long as somebody watches. */
+const replicaQuestionsMax = 2 * proxiesMax;
 const firstAnswerMs = 5_000;
 const answerBytesMax = 1024 * 1024;
 /** Characters of one answer that nobody has taken yet. */
@@ -57,13 +66,23 @@ export class ObserveServer {
 
   /** Those that attend now, ordered by kind and name; of two that overlap the newer one comes first. */
   proxies(): readonly ObservedProxy[] {
-    return [...this.#attending].reverse().sort((a, b) => (nameOf(a.node) < nameOf(b.node) ? -1 : 1));
+    return this.#sorted((one): one is Attending & ObservedProxy => one.node.kind !== 'controller');
+  }
+
+  /** The other replicas of this controller that attend now, likewise. */
+  replicas(): readonly Observed[] {
+    return this.#sorted((one): one is Attending => one.node.kind === 'controller');
   }
 
   /** Ends every stream. Idempotent. */
   close(): void {
     this.#isClosed = true;
     for (const one of this.#attending) one.end();
+  }
+
+  #sorted<One extends Attending>(isMeant: (one: Attending) => one is One): readonly One[] {
+    const found = [...this.#attending].filter(isMeant).reverse();
+    return found.sort((a, b) => (nameOf(a.node) < nameOf(b.node) ? -1 : 1));
   }
 
   async *#serve(answers: AsyncIterable<ObserveAnswer>, context: HandlerContext): AsyncIterable<ObserveQuestion> {
@@ -91,22 +110,25 @@ interface Pending {
   heldChars: number;
 }
 
-class Attending implements ObservedProxy {
-  readonly node: ProxyNode;
+class Attending implements Observed {
+  readonly node: Attendant;
   readonly questions = new AsyncQueue<ObserveQuestion>();
   readonly #pending = new Map<bigint, Pending>();
   #nextId = 1n;
   #isEnded = false;
 
-  constructor(node: ProxyNode) {
+  constructor(node: Attendant) {
     this.node = node;
   }
 
   async ask(question: string, signal?: AbortSignal): Promise<SimpleResponse> {
     if (this.#isEnded) throw this.#unreachable('it has just gone');
-    if (this.#pending.size >= questionsMax) {
-      const what = 'questions to one proxy';
-      throw new MeshError('LIMIT_REACHED', { limit: 'questionsMax', value: questionsMax, what });
+    const [limit, value] =
+      this.node.kind === 'controller'
+        ? (['replicaQuestionsMax', replicaQuestionsMax] as const)
+        : (['questionsMax', questionsMax] as const);
+    if (this.#pending.size >= value) {
+      throw new MeshError('LIMIT_REACHED', { limit, value, what: `questions to ${nameOf(this.node)}` });
     }
     const id = this.#nextId++;
     const pending: Pending = { parts: new AsyncQueue<ObserveAnswer>(), heldChars: 0 };
@@ -180,8 +202,8 @@ class Attending implements ObservedProxy {
   }
 }
 
-function nameOf({ kind, namespace, name, nodeName, waypoint }: ProxyNode): string {
-  return kind === 'node' ? `node/${nodeName}` : `waypoint/${waypoint ?? namespace} ${name}`;
+function nameOf({ kind, namespace, name, nodeName, waypoint }: Attendant): string {
+  return kind === 'node' ? `node/${nodeName}` : `${kind}/${waypoint ?? namespace} ${name}`;
 }
 
 /** Reads what the proxy says until it stops; its end is the end of every question. */

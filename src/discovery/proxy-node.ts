@@ -4,8 +4,14 @@ import { create, type JsonObject } from '@bufbuild/protobuf';
 import type { NodeFinding } from '../model/views.ts';
 import { type Node, NodeSchema } from './generated/node_pb.ts';
 
-export interface ProxyNode {
+/** A proxy. */
+export interface ProxyNode extends Attendant {
   readonly kind: 'node' | 'waypoint';
+}
+
+/** Who can be asked: a proxy, or another replica of the controller, which follows nothing. */
+export interface Attendant {
+  readonly kind: 'node' | 'waypoint' | 'controller';
   /** Pod name of the proxy itself. */
   readonly name: string;
   readonly namespace: string;
@@ -30,7 +36,7 @@ const findingLengthMax = 500;
 const findingsLengthMax = 20_000;
 
 /** The node message that says who `node` is. */
-export function proxyNodeMessage(node: ProxyNode, findings: readonly NodeFinding[] = []): Node {
+export function proxyNodeMessage(node: Attendant, findings: readonly NodeFinding[] = []): Node {
   const metadata: JsonObject = {
     ...(findings.length === 0 ? {} : { FINDINGS: JSON.stringify(findings) }),
     NAME: node.name,
@@ -41,7 +47,7 @@ export function proxyNodeMessage(node: ProxyNode, findings: readonly NodeFinding
     VERSION: node.version,
     INSTANCE_ID: node.instance ?? '',
   };
-  const type = node.kind === 'node' ? 'ztunnel' : 'waypoint';
+  const type = node.kind === 'node' ? 'ztunnel' : node.kind;
   return create(NodeSchema, {
     id: `${type}~${node.addresses[0] ?? ''}~${node.name}.${node.namespace}~${node.namespace}.svc.cluster.local`,
     cluster: type,
@@ -73,13 +79,13 @@ function findingOf(value: unknown): NodeFinding[] {
 }
 
 /** What a node message tells; fields that are missing are ''. Nothing of it is trusted before a token proves it. */
-export function proxyNodeOf(message: Node | undefined): ProxyNode {
+export function proxyNodeOf(message: Node | undefined): Attendant {
   const text = (key: string): string => {
     const value = message?.metadata?.[key];
     return typeof value === 'string' ? value.slice(0, textLengthMax) : '';
   };
   return {
-    kind: message?.id.startsWith('waypoint~') ? 'waypoint' : 'node',
+    kind: (['waypoint', 'controller'] as const).find((kind) => message?.id.startsWith(`${kind}~`)) ?? 'node',
     name: text('NAME'),
     namespace: text('NAMESPACE'),
     nodeName: text('NODE_NAME'),

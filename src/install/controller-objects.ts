@@ -20,6 +20,8 @@ import {
   readinessPort,
   selectorOf,
   tokenAudience,
+  tokenDir,
+  tokenVolume,
   webhookPort,
 } from './parts.ts';
 import { type InstallValues, mergedFields } from './values.ts';
@@ -100,6 +102,7 @@ export function controllerConfig(values: InstallValues): Readonly<Record<string,
     },
     auth: { audiences: [tokenAudience], nodeAccounts: [`${namespace}/${nodeName}`] },
     webhook: { configuration: values.webhook.enabled ? name : '' },
+    replicas: { account: `${namespace}/${name}`, tokenFile: `${tokenDir}/ambient-token` },
     page: pageConfig(values),
   };
   return mergedFields(chosen, controller.config);
@@ -152,6 +155,7 @@ function deployment(values: InstallValues): Manifest {
       { name: 'config', mountPath: configDir, readOnly: true },
       { name: 'ca', mountPath: '/run/ambient' },
       { name: 'tmp', mountPath: '/tmp' },
+      { name: 'token', mountPath: tokenDir, readOnly: true },
       ...page.volumeMounts,
     ],
   };
@@ -179,6 +183,8 @@ function deployment(values: InstallValues): Manifest {
       // The copy of the root's key never gets to a disk.
       { name: 'ca', emptyDir: { medium: 'Memory', sizeLimit: '16Mi' } },
       { name: 'tmp', emptyDir: {} },
+      // By which the replicas know each other.
+      tokenVolume,
       ...page.volumes,
     ],
   };

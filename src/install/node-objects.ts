@@ -13,6 +13,7 @@ import {
   rootsKey,
   rootsName,
   selectorOf,
+  tokenDir,
   tokenVolume,
   tracingMount,
   tracingVolume,
@@ -20,7 +21,6 @@ import {
 import { type InstallValues, mergedFields } from './values.ts';
 
 const rootsDir = '/var/run/secrets/ambient';
-const tokenDir = '/var/run/secrets/tokens';
 /** In memory on every common distribution, so that keys may be kept across a restart (docs/node-proxy.md). */
 const stateDir = '/run/ambient/node';
 /** Beyond `timeouts.drain`. */

@@ -32,6 +32,8 @@ export const webhookPort = 15_017;
 export const metricsPort = 15_020;
 export const readinessPort = 15_021;
 export const configDir = '/etc/ambient';
+/** Where `tokenVolume` is mounted. */
+export const tokenDir = '/var/run/secrets/tokens';
 const tokenSeconds = 3_600;
 export const digestLength = 16;
 

@@ -50,6 +50,7 @@ const ofController = [
   'serverNames',
   'waypoints',
   'webhook',
+  'replicas',
 ];
 const ofNode = [
   'nodeName',

@@ -24,6 +24,8 @@ export interface ClusterEvent {
   readonly type: 'Normal' | 'Warning';
   /** One word, such as `BackendNotFound`. */
   readonly reason: string;
+  /** What was done with it, in a word. Default: Compile. */
+  readonly action?: string;
   readonly note: string;
 }
 
@@ -141,7 +143,7 @@ export class EventWriter {
   /** Makes the Event, or counts one more on it. Throws what the client throws. */
   async #write(name: string, event: ClusterEvent, isOld: boolean): Promise<void> {
     const { client, clock } = this.#options;
-    const { regarding, type, reason, note } = event;
+    const { regarding, type, reason, action = 'Compile', note } = event;
     const namespace = regarding.namespace === '' ? 'default' : regarding.namespace;
     const path = `/apis/events.k8s.io/v1/namespaces/${namespace}/events`;
     const time = new Date(clock.now()).toISOString().replace('Z', '000Z');
@@ -153,7 +155,7 @@ export class EventWriter {
       eventTime: time,
       reportingController,
       reportingInstance: hostname().slice(0, 128),
-      action: 'Compile',
+      action,
       regarding: object,
       type,
       reason,

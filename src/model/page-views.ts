@@ -293,10 +293,24 @@ export interface EndpointRow {
   readonly reason: string | null;
 }
 
+/** A replica of the controller, as the one that serves the page sees it. */
+export interface ReplicaView {
+  /** `NAMESPACE/NAME`; '' where it does not know its own. */
+  readonly pod: string;
+  /** '' for one that does not answer. */
+  readonly version: string;
+  /** It serves this page. */
+  readonly isThis: boolean;
+  /** Those that are connected to it; null for one that does not answer, whose proxies are missing here. */
+  readonly proxies: number | null;
+}
+
 /** `GET /api/proxies`, event `proxies`. */
 export interface ProxiesView {
   readonly time: string;
   readonly controller: { readonly version: string; readonly inStep: number; readonly proxies: number };
+  /** Every replica of the controller, the one that serves the page first; [] where there is one alone. */
+  readonly replicas?: readonly ReplicaView[];
   /** Worst first, then by kind and name. */
   readonly proxies: readonly ProxyRow[];
   readonly commands: readonly CommandView[];

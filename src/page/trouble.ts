@@ -47,6 +47,7 @@ const words: Readonly<Partial<Record<PageNote['id'], string>>> = {
   'proxy-behind': 'proxy behind',
   'proxy-busy': 'proxy busy',
   'proxy-refused': 'configuration refused',
+  certificate: 'certificate trouble',
 };
 
 /** What is wrong with an edge, in a few words for its label; '' where nothing is. */

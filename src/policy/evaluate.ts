@@ -202,7 +202,8 @@ function missingDecision(key: NamespacedKey | undefined): Decision | null {
   return { allowed: false, decidedBy, reason: `${describe(decidedBy)} is not known here yet`, ...noHits };
 }
 
-function referenceTo(policy: { namespace: string; name: string }, rule: number | null): PolicyReference {
+/** What a person wrote that a compiled policy is of. */
+export function referenceTo(policy: { namespace: string; name: string }, rule: number | null): PolicyReference {
   const service = converted.serviceOf(policy.name);
   if (service !== null) return { kind: 'Service', namespace: policy.namespace, name: service, rule: null };
   const origin = converted.originOf(policy.name);

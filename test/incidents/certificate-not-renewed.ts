@@ -1,5 +1,6 @@
 // The node proxy of node-1 has a token that the controller refuses: what runs goes on, and no certificate is signed.
 import type { Incident } from './incident.ts';
+import { problemSight, proxySight } from './sight.ts';
 
 const node = 'node-1';
 
@@ -16,7 +17,18 @@ export const certificateNotRenewed: Incident = {
     name: 'AmbientCertificateExpires',
     labels: { node: 'node-1', identity: 'spiffe://cluster.local/ns/shop/sa/cart' },
   },
-  page: [/certificate/i, /node-1/],
+  sights: [
+    proxySight(
+      'node/node-1',
+      /\d+ late of \d+/,
+      /certificate of spiffe:\/\/cluster\.local\/ns\/shop\/sa\/cart was not renewed in time .*(token|refused|audience)/,
+    ),
+    problemSight(
+      'certificates: every certificate is there, in date, and was renewed in time',
+      null,
+      /node\/node-1 spiffe:\/\/cluster\.local\/ns\/shop\/sa\/\S+ late/,
+    ),
+  ],
   note: 'certificates of a demo live for a day: it shows when half of that is over (the test has some of two minutes)',
   panels: ['Ambient / Control plane and certificates, Until the next one ends, by proxy'],
 };

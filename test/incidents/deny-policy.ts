@@ -1,5 +1,6 @@
 // Somebody freezes catalog for a migration, with a DENY that is wider than meant: web is refused too.
 import { applied, deleted, type Incident } from './incident.ts';
+import { edgeSight } from './sight.ts';
 
 const policy = `
 apiVersion: security.istio.io/v1
@@ -24,6 +25,13 @@ export const denyPolicy: Incident = {
     name: 'AmbientPolicyRefuses',
     labels: { source_workload: 'web', destination_service_name: 'catalog', sign: 'requests' },
   },
-  page: [/refused/i, /shop\/catalog-freeze/],
+  sights: [
+    edgeSight(
+      'shop/web',
+      'shop/catalog',
+      /refused by catalog-freeze/,
+      /shop\/web is refused by AuthorizationPolicy shop\/catalog-freeze: \d+ in the last minute/,
+    ),
+  ],
   panels: ['Ambient / Waypoint, Answered by the waypoint itself'],
 };

@@ -1,6 +1,7 @@
 // One of two pods of cart fails every request, and is taken out of rotation.
 import type { LabClient } from '../../src/lab/control-client.ts';
 import { applied, deleted, type Incident, told } from './incident.ts';
+import { nodeSight } from './sight.ts';
 
 const rule = `
 apiVersion: networking.istio.io/v1
@@ -46,6 +47,12 @@ export const ejectedEndpoint: Incident = {
   ],
   exitCode: 0,
   alert: { name: 'AmbientEndpointEjected', labels: { destination_service_name: 'cart' } },
-  page: [/shop\/cart.* is ejected since/],
+  sights: [
+    nodeSight(
+      'shop/cart',
+      /endpoint ejected|failing/,
+      /Endpoint shop\/cart-\S+ is ejected since \S+: 3 answers of 500 to 599/,
+    ),
+  ],
   panels: ['Ambient / Waypoint, Ejected endpoints'],
 };

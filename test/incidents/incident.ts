@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { projectFile } from '../../src/base/project-files.ts';
 import { askPod } from '../../src/lab/ask-pod.ts';
 import type { LabClient } from '../../src/lab/control-client.ts';
+import type { Sight } from './sight.ts';
 
 export interface Incident {
   /** The file's. */
@@ -25,8 +26,8 @@ export interface Incident {
   readonly alert: { readonly name: string; readonly labels: Readonly<Record<string, string>> };
   /** What fires with it, or may. */
   readonly others?: readonly string[];
-  /** Words on the live page, in what the problems or the graph say. */
-  readonly page: readonly RegExp[];
+  /** Where the live page shows it: what to open, and what one reads there. */
+  readonly sights: readonly Sight[];
   /** What people who try it have to know. */
   readonly note?: string;
   /** Panels that show it: `DASHBOARD, PANEL`. */

@@ -1,5 +1,6 @@
 // A VirtualService of inventory names a subset that its DestinationRule does not have.
 import { applied, deleted, type Incident } from './incident.ts';
+import { nodeSight, problemSight } from './sight.ts';
 
 const route = `
 apiVersion: networking.istio.io/v1
@@ -26,6 +27,13 @@ export const misspeltSubset: Incident = {
     name: 'AmbientRouteLeadsNowhere',
     labels: { source_workload: 'checkout', destination_service_name: 'inventory', response_flags: 'NC' },
   },
-  page: [/inventory/, /v11/],
+  sights: [
+    problemSight(
+      'VirtualService shop/inventory',
+      'AMB0508',
+      /subset v11 is not in DestinationRule inventory; it has v1; did you mean v1\?/,
+    ),
+    nodeSight('shop/inventory', /route leads nowhere/, /subset v11/),
+  ],
   panels: ['Ambient / Waypoint, Answered by the waypoint itself'],
 };

@@ -1,5 +1,6 @@
 // Nothing passes between node-2 and the controller's discovery port: a firewall, a NetworkPolicy, a broken route.
 import type { Incident } from './incident.ts';
+import { proxySight } from './sight.ts';
 
 const node = 'node-2';
 
@@ -15,6 +16,12 @@ export const noConfiguration: Incident = {
   alert: { name: 'AmbientProxyOutOfStep', labels: { node: 'node-2', component: 'ambient-node', sign: 'disconnected' } },
   // What cannot reach the controller renews nothing either.
   others: ['AmbientCertificateExpires'],
-  page: [/proxy of node-2 is down or cannot reach the controller/],
+  sights: [
+    proxySight(
+      'node/node-2',
+      /Not connected since/,
+      /The proxy of node-2 is down or cannot reach the controller for \d+ s/,
+    ),
+  ],
   panels: ['Ambient / Node proxy, Follows the controller', 'Ambient / Control plane and certificates, Proxies'],
 };

@@ -1,5 +1,6 @@
 // The node proxy of node-2 is killed, and nothing starts it again.
 import type { Incident } from './incident.ts';
+import { nodeSight, proxySight } from './sight.ts';
 
 const part = { kind: 'node', name: 'node-2' } as const;
 
@@ -15,6 +16,13 @@ export const nodeProxyDown: Incident = {
   alert: { name: 'AmbientNodeProxyDown', labels: { node: 'node-2', sign: 'silent' } },
   // Whoever calls its pods has nowhere to go, and what does not connect is tried again.
   others: ['AmbientRouteLeadsNowhere', 'AmbientRetriesHeldBack', 'AmbientEndpointEjected'],
-  page: [/proxy of node-2 is down/, /its proxy is not connected/],
+  sights: [
+    proxySight(
+      'node/node-2',
+      /Not connected since/,
+      /The proxy of node-2 is down or cannot reach the controller for \d+ s/,
+    ),
+    nodeSight('shop/catalog', /proxy down/, /is on node-2: its proxy is not connected since/),
+  ],
   panels: ['Ambient / Node proxy, Ready', 'Ambient / Mesh, Node proxies that answer'],
 };

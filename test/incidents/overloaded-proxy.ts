@@ -1,5 +1,6 @@
 // The node proxy of node-2 gets a tenth of the processor time that it wants, as on a node where something else has it.
 import type { Incident } from './incident.ts';
+import { problemSight, proxySight } from './sight.ts';
 
 const part = { kind: 'node', name: 'node-2' } as const;
 
@@ -14,6 +15,13 @@ export const overloadedProxy: Incident = {
   exitCode: 1,
   alert: { name: 'AmbientProxyOverloaded', labels: { node: 'node-2', component: 'ambient-node', sign: 'late' } },
   others: ['AmbientWireSlow'],
-  page: [/proxy of node-2 is overloaded/],
+  sights: [
+    proxySight(
+      'node/node-2',
+      /The proxy of node-2 is overloaded: events wait \d+ ms \(p99\)/,
+      /The proxy of node-2 is overloaded/,
+    ),
+    problemSight('load: no proxy is overloaded', null, /node node-2: events wait \d+ ms \(p99\)/),
+  ],
   panels: ['Ambient / Node proxy, Event loop delay, p99'],
 };

@@ -1,4 +1,4 @@
-// What the live page is told of the shop with its waypoint, and of each incident.
+// What the live page is told of the shop with its waypoint.
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
@@ -10,28 +10,11 @@ import {
   type GraphView,
   type ProblemsView,
   type ProxiesView,
-  pagePaths,
   segmentOrder,
 } from '../../src/model/page-views.ts';
-import type { Incident } from './incident.ts';
 import { type Scene, until } from './scene.ts';
 
 const timeout = { timeout: 90_000 };
-
-/** Words of an incident that the page does not say; [] when all are there. */
-export async function pageWithout({ lab }: Scene, { name, page }: Incident): Promise<string[]> {
-  const mesh = new LabMesh(lab.client);
-  let json = '';
-  for (const path of [pagePaths.graph, pagePaths.proxies, pagePaths.problems]) {
-    const answer = await mesh.page(path, AbortSignal.timeout(10_000));
-    for await (const chunk of answer.setEncoding('utf8')) json += chunk;
-  }
-  // Its sentences alone: names of proxies and services are there in any case.
-  const sentences = [...json.matchAll(/"text":"(?:[^"\\]|\\.)*"/g)].map(String);
-  const text = sentences.join('\n');
-  const missing = page.filter((words) => !words.test(text)).map((words) => `${name}: the page does not say ${words}`);
-  return missing.length === 0 ? [] : [...missing, ...sentences];
-}
 
 /** Declares the tests; `scene` is there when they run. */
 export function pageRows(scene: () => Scene): void {

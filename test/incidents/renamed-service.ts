@@ -1,6 +1,7 @@
 // The Service of the canary gets a better name; the route still names the old one, for half of the requests.
 import path from 'node:path';
 import { applied, deleted, type Incident, waypointFolder } from './incident.ts';
+import { nodeSight } from './sight.ts';
 
 const service = (name: string): string => `
 apiVersion: v1
@@ -43,6 +44,6 @@ export const renamedService: Incident = {
     name: 'AmbientRouteLeadsNowhere',
     labels: { source_workload: 'cart', destination_service_name: 'checkout', response_flags: 'NC' },
   },
-  page: [/checkout-v2/],
+  sights: [nodeSight('shop/checkout', /route leads nowhere/, /Service shop\/checkout-v2 is not there \(500\)/)],
   panels: ['Ambient / Waypoint, Answered by the waypoint itself', 'Ambient / Mesh, Success by service'],
 };

@@ -1,6 +1,7 @@
 // payments fails every request, and each is worth three more tries: without a budget that would be four times the load
 // on what is down.
 import { type Incident, told } from './incident.ts';
+import { edgeSight, nodeSight } from './sight.ts';
 
 export const retryStorm: Incident = {
   name: 'retry-storm',
@@ -12,6 +13,9 @@ export const retryStorm: Incident = {
   says: [/refusing by waypoint shop\/waypoint, for shop\/payments:80: the retry budget .* is used up/],
   exitCode: 0,
   alert: { name: 'AmbientRetriesHeldBack', labels: { destination_service_name: 'payments' } },
-  page: [/payments/, /retr/i],
+  sights: [
+    edgeSight('shop/checkout', 'shop/payments', /retries held back|failing/, /retry budget/),
+    nodeSight('shop/payments', null, /the retry budget .* is used up: no further tries: \d+ refused since/),
+  ],
   panels: ['Ambient / Waypoint, Retries'],
 };

@@ -61,9 +61,9 @@ export async function startScene(certificateTtl: string): Promise<Scene> {
   }
 }
 
-/** Asks again until `done` has nothing left to say. */
-export async function until(done: () => Promise<readonly string[]>): Promise<void> {
-  const endMs = Date.now() + deadlineMs;
+/** Asks again until `done` has nothing left to say; throws with that after `withinMs`. */
+export async function until(done: () => Promise<readonly string[]>, withinMs: number = deadlineMs): Promise<void> {
+  const endMs = Date.now() + withinMs;
   for (;;) {
     const left = await done();
     if (left.length === 0) return;

@@ -1,5 +1,6 @@
 // catalog takes more than a second for every answer. Nothing of the mesh is slow.
 import { type Incident, told } from './incident.ts';
+import { edgeSight } from './sight.ts';
 
 export const slowApplication: Incident = {
   name: 'slow-application',
@@ -14,6 +15,6 @@ export const slowApplication: Incident = {
     name: 'AmbientApplicationSlow',
     labels: { destination_workload: 'catalog', destination_workload_namespace: 'shop' },
   },
-  page: [/The application of shop\/catalog takes/],
+  sights: [edgeSight('shop/web', 'shop/catalog', /slow/, /The application of shop\/catalog takes 1\.\d+s of 1\.\d+s/)],
   panels: ['Ambient / Waypoint, Slow applications, p99', 'Ambient / Waypoint, Where the time goes, p99'],
 };

@@ -1,5 +1,6 @@
 // The link of node-2 is slow: whatever crosses it is late, what stays on a node is not.
 import type { Incident } from './incident.ts';
+import { edgeSight } from './sight.ts';
 
 const node = 'node-2';
 
@@ -13,6 +14,6 @@ export const slowWire: Incident = {
   says: [/\(wire 1\d\dms\)/],
   exitCode: 0,
   alert: { name: 'AmbientWireSlow', labels: { source_workload: 'web', destination_workload: 'catalog' } },
-  page: [/The wire takes/],
+  sights: [edgeSight('shop/checkout', 'shop/inventory', null, /The wire takes \d+ms of \d+ms/)],
   panels: ['Ambient / Waypoint, Slow ways, p99', 'Ambient / Waypoint, Where the time goes, p99'],
 };

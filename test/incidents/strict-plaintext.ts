@@ -1,5 +1,6 @@
 // catalog takes mutual TLS alone from now on; legacy, which is outside of the mesh, called it in plaintext.
 import { applied, deleted, type Incident } from './incident.ts';
+import { edgeSight } from './sight.ts';
 
 const strict = `
 apiVersion: security.istio.io/v1
@@ -21,6 +22,13 @@ export const strictPlaintext: Incident = {
     name: 'AmbientPlaintextRefused',
     labels: { source_workload: 'legacy', destination_workload: 'catalog' },
   },
-  page: [/plaintext/i, /legacy/],
+  sights: [
+    edgeSight(
+      'legacy/legacy',
+      'shop/catalog',
+      /refused by STRICT catalog/,
+      /Refused by PeerAuthentication shop\/catalog: it asks for mutual TLS, and legacy\/legacy calls in plaintext/,
+    ),
+  ],
   panels: ['Ambient / Mesh, Refused or failed, by reason', 'Ambient / Workload, Refused or failed'],
 };

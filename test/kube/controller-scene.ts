@@ -5,6 +5,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, type TestContext } from 'node:test';
 import { parse } from 'yaml';
+import type { Clock } from '../../src/base/clock.ts';
 import type { ControllerConfig } from '../../src/config/controller.ts';
 import { type Fixture, setUp } from '../../src/controller/testing-controller.ts';
 import { ApiServer } from '../../src/lab/api-server/api-server.ts';
@@ -73,12 +74,12 @@ export class ControllerScene {
   }
 
   /** A controller whose system namespace is that of the scene, until the test ends. */
-  controller(context: TestContext, change: Partial<ControllerConfig> = {}): Promise<Fixture> {
+  controller(context: TestContext, change: Partial<ControllerConfig> = {}, clock?: Clock): Promise<Fixture> {
     const auth = { issuer: '', jwksFile: '', audiences: ['ambient-controller'], nodeAccounts: ['a/b'] };
     const where = { listenHost: webhookHost, serverNames: [webhookHost], systemNamespace: this.unique };
-    return setUp(context, { source: 'kubernetes', sources: [], auth, ...where, ...change }, ({ file: place }) =>
-      writeFileSync(place('kubeconfig'), this.#kubeconfig),
-    );
+    const prepare: Parameters<typeof setUp>[2] = ({ file: place }) =>
+      writeFileSync(place('kubeconfig'), this.#kubeconfig);
+    return setUp(context, { source: 'kubernetes', sources: [], auth, ...where, ...change }, prepare, clock);
   }
 
   async #build(): Promise<void> {

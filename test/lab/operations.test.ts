@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { runInProcess } from '../../src/cli/testing-run.ts';
+import type { DestinationView } from '../../src/cli/why/destination.ts';
 import type { WhyView } from '../../src/cli/why/views.ts';
 import { kubeconfigAccess } from '../../src/kube/api/kubeconfig.ts';
 import { openPodPort } from '../../src/kube/api/port-forward.ts';
@@ -61,8 +62,8 @@ const isGone = (pid: number) => {
 
 /** What stays of an answer of `why` from one moment to the next. */
 function lastingOf(text: string): object {
-  const { from, to, verdict, decidedBy, hops, endpoints, proxies } = JSON.parse(text) as WhyView;
-  return { from, to, verdict, decidedBy, hops, endpoints, proxies: proxies.map(({ kind, name }) => [kind, name]) };
+  const { seen, causes, unknown, proxies, ...lasting } = JSON.parse(text) as WhyView & DestinationView;
+  return { ...lasting, proxies: proxies.map(({ kind, name }) => [kind, name]) };
 }
 
 describe('operations on a lab', () => {
@@ -125,6 +126,7 @@ describe('operations on a lab', () => {
       ['config', 'workloads', '--node', 'node-1'],
       ['config', 'certs', '--node', 'node-2', '-o', 'json'],
       ['why', 'ops/client', 'svc/server.ops', '-o', 'json'],
+      ['why', 'svc/site.sim', '-o', 'json'],
     ];
     for (const command of commands) {
       const wanted = await runInProcess([...command, '--lab', lab.lab.name]);

@@ -78,6 +78,12 @@ class Scene {
     return { code, answer: JSON.parse(out) as Json };
   }
 
+  async whyOf(to: string): Promise<Json> {
+    const { code, out, err } = await runInProcess(['why', to, '--lab', this.#lab().lab.name, '-o', 'json']);
+    assert.deepEqual([code, err], [0, '']);
+    return JSON.parse(out) as Json;
+  }
+
   async apply(text: string): Promise<void> {
     assert.deepEqual((await this.#lab().apply([{ file: this.#file, text }])).refused, []);
   }
@@ -151,6 +157,13 @@ async function otherRoute(scene: Scene): Promise<void> {
   // A quarter of 120 is 30: below 8 or above 55 it is once in a million.
   assert.deepEqual([v1 + v2, v1 >= 8 && v1 <= 55], [splitRequests, true], `${v1} of v1`);
   assert.deepEqual((await scene.simulated(canary)).answer.changes, []);
+  const { callers, rules } = await scene.whyOf('svc/site.sim');
+  const requests = 3 * 5 + 3 * 10 + splitRequests;
+  assert.deepEqual(
+    callers.map((one: Json) => [one.from, one.flows, one.refused, one.lastVerdict]),
+    [['sim/web', requests, 0, 'forwarded']],
+  );
+  assert.deepEqual(rules.length, 4);
 }
 
 async function otherPolicy(scene: Scene): Promise<void> {
@@ -162,6 +175,14 @@ async function otherPolicy(scene: Scene): Promise<void> {
   assert.deepEqual([code, refused], [1, ['outside/legacy store.sim:80', 'sim/batch store.sim:80']]);
   await scene.apply(only);
   await scene.assertRefused(refused);
+  const { callers, policies, ports } = await scene.whyOf('svc/store.sim');
+  const last = callers.map((one: Json) => `${one.from} ${one.lastVerdict} ${one.decidedBy}`);
+  assert.deepEqual(last.sort(), [
+    'outside/legacy refused sim/store',
+    'sim/batch refused sim/store',
+    'sim/web forwarded null',
+  ]);
+  assert.deepEqual([policies[0].name, ports[0].callers[0].verdict], ['store', 'deny']);
 
   const more = policy('store', 'web', 'batch');
   const wider = await scene.simulated(more, '--last', '30m');

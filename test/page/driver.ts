@@ -168,6 +168,15 @@ export class LivePage {
     );
   }
 
+  /** What is to be seen of the elements that fit: neither what is hidden nor what only screen readers are told. */
+  async seenOf(selector: string): Promise<string> {
+    const seen = await this.evaluate<string[]>(
+      `[...document.querySelectorAll(${JSON.stringify(selector)})]
+        .filter((each) => each.checkVisibility()).map((each) => each.innerText)`,
+    );
+    return seen.join(' ').replaceAll(/\s+/g, ' ').trim();
+  }
+
   /** The value of an expression within the page. */
   async evaluate<T>(expression: string): Promise<T> {
     return (await this.page.evaluate(expression)) as T;

@@ -64,7 +64,8 @@ function policyFix({ decidedBy, from }: WhyResult): string | null {
   return `if it is to be allowed, let that policy speak of ${who}`;
 }
 
-function endpointCauses(endpoints: readonly WhyEndpoint[], nowMs: number): WhyCause[] {
+/** Endpoints that get nothing, or nothing new: grave where no other is ready. */
+export function endpointCauses(endpoints: readonly WhyEndpoint[], nowMs: number): WhyCause[] {
   const ready = endpoints.filter(({ state }) => state === 'ready').length;
   return endpoints
     .filter(({ state }) => state !== 'ready')
@@ -90,7 +91,8 @@ function endpointFix({ state, namespace, workload }: WhyEndpoint): string | null
   return state === 'unready' ? `it gets nothing before it is ready; look into ${namespace}/${workload}` : null;
 }
 
-function refusingCause({ service, port, reason, refused, since }: RefusingView, nowMs: number): WhyCause {
+/** A service whose retries or limits are used up. */
+export function refusingCause({ service, port, reason, refused, since }: RefusingView, nowMs: number): WhyCause {
   const text = `for ${service}:${port} ${reason}; ${refused} refused in ${ageText(since, nowMs)}`;
   return { severity: 'error', text, fix: `what fails is ${service} itself: mend that, and leave the limit as it is` };
 }

@@ -56,6 +56,15 @@ export function endpointRows(
   return rows.sort((a, b) => Number(a.state === 'ready') - Number(b.state === 'ready'));
 }
 
+/** Pods that are called by their own addresses. */
+export function podRows(workloads: readonly Workload[], pods: readonly PodObject[]): WhyEndpoint[] {
+  return workloads.map((workload) => {
+    const { namespace, name } = workload;
+    const pod = pods.find(({ metadata }) => metadata?.namespace === namespace && metadata.name === name) ?? null;
+    return { service: null, ...endpointOf(workload, pod, null) };
+  });
+}
+
 function endpointOf(workload: Workload, pod: PodObject | null, out: EjectedView | null): Omit<WhyEndpoint, 'service'> {
   const { name, namespace, node } = workload;
   const base = { workload: name, namespace, node, until: null };

@@ -15,8 +15,8 @@ export interface WhyPath {
   readonly nodes: readonly string[];
   /** `NAMESPACE/NAME` of the Gateway; null without one. */
   readonly waypoint: string | null;
-  /** Fields of a filter of flows, by the source. */
-  readonly flowFields: readonly (readonly [field: string, value: string])[];
+  /** Fields of a filter of flows, by the source; null where flows are asked for elsewhere. */
+  readonly flowFields: readonly (readonly [field: string, value: string])[] | null;
   /** False when the controller has been found not to answer. */
   readonly asksController: boolean;
   /** Namespaces of the endpoints. */
@@ -54,11 +54,9 @@ export async function gatherFacts(mesh: OperableMesh, path: WhyPath): Promise<Wh
   if (path.nodes.length > nodes.length) {
     unknown.push(`the proxies of ${path.nodes.length - nodes.length} more nodes were not asked`);
   }
-  const fields = new URLSearchParams([
-    ...path.flowFields.map(([field, value]) => [field, value]),
-    ['last', `${flowsMax}`],
-  ]);
-  const ask = (part: Part) => askPart(part, `/flows?${fields}`, path, unknown);
+  const fields = path.flowFields?.map(([field, value]) => [field, value]);
+  const query = fields === undefined ? null : new URLSearchParams([...fields, ['last', `${flowsMax}`]]);
+  const ask = (part: Part) => askPart(part, query === null ? null : `/flows?${query}`, path, unknown);
   const status = path.asksController
     ? (mesh.admin(controller, '/status') as Promise<StatusView>)
     : Promise.resolve(null);
@@ -116,7 +114,7 @@ function partOf(mesh: OperableMesh, part: Exclude<MeshPart, { kind: 'controller'
 /** How the proxy is doing and what it has seen, or why it does not say. */
 async function askPart(
   part: Part,
-  flowsPath: string,
+  flowsPath: string | null,
   path: WhyPath,
   unknown: string[],
 ): Promise<{ proxy: AskedProxy; flows: FlowView[] }> {
@@ -125,7 +123,7 @@ async function askPart(
   const base = { kind, name, pod, identities };
   const [state, lines] = await Promise.allSettled([
     within(part.ask('/state') as Promise<ProxyStateView>, name),
-    within(part.text(flowsPath), name),
+    flowsPath === null ? '' : within(part.text(flowsPath), name),
   ]);
   const flows = lines.status === 'fulfilled' ? flowsOf(lines.value) : [];
   if (lines.status === 'rejected') unknown.push(`what the proxy ${name} has seen: ${messageOf(lines.reason)}`);

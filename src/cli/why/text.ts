@@ -1,9 +1,10 @@
 // What a person reads of `ambientctl why`: the answer in one line, then what explains it, then the rest.
 import type { WhyAnswer, WhyEnd, WhyResult } from '../../policy/why.ts';
+import type { WhyValue } from '../../policy/why-route.ts';
 import { durationText } from '../../telemetry/flow-line.ts';
 import { ageText, type TableView, table } from '../table.ts';
 import { endpointWords } from './causes.ts';
-import type { WhyTrouble, WhyView } from './views.ts';
+import type { WhyEndpoint, WhyTrouble, WhyView } from './views.ts';
 
 /**
  * The answer as a person would give it: the verdict in a sentence, what explains it, the way it takes, the reasons, and
@@ -27,7 +28,11 @@ export function whyText(answer: WhyResult & Partial<WhyView>, view: TableView, n
       for (const reason of one.reasons) lines.push(`      ${reason}`);
     }
   }
-  lines.push(...routeLines(answer), ...endpointLines(answer, view, nowMs), ...seenLines(answer, nowMs));
+  lines.push(
+    ...valueLines(answer.values ?? [], null),
+    ...endpointLines(answer, view, nowMs),
+    ...seenLines(answer, nowMs),
+  );
   lines.push(...proxyLines(answer, view), ...(answer.unknown ?? []).map((one) => `not known: ${one}`));
   return `${lines.join('\n')}\n`;
 }
@@ -46,7 +51,8 @@ function verdictLine(answer: WhyResult, view: TableView): string {
   return `${word}: ${who} may not reach ${target}${by}`;
 }
 
-function policyName(policy: NonNullable<WhyAnswer['decidedBy']>): string {
+/** `KIND NAMESPACE/NAME, rule N`. */
+export function policyName(policy: NonNullable<WhyAnswer['decidedBy']>): string {
   const rule = policy.rule === null || policy.rule === undefined ? '' : `, rule ${policy.rule}`;
   return `${policy.kind} ${policy.namespace}/${policy.name}${rule}`;
 }
@@ -57,13 +63,14 @@ function endName(end: WhyEnd): string {
   return end.enrolled ? name : `${name}, which is outside the mesh,`;
 }
 
-function paintVerdict(verdict: WhyAnswer['verdict'], view: TableView): string {
+/** The verdict as a word. */
+export function paintVerdict(verdict: WhyAnswer['verdict'], view: TableView): string {
   const words = { allow: 'allowed', deny: 'denied', unreachable: 'unreachable' } as const;
   return view.paint(words[verdict], verdict === 'allow' ? 'good' : 'bad');
 }
 
 /** What explains that it does not go as it should, each with what to do. */
-function causeLines({ causes = [] }: Partial<WhyView>, view: TableView): string[] {
+export function causeLines({ causes = [] }: Partial<Pick<WhyView, 'causes'>>, view: TableView): string[] {
   return causes.flatMap(({ severity, text, fix }) => [
     `${severity === 'error' ? view.paint('because', 'bad') : view.paint('mind', 'warn')}: ${text}`,
     ...(fix === null ? [] : [`  to do: ${fix}`]),
@@ -71,25 +78,32 @@ function causeLines({ causes = [] }: Partial<WhyView>, view: TableView): string[
 }
 
 /** Values that hold for the request, and who says so. */
-function routeLines({ values = [] }: WhyResult): string[] {
+export function valueLines(values: readonly WhyValue[], where: string | null): string[] {
   if (values.length === 0) return [];
   const columns = [
-    { header: 'VALUE', value: (row: (typeof values)[number]) => row.name },
-    { header: 'IS', value: (row: (typeof values)[number]) => row.value },
+    { header: 'VALUE', value: (row: WhyValue) => (where === null ? row.name : `${where}: ${row.name}`) },
+    { header: 'IS', value: (row: WhyValue) => row.value },
     {
       header: 'SAYS',
-      value: (row: (typeof values)[number]) => (row.at === null ? row.from : `${row.from} (${row.at})`),
+      value: (row: WhyValue) => (row.at === null ? row.from : `${row.from} (${row.at})`),
     },
   ];
   return ['', ...table(columns, values).trimEnd().split('\n')];
 }
 
 /** Endpoints that are not simply ready one by one, the others by their number. */
-function endpointLines({ endpoints = [] }: Partial<WhyView>, view: TableView, nowMs: number): string[] {
+export function endpointLines(
+  { endpoints = [] }: Partial<Pick<WhyView, 'endpoints'>>,
+  view: TableView,
+  nowMs: number,
+): string[] {
   if (endpoints.length === 0) return [];
   const ready = endpoints.filter(({ state }) => state === 'ready');
   const others = endpoints.filter(({ state }) => state !== 'ready');
-  const names = ready.slice(0, namedMax).map(({ namespace, workload, node }) => `${namespace}/${workload} on ${node}`);
+  // Manifests do not say where a pod runs.
+  const nameOf = ({ namespace, workload, node }: WhyEndpoint): string =>
+    `${namespace}/${workload}${node === '' ? '' : ` on ${node}`}`;
+  const names = ready.slice(0, namedMax).map(nameOf);
   const more = ready.length > namedMax ? ` and ${ready.length - namedMax} more` : '';
   const lines = [
     `endpoints: ${ready.length} of ${endpoints.length} ready${ready.length > 0 ? `: ${names.join(', ')}${more}` : ''}`,
@@ -133,7 +147,7 @@ function troubleLine(title: string, trouble: WhyTrouble | null, nowMs: number): 
 }
 
 /** How the proxies on the way are doing, in a word each. */
-function proxyLines({ proxies = [] }: Partial<WhyView>, view: TableView): string[] {
+export function proxyLines({ proxies = [] }: Partial<Pick<WhyView, 'proxies'>>, view: TableView): string[] {
   if (proxies.length === 0) return [];
   const words = proxies.map(({ kind, name, inStep, connected, loopDelayMs, problems }) => {
     const title = kind === 'node' ? name : `waypoint ${name}`;

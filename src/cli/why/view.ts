@@ -13,7 +13,8 @@ import { proxyOnPath } from './proxies.ts';
 import { type SeenPath, seenOf } from './seen.ts';
 import type { WhyView } from './views.ts';
 
-const offlineUnknown = [
+/** What manifests cannot tell. */
+export const offlineUnknown = [
   'manifests tell nothing of what is happening: whether pods are ready or ejected, what was seen, how proxies are doing',
 ];
 

@@ -3,7 +3,6 @@
 // nothing is asked and nothing is kept.
 import { analyze } from '../../analyze/analyze.ts';
 import type { Clock } from '../../base/clock.ts';
-import type { ObserveServer } from '../../discovery/observe-server.ts';
 import type { Aside } from '../../kube/aside.ts';
 import type { MeshSource } from '../../kube/mesh-source.ts';
 import type { MeshCompiler } from '../../model/compiler.ts';
@@ -17,12 +16,14 @@ import { type GraphSources, graphView } from './graph-view.ts';
 import { LiveCounters } from './live-counters.ts';
 import { MeshMap } from './mesh-map.ts';
 import { problemsView } from './problems-view.ts';
-import { proxiesDown, proxiesView } from './proxies-view.ts';
+import { proxiesDown, proxiesView, silentReplicas } from './proxies-view.ts';
 import { ProxyReader } from './proxy-reader.ts';
+import type { Replicas } from './replicas.ts';
 import { SeenPairs } from './seen-pairs.ts';
 
 export interface MeshWatchOptions {
-  readonly observed: Pick<ObserveServer, 'proxies'>;
+  /** Every replica of the controller, with the proxies that each knows. */
+  readonly replicas: Pick<Replicas, 'look' | 'proxies' | 'status' | 'views'>;
   readonly compiler: Pick<MeshCompiler, 'mesh' | 'peerAuthenticationOf'>;
   readonly status: () => StatusView;
   readonly certificates: () => CertificatesView;
@@ -45,6 +46,8 @@ const lingerMs = 15_000;
 /** The linter reads the whole mesh: it runs at most so often, and not more than this share of the time. */
 const analyzeEveryMs = 5_000;
 const analyzeShare = 0.05;
+/** The other replicas are asked what they have. */
+const replicasEveryTurns = 3;
 /** Proxies are told of again though nothing changed, for their times. */
 const proxiesEveryTurns = 5;
 
@@ -150,12 +153,12 @@ export class MeshWatch {
     this.#cancelEnd?.();
     this.#cancelEnd = null;
     if (this.#running !== null || this.#isClosed) return;
-    const { observed, clock, source } = this.#options;
+    const { replicas, clock, source } = this.#options;
     const window = new FlowWindow(clock.now());
     const live = new LiveCounters();
     const pairs = new SeenPairs();
     const reader = new ProxyReader({
-      observed,
+      observed: replicas,
       clock,
       flow: (flow) => {
         const place = this.#mapNow().placeOf(flow);
@@ -169,7 +172,8 @@ export class MeshWatch {
     const aside = source.followAside(() => {
       this.#isAnalyzed = false;
     });
-    this.#running = { window, live, pairs, reader, aside, first: reader.start() };
+    const first = replicas.look().then(() => reader.start());
+    this.#running = { window, live, pairs, reader, aside, first };
     this.#isAnalyzed = false;
     this.#armTurn();
   }
@@ -178,6 +182,7 @@ export class MeshWatch {
     this.#cancelTurn = this.#options.clock.after(turnMs, () => {
       if (this.#running === null) return;
       this.#turns++;
+      if (this.#turns % replicasEveryTurns === 0) void this.#options.replicas.look();
       this.#running.reader.turn(this.#turns);
       this.#make();
       for (const done of [...this.#waiting]) done();
@@ -205,11 +210,12 @@ export class MeshWatch {
   #make(): void {
     const running = this.#running;
     if (running === null) return;
-    const { status, certificates, clock } = this.#options;
+    const { status, certificates, replicas, clock } = this.#options;
     const nowMs = clock.now();
     const { states } = running.reader;
     const map = this.#mapNow();
-    const shared = { status: status(), mesh: map.mesh, states, nowMs };
+    const own = status();
+    const shared = { status: replicas.status(own), replicas: replicas.views(own), mesh: map.mesh, states, nowMs };
     const proxies = proxiesView(shared);
     running.proxies = proxies;
     this.#tell('proxies', proxies, this.#turns % proxiesEveryTurns === 0);
@@ -232,6 +238,8 @@ export class MeshWatch {
     const running = this.#running;
     if (running === null) return null;
     const { reader, window, live, proxies } = running;
+    const heard = reader.heard();
+    const controllers = silentReplicas(proxies?.replicas ?? []).map((pod) => `controller/${pod}`);
     const states = [...reader.states.values()].flatMap(({ state }) => (state === null ? [] : [state]));
     return {
       map: this.#mapNow(),
@@ -239,7 +247,7 @@ export class MeshWatch {
       live: live.edges,
       ejected: states.flatMap(({ ejected = [] }) => ejected),
       refusing: states.flatMap(({ refusing = [] }) => refusing),
-      heard: reader.heard(),
+      heard: { proxies: heard.proxies, silent: [...controllers, ...heard.silent] },
       proxiesDown: proxies === undefined ? new Map() : proxiesDown(proxies),
       nowMs: this.#options.clock.now(),
       strictFor: (pod) => this.#strictFor(pod),

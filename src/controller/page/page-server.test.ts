@@ -16,6 +16,7 @@ import { lines } from '../../telemetry/metrics-server.ts';
 import { MeshWatch } from './mesh-watch.ts';
 import { pageEventsOf } from './page-events.ts';
 import { PageServer, type PageServerOptions } from './page-server.ts';
+import { Replicas } from './replicas.ts';
 import { request, smallMesh } from './testing-page.ts';
 
 const open: ControllerConfig['page'] = {
@@ -209,7 +210,7 @@ test('proxies are asked while somebody watches, and not before or afterwards', a
   });
   const [shutting] = readLeniently([{ text, file: 'shut.yaml' }]).unused as [UnusedObject];
   const watch = new MeshWatch({
-    observed: { proxies: () => [proxy] },
+    replicas: new Replicas({ observed: { proxies: () => [proxy], replicas: () => [] }, replicas: null }),
     compiler: { mesh: () => smallMesh, peerAuthenticationOf: () => null },
     status: () => ({ proxies: [], sources: [], issues: [], objects: [], version: '1' }),
     source: {

@@ -11,14 +11,18 @@ import type { CertificatesView, StatusView } from '../../model/views.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { SimpleResponse, TlsCredentials } from '../../telemetry/metrics-server.ts';
 import { FileCertificate } from '../file-certificate.ts';
+import type { ReplicaLinks } from '../replica-links.ts';
 import { ServerCertificate } from '../server-certificate.ts';
 import { MeshWatch } from './mesh-watch.ts';
 import { PageServer } from './page-server.ts';
+import { Replicas } from './replicas.ts';
 
 export interface PageOptions {
   readonly config: Pick<ControllerConfig, 'page' | 'ports' | 'serverNames' | 'certificateTtlMs'>;
   readonly authority: CertificateAuthority;
-  readonly observed: Pick<ObserveServer, 'proxies'>;
+  readonly observed: Pick<ObserveServer, 'proxies' | 'replicas'>;
+  /** Null where no other replica is asked. */
+  readonly replicas: Pick<ReplicaLinks, 'own' | 'others'> | null;
   readonly compiler: Pick<MeshCompiler, 'mesh' | 'peerAuthenticationOf'>;
   readonly source: Pick<MeshSource, 'followAside'>;
   readonly controller: { status(): StatusView; certificates(): CertificatesView };
@@ -35,10 +39,11 @@ export class Page {
 
   constructor(options: PageOptions) {
     this.#options = options;
-    const { observed, compiler, controller, source, clock } = options;
+    const { compiler, controller, source, clock } = options;
+    const replicas = new Replicas(options);
     const status = () => controller.status();
     const certificates = () => controller.certificates();
-    this.#watch = new MeshWatch({ observed, compiler, status, certificates, source, clock });
+    this.#watch = new MeshWatch({ replicas, compiler, status, certificates, source, clock });
     this.#certificate = certificateOf(options);
   }
 

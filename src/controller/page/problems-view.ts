@@ -1,13 +1,13 @@
 // What `ambientctl check` and `ambientctl analyze` say of this mesh, as problems for the browser.
 import { authorityRows, leafRows } from '../../analyze/certificate-rows.ts';
-import { type CheckCategory, certificateChecks, statusChecks } from '../../analyze/checks.ts';
+import { type CheckCategory, certificateChecks, loadChecks, statusChecks } from '../../analyze/checks.ts';
 import { formatPlace } from '../../config/yaml.ts';
 import type { ProblemRow, ProblemsView } from '../../model/page-views.ts';
 import type { ResourceIssue } from '../../model/types.ts';
 import type { CertificatesView } from '../../model/views.ts';
 import { severities } from './edge-words.ts';
 import type { MeshMap } from './mesh-map.ts';
-import { missingNodes, type ProxiesSources } from './proxies-view.ts';
+import { missingNodes, type ProxiesSources, silentReplicas } from './proxies-view.ts';
 
 export interface ProblemsSources extends ProxiesSources {
   readonly certificates: CertificatesView;
@@ -25,7 +25,7 @@ const analyzeCommand = 'ambientctl analyze';
 
 /** All problems, errors first. */
 export function problemsView(sources: ProblemsSources): ProblemsView {
-  const { states, nowMs, findings, map, unseen } = sources;
+  const { states, nowMs, findings, map, unseen, replicas } = sources;
   const silent = [...states.values()]
     .filter(({ state }) => state === null)
     .map(({ view }) => `${view.kind}/${view.name}`);
@@ -34,7 +34,11 @@ export function problemsView(sources: ProblemsSources): ProblemsView {
   problems.sort((a, b) => severities[a.severity] - severities[b.severity]);
   return {
     time: new Date(nowMs).toISOString(),
-    incomplete: [...silent.map((name) => `${name} does not answer: its certificates were not looked at`), ...unseen],
+    incomplete: [
+      ...silentReplicas(replicas).map((pod) => `controller ${pod} does not answer: its proxies are missing here`),
+      ...silent.map((name) => `${name} does not answer: its certificates were not looked at`),
+      ...unseen,
+    ],
     problems: problems.slice(0, problemsMax),
     leftOut: Math.max(0, problems.length - problemsMax),
     well: checks.flatMap((one) =>
@@ -56,7 +60,10 @@ function checksOf(sources: ProblemsSources): CheckCategory[] {
   const live = statusChecks(status, missingNodes(sources)).filter(
     ({ categoryName }) => categoryName !== 'configuration',
   );
-  return [...live, certificateChecks([...authorityRows(certificates, nowMs), ...leaves])];
+  const load = [...states.values()].map(({ view, state }) => {
+    return { who: `${view.kind} ${view.name}`, state, problem: state === null ? 'no answer yet' : null };
+  });
+  return [...live, loadChecks(load), certificateChecks([...authorityRows(certificates, nowMs), ...leaves])];
 }
 
 function checkProblems(categories: readonly CheckCategory[]): ProblemRow[] {

@@ -7,6 +7,7 @@ import type {
   ProxyCertificateRow,
   ProxyLoadView,
   ProxyRow,
+  ReplicaView,
 } from '../../model/page-views.ts';
 import type { MeshView, ProxyStateView, ProxyView, StatusView } from '../../model/views.ts';
 import type { ObservedProxyView } from '../observed-proxies.ts';
@@ -21,7 +22,9 @@ export interface HeardState {
 }
 
 export interface ProxiesSources {
+  /** With the proxies of every replica that answers. */
   readonly status: StatusView;
+  readonly replicas: readonly ReplicaView[];
   readonly mesh: MeshView;
   /** By `NAMESPACE/NAME` of the pod. */
   readonly states: ReadonlyMap<string, HeardState>;
@@ -38,7 +41,7 @@ const certificatesMax = 200;
 
 /** Every proxy that there is or should be, worst first. */
 export function proxiesView(sources: ProxiesSources): ProxiesView {
-  const { status, nowMs } = sources;
+  const { status, replicas, nowMs } = sources;
   const rows = [...status.proxies.map((proxy) => rowOf(proxy, sources)), ...missingRows(sources)];
   const rank = ({ notes, state }: ProxyRow): number => {
     const worst = Math.min(3, ...notes.map(({ severity }) => severities[severity]));
@@ -51,7 +54,7 @@ export function proxiesView(sources: ProxiesSources): ProxiesView {
   ];
   const inStep = rows.filter(({ state }) => state === 'in step').length;
   const controller = { version: status.version, inStep, proxies: rows.length };
-  return { time: new Date(nowMs).toISOString(), controller, proxies: rows, commands };
+  return { time: new Date(nowMs).toISOString(), controller, replicas, proxies: rows, commands };
 }
 
 /** Nodes with enrolled pods whose proxy does not follow this controller: by name, since when in words. */
@@ -60,8 +63,21 @@ export function proxiesDown({ proxies }: ProxiesView): ReadonlyMap<string, strin
   return new Map(down.map(({ node, text }) => [node, `its proxy is ${text.charAt(0).toLowerCase()}${text.slice(1)}`]));
 }
 
-/** Nodes that pods of the mesh are on, and that no node proxy of the status stands for. */
-export function missingNodes({ status, mesh }: Pick<ProxiesSources, 'status' | 'mesh'>): string[] {
+/** The replicas that do not answer: proxies that follow one of these are not seen here. */
+export function silentReplicas(replicas: readonly ReplicaView[]): string[] {
+  return replicas.filter(({ proxies }) => proxies === null).map(({ pod }) => pod);
+}
+
+/**
+ * Nodes that pods of the mesh are on, and that no node proxy of the status stands for. None while a replica is silent:
+ * theirs may follow that one.
+ */
+export function missingNodes({
+  status,
+  mesh,
+  replicas,
+}: Pick<ProxiesSources, 'status' | 'mesh' | 'replicas'>): string[] {
+  if (silentReplicas(replicas).length > 0) return [];
   const there = new Set(status.proxies.flatMap(({ kind, node }) => (kind === 'node' ? [node] : [])));
   const enrolled = mesh.workloads.filter(({ tunnelProtocol, node }) => tunnelProtocol === 'HBONE' && node !== '');
   return [...new Set(enrolled.map(({ node }) => node))].filter((node) => !there.has(node)).sort();

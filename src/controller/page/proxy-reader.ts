@@ -1,15 +1,15 @@
 // Follows the flows of every proxy that is connected to this controller, and asks each in turn how it stands. Proxies
 // that come are taken in, those that go are remembered as silent.
 import type { Clock } from '../../base/clock.ts';
-import type { ObservedProxy, ObserveServer } from '../../discovery/observe-server.ts';
+import type { ObservedProxy } from '../../discovery/observe-server.ts';
 import type { GraphView } from '../../model/page-views.ts';
 import type { EdgeListView, ProxyStateView } from '../../model/views.ts';
 import type { FlowView } from '../../telemetry/access-record.ts';
-import { observedView, wholeLines } from '../observed-proxies.ts';
+import { answerOf, observedView, wholeLines } from '../observed-proxies.ts';
 import type { HeardState } from './proxies-view.ts';
 
 export interface ProxyReaderOptions {
-  readonly observed: Pick<ObserveServer, 'proxies'>;
+  readonly observed: { proxies(): readonly ObservedProxy[] };
   readonly clock: Clock;
   readonly flow: (flow: FlowView) => void;
   /** Called with what every proxy has counted. */
@@ -140,18 +140,6 @@ export class ProxyReader {
     }
     const heardAt = new Date(this.#options.clock.now()).toISOString();
     this.states.set(view.pod, { view, state: state as ProxyStateView, heardAt });
-  }
-}
-
-/** Null where it does not answer, or is of a version that has nothing to say about it. */
-async function answerOf(proxy: ObservedProxy, path: string): Promise<unknown> {
-  try {
-    const { status, body, stream } = await proxy.ask(`GET ${path}`);
-    let text = body;
-    if (stream !== undefined) for await (const piece of stream) text += piece;
-    return status === 200 ? JSON.parse(text) : null;
-  } catch {
-    return null;
   }
 }
 

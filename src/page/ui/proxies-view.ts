@@ -1,6 +1,7 @@
 // The proxies: in step or since when not, how busy, which version, how its certificates are. A row opens the panel.
 import type { ProxyRow } from '../../model/page-views.ts';
 import { durationText, plural, spanText } from '../format.ts';
+import { isAllHeard, replicaWords } from '../replica-words.ts';
 import { stateOfProxy } from '../trouble.ts';
 import type { App, Model } from './app.ts';
 import { make, type Row, Rows, Section, setAttribute, setText } from './dom.ts';
@@ -38,10 +39,11 @@ export class ProxiesPage {
 
   show({ proxies, state }: Model): void {
     if (proxies === null) return;
-    const { controller } = proxies;
-    this.#lead.show(controller, () => [
+    const { controller, replicas = [] } = proxies;
+    this.#lead.show({ controller, replicas }, () => [
       `${controller.inStep} of ${plural(controller.proxies, 'proxy', 'proxies')} in step with the controller, `,
-      `version ${controller.version}.`,
+      `version ${controller.version}. `,
+      make('span', { class: isAllHeard(replicas) ? '' : 'warn' }, replicaWords(replicas)),
     ]);
     this.#rows.show(proxies.proxies);
     for (const proxy of proxies.proxies) {

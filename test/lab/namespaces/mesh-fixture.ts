@@ -70,6 +70,7 @@ export class MeshFixture {
       source: 'folders',
       sources: [file('manifests')],
       kubernetes: { kubeconfig: '', context: '', writes: true },
+      replicas: { account: '', tokenFile: '' },
       waypoints: {
         image: '',
         pullPolicy: 'IfNotPresent',

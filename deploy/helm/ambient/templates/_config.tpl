@@ -33,6 +33,9 @@ auth:
     - {{ printf "%s/ambient-node" .Release.Namespace | quote }}
 webhook:
   configuration: {{ if .Values.webhook.enabled }}ambient-controller{{ else }}""{{ end }}
+replicas:
+  account: {{ printf "%s/ambient-controller" .Release.Namespace | quote }}
+  tokenFile: /var/run/secrets/tokens/ambient-token
 page:
   enabled: {{ .Values.page.enabled }}
   {{- if and .Values.page.enabled (eq .Values.page.listen "everywhere") }}
