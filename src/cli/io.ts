@@ -24,8 +24,8 @@ export interface CliIo {
   readonly stderrColour: boolean;
   /**
    * A signal that the first Ctrl-C or SIGTERM aborts; a second one ends the process at once, and so does the first when
-   * nobody listens to the signal just then: nothing that hangs can hold a command up. Only a command that asks for it is
-   * asked to end; any other is ended by the signal itself, and those that pass signals on see them all.
+   * nobody listens to the signal just then, so that nothing that hangs holds a command up. Only a command that asks for
+   * it is asked to end; any other is ended by the signal itself, and those that pass signals on see them all.
    */
   readonly interruption: () => AbortSignal;
 }
