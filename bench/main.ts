@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import { ensureTools } from '../native-free/tools.ts';
 import { isMeshError, MeshError, messageOf } from '../src/base/errors.ts';
 import { runFair } from './fair.ts';
-import { runFlows } from './flows.ts';
+import { type FlowsOptions, runFlows } from './flows.ts';
 import { kubeMetrics, runKube } from './kube.ts';
 import { L4Bench, type L4Options, type MetricGroup, metricGroups } from './l4.ts';
 import { L7Bench, type L7Options, l7Groups, l7Metrics, l7Parts } from './l7.ts';
@@ -18,6 +18,7 @@ import { profileFlags } from './profile.ts';
 import { type Report, renderMicro, renderReport, renderScale } from './report.ts';
 import { enterSandbox, runInSandbox, sandboxDir } from './sandbox.ts';
 import { runScale, scaleMetrics } from './scale.ts';
+import { runStart, startMetrics } from './start.ts';
 
 const root = path.dirname(import.meta.dirname);
 const tools = [
@@ -39,7 +40,7 @@ const flowTools = ['sysctl', 'wrk', 'nginx', 'h2load'];
 const scaleTools = ['ip', 'perl', 'unshare', 'mount'];
 const toolsOf = { l4: tools, l7: l7Tools, scale: scaleTools, kube: scaleTools } as const;
 const cacheDir = path.join(root, '.cache');
-const suites = ['l4', 'l7', 'scale', 'kube', 'micro', 'pair', 'fair', 'flows'] as const;
+const suites = ['l4', 'l7', 'scale', 'kube', 'micro', 'pair', 'fair', 'flows', 'start'] as const;
 type Suite = (typeof suites)[number];
 const own = 'ambient';
 /** Those of `l7` that are ours. */
@@ -50,7 +51,7 @@ const say = (line: string): void => {
   process.stderr.write(`bench: ${line}\n`);
 };
 
-const usage = `usage: npm run bench -- l4|l7|scale|kube|micro|pair|fair|flows [OPTION]…
+const usage = `usage: npm run bench -- l4|l7|scale|kube|micro|pair|fair|flows|start [OPTION]…
   l4             our pair of node proxies, HAProxy's, Envoy's, and none, between two pods on two nodes
   l7             one hop of HTTP: our path, HAProxy's, nginx's, Envoy's, and none; ours and Envoy's with mutual TLS;
                  our node proxies with a waypoint beside a pair of Envoy sidecars
@@ -59,6 +60,7 @@ const usage = `usage: npm run bench -- l4|l7|scale|kube|micro|pair|fair|flows [O
   micro          the hot functions, one by one
   fair           what a pod that misbehaves costs its neighbour, in a lab (see fair.ts)
   flows          what it costs a proxy to remember its recent flows, in a lab (see flows.ts)
+  start          how long 'ambientctl --help' takes, from the package and from the sources
   pair           our tunnel alone over loopback, this tree beside another (see pair.ts)
   --rounds N     rounds over all paths; 3 unless given, 1 with --quick
   --quick        short runs; ends within 90 s
@@ -124,18 +126,16 @@ async function main(args: readonly string[]): Promise<number> {
   }
   if (suite === 'fair' || suite === 'flows') {
     const options = { rounds: Number(values.rounds ?? 3), seconds: Number(values.seconds), say };
-    if (suite === 'fair') {
-      process.stdout.write(await runFair(options));
-      return 0;
-    }
-    ensureTools(flowTools);
-    const { text, isOver } = await runFlows(options);
-    process.stdout.write(text);
-    return isOver ? 1 : 0;
+    return await (suite === 'fair' ? fair(options) : flows(options));
   }
   const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));
   if (!Number.isInteger(rounds) || rounds < 1 || rounds > roundsMax) {
     throw new MeshError('USAGE', { reason: `--rounds takes a whole number from 1 to ${roundsMax}` });
+  }
+  if (suite === 'start') {
+    const report = await runStart(rounds, root);
+    process.stdout.write(`\n${renderScale(report, startMetrics)}`);
+    return finish(report, values);
   }
   if (suite === 'micro') {
     const report = runMicro({ rounds, quick: values.quick });
@@ -159,6 +159,18 @@ async function main(args: readonly string[]): Promise<number> {
   if (suite === 'scale') return await scale(dir, rounds, values);
   if (suite === 'kube') return await kube(dir, rounds, values);
   return await (values.profile ? profile(dir, values) : l4(dir, rounds, groups, values));
+}
+
+async function fair(options: FlowsOptions): Promise<0> {
+  process.stdout.write(await runFair(options));
+  return 0;
+}
+
+async function flows(options: FlowsOptions): Promise<number> {
+  ensureTools(flowTools);
+  const { text, isOver } = await runFlows(options);
+  process.stdout.write(text);
+  return isOver ? 1 : 0;
 }
 
 function suiteOf(positionals: readonly string[]): Suite {
