@@ -1,5 +1,5 @@
-// A tree as a .tar.gz: the same bytes for the same tree, wherever one version of Node makes it, so that its checksum can
-// be written down.
+// A tree as a .tar.gz: the same bytes for the same tree, wherever one version of Node makes it, so that its checksum
+// can be written down.
 import { gzipSync } from 'node:zlib';
 import { MeshError } from '../src/base/errors.ts';
 import { sourceDateEpoch, type Tree } from './tree.ts';
@@ -9,7 +9,7 @@ const nameMax = 100;
 const prefixMax = 155;
 const checksumAt = 148;
 
-/** POSIX ustar, packed with gzip; every file belongs to root and bears the one time. Throws INTERNAL for a long name. */
+/** POSIX ustar, packed with gzip; every file belongs to root and bears one time. Throws INTERNAL for a long name. */
 export function archiveOf(tree: Tree): Buffer {
   const parts: Buffer[] = [];
   for (const name of [...tree.keys()].sort()) {

@@ -21,8 +21,8 @@ const platforms = [
 ] as const;
 
 /**
- * The manifest `ambient.yaml`, and the archives that it names. They hold the package without its starters for the mesh's
- * own programs, and a line that says which platform they are for.
+ * The manifest `ambient.yaml`, and the archives that it names. They hold the package without its starters for the
+ * mesh's own programs, and a line that says which platform they are for.
  */
 export function krewTree(tree: Tree, { version }: Component, url: string = releaseUrl): Tree {
   const own = new Map([...tree].filter(([file]) => !/^src\/bin\/ambient-.*\.mjs$/.test(file)));
