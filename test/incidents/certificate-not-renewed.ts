@@ -29,6 +29,6 @@ export const certificateNotRenewed: Incident = {
       /node\/node-1 spiffe:\/\/cluster\.local\/ns\/shop\/sa\/\S+ late/,
     ),
   ],
-  note: 'certificates of a demo live for a day: it shows when half of that is over (the test has some of two minutes)',
+  note: 'certificates of a demo live for a day: it shows after 14 hours (npm test -- test/incidents has some of two minutes)',
   panels: ['Ambient / Control plane and certificates, Until the next one ends, by proxy'],
 };

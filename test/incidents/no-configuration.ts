@@ -19,8 +19,8 @@ export const noConfiguration: Incident = {
   sights: [
     proxySight(
       'node/node-2',
-      /Not connected since/,
-      /The proxy of node-2 is down or cannot reach the controller for \d+ s/,
+      /Not connected since \S+, and it carries what comes to its pods/,
+      /The proxy of node-2 cannot reach the controller for \d+ s/,
     ),
   ],
   panels: ['Ambient / Node proxy, Follows the controller', 'Ambient / Control plane and certificates, Proxies'],

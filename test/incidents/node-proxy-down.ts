@@ -19,8 +19,8 @@ export const nodeProxyDown: Incident = {
   sights: [
     proxySight(
       'node/node-2',
-      /Not connected since/,
-      /The proxy of node-2 is down or cannot reach the controller for \d+ s/,
+      /Not connected since \S+, and nothing reached its pods since/,
+      /The proxy of node-2 is down for \d+ s/,
     ),
     nodeSight('shop/catalog', /proxy down/, /is on node-2: its proxy is not connected since/),
   ],

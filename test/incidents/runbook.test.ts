@@ -1,5 +1,5 @@
-// docs/runbook.md has for each incident what it is there for: the command and the words of its answer, the alert, and
-// panels that exist. And the rules that lead there have the times that they should have.
+// docs/runbook.md has for each incident what it is there for: the command and the words of its answer, the alert, what
+// to open on the live page, and panels that exist. And the rules that lead there have the times that they should have.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
@@ -16,8 +16,8 @@ const panels = dashboards.flatMap(({ title, rows }) =>
   rows.flatMap((row) => row.panels.map((panel) => `${title}, ${panel.title}`)),
 );
 
-for (const { name, runbook, command, says, alert, panels: shown } of incidents) {
-  test(`the runbook has ${name}: command, answer, alert, panels`, () => {
+for (const { name, runbook, command, says, alert, sights, panels: shown } of incidents) {
+  test(`the runbook has ${name}: command, answer, alert, page, panels`, () => {
     const section = sections[anchors.indexOf(runbook)];
     assert(section !== undefined, `there is no #${runbook}`);
     const [, asked, answer = ''] = /```\n\$ (.*)\n([^`]*)```/.exec(section) ?? [];
@@ -25,6 +25,7 @@ for (const { name, runbook, command, says, alert, panels: shown } of incidents) 
     for (const words of says) assert.match(answer, words);
     assert(section.includes(`\`${alert.name}\``), alert.name);
     const text = section.replaceAll(/\s+/g, ' ');
+    for (const { place } of sights) assert(text.includes(`*${place}*`), place);
     for (const panel of shown) {
       assert(panels.includes(panel), `there is no panel ${panel}`);
       assert(text.includes(`*${panel}*`), panel);

@@ -163,7 +163,9 @@ test('retries that the budget held back, an ejected endpoint, a proxy that is do
   };
   const change = {
     ejected: [ejected],
-    proxiesDown: new Map([['node-1', 'its proxy is not connected since 03:00:00']]),
+    proxiesDown: new Map([
+      ['node-1', { severity: 'error', id: 'proxy-down', text: 'its proxy is not connected since 03:00:00' } as const],
+    ]),
   };
   const sources = sourcesOf([request({ ...held, time: timeAt(1) })], change);
   const { edges, nodes } = graphOf([request({ ...held, time: timeAt(1) })], change);

@@ -18,8 +18,8 @@ export interface GraphSources extends WordSources {
   readonly ejected: readonly EjectedView[];
   readonly refusing: readonly RefusingView[];
   readonly heard: GraphView['heard'];
-  /** Nodes of the cluster whose proxy is down, with since when in words. */
-  readonly proxiesDown: ReadonlyMap<string, string>;
+  /** Nodes of the cluster whose proxy is not connected, with what that means for their pods. */
+  readonly proxiesDown: ReadonlyMap<string, PageNote>;
   readonly nowMs: number;
 }
 
@@ -261,11 +261,11 @@ export function nodeNotes(node: MeshNode, ejected: readonly EjectedView[], sourc
     notes.push({ severity: 'warning', id, text });
   }
   notes.push(...brokenRoutes(node));
-  for (const [where, text] of sources.proxiesDown) {
+  for (const [where, { severity, id, text }] of sources.proxiesDown) {
     const there = pods.filter((pod) => pod.node === where && isEnrolled(pod)).length;
     if (there === 0) continue;
     const told = `${there} of its ${pods.length} pods ${there === 1 ? 'is' : 'are'} on ${where}: ${text}`;
-    notes.push({ severity: 'error', id: 'proxy-down', text: told });
+    notes.push({ severity, id, text: told });
   }
   return notes;
 }

@@ -13,6 +13,7 @@ import type { CertificatesView, StatusView } from '../../model/views.ts';
 import { edgeDetails, nodeDetails } from './details-view.ts';
 import { FlowWindow } from './flow-window.ts';
 import { type GraphSources, graphView } from './graph-view.ts';
+import { LastCarried } from './last-carried.ts';
 import { LiveCounters } from './live-counters.ts';
 import { MeshMap } from './mesh-map.ts';
 import { problemsView } from './problems-view.ts';
@@ -157,12 +158,15 @@ export class MeshWatch {
     const window = new FlowWindow(clock.now());
     const live = new LiveCounters();
     const pairs = new SeenPairs();
+    const carried = new LastCarried();
     const reader = new ProxyReader({
       observed: replicas,
       clock,
       flow: (flow) => {
-        const place = this.#mapNow().placeOf(flow);
+        const map = this.#mapNow();
+        const place = map.placeOf(flow);
         if (place !== null) window.add(flow, place, clock.now());
+        carried.add(flow, map, clock.now());
       },
       counted: (lists) => {
         live.take(lists, this.#mapNow(), clock.now());
@@ -173,7 +177,7 @@ export class MeshWatch {
       this.#isAnalyzed = false;
     });
     const first = replicas.look().then(() => reader.start());
-    this.#running = { window, live, pairs, reader, aside, first };
+    this.#running = { window, live, pairs, carried, reader, aside, first };
     this.#isAnalyzed = false;
     this.#armTurn();
   }
@@ -215,7 +219,8 @@ export class MeshWatch {
     const { states } = running.reader;
     const map = this.#mapNow();
     const own = status();
-    const shared = { status: replicas.status(own), replicas: replicas.views(own), mesh: map.mesh, states, nowMs };
+    const told = { status: replicas.status(own), replicas: replicas.views(own), mesh: map.mesh };
+    const shared = { ...told, states, carried: running.carried, nowMs };
     const proxies = proxiesView(shared);
     running.proxies = proxies;
     this.#tell('proxies', proxies, this.#turns % proxiesEveryTurns === 0);
@@ -284,6 +289,7 @@ interface Running {
   readonly window: FlowWindow;
   readonly live: LiveCounters;
   readonly pairs: SeenPairs;
+  readonly carried: LastCarried;
   readonly reader: ProxyReader;
   readonly aside: Aside;
   /** Every proxy has been asked once. */

@@ -13,6 +13,7 @@ import type { MeshView, ProxyStateView, ProxyView, StatusView } from '../../mode
 import type { ObservedProxyView } from '../observed-proxies.ts';
 import { severities, worstFirst } from './edge-words.ts';
 import { clockText } from './graph-view.ts';
+import type { Carries, LastCarried } from './last-carried.ts';
 
 /** What a proxy last said, and when. */
 export interface HeardState {
@@ -28,6 +29,7 @@ export interface ProxiesSources {
   readonly mesh: MeshView;
   /** By `NAMESPACE/NAME` of the pod. */
   readonly states: ReadonlyMap<string, HeardState>;
+  readonly carried: Pick<LastCarried, 'since'>;
   readonly nowMs: number;
 }
 
@@ -57,10 +59,16 @@ export function proxiesView(sources: ProxiesSources): ProxiesView {
   return { time: new Date(nowMs).toISOString(), controller, replicas, proxies: rows, commands };
 }
 
-/** Nodes with enrolled pods whose proxy does not follow this controller: by name, since when in words. */
-export function proxiesDown({ proxies }: ProxiesView): ReadonlyMap<string, string> {
+/** Nodes with enrolled pods whose proxy does not follow this controller: by name, what that means for their pods. */
+export function proxiesDown({ proxies }: ProxiesView): ReadonlyMap<string, PageNote> {
   const down = proxies.filter(({ kind, state }) => kind === 'node' && state === 'not connected');
-  return new Map(down.map(({ node, text }) => [node, `its proxy is ${text.charAt(0).toLowerCase()}${text.slice(1)}`]));
+  return new Map(
+    down.map(({ node, text, notes }) => {
+      const isDown = notes.some(({ id }) => id === 'proxy-down');
+      const told = `its proxy is ${text.charAt(0).toLowerCase()}${text.slice(1)}`;
+      return [node, isDown ? error('proxy-down', told) : note('warning', 'proxy-behind', told)];
+    }),
+  );
 }
 
 /** The replicas that do not answer: proxies that follow one of these are not seen here. */
@@ -83,17 +91,20 @@ export function missingNodes({
   return [...new Set(enrolled.map(({ node }) => node))].filter((node) => !there.has(node)).sort();
 }
 
-function rowOf(proxy: ProxyView, { states, status, nowMs }: ProxiesSources): ProxyRow {
+function rowOf(proxy: ProxyView, { states, status, carried, nowMs }: ProxiesSources): ProxyRow {
   const heard = [...states.values()].find(({ view }) => isOf(view, proxy)) ?? null;
   const { kind, node, version } = proxy;
   const name = kind === 'node' ? node : (heard?.view.name ?? proxy.name);
-  const { state, text } = stateOf(proxy, nowMs);
+  const { behindSince, connected } = proxy;
+  const isLost = kind === 'node' && connected === false && behindSince !== null;
+  const carries = isLost ? carried.since(node, Date.parse(behindSince), nowMs) : 'unknown';
+  const { state, text } = stateOf(proxy, carries, nowMs);
   const said = heard?.state ?? null;
   const refused = proxy.types.flatMap((type) => type.refused);
   const certificates = said === null ? [] : certificatesOf(name, said, nowMs);
   const load = said === null || state === 'not connected' ? null : loadOf(said);
   const notes = [
-    ...stateNotes(proxy, name, state, text, nowMs),
+    ...stateNotes({ state, text, carries }, name, behindSince, nowMs),
     ...refused.slice(0, 3).map(({ resource, reason }) => error('proxy-refused', `It refuses ${resource}: ${reason}`)),
     ...(load === null ? [] : busyNotes(name, load)),
     ...(said === null ? [] : saidNotes(said)),
@@ -119,10 +130,10 @@ function isOf(view: ObservedProxyView, { kind, name, node }: ProxyView): boolean
   return view.kind === kind && view.node === node && view.pod.endsWith(`/${name}`);
 }
 
-function stateOf(proxy: ProxyView, nowMs: number): { readonly state: ProxyRow['state']; readonly text: string } {
+function stateOf(proxy: ProxyView, carries: Carries, nowMs: number): Pick<ProxyRow, 'state' | 'text'> {
   const { behindSince, connected, ready, inStep, types } = proxy;
   const since = behindSince === null ? '' : ` since ${clockText(behindSince)}`;
-  if (connected === false) return { state: 'not connected', text: `Not connected${since}` };
+  if (connected === false) return { state: 'not connected', text: `Not connected${since}${carriesText[carries]}` };
   if (types.some(({ refused }) => refused.length > 0)) {
     return { state: 'refused', text: `Refuses some of its configuration${since}` };
   }
@@ -132,17 +143,35 @@ function stateOf(proxy: ProxyView, nowMs: number): { readonly state: ProxyRow['s
   return { state: 'in step', text: 'In step' };
 }
 
+/** What of it others tell. */
+const carriesText: Readonly<Record<Carries, string>> = {
+  still: ', and it carries what comes to its pods',
+  'no longer': ', and nothing reached its pods since',
+  unknown: '',
+};
+
+/** What that is: what serves is merely cut off. */
+const lostWords: Readonly<Record<Carries, string>> = {
+  still: 'cannot reach the controller',
+  'no longer': 'is down',
+  unknown: 'is down or cannot reach the controller',
+};
+
 function stateNotes(
-  { behindSince }: ProxyView,
+  { state, text, carries }: Pick<ProxyRow, 'state' | 'text'> & { readonly carries: Carries },
   name: string,
-  state: ProxyRow['state'],
-  text: string,
+  behindSince: string | null,
   nowMs: number,
 ): PageNote[] {
   const ago = behindSince === null ? '' : ` for ${secondsText(nowMs - Date.parse(behindSince))}`;
   switch (state) {
     case 'not connected':
-      return [error('proxy-down', `The proxy of ${name} is down or cannot reach the controller${ago}: ${text}`)];
+      return [
+        error(
+          carries === 'still' ? 'proxy-behind' : 'proxy-down',
+          `The proxy of ${name} ${lostWords[carries]}${ago}: ${text}`,
+        ),
+      ];
     case 'behind':
       return [error('proxy-behind', `${name} has had no configuration${ago}: ${text}`)];
     case 'not ready':
