@@ -122,12 +122,27 @@ const labelsColumn: Column<KubeObject> = {
 };
 
 function columnsFor(kind: string, nowMs: number): Column<KubeObject>[] {
+  if (kind === 'Event') return eventColumns(nowMs);
   const own = columnsOfKind[kind] ?? [];
   return [
     { header: 'NAMESPACE', value: (row) => text(row, 'metadata', 'namespace') },
     { header: 'NAME', value: (row) => text(row, 'metadata', 'name') },
     ...own,
     { header: 'AGE', value: (row) => ageText(text(row, 'metadata', 'creationTimestamp'), nowMs), right: true },
+  ];
+}
+
+/** As kubectl shows them: their names say nothing. */
+function eventColumns(nowMs: number): Column<KubeObject>[] {
+  const object = (row: KubeObject, field: string): string => text(row, 'involvedObject', field) ?? '';
+  return [
+    { header: 'NAMESPACE', value: (row) => text(row, 'metadata', 'namespace') },
+    { header: 'LAST', value: (row) => ageText(text(row, 'lastTimestamp'), nowMs), right: true },
+    { header: 'COUNT', value: (row) => text(row, 'count'), right: true },
+    { header: 'TYPE', value: (row) => text(row, 'type') },
+    { header: 'REASON', value: (row) => text(row, 'reason') },
+    { header: 'OBJECT', value: (row) => `${object(row, 'kind').toLowerCase()}/${object(row, 'name')}` },
+    { header: 'MESSAGE', value: (row) => text(row, 'message') },
   ];
 }
 

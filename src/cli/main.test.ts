@@ -223,6 +223,13 @@ test('completion: commands, options, choices, files, and nothing where there is 
   assert.deepEqual(await complete('lab', 'up', '--n'), ['--nodes']);
   assert.deepEqual(await complete('lab', 'up', '-f', ''), [':files']);
   assert.deepEqual(await complete('completion', ''), ['bash', 'zsh', 'fish']);
+  // What may be said again is offered again.
+  assert.deepEqual(await complete('simulate', '--delete', 'Service/shop/cart', '--del'), ['--delete']);
+  assert.deepEqual(await complete('simulate', '--last', '1m', '--las'), []);
+  assert.deepEqual(await complete('simulate', '-f', ''), [':files']);
+  assert.deepEqual(await complete('simulate', '--last', '1'), ['1m', '10m', '1h']);
+  assert.deepEqual(await complete('test', '--test', 'waypoint-s'), ['waypoint-split']);
+  assert.deepEqual(await complete('why', '--method', 'P'), ['POST', 'PUT', 'PATCH']);
   assert.deepEqual(await complete('lab', 'exec', ''), []);
   assert.deepEqual(await complete('config', ''), [...configViews]);
 });

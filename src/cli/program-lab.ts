@@ -179,6 +179,7 @@ function addObjects(lab: Commander, act: Act): void {
         ['ambientctl lab get pods -n shop', ''],
         ['ambientctl lab get pods -l app=web -o name', 'names alone, for xargs'],
         ['ambientctl lab get svc catalog -n shop -o yaml', 'as the API server has it'],
+        ['ambientctl lab get events -n shop', 'what the controller told: endpoints that were ejected, …'],
       ]),
     )
     .action(act(async () => (await import('./lab-objects.ts')).labGet));

@@ -186,3 +186,18 @@ test('lab get', async () => {
   await assertGoldenResult('lab-get-pods', getResult(pods, false, nowMs));
   assert.equal(getResult(pods, true, nowMs).data, pods[0]);
 });
+
+test('lab get events', async () => {
+  const event = {
+    apiVersion: 'v1',
+    kind: 'Event',
+    metadata: { name: 'cart-1.0123456789abcdef', namespace: 'shop', creationTimestamp: '2026-11-21T12:00:00Z' },
+    involvedObject: { apiVersion: 'v1', kind: 'Pod', namespace: 'shop', name: 'cart-1', uid: 'u' },
+    type: 'Warning',
+    reason: 'EndpointEjected',
+    message: 'waypoint shop/waypoint has ejected 10.244.1.5:8080 of service shop/cart until …',
+    count: 2,
+    lastTimestamp: '2026-11-21T12:00:00Z',
+  };
+  await assertGoldenResult('lab-get-events', getResult([event], false, nowMs));
+});

@@ -2,7 +2,7 @@
 import { MeshError } from '../base/errors.ts';
 import type { ObserveServer } from '../discovery/observe-server.ts';
 import { pageOnAdmin } from '../model/page-views.ts';
-import type { CertificatesView, MeshView, StatusView } from '../model/views.ts';
+import type { CertificatesView, EventListView, MeshView, StatusView } from '../model/views.ts';
 import type { ControllerMetrics } from '../telemetry/controller-metrics.ts';
 import { loggingRoutes } from '../telemetry/log-level.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -12,7 +12,7 @@ import type { Page } from './page/page.ts';
 
 /** The routes of the admin port: JSON of `StatusView` and `MeshView`, the live page, and the log level. */
 export function adminRoutes(
-  controller: { status(): StatusView; mesh(): MeshView; certificates(): CertificatesView },
+  controller: { status(): StatusView; mesh(): MeshView; certificates(): CertificatesView; events(): EventListView },
   page: Pick<Page, 'answer'> | null,
   observed: Pick<ObserveServer, 'proxies'>,
   log: Logger,
@@ -22,6 +22,7 @@ export function adminRoutes(
     'GET /': () => text(200, `${Object.keys(routes).join('\n')}\n`),
     'GET /status': () => json(controller.status()),
     'GET /mesh': () => json(controller.mesh()),
+    'GET /events': () => json(controller.events()),
     'GET /certificates': () => json(controller.certificates()),
     'GET /proxies': () => json(proxiesView(observed)),
     'GET /proxies/*': (url, signal) => askProxy(observed, 'GET', url, signal),

@@ -12,8 +12,9 @@ import { ObserveServer } from '../discovery/observe-server.ts';
 import { RpcServer, type RpcServerOptions, type ServerCredentials } from '../discovery/rpc-server.ts';
 import { CertificateAuthority } from '../identity/certificate-authority.ts';
 import { admittedKinds } from '../kube/api/kinds.ts';
+import type { ClusterEvent } from '../kube/event-writer.ts';
 import { MeshCompiler } from '../model/compiler.ts';
-import type { CertificatesView, StatusView } from '../model/views.ts';
+import type { CertificatesView, EventListView, StatusView } from '../model/views.ts';
 import { ControllerMetrics } from '../telemetry/controller-metrics.ts';
 import { createLogger, type Logger } from '../telemetry/logger.ts';
 import { SimpleServer } from '../telemetry/metrics-server.ts';
@@ -22,6 +23,7 @@ import { awaitIssuer } from './await-issuer.ts';
 import { CertificateService } from './certificate-service.ts';
 import type { ClusterWrites } from './cluster-writes.ts';
 import { EjectionWatch, type EjectionWatchOptions } from './ejection-watch.ts';
+import { EventBoard } from './event-board.ts';
 import { Gate } from './gate.ts';
 import { IssuerKeeper } from './issuer-keeper.ts';
 import { MeshFeed } from './mesh-feed.ts';
@@ -112,6 +114,7 @@ class Controller {
   readonly #serverCertificate: ServerCertificate;
   readonly #issuerKeeper: IssuerKeeper;
   readonly #nodeProxies: NodeProxyWatch;
+  readonly #told = new EventBoard();
   readonly #replicas: ReplicaLinks | null;
   readonly #ejections: EjectionWatch;
   readonly #page: Page | null;
@@ -210,7 +213,7 @@ class Controller {
     const parts = { statuses, gateways, rootsPem, webhook: this.#config.webhook.configuration };
     this.#writes = await this.#opened.writesOf({ ...parts, clock: this.#clock, log: this.#log });
     this.#writes?.start();
-    if (this.#writes !== null) this.#ejections.start();
+    this.#ejections.start();
     // Read before anyone may ask: a controller that knows nothing yet would tell proxies that all is gone.
     await this.#feed.start();
     const metrics = await this.#serve('', ports.metrics, metricsRoutes(this.#metrics));
@@ -244,6 +247,10 @@ class Controller {
       ...(this.#page?.views() ?? []),
     ];
     return { ...this.#authority.view(), servers };
+  }
+
+  events(): EventListView {
+    return { events: this.#told.views() };
   }
 
   mesh(): ReturnType<MeshCompiler['mesh']> {
@@ -327,7 +334,12 @@ class Controller {
 
   #tellIssuer(what: 'files' | 'signing' | 'end', problem: string | null): void {
     const { caSecret: name, systemNamespace: namespace } = this.#config;
-    if (name !== '') this.#writes?.tell(eventOfIssuer({ namespace, name }, what, problem));
+    if (name !== '') this.#tell(eventOfIssuer({ namespace, name }, what, problem));
+  }
+
+  #tell(event: ClusterEvent): void {
+    this.#told.tell(event, this.#clock.now());
+    this.#writes?.tell(event);
   }
 
   #makeServerCertificate(): ServerCertificate {
@@ -380,11 +392,14 @@ class Controller {
 
   #makeNodeProxyWatch(): NodeProxyWatch {
     const { nodeAccounts: accounts } = this.#config.auth;
-    return new NodeProxyWatch({ accounts, clock: this.#clock, tell: (event) => this.#writes?.tell(event) });
+    return new NodeProxyWatch({ accounts, clock: this.#clock, tell: (event) => this.#tell(event) });
   }
 
   #makeEjectionWatch(): EjectionWatch {
-    const tell: EjectionWatchOptions['tell'] = (event) => this.#writes?.tellOwn(event);
+    const tell: EjectionWatchOptions['tell'] = (event) => {
+      this.#told.tell(event, this.#clock.now());
+      this.#writes?.tellOwn(event);
+    };
     return new EjectionWatch({ observed: this.#observe, compiler: this.#compiler, clock: this.#clock, tell });
   }
 

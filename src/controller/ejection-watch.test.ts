@@ -19,7 +19,7 @@ function row(since: number, until: number, change: Partial<EjectedView> = {}): E
 }
 
 function scene() {
-  const clock = new ManualClock();
+  const clock = new ManualClock(Date.UTC(2026, 0, 1, 11));
   const told: ClusterEvent[] = [];
   const uids = new Map([['shop/cart-1', 'uid-1']]);
   const proxies = new Map<string, readonly EjectedView[] | null>();
@@ -82,6 +82,13 @@ test('what was so when a waypoint came is not told, its return is; a waypoint th
   assert.deepEqual(await turn({ a: [row(33, 34)] }), [ejected.replace(':31:', ':34:')]);
   assert.deepEqual(await turn({}), []);
   assert.deepEqual(await turn({ a: [row(33, 34)] }), []);
+});
+
+test('what was ejected since the waypoint came is told with its first answer', async () => {
+  const { turn } = scene();
+  const fresh = { since: '2026-01-01T11:00:02.000Z', until: '2026-01-01T11:00:32.000Z' };
+  const told = await turn({ a: [row(0, 0, fresh)] });
+  assert.deepEqual(told, [ejected.replace('10:31:00Z', '11:00:32Z')]);
 });
 
 test('an endpoint that comes and goes is told of once a minute', async () => {

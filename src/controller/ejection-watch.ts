@@ -18,6 +18,8 @@ const everyMs = 5_000;
 const askedAtOnceMax = 32;
 /** An endpoint that comes and goes is told of so often at most, with its return. */
 const quietMs = 60_000;
+/** Within so long a waypoint that has come is asked for the first time, on a slow machine too. */
+const freshMs = 2 * everyMs;
 /** Of one waypoint's pod; who has more tells it in the metrics. */
 const rowsMax = 500;
 
@@ -78,10 +80,15 @@ export class EjectionWatch {
       const key = JSON.stringify([waypoint, row.service, row.subset ?? '', row.address]);
       const known = before?.get(key);
       if (known !== undefined && row.since <= known.row.until) now.set(key, { ...known, row });
-      else now.set(key, this.#ejected(key, waypoint, row, before === null));
+      else now.set(key, this.#ejected(key, waypoint, row, before === null && !this.#isFresh(row)));
     }
     for (const [key, out] of before ?? []) if (out.isTold && !now.has(key)) this.#returned(waypoint, out);
     this.#known.set(pod, now);
+  }
+
+  /** Of the time since the waypoint came here: nobody else has told it. */
+  #isFresh({ since }: EjectedView): boolean {
+    return Date.parse(since) > this.#options.clock.now() - freshMs;
   }
 
   /** Tells it, unless it was told a moment ago, or before the waypoint came here (`isOld`). */

@@ -74,7 +74,7 @@ export class EventWriter {
   /** Tells an Event, soon. While this replica does not lead, it is kept for the case that it has to. */
   tell(event: ClusterEvent): void {
     const atMs = this.#options.clock.now();
-    const name = nameOf(event);
+    const name = eventName(event);
     if (!this.#queue.has(name) && this.#queue.size >= queueMax) {
       this.#left++;
       return;
@@ -183,8 +183,8 @@ export class EventWriter {
   }
 }
 
-/** The same words about the same object are the same Event, also for the next replica. */
-function nameOf({ regarding, type, reason, note }: ClusterEvent): string {
+/** The name of its object: the same words about the same object are the same Event, also for the next replica. */
+export function eventName({ regarding, type, reason, note }: ClusterEvent): string {
   const digest = createHash('sha256')
     .update(JSON.stringify([regarding, type, reason, note]))
     .digest('hex');

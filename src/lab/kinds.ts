@@ -17,6 +17,7 @@ const shortNames: Readonly<Record<string, string>> = {
   dr: 'DestinationRule',
   gw: 'Gateway',
   eps: 'EndpointSlice',
+  ev: 'Event',
 };
 
 /**

@@ -21,7 +21,7 @@ export interface Change {
 }
 
 export interface StoreOptions {
-  /** Folder of the files, created if need be; null keeps objects in memory only. */
+  /** Folder of the files, of all but Events, created if need be; null keeps objects in memory only. */
   readonly dir: string | null;
   readonly now: () => number;
 }
@@ -139,7 +139,7 @@ export class ObjectStore {
 
   #write(object: KubeObject): void {
     const { dir } = this.#options;
-    if (dir === null) return;
+    if (dir === null || object.kind === 'Event') return;
     const staged = path.join(stagingDir(dir), fileNameOf(object));
     writeFileSync(staged, JSON.stringify(object));
     renameSync(staged, path.join(dir, fileNameOf(object)));

@@ -12,6 +12,7 @@ import type { MeshView, NodeDump, StatusView } from '../model/views.ts';
 import type { NodePlan } from './addresses.ts';
 import { askHttp, type HttpAnswer, openHttp, streamHttp } from './ask-http.ts';
 import type { AdminPart, LabPart, RestartResult } from './control-types.ts';
+import { takeEvents } from './controller-events.ts';
 import type { Lab } from './lab.ts';
 import { lastLines } from './log-files.ts';
 import { MeshMirror } from './mesh-mirror.ts';
@@ -126,7 +127,7 @@ export class MeshSystem {
       binds: [...controllerFolders.map((folder) => ({ folder, isWritable: true })), { folder: paths.objects }],
     });
     this.#controller.start();
-    if (this.#lab.options.apiServer) void this.#followController();
+    void this.#followController();
     for (const plan of this.#lab.nodes) {
       const { dir, config, log } = nodeFiles(plan.name);
       const roots = path.dirname(systemFiles.roots);
@@ -392,7 +393,7 @@ export class MeshSystem {
     }
   }
 
-  /** Tells the controller's readiness to its object. */
+  /** Tells the controller's readiness to its object, and takes its Events over. */
   async #followController(): Promise<void> {
     while (!this.#closed) {
       const asked = askHttp(question('127.0.0.1', ports.readiness, '/healthz/ready'));
@@ -401,6 +402,7 @@ export class MeshSystem {
         () => false,
       );
       this.#tellReadiness(controllerPodName, ready);
+      if (ready) await takeEvents(this.#lab.store, askHttp(question('127.0.0.1', ports.admin, '/events')));
       await new Promise((resolve) => setTimeout(resolve, ready ? pollReadyMs : pollUnreadyMs));
     }
   }

@@ -50,6 +50,30 @@ export interface StatusView {
   readonly version: string;
 }
 
+/** `GET /events` of the controller: what it has told of late that a person should see, oldest first. */
+export interface EventListView {
+  readonly events: readonly EventView[];
+}
+
+/** An Event, as it is written into a cluster. Times are RFC 3339; '' stands for what is not known. */
+export interface EventView {
+  /** Of its object. */
+  readonly name: string;
+  readonly regarding: {
+    readonly apiVersion: string;
+    readonly kind: string;
+    readonly namespace: string;
+    readonly name: string;
+    readonly uid: string;
+  };
+  readonly type: 'Normal' | 'Warning';
+  readonly reason: string;
+  readonly note: string;
+  readonly count: number;
+  readonly firstTime: string;
+  readonly lastTime: string;
+}
+
 /** `GET /mesh` of the controller: the compiled mesh. */
 export interface MeshView {
   readonly workloads: readonly Workload[];

@@ -85,6 +85,12 @@ const manifests =
 const documented = (name: string): string =>
   readFileSync(path.join(import.meta.dirname, `fixtures/documented/${name}.yaml`), 'utf8');
 
+interface EventObject {
+  readonly reason: string;
+  readonly message: string;
+  readonly involvedObject: { readonly kind: string; readonly name: string };
+}
+
 describe('HTTP through a waypoint under load', () => {
   let lab: TestLab;
   let client: HttpClient;
@@ -111,13 +117,13 @@ describe('HTTP through a waypoint under load', () => {
 
   test('an endpoint that fails is ejected; the others go on', timeout, async () => {
     await setFaults(lab, client, 'v2', 'fail-one-in=1');
-    // The balancer prefers whoever is quick: a slow endpoint may need a while for its three failures.
+    // The balancer prefers whoever is quick, and forgets with time who was slow: three failures may need a while.
     let failed = 0;
-    for (let left = 20; failed < 3; left--) {
-      assert.ok(left > 0, `${failed} failures`);
+    await until('three failures', async () => {
       const burst = await client.burst({ url: 'http://ejecting/', count: 60, concurrency: 1 });
       failed += burst.statuses[503] ?? 0;
-    }
+      return failed >= 3;
+    });
     assert.ok(failed <= 6, `${failed} failures`);
     const then = await client.burst({ url: 'http://ejecting/', count: 60 });
     assert.deepEqual([failures(then), then.pods.v2], [none, undefined]);
@@ -130,6 +136,16 @@ describe('HTTP through a waypoint under load', () => {
       ejected.map(({ service, workload, reason }) => [service, workload, reason]),
       [[`${space}/ejecting`, 'v2', '3 answers of 500 to 599 in a row']],
     );
+    const said = new RegExp(
+      `has ejected \\S+ of service ${space}/ejecting until .*: 3 answers of 500 to 599 in a row$`,
+    );
+    await until('an Event beside the pod', async () => {
+      const events = (await lab.client.get('Event', undefined, space)) as unknown as EventObject[];
+      return events.some(
+        ({ reason, message, involvedObject: { kind, name } }) =>
+          reason === 'EndpointEjected' && said.test(message) && `${kind}/${name}` === 'Pod/v2',
+      );
+    });
   });
 
   test('a storm of retries does not come about: at most 1.25 times the load', timeout, async () => {

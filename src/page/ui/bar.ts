@@ -19,7 +19,7 @@ export class Bar {
   readonly #trouble: HTMLButtonElement;
   readonly #asList: HTMLButtonElement;
   readonly #headline = new Section(make('p', { class: 'headline' }));
-  #namespaces = '';
+  #namespaces: string | null = null;
   #searchTimer = 0;
 
   constructor(app: App) {

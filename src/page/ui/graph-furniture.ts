@@ -2,8 +2,10 @@
 
 import { plural } from '../format.ts';
 import type { LaneBox } from '../geometry.ts';
-import { make, type Row, setAttribute, setText } from './dom.ts';
+import type { App } from './app.ts';
+import { make, type Row, Section, setAttribute, setText } from './dom.ts';
 import { type IconName, icon } from './icons.ts';
+import { commandLines } from './parts.ts';
 
 export interface ShownLane {
   readonly box: LaneBox;
@@ -82,12 +84,32 @@ export function legend(): HTMLElement {
   return make('details', { class: 'legend' }, make('summary', {}, 'Signs and keys'), make('dl', {}, ...rows.flat()));
 }
 
-/** Said where no node is to be seen. */
-export function emptyNote(onClear: () => void): HTMLElement {
-  return make(
-    'div',
-    { class: 'empty', attributes: { role: 'status' } },
-    'Nothing here fits what is asked for.',
-    make('button', { class: 'tool framed', onClick: onClear }, 'Show everything'),
-  );
+/** Said where no node is to be seen: what is asked for hides all there is, or there is nothing. */
+export class EmptyNote {
+  readonly #section = new Section(make('div', { class: 'empty', attributes: { role: 'status' } }));
+  readonly #onClear: () => void;
+
+  constructor(app: App) {
+    this.#onClear = () => app.look({ search: '', namespace: '', troubleOnly: false, camera: null });
+  }
+
+  get element(): HTMLElement {
+    return this.#section.element;
+  }
+
+  /** How many nodes are to be seen, of how many. */
+  show(visible: number, all: number): void {
+    const what = visible > 0 ? 'something' : all > 0 ? 'hidden' : 'nothing';
+    this.#section.show(what, () => {
+      if (what === 'something') return [];
+      const clear = make('button', { class: 'tool framed', onClick: this.#onClear }, 'Show everything');
+      if (what === 'hidden') return ['Nothing here fits what is asked for.', clear];
+      return [
+        make('b', {}, 'There is no service and no pod in this cluster yet.'),
+        ...commandLines([
+          { what: 'They are shown as they come. Into the mesh they get by', command: 'ambientctl enroll NAMESPACE' },
+        ]),
+      ];
+    });
+  }
 }

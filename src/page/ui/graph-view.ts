@@ -12,7 +12,7 @@ import type { App, Model } from './app.ts';
 import { make, Rows, setAttribute } from './dom.ts';
 import { EdgeCanvas } from './edge-canvas.ts';
 import { edgeLabel, labelSize, type ShownEdge, troubledLabelSize } from './edge-label.ts';
-import { corner, emptyNote, laneRow, legend, type ShownLane } from './graph-furniture.ts';
+import { corner, EmptyNote, laneRow, legend, type ShownLane } from './graph-furniture.ts';
 import { GraphKeys } from './graph-keys.ts';
 import { nodeCard, type ShownNode } from './node-card.ts';
 import { Viewport } from './viewport.ts';
@@ -33,7 +33,7 @@ export class GraphView {
   readonly #canvas = new EdgeCanvas();
   readonly #viewport: Viewport;
   readonly #keys: GraphKeys;
-  readonly #empty: HTMLElement;
+  readonly #empty: EmptyNote;
   readonly #lanes: Rows<ShownLane>;
   readonly #nodes: Rows<ShownNode>;
   readonly #labels: Rows<ShownEdge>;
@@ -59,14 +59,14 @@ export class GraphView {
     setAttribute(edges, 'aria-label', 'Edges');
     this.#layer.append(edges, nodes);
     const laneLayer = make('div', { class: 'layer' }, lanes);
-    this.#empty = emptyNote(() => app.look({ search: '', namespace: '', troubleOnly: false, camera: null }));
+    this.#empty = new EmptyNote(app);
     this.element = make(
       'div',
       { class: 'stage', attributes: { tabindex: '0', role: 'region', 'aria-label': label } },
       laneLayer,
       ...this.#canvas.elements,
       this.#layer,
-      this.#empty,
+      this.#empty.element,
       legend(),
       corner({
         zoomBy: (factor) => this.#viewport.zoomBy(factor),
@@ -112,7 +112,7 @@ export class GraphView {
     this.#placeLabels(visible, model.state.selection);
     this.#showFocus();
     this.#showMotion(model);
-    this.#empty.hidden = visible.nodes.length > 0;
+    this.#empty.show(visible.nodes.length, model.graph?.nodes.length ?? 0);
     this.#keys.keepTabStops();
   }
 

@@ -5,6 +5,7 @@ import { stateOfNode, trafficText, troubleWords } from '../trouble.ts';
 import type { Visible } from '../visible.ts';
 import type { App } from './app.ts';
 import { make, type Row, Rows, Section, setAttribute } from './dom.ts';
+import { EmptyNote } from './graph-furniture.ts';
 import { icon } from './icons.ts';
 import { stateIcon, wayRow } from './parts.ts';
 
@@ -22,12 +23,14 @@ interface Service {
 export class ListView {
   readonly element = make('div', { class: 'scroll', data: { view: 'list' } });
   readonly #groups: Rows<Group>;
+  readonly #empty: EmptyNote;
   readonly #app: App;
 
   constructor(app: App) {
     this.#app = app;
+    this.#empty = new EmptyNote(app);
     const column = make('div', { class: 'column' });
-    this.element.append(column);
+    this.element.append(column, this.#empty.element);
     this.#groups = new Rows(
       column,
       ({ namespace }) => namespace,
@@ -35,7 +38,9 @@ export class ListView {
     );
   }
 
-  show({ nodes, edges }: Visible): void {
+  /** Shows what is visible, of so many nodes. */
+  show({ nodes, edges }: Visible, all: number): void {
+    this.#empty.show(nodes.length, all);
     const calls = Map.groupBy(edges, ({ from }) => from);
     const groups = Map.groupBy(nodes, ({ namespace }) => namespace);
     this.#groups.show(

@@ -68,7 +68,7 @@ class MeshPage {
       this.#visibleFor = question;
     }
     this.#bar.show(model, graph, this.#visible);
-    if (asList) this.#list.show(this.#visible);
+    if (asList) this.#list.show(this.#visible, graph.nodes.length);
     else this.#graph.show(model, this.#visible);
   }
 

@@ -14,6 +14,7 @@ const headers = ['Proxy', 'State', 'For', 'Connections', 'Event loop p99', 'Cert
 export class ProxiesPage {
   readonly element: HTMLElement;
   readonly #rows: Rows<ProxyRow>;
+  readonly #table: HTMLElement;
   readonly #lead = new Section(make('p', { class: 'lead' }));
   readonly #commands = new Section(make('div', { class: 'aside' }));
   readonly #app: App;
@@ -25,13 +26,13 @@ export class ProxiesPage {
     const head = headers.map((text, at) =>
       make('th', { class: at === 3 || at === 4 ? 'right' : '', attributes: { scope: 'col' } }, text),
     );
-    const table = make('table', { class: 'proxy-table' }, make('thead', {}, make('tr', {}, ...head)), body);
+    this.#table = make('table', { class: 'proxy-table' }, make('thead', {}, make('tr', {}, ...head)), body);
     const column = make(
       'div',
       { class: 'column' },
       make('h1', {}, 'Proxies'),
       this.#lead.element,
-      table,
+      this.#table,
       this.#commands.element,
     );
     this.element = make('div', { class: 'scroll', data: { view: 'proxies' } }, column);
@@ -41,10 +42,13 @@ export class ProxiesPage {
     if (proxies === null) return;
     const { controller, replicas = [] } = proxies;
     this.#lead.show({ controller, replicas }, () => [
-      `${controller.inStep} of ${plural(controller.proxies, 'proxy', 'proxies')} in step with the controller, `,
-      `version ${controller.version}. `,
+      controller.proxies === 0
+        ? `No proxy follows the controller yet, version ${controller.version}: no traffic is in the mesh. `
+        : `${controller.inStep} of ${plural(controller.proxies, 'proxy', 'proxies')} in step with the controller, ` +
+          `version ${controller.version}. `,
       make('span', { class: isAllHeard(replicas) ? '' : 'warn' }, replicaWords(replicas)),
     ]);
+    this.#table.hidden = proxies.proxies.length === 0;
     this.#rows.show(proxies.proxies);
     for (const proxy of proxies.proxies) {
       const isOpen = state.selection?.kind === 'proxy' && state.selection.id === proxyId(proxy);
