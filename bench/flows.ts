@@ -132,15 +132,18 @@ function cellsOf({ name, perSecond, takesNs, ns, added }: Row): string[] {
 }
 
 function besideRow(each: Measured): { each: Measured; added: Effect; noise: Effect } {
-  const toPercent = 100 / medianNs(each, 'off');
-  const differences = each.pairs.map(({ off, on }) => on - off);
+  const differences = each.pairs.map(({ off, on }) => percentMore(off, on));
   // Each with the next, and which of them counts as the one with it is by turns.
-  const without = each.pairs.slice(1).map(({ off }, at) => (off - each.pairs[at]!.off) * (at % 2 === 0 ? 1 : -1));
-  return {
-    each,
-    added: scaled(effectOf(differences), toPercent),
-    noise: scaled(effectOf(without), toPercent),
-  };
+  const without = each.pairs.slice(1).map(({ off }, at) => {
+    const before = each.pairs[at]!.off;
+    return at % 2 === 0 ? percentMore(before, off) : percentMore(off, before);
+  });
+  return { each, added: effectOf(differences), noise: effectOf(without) };
+}
+
+/** Of their mean: what is slow counts no more than what is fast, whichever of them it hits. */
+function percentMore(than: number, ns: number): number {
+  return (200 * (ns - than)) / (ns + than);
 }
 
 function medianNs({ pairs }: Measured, state: 'off' | 'on'): number {

@@ -11,7 +11,7 @@ import {
   textOption,
 } from './command.ts';
 import { exitCodes } from './exit-codes.ts';
-import type { CliIo } from './io.ts';
+import { type CliIo, endsInItsOwnTime } from './io.ts';
 import type { OperableMesh } from './mesh.ts';
 import { waiting } from './progress.ts';
 import { ProofBed } from './proofs/bed.ts';
@@ -33,6 +33,7 @@ export const test: Command = async (context) => {
   const { io } = context;
   const mesh = await meshOf(context);
   const bed = new ProofBed(mesh, await optionsOf(context, mesh));
+  endsInItsOwnTime(io.interruption());
   const { namespace, outside, near, far } = bed.options;
   const leaves = 'its namespaces are taken away';
   const file = textOption(context, 'junitFile');

@@ -80,6 +80,11 @@ test('a ring of no records admits nothing, and one of another size begins anew',
     ring.since(0, 10).flows.map(({ seq }) => seq),
     [2],
   );
+  for (let more = 3; more <= 12; more++) ring.add({ ...record, bytesSent: more }, more);
+  assert.deepEqual(
+    ring.since(0, 10).flows.map(({ seq, weight, record: { bytesSent } }) => [seq, weight, bytesSent]),
+    [5, 6, 7, 8, 9, 10, 11, 12].map((seq) => [seq, seq, seq]),
+  );
 });
 
 test('property: whoever follows sees each record once and in order, or learns how many were lost', () => {

@@ -32,7 +32,7 @@ const windowMs = 1_000;
 /** A ring of records. `admit` first, and only for what it admits a record has to be made. */
 export class FlowRing {
   #options: FlowRingOptions;
-  /** Slot `(seq - 1) % flowsMax` has record and weight of `seq`: nothing is made for a record but the record. */
+  /** Slot `(seq - #first) % flowsMax` has record and weight of `seq`: nothing is made for a record but the record. */
   #records: FlowRecord[] = [];
   #weights: number[] = [];
   /** Number of the next record, and of the first since the ring has had its size. */
@@ -76,7 +76,7 @@ export class FlowRing {
 
   /** Keeps a record that was admitted with this weight. */
   add(record: FlowRecord, weight: number): void {
-    const slot = (this.#next++ - 1) % this.#options.flowsMax;
+    const slot = (this.#next++ - this.#first) % this.#options.flowsMax;
     this.#records[slot] = record;
     this.#weights[slot] = weight;
   }
@@ -88,7 +88,7 @@ export class FlowRing {
     const from = Math.max(mark + 1, this.#first, this.#next - Math.min(flowsMax, max));
     const flows: KeptFlow[] = [];
     for (let seq = from; seq <= last; seq++) {
-      const slot = (seq - 1) % flowsMax;
+      const slot = (seq - this.#first) % flowsMax;
       flows.push({ seq, weight: this.#weights[slot]!, record: this.#records[slot]! });
     }
     return { flows, last, lost: Math.max(0, last - mark - flows.length) };
