@@ -1,4 +1,5 @@
 // What a person reads of `ambientctl why`: the answer in one line, then what explains it, then the rest.
+import { authorsNameOf } from '../../model/converted-policies.ts';
 import type { WhyAnswer, WhyEnd, WhyResult } from '../../policy/why.ts';
 import type { WhyValue } from '../../policy/why-route.ts';
 import { durationText } from '../../telemetry/flow-line.ts';
@@ -142,10 +143,10 @@ function seenLines({ seen }: Partial<WhyView>, nowMs: number): string[] {
 function troubleLine(title: string, trouble: WhyTrouble | null, nowMs: number): string[] {
   if (trouble === null) return [];
   const { time, flag, text, decidedBy, saidBy } = trouble;
-  const by = decidedBy === null ? '' : ` by ${decidedBy}`;
-  return [
-    `  ${title}: ${ageText(time, nowMs)} ago, ${flag === '-' ? '' : `${flag}${by}: `}${text} (said by ${saidBy})`,
-  ];
+  const by = decidedBy === null ? '' : ` by ${authorsNameOf(decidedBy)}`;
+  // What a policy refused is said by its name alone.
+  const said = flag === '-' ? text : text === `denied by ${decidedBy}` ? `${flag}${by}` : `${flag}${by}: ${text}`;
+  return [`  ${title}: ${ageText(time, nowMs)} ago, ${said} (said by ${saidBy})`];
 }
 
 /** How the proxies on the way are doing, in a word each. */
