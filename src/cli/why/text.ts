@@ -59,7 +59,8 @@ export function policyName(policy: NonNullable<WhyAnswer['decidedBy']>): string 
 
 function endName(end: WhyEnd): string {
   if (end.workload === null) return 'an address outside the mesh';
-  const name = end.namespace === null ? end.workload : `${end.namespace}/${end.workload}`;
+  const names = end.workload.split(', ');
+  const name = end.namespace === null ? end.workload : names.map((one) => `${end.namespace}/${one}`).join(', ');
   return end.enrolled ? name : `${name}, which is outside the mesh,`;
 }
 
@@ -117,10 +118,11 @@ function seenLines({ seen }: Partial<WhyView>, nowMs: number): string[] {
   if (seen === undefined) return [];
   if (seen === null) return ['seen: nothing lately'];
   const { requests, connections, perS, success, p50Ms, p99Ms, slowest, windowMs } = seen;
-  const what = requests > 0 ? `${requests} requests` : `${connections} connections`;
+  const [count, noun] = requests > 0 ? [requests, 'request'] : [connections, 'connection'];
+  const rate = Math.round(perS * 10) / 10;
   const figures = [
-    `${what} in ${windowMs / 1000} s`,
-    `${Math.round(perS * 10) / 10}/s`,
+    `${count} ${noun}${count === 1 ? '' : 's'} in ${windowMs / 1000} s`,
+    ...(rate > 0 ? [`${rate}/s`] : []),
     ...(success === null ? [] : [`${Math.round(success * 1000) / 10} % went well`]),
     ...(p50Ms === null ? [] : [`${requests > 0 ? 'p50' : 'to connect p50'} ${durationText(p50Ms)}`]),
     ...(p99Ms === null ? [] : [`p99 ${durationText(p99Ms)}`]),
