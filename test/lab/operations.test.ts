@@ -136,7 +136,9 @@ describe('operations on a lab', () => {
       const said = (text: string): unknown =>
         command[0] === 'why' ? lastingOf(text) : text.replace(/\nignored in .*\n$/, '');
       assert.deepEqual(said(out), said(wanted.out), `${command.join(' ')}: ${err}`);
-      assert.deepEqual([code, err], [wanted.code, '']);
+      assert.equal(err, '');
+      // A destination alone exits with 1 where a proxy is overloaded, which is so or not from one moment to the next.
+      if (command[1] !== 'svc/site.sim') assert.equal(code, wanted.code);
     }
     for (const mesh of [
       ['--lab', lab.lab.name],
