@@ -35,3 +35,23 @@ export async function* merged<Item>(all: readonly AsyncGenerator<Item>[]): Async
     for (const one of waiting.keys()) void one.return(undefined);
   }
 }
+
+/** The items of `source` until it ends or `signal` aborts; a source that hangs then is not waited for. */
+export async function* untilAborted<Item>(source: AsyncIterable<Item>, signal: AbortSignal): AsyncGenerator<Item> {
+  const items = source[Symbol.asyncIterator]();
+  const stopped = Promise.withResolvers<null>();
+  const stop = (): void => stopped.resolve(null);
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    while (!signal.aborted) {
+      const next = items.next();
+      next.catch(() => {});
+      const item = await Promise.race([next, stopped.promise]);
+      if (item === null || item.done === true) return;
+      yield item.value;
+    }
+  } finally {
+    signal.removeEventListener('abort', stop);
+    void items.return?.()?.catch(() => {});
+  }
+}

@@ -84,6 +84,9 @@ const head = `# ambientctl
 Made of the program's own help by \`npm run generate\`. As a plug-in of kubectl the same is called \`kubectl
 ambient …\`.
 
+**As a plug-in of kubectl**: \`npm run build\` writes \`dist/krew/ambient.yaml\` for \`kubectl krew install\`
+([image.md](image.md#the-plugin-for-krew)).
+
 **Which mesh**: \`--lab NAME\` (or \`AMBIENT_LAB\`; the only lab that runs is the default), else \`--kubeconfig
 FILE\` and \`--context NAME\`, as kubectl has them; \`--system-namespace\` says where the controller of a
 cluster is. \`kubectl ambient\` means a cluster unless a lab is named. What reads files (\`-f\`,

@@ -20,7 +20,7 @@ import { joinedStatus } from '../model/joined-status.ts';
 import { pageOnAdmin } from '../model/page-views.ts';
 import type { StatusView } from '../model/views.ts';
 import { gatewayNameLabel } from '../model/waypoints.ts';
-import { ClusterObjects } from './cluster-objects.ts';
+import { ClusterObjects, whenUnreachable } from './cluster-objects.ts';
 import type { CliIo } from './io.ts';
 import {
   type LogSource,
@@ -75,7 +75,7 @@ export class ClusterMesh implements OperableMesh {
   /** Throws INPUT_UNREADABLE or CONFIG_INVALID for the kubeconfig. */
   constructor({ kubeconfig, context, namespace }: ClusterName) {
     this.#access = kubeconfigAccess(kubeconfig, context);
-    this.#client = new ApiClient(this.#access);
+    this.#client = new ApiClient(this.#access, whenUnreachable);
     this.#objects = new ClusterObjects(this.#client);
     this.#namespace = namespace;
     this.title = `cluster ${context === '' ? this.#access.server : context}`;

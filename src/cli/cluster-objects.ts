@@ -23,6 +23,10 @@ const furtherKinds = [
 
 const fieldManager = 'ambientctl';
 
+/** What a person can do about an API server that cannot be reached. */
+export const whenUnreachable =
+  'is it the cluster that is meant? see: kubectl cluster-info; another one: --context NAME, a lab: --lab NAME';
+
 /** Every method throws what the API server answers (KUBE_API), NOT_REACHABLE, and NOT_FOUND for what is not there. */
 export class ClusterObjects {
   readonly #client: ApiClient;

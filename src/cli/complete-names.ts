@@ -22,6 +22,8 @@ export interface NamePlace {
   readonly argument?: string;
   /** Options so far. */
   readonly values: ReadonlyMap<string, string>;
+  /** The word so far. */
+  readonly current: string;
 }
 
 type NameKind =
@@ -45,6 +47,10 @@ type NameKind =
   | 'levels'
   | 'groups'
   | 'contexts'
+  | 'objects'
+  | 'proofs'
+  | 'durations'
+  | 'methods'
   | 'files'
   | 'none';
 
@@ -81,6 +87,21 @@ const optionNames: Readonly<Record<string, NameKind>> = {
   label: 'labels',
   fromLabel: 'labels',
   toLabel: 'labels',
+  last: 'durations',
+  since: 'durations',
+  window: 'durations',
+  timeout: 'durations',
+  settle: 'durations',
+  'tap last': 'none',
+  'simulate delete': 'objects',
+  'test test': 'proofs',
+  'test namespace': 'none',
+  'test image': 'none',
+  'why method': 'methods',
+  'why port': 'none',
+  'why path': 'none',
+  'why header': 'none',
+  'why claims': 'none',
 };
 
 /** Whose labels `-l` means, by command; pods' elsewhere. */
@@ -123,6 +144,8 @@ const argumentNames: Readonly<Record<string, NameKind>> = {
 
 const staticNames: Partial<Record<NameKind, readonly string[]>> = {
   shells: ['bash', 'zsh', 'fish'],
+  durations: ['30s', '1m', '5m', '10m', '1h'],
+  methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
   levels: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
   groups: ['status', 'proxies', 'flows', 'metrics', 'logs', 'objects', 'system'],
   kinds: [
@@ -161,14 +184,36 @@ function kindOf({ command, option, argument }: NamePlace): NameKind {
   return argumentNames[`${command} ${argument}`] ?? argumentNames[argument ?? ''] ?? 'none';
 }
 
-async function liveNames(kind: NameKind, { command, values }: NamePlace, io: CliIo): Promise<Candidate[]> {
+async function liveNames(kind: NameKind, { command, values, current }: NamePlace, io: CliIo): Promise<Candidate[]> {
+  if (kind === 'proofs') {
+    const { proofs } = await import('./proofs/proofs.ts');
+    return proofs.map(({ name, title }): Candidate => [name, title]);
+  }
   if (kind === 'labs') return listLabs().map((lab): Candidate => [lab.name, 'running lab']);
   if (kind === 'contexts') {
     return (await contextsOf(values.get('kubeconfig'), io.env)).map((name): Candidate => [name, 'context']);
   }
   const mesh = await meshOf({ io, args: [], options: Object.fromEntries(values) });
+  if (kind === 'objects') return objectNames(mesh, current, values.get('namespace'));
   if (kind === 'labels') return labelNames(mesh, labelledKinds[command] ?? 'Pod', values.get('namespace'));
   return namesOf(mesh, kind, values.get('namespace'));
+}
+
+/** Kinds as far as there is something of them, `KIND/`, then the objects of the kind. */
+async function objectNames(mesh: OperableMesh, current: string, namespace: string | undefined): Promise<Candidate[]> {
+  const { meshKinds } = await import('./simulate.ts');
+  const slash = current.indexOf('/');
+  const wanted = slash < 0 ? meshKinds : meshKinds.filter((kind) => kind === current.slice(0, slash));
+  const found = await Promise.all(
+    wanted.map(async (kind) => {
+      const objects = (await mesh.objects(kind, namespace).catch(() => [])) as readonly NamedObject[];
+      return objects.map(({ metadata }): Candidate => {
+        const space = metadata.namespace === undefined || namespace !== undefined ? '' : `${metadata.namespace}/`;
+        return slash < 0 ? [`${kind}/`, 'of this kind'] : [`${kind}/${space}${metadata.name}`, kind];
+      });
+    }),
+  );
+  return [...new Map(found.flat().map((one) => [one[0], one])).values()];
 }
 
 /** Labels as a selector has them, each once. */

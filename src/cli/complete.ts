@@ -8,6 +8,8 @@ import type { CliIo } from './io.ts';
 /** As kubectl reads it (cobra's ShellCompDirective): the files of the shell are wanted, or are not. */
 const wantsFiles = ':0';
 const noFiles = ':4';
+/** The same, and that a name goes on after what was completed. */
+const noFilesNoSpace = ':6';
 
 /** Prints one candidate per line; never fails, since a completion that complains is worse than none. */
 export function complete(program: Commander, io: CliIo): Command {
@@ -16,11 +18,17 @@ export function complete(program: Commander, io: CliIo): Command {
     const candidates = await candidatesFor(program, words, io);
     const isKubectl = flagOption(context, 'kubectl');
     const lines = candidates === 'files' ? [] : candidates.map(([value, about]) => `${value}\t${about}\n`);
-    if (isKubectl) lines.push(`${candidates === 'files' ? wantsFiles : noFiles}\n`);
+    if (isKubectl) lines.push(`${directiveOf(candidates)}\n`);
     else if (candidates === 'files') lines.push(':files\n');
     io.stdout.write(lines.join(''));
     return 0;
   };
+}
+
+function directiveOf(candidates: readonly Candidate[] | 'files'): string {
+  if (candidates === 'files') return wantsFiles;
+  const isPart = candidates.length > 0 && candidates.every(([value]) => value.endsWith('/'));
+  return isPart ? noFilesNoSpace : noFiles;
 }
 
 /** Candidates that begin with the last word; 'files' where the shell knows better. */
@@ -69,16 +77,22 @@ async function candidatesAt(position: Position, current: string, io: CliIo): Pro
   const { command, pending, positional, values } = position;
   if (pending !== null) {
     if (pending.argChoices !== undefined) return pending.argChoices.map((choice) => [choice, '']);
-    return namesFor({ ...whereOf(position), option: pending.attributeName() }, io);
+    return namesFor({ ...whereOf(position), option: pending.attributeName(), current }, io);
   }
   if (current.startsWith('-')) {
-    const visible = command.options.filter((option) => !option.hidden && !values.has(option.attributeName()));
+    const isOpen = (option: Option): boolean => isRepeatable(option) || !values.has(option.attributeName());
+    const visible = command.options.filter((option) => !option.hidden && isOpen(option));
     return visible.map((option): Candidate => [option.long ?? option.short ?? '', option.description]);
   }
   const subcommands = command.createHelp().visibleCommands(command);
   if (subcommands.length > 0) return subcommands.map((one): Candidate => [one.name(), one.summary()]);
   const argument = command.registeredArguments[positional.length] ?? command.registeredArguments.at(-1);
-  return argument === undefined ? [] : namesFor({ ...whereOf(position), argument: argument.name() }, io);
+  return argument === undefined ? [] : namesFor({ ...whereOf(position), argument: argument.name(), current }, io);
+}
+
+/** It collects its values. */
+function isRepeatable({ variadic, parseArg }: Option): boolean {
+  return variadic || parseArg !== undefined;
 }
 
 function whereOf({ command, values }: Position): { command: string; values: ReadonlyMap<string, string> } {

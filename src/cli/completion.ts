@@ -28,6 +28,9 @@ _ambientctl() {
   while IFS=$'\\t' read -r line _; do
     [[ -n $line ]] && COMPREPLY+=("$line")
   done <<< "$out"
+  # A kind: its name comes next.
+  [[ \${#COMPREPLY[@]} -eq 1 && \${COMPREPLY[0]} == */ ]] && compopt -o nospace 2>/dev/null
+  return 0
 }
 complete -F _ambientctl ambientctl
 `,
@@ -35,16 +38,21 @@ complete -F _ambientctl ambientctl
 # zsh completion for ambientctl
 _ambientctl() {
   local out line
-  local -a candidates
+  local -a candidates parts
   out=$(\${words[1]} __complete -- "\${(@)words[2,CURRENT]}" 2>/dev/null) || return
   if [[ $out == :files ]]; then
     _files
     return
   fi
   for line in \${(f)out}; do
-    candidates+=("\${\${line%%$'\\t'*}//:/\\\\:}:\${line#*$'\\t'}")
+    if [[ \${line%%$'\\t'*} == */ ]]; then
+      parts+=("\${\${line%%$'\\t'*}//:/\\\\:}:\${line#*$'\\t'}")
+    else
+      candidates+=("\${\${line%%$'\\t'*}//:/\\\\:}:\${line#*$'\\t'}")
+    fi
   done
-  _describe 'ambientctl' candidates
+  # A kind ends in a slash: its name comes next.
+  _describe 'ambientctl' candidates -- parts -S ''
 }
 compdef _ambientctl ambientctl
 `,

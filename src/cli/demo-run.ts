@@ -4,14 +4,14 @@ import { parseArgs } from 'node:util';
 import { ensureTools, findTool } from '../../native-free/tools.ts';
 import { MeshError, messageOf } from '../base/errors.ts';
 import { projectFile } from '../base/project-files.ts';
-import { findLab, type LabClient, listLabs } from '../lab/control-client.ts';
+import { type LabClient, listLabs } from '../lab/control-client.ts';
 import { launchLab } from '../lab/launch.ts';
 import { type ExpectedEdge, judgeEdges, judgementText, readExpectedEdges } from './demo-edges.ts';
 import { requestTable } from './demo-requests.ts';
 import { type Audience, WaypointScene } from './demo-waypoint.ts';
 import { EdgeMeter, type EdgeRow, edgeTable } from './edges.ts';
 import { exitCodeOf, exitCodes } from './exit-codes.ts';
-import { type CliIo, coloured, plain } from './io.ts';
+import { type CliIo, coloured, endsInItsOwnTime, plain } from './io.ts';
 import { sayProgress } from './lab-up.ts';
 import { LabMesh } from './mesh.ts';
 import { PageRelay } from './page-relay.ts';
@@ -44,6 +44,7 @@ export async function runDemo(args: readonly string[], io: CliIo): Promise<numbe
     }
     const expected = readExpectedEdges(shopFolder);
     ensureTools(['unshare', 'nsenter', 'mount', 'ip', 'nft', 'perl']);
+    endsInItsOwnTime(io.interruption());
     const lab = await bringUp(io, keep);
     if (lab === null) return exitCodes.interrupted;
     const page = new PageRelay(new LabMesh(lab));
@@ -78,11 +79,7 @@ function isRunning(name: string): boolean {
 async function bringUp(io: CliIo, keep: boolean): Promise<LabClient | null> {
   const startedAt = performance.now();
   const name = isRunning(usualName) ? `${usualName}-${process.pid}` : usualName;
-  const abort = (): void => {
-    if (isRunning(name)) void findLab(name).down();
-  };
   const interruption = io.interruption();
-  interruption.addEventListener('abort', abort);
   try {
     const lab = await launchLab({
       name,
@@ -91,14 +88,13 @@ async function bringUp(io: CliIo, keep: boolean): Promise<LabClient | null> {
       foreground: !keep,
       waypointConfig: { log: { format: 'json' } },
       onProgress: (progress) => sayProgress(io, progress),
+      signal: interruption,
     });
     io.stderr.write(`ready after ${((performance.now() - startedAt) / 1000).toFixed(1)} s\n`);
     return lab;
   } catch (error) {
     if (interruption.aborted) return null;
     throw error;
-  } finally {
-    interruption.removeEventListener('abort', abort);
   }
 }
 

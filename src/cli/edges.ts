@@ -4,19 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type EdgeSummary, partyKey, summarizeEdges } from '../analyze/edge-summary.ts';
 import { authorsNameOf } from '../model/converted-policies.ts';
 import type { NodeDump } from '../model/views.ts';
-import {
-  type Command,
-  type CommandContext,
-  type CommandResult,
-  flagOption,
-  formatOf,
-  render,
-  renderingOf,
-  textOption,
-} from './command.ts';
+import { type Command, type CommandContext, type CommandResult, flagOption, textOption } from './command.ts';
 import type { Tone } from './io.ts';
 import type { Mesh } from './mesh.ts';
-import { pause, Redraw } from './redraw.ts';
+import { watch } from './redraw.ts';
 import { selectedWorkloads } from './selection.ts';
 import { bytesText, type Column, type TableView, table } from './table.ts';
 import { adminView, meshOf } from './which-mesh.ts';
@@ -34,12 +25,12 @@ export const edges: Command = async (context) => {
   const mesh = await meshOf(context);
   const isWanted = await wantedIn(context, mesh);
   const meter = new EdgeMeter();
-  await meter.sample(mesh);
   const next = async () => (await meter.sample(mesh)).filter(isWanted);
   if (flagOption(context, 'watch')) {
-    await watch(context, async () => edgesResult(await next()));
+    await watch(context, watchEveryMs, async () => edgesResult(await next()));
     return 0;
   }
+  await meter.sample(mesh);
   await sleep(rateWindowMs, undefined, { signal: context.io.interruption() });
   return edgesResult(await next(), meter.silent);
 };
@@ -153,19 +144,6 @@ async function wantedIn(context: CommandContext, mesh: Mesh): Promise<(row: Edge
   return ({ from, to }) =>
     [from, to].some((end) => namespace === undefined || end.namespace === namespace) &&
     [from, to].some((end) => selected?.has(`${end.namespace}/${end.workload}`) ?? true);
-}
-
-/** Draws a result again and again until Ctrl-C; as JSON, one line per time. */
-async function watch({ io, options }: CommandContext, next: () => Promise<CommandResult>): Promise<void> {
-  const format = formatOf(options);
-  const interruption = io.interruption();
-  const screen = new Redraw(io);
-  while (await pause(watchEveryMs, interruption)) {
-    const result = await next();
-    if (format === 'json') io.stdout.write(`${JSON.stringify(result.data)}\n`);
-    else screen.draw(await render(result, format, renderingOf(io, options)));
-  }
-  screen.end();
 }
 
 function keyOf(edge: EdgeSummary): string {

@@ -1,7 +1,5 @@
 // `ambientctl install`, `upgrade`, `uninstall`: what is applied to a cluster, printed or applied, and what comes next.
 import { readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
-import path from 'node:path';
 import { MeshError, messageOf } from '../base/errors.ts';
 import { readStandardInput } from '../base/standard-input.ts';
 import { applyManifests } from '../install/apply.ts';
@@ -10,8 +8,6 @@ import { installManifests, manifestsText } from '../install/manifests.ts';
 import { nextSteps } from '../install/next-steps.ts';
 import { type Manifest, nodeName } from '../install/parts.ts';
 import { type InstallValues, readValues } from '../install/values.ts';
-import { ApiClient } from '../kube/api/api-client.ts';
-import { kubeconfigAccess } from '../kube/api/kubeconfig.ts';
 import {
   type Command,
   type CommandContext,
@@ -21,6 +17,7 @@ import {
   textOption,
 } from './command.ts';
 import { waiting } from './progress.ts';
+import { clusterClientOf } from './which-mesh.ts';
 
 /** Everything that a cluster needs, as manifests; with `--apply` each object and what was done to it. */
 export const install: Command = async (context) => {
@@ -54,12 +51,12 @@ async function print(context: CommandContext, manifests: readonly Manifest[]): P
 }
 
 async function applied(
-  { options, io }: CommandContext,
+  context: CommandContext,
   values: InstallValues,
   manifests: readonly Manifest[],
 ): Promise<CommandResult> {
-  const file = String(options.kubeconfig ?? (io.env.KUBECONFIG || path.join(homedir(), '.kube', 'config')));
-  const client = new ApiClient(kubeconfigAccess(file, String(options.context ?? '')));
+  const { io } = context;
+  const client = await clusterClientOf(context);
   try {
     const wait = { what: 'the API server', leaves: 'what was applied stays; the same command goes on' };
     const objects = await waiting(io, wait, (say) => applyManifests(client, manifests, say));

@@ -1,4 +1,5 @@
 // What a command may touch of the outside: streams, environment, signals. Tests give their own.
+import { getEventListeners } from 'node:events';
 import type { Readable } from 'node:stream';
 import { styleText } from 'node:util';
 
@@ -14,7 +15,7 @@ export interface CliIo {
   /** Talk: progress, hints, errors. */
   readonly stderr: TextOut;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Standard output is a terminal: tables may be coloured and redrawn. */
+  /** Standard output is a terminal that can move its cursor: tables may be redrawn. */
   readonly isTerminal: boolean;
   /** Standard error is a terminal: what is waited for may be drawn over itself, and questions may be asked. */
   readonly talkIsTerminal?: boolean;
@@ -22,8 +23,9 @@ export interface CliIo {
   readonly stdoutColour: boolean;
   readonly stderrColour: boolean;
   /**
-   * A signal that the first Ctrl-C or SIGTERM aborts; a second one ends the process at once. Only a command that asks
-   * for it is asked to end; any other is ended by the signal itself, and those that pass signals on see them all.
+   * A signal that the first Ctrl-C or SIGTERM aborts; a second one ends the process at once, and so does the first when
+   * nobody listens to the signal just then, so that nothing that hangs holds a command up. Only a command that asks for
+   * it is asked to end; any other is ended by the signal itself, and those that pass signals on see them all.
    */
   readonly interruption: () => AbortSignal;
 }
@@ -40,7 +42,7 @@ export function processIo(): CliIo {
     stdout: process.stdout,
     stderr: process.stderr,
     env: process.env,
-    isTerminal: process.stdout.isTTY === true,
+    isTerminal: process.stdout.isTTY === true && process.env.TERM !== 'dumb',
     talkIsTerminal: process.stderr.isTTY === true,
     // 0 where a terminal does not say.
     columns: process.stdout.columns || process.stderr.columns || 120,
@@ -58,12 +60,18 @@ function onceInterrupted(): () => AbortSignal {
     interrupt = controller;
     for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const]) {
       process.on(signal, () => {
-        if (controller.signal.aborted) process.exit(code);
+        const isHeard = !controller.signal.aborted && getEventListeners(controller.signal, 'abort').length > 0;
         controller.abort(signal);
+        if (!isHeard) process.exit(code);
       });
     }
     return controller.signal;
   };
+}
+
+/** For a command that has to put things in order when it is interrupted, whatever it is doing just then. */
+export function endsInItsOwnTime(interruption: AbortSignal): void {
+  interruption.addEventListener('abort', () => {}, { once: true });
 }
 
 /** Asks a person; false where nobody can answer, or the answer is not yes. */

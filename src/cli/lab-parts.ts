@@ -1,8 +1,10 @@
 // `ambientctl lab logs | restart | fault | token`: what one does to the parts of a lab.
 import { MeshError } from '../base/errors.ts';
+import { untilAborted } from '../base/line-streams.ts';
 import type { LabClient } from '../lab/control-client.ts';
 import type { LabFault, LabLink, LabPart, RestartResult } from '../lab/control-types.ts';
 import { type Command, type CommandContext, durationOption, flagOption, textOption } from './command.ts';
+import { exitCodes } from './exit-codes.ts';
 import { waiting } from './progress.ts';
 import { labOf, parsePart } from './which-mesh.ts';
 
@@ -17,18 +19,9 @@ export const labLogs: Command = async (context) => {
   }
   const lab = labOf(context);
   await checkPart(lab, part);
-  const lines = lab.logs(part, options)[Symbol.asyncIterator]();
-  const stopped = new Promise<'stopped'>((resolve) => {
-    context.io.interruption().addEventListener('abort', () => resolve('stopped'), { once: true });
-  });
-  for (;;) {
-    const next = await Promise.race([lines.next(), stopped]);
-    if (next === 'stopped' || next.done === true) break;
-    context.io.stdout.write(`${next.value}\n`);
-  }
-  // Not awaited: the reader may be waiting for a line that never comes, and the process is about to end.
-  void lines.return?.();
-  return 0;
+  const { io } = context;
+  for await (const line of untilAborted(lab.logs(part, options), io.interruption())) io.stdout.write(`${line}\n`);
+  return exitCodes.fine;
 };
 
 /** Restarts a node proxy or the controller; says how the drain of one that was replaced went. */

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { isMeshError, MeshError, messageOf } from '../base/errors.ts';
 import { type PodNetworkKind, podNetworkKinds } from '../lab/addresses.ts';
-import { findLab, type LabClient, listLabs } from '../lab/control-client.ts';
+import { type LabClient, listLabs } from '../lab/control-client.ts';
 import type { LabPod, LabProgress, LabStatus } from '../lab/control-types.ts';
 import { launchLab } from '../lab/launch.ts';
 import type { Rootfs } from '../lab/rootfs.ts';
@@ -31,9 +31,7 @@ export const labUp: Command = async ({ io, ...context }) => {
   const podNetwork = textOption(full, 'podNetwork');
   const rootfs = textOption(full, 'rootfs');
   const wantsApi = flagOption(full, 'apiServer') || textOption(full, 'writeKubeconfig') !== undefined;
-  const abort = (): void => void endLab(name);
   const interruption = io.interruption();
-  interruption.addEventListener('abort', abort);
   try {
     const lab = await launchLab({
       name,
@@ -46,6 +44,7 @@ export const labUp: Command = async ({ io, ...context }) => {
       ...(capture === undefined ? {} : { nodeConfig: { capture: { backend: capture } } }),
       ...(rootfs === undefined ? {} : { rootfs: await imageAt(rootfs) }),
       onProgress: (progress) => sayProgress(io, progress),
+      signal: interruption,
     });
     const status = await lab.status();
     const kubeconfig = wantsApi ? keptKubeconfig(lab, textOption(full, 'writeKubeconfig')) : null;
@@ -55,12 +54,14 @@ export const labUp: Command = async ({ io, ...context }) => {
     const ready = `lab ${name} is ready: ${status.nodes.length} nodes, ${podCount(status)} pods, every proxy in step\n`;
     return { data: { ...status, ...api }, text: () => ready + way };
   } catch (error) {
+    if (interruption.aborted) {
+      io.stderr.write(`interrupted while waiting for lab ${name}; nothing of it is left\n`);
+      throw new DOMException('interrupted', 'AbortError');
+    }
     // Not ready in time is this command's answer, and no failure to get one.
     if (!isMeshError(error) || error.code !== 'TIMED_OUT') throw error;
     io.stderr.write(`${io.stderrColour ? coloured('ambientctl:', 'bad') : 'ambientctl:'} ${error.message}\n`);
     return exitCodes.failureFound;
-  } finally {
-    interruption.removeEventListener('abort', abort);
   }
 };
 
@@ -121,11 +122,6 @@ export function sayProgress(io: CliIo, progress: LabProgress): void {
   const paint = io.stderrColour ? coloured : plain;
   const mark = progress.type === 'warning' ? paint('warning:', 'warn') : paint('-', 'dim');
   io.stderr.write(`${mark} ${progress.message}\n`);
-}
-
-async function endLab(name: string): Promise<void> {
-  const running = listLabs().some((lab) => lab.name === name);
-  if (running) await findLab(name).down();
 }
 
 function imageOptions(pairs: readonly string[]): Record<string, string> {

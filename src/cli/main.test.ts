@@ -104,6 +104,24 @@ const rows: readonly { title: string; args: string[]; code: number; err?: RegExp
     code: 1,
     err: /did you mean svc/,
   },
+  {
+    title: 'a service by its title',
+    args: [...whyOffline, 'deploy/web', 'payments.shop'],
+    code: 1,
+    err: /pod shop\/payments.shop is not there; did you mean svc\/payments.shop\?/,
+  },
+  {
+    title: 'a service of another namespace',
+    args: ['why', '-f', shop, 'shop/workload/web', 'svc/payments'],
+    code: 1,
+    err: /service payments.default is not there; did you mean svc\/payments.shop\?/,
+  },
+  {
+    title: 'a pod of another namespace',
+    args: ['why', '-f', shop, 'web', 'svc/payments.shop'],
+    code: 1,
+    err: /pod default\/web is not there; did you mean shop\/(deploy\/)?web\?/,
+  },
   { title: 'manifests that are not there', args: ['why', '-f', '/nonexistent', 'a', 'b'], code: 2, err: /nonexistent/ },
   { title: 'the version, as every program has it', args: ['--version'], code: 0, out: /^\d+\.\d+\.\d+\n$/ },
   {
@@ -223,6 +241,13 @@ test('completion: commands, options, choices, files, and nothing where there is 
   assert.deepEqual(await complete('lab', 'up', '--n'), ['--nodes']);
   assert.deepEqual(await complete('lab', 'up', '-f', ''), [':files']);
   assert.deepEqual(await complete('completion', ''), ['bash', 'zsh', 'fish']);
+  // What may be said again is offered again.
+  assert.deepEqual(await complete('simulate', '--delete', 'Service/shop/cart', '--del'), ['--delete']);
+  assert.deepEqual(await complete('simulate', '--last', '1m', '--las'), []);
+  assert.deepEqual(await complete('simulate', '-f', ''), [':files']);
+  assert.deepEqual(await complete('simulate', '--last', '1'), ['1m', '10m', '1h']);
+  assert.deepEqual(await complete('test', '--test', 'waypoint-s'), ['waypoint-split']);
+  assert.deepEqual(await complete('why', '--method', 'P'), ['POST', 'PUT', 'PATCH']);
   assert.deepEqual(await complete('lab', 'exec', ''), []);
   assert.deepEqual(await complete('config', ''), [...configViews]);
 });

@@ -11,7 +11,7 @@ export function patientMesh(mesh: OperableMesh, io: CliIo): OperableMesh {
     title: mesh.title,
     isLab: mesh.isLab,
     logsCommand: (part) => mesh.logsCommand(part),
-    stream: (path, signal) => mesh.stream(path, signal),
+    stream: (path, signal) => firstShown(io, `the controller of ${mesh.title}`, mesh.stream(path, signal)),
     page: (path, signal) => mesh.page(path, signal),
     logSources: () => mesh.logSources(),
     run: (pod, argv, timeoutMs) => mesh.run(pod, argv, timeoutMs),
@@ -26,4 +26,15 @@ export function patientMesh(mesh: OperableMesh, io: CliIo): OperableMesh {
     apply: (manifest) => shown(io, `${manifest.kind} ${manifest.metadata.name}`, () => mesh.apply(manifest)),
     remove: (target) => shown(io, `${target.kind} ${target.name}`, () => mesh.remove(target)),
   };
+}
+
+/** The items as they come; until the first is there, what is waited for is shown. */
+async function* firstShown<Item>(io: CliIo, what: string, source: AsyncIterable<Item>): AsyncGenerator<Item> {
+  const items = source[Symbol.asyncIterator]();
+  try {
+    let item = await shown(io, what, () => items.next());
+    for (; item.done !== true; item = await items.next()) yield item.value;
+  } finally {
+    void items.return?.();
+  }
 }

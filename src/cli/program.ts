@@ -94,6 +94,7 @@ function addLookCommands(program: Commander, act: Act): void {
     .description(
       'Shows every proxy, whether it holds what the controller serves, and what was refused, with its place.',
     )
+    .option('-w, --watch', 'redraw every two seconds until Ctrl-C')
     .addHelpText(
       'after',
       examples([

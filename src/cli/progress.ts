@@ -52,8 +52,9 @@ export async function waiting<T>(
   }
 }
 
-/** What `work` resolves with; on a terminal, what is waited for is shown meanwhile. Signals do what they always do. */
+/** What `work` resolves with; on a terminal, what is waited for is shown meanwhile. Ctrl-C ends the process. */
 export async function shown<T>(io: CliIo, what: string, work: () => Promise<T>): Promise<T> {
+  io.interruption(); // asked for, so that a signal finds somebody who takes the line away
   const line = new ProgressLine(io, what, true);
   try {
     return await work();
@@ -113,7 +114,7 @@ class ProgressLine {
     this.#io = io;
     this.#what = what;
     this.#isTerminal = io.talkIsTerminal === true && io.env.TERM !== 'dumb';
-    this.#isSilent = lines.has(io.stderr) || (onTerminalOnly && !this.#isTerminal);
+    this.#isSilent = lines.has(io.stderr) || (onTerminalOnly && io.talkIsTerminal !== true);
     if (!this.#isSilent) lines.add(io.stderr);
     this.#timer = setInterval(() => this.#draw(), this.#isTerminal ? turnMs : quietMs);
   }
@@ -124,16 +125,24 @@ class ProgressLine {
 
   end(): void {
     clearInterval(this.#timer);
+    process.off('exit', this.#atExit);
     if (!this.#isSilent) lines.delete(this.#io.stderr);
     if (this.#isShown) this.#io.stderr.write('\r\u001b[K');
     this.#isShown = false;
   }
+
+  /** Where the process ends meanwhile, by a signal or a closed pipe, nothing of the line stays. */
+  readonly #atExit = (): void => {
+    this.end();
+    if (this.#io.interruption().aborted) this.#io.stderr.write(`interrupted while waiting for ${this.#what}\n`);
+  };
 
   #draw(): void {
     if (this.#isSilent) return;
     const tookMs = Date.now() - this.#startedMs;
     if (tookMs < quietMs - turnMs / 2) return;
     const text = `waiting for ${this.#what}${this.#missing === '' ? '' : `: ${this.#missing}`}`;
+    if (!this.#isShown && this.#said === null) process.once('exit', this.#atExit);
     if (!this.#isTerminal) {
       if (text !== this.#said) this.#io.stderr.write(`- ${text}\n`);
       this.#said = text;

@@ -14,6 +14,7 @@ import { labStatusResult } from './lab-up.ts';
 import { statusResult } from './status.ts';
 import { dump, edgeDumps, labStatus, nowMs, statusView, strain } from './testing-fixtures.ts';
 import { assertGolden, assertGoldenResult } from './testing-golden.ts';
+import { answer } from './why/testing-facts.ts';
 import { whyResult } from './why.ts';
 
 const all = { namespace: null, selected: null, nowMs: null };
@@ -78,34 +79,20 @@ test('edges: both reports of a tunnel count once, a refusal is named by the dest
   assert.match(edgesResult(rows, ['node-2']).talk?.(plain) ?? '', /^warning the proxy of node-2 does not answer/);
 });
 
+const { values: _, ...answered } = answer;
 const allowed: WhyResult = {
-  from: {
-    workload: 'web-7d4b9',
-    namespace: 'shop',
-    identity: 'spiffe://cluster.local/ns/shop/sa/web',
-    enrolled: true,
-    node: 'node-1',
-  },
+  ...answered,
+  from: { ...answer.from, workload: 'web-7d4b9' },
   to: {
+    ...answer.to,
     service: 'catalog.shop',
     workload: 'catalog-5c6f8',
-    namespace: 'shop',
-    port: 80,
-    targetPort: 8080,
     identity: 'spiffe://cluster.local/ns/shop/sa/catalog',
-    enrolled: true,
-    node: 'node-2',
   },
-  verdict: 'allow',
-  layer: null,
-  decidedBy: null,
-  transport: 'mtls',
   hops: [
     { kind: 'node', name: 'node-1' },
     { kind: 'node', name: 'node-2' },
   ],
-  route: null,
-  response: null,
   reasons: ['no policy applies to shop/catalog-5c6f8, so everything is allowed'],
 };
 

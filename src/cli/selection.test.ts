@@ -87,7 +87,8 @@ test('flows by the labels of their pods, asked again when a pod is new', async (
 
 test('a mesh that is waited for passes on which objects are meant', async () => {
   const asked: unknown[] = [];
-  const io = { stderr: { write: () => {} }, env: {}, columns: 80 } as unknown as CliIo;
+  const interruption = () => new AbortController().signal;
+  const io = { stderr: { write: () => {} }, env: {}, columns: 80, interruption } as unknown as CliIo;
   await patientMesh(meshOf({ app: 'web' }, asked) as OperableMesh, io).objects('Pod', 'shop', 'app=web');
   assert.deepEqual(asked, [['Pod', 'shop', 'app=web']]);
 });

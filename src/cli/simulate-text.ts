@@ -164,7 +164,7 @@ function talkText(
   if (broken.some((effect) => found[effect] !== undefined)) {
     const todo = [
       ...(found.refused === undefined ? [] : ['widen what refuses']),
-      ...(found.unreachable === undefined ? [] : ['lead it to what is there']),
+      ...(found.unreachable === undefined ? [] : ['name what is there']),
     ];
     return `${left}next: ${todo.join(', ')}, or ask ambientctl why FROM TO about one of them\n`;
   }

@@ -5,16 +5,8 @@ import type { FlowView } from '../telemetry/access-record.ts';
 import { deploymentOf, durationText } from '../telemetry/flow-line.ts';
 import { type FlowStats, type GroupedFlows, statsOf } from '../telemetry/flow-stats.ts';
 import { isToldOnce } from '../telemetry/flow-verdict.ts';
-import {
-  type Command,
-  type CommandContext,
-  type CommandResult,
-  durationOption,
-  render,
-  renderingOf,
-  textOption,
-} from './command.ts';
-import { pause, Redraw } from './redraw.ts';
+import { type Command, type CommandContext, type CommandResult, durationOption, textOption } from './command.ts';
+import { watch } from './redraw.ts';
 import { refuseSelector, selectedKeys, selectorOption } from './selection.ts';
 import { bytesText, type Column, table } from './table.ts';
 import { readFlowsOf } from './tap.ts';
@@ -44,12 +36,7 @@ export const top: Command = async (context) => {
   const { io } = context;
   const read = async (): Promise<CommandResult> => topResult((await rowsOf(context, pathOf)).slice(0, topRowsMax));
   if (context.options.once === true || !io.isTerminal) return await read();
-  const interruption = io.interruption();
-  const screen = new Redraw(io);
-  do {
-    screen.draw(await render(await read(), 'table', renderingOf(io, context.options)));
-  } while (await pause(topEveryMs, interruption));
-  screen.end();
+  await watch(context, topEveryMs, read);
   return 0;
 };
 

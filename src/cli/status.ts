@@ -4,22 +4,33 @@ import { MeshError } from '../base/errors.ts';
 import { formatPlace } from '../config/yaml.ts';
 import type { ResourceIssue } from '../model/types.ts';
 import type { ProxyView, StatusView } from '../model/views.ts';
-import type { Command, CommandResult } from './command.ts';
+import { type Command, type CommandContext, type CommandResult, flagOption } from './command.ts';
 import { conditionsText } from './conditions-table.ts';
 import { exitCodes } from './exit-codes.ts';
 import type { Paint } from './io.ts';
 import { type LostNode, lostLines, lostNodes } from './lost-nodes.ts';
+import type { OperableMesh } from './mesh.ts';
+import { watch } from './redraw.ts';
 import { selectedKeys } from './selection.ts';
 import { type StrainView, strainLines, strainOfMesh } from './strain.ts';
 import { ageText, type Column, type TableView, table } from './table.ts';
 import { adminView, meshOf } from './which-mesh.ts';
 
+const watchEveryMs = 2_000;
+
 /**
  * Asks the controller. Exit 1 when a proxy is not ready or behind, when something was refused, or when a source
- * cannot be read.
+ * cannot be read. With `--watch` again and again, until Ctrl-C.
  */
 export const status: Command = async (context) => {
   const mesh = await meshOf(context);
+  const look = (): Promise<CommandResult> => lookAt(context, mesh);
+  if (!flagOption(context, 'watch')) return look();
+  await watch(context, watchEveryMs, look);
+  return exitCodes.fine;
+};
+
+async function lookAt(context: CommandContext, mesh: OperableMesh): Promise<CommandResult> {
   const nodes = await selectedKeys(context, mesh, ['Node']);
   const answer = (await adminView(mesh, 'controller', '/status', 'proxies')) as StatusView;
   const isShown = ({ node }: { readonly node: string }): boolean => nodes?.has(node) ?? true;
@@ -31,7 +42,7 @@ export const status: Command = async (context) => {
   const strain = view.proxies.some(({ kind }) => kind === 'waypoint') ? await strainOfMesh(mesh) : nothing;
   const lost = (await lostNodes(mesh, answer)).filter(isShown);
   return statusResult({ ...view, ...strain, ...(lost.length > 0 && { lost }) }, Date.now());
-};
+}
 
 const nothing: StrainView = { ejected: [], refusing: [] };
 

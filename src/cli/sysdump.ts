@@ -101,13 +101,19 @@ export async function makeArchive(
   // For the owner alone, as long as it is there.
   const folder = mkdtempSync(path.join(tmpdir(), 'ambient-sysdump-'));
   const part = `${file}.part`;
+  const clean = (): void => {
+    rmSync(folder, { recursive: true, force: true });
+    rmSync(part, { force: true });
+  };
+  // The process may be gone before a proxy that hangs has let go of what follows.
+  signal.addEventListener('abort', clean);
   try {
     const outcomes: ItemOutcome[] = failures.map(({ path: where, error }) => notHad(where, error));
     const rest = [...items];
     const work = async (): Promise<void> => {
       for (let item = rest.shift(); item !== undefined && !signal.aborted; item = rest.shift()) {
         say(`${items.length - rest.length} of ${items.length}, ${item.path}`);
-        outcomes.push(await readInto(path.join(folder, name), item));
+        outcomes.push(await readInto(path.join(folder, name), item, signal));
       }
     };
     await Promise.all(Array.from({ length: atOnce }, work));
@@ -121,8 +127,8 @@ export async function makeArchive(
     renameSync(part, file);
     return outcomes;
   } finally {
-    rmSync(folder, { recursive: true, force: true });
-    rmSync(part, { force: true });
+    signal.removeEventListener('abort', clean);
+    clean();
   }
 }
 
@@ -132,7 +138,7 @@ function notHad(where: string, error: unknown): ItemOutcome {
   return { path: where, bytes: 0, tookMs: 0, error: words, isCut: false };
 }
 
-async function readInto(folder: string, item: Item): Promise<ItemOutcome> {
+async function readInto(folder: string, item: Item, signal: AbortSignal): Promise<ItemOutcome> {
   const startedMs = performance.now();
   const late = new MeshError('TIMED_OUT', { what: item.path, timeoutMs: itemTimeoutMs, hint: 'it was left out' });
   let timer: NodeJS.Timeout | undefined;
@@ -141,6 +147,7 @@ async function readInto(folder: string, item: Item): Promise<ItemOutcome> {
   });
   try {
     const whole = Buffer.from(await Promise.race([item.read(), deadline]));
+    signal.throwIfAborted();
     const isCut = whole.length > itemBytesMax;
     const kept = isCut ? whole.subarray(whole.length - itemBytesMax) : whole;
     keep(path.join(folder, item.path), kept);

@@ -4,6 +4,7 @@ import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { MeshError, messageOf } from '../base/errors.ts';
+import { untilAborted } from '../base/line-streams.ts';
 import type { FlowView } from '../telemetry/access-record.ts';
 import { type FlowTerm, flowFilter, labelFields } from '../telemetry/flow-filter.ts';
 import { flowLine } from '../telemetry/flow-line.ts';
@@ -73,7 +74,9 @@ export async function* readFlowsOf(
   const query = follow ? `follow=1${isFromNow ? '&last=0' : `&last=${lastOf(context)}`}` : '';
   const interruption = context.io.interruption();
   const lines = (await meshOf(context)).stream(`/flows?${query}`, interruption);
-  yield* readFlows(lines, 'the controller');
+  yield* readFlows(untilAborted(lines, interruption), 'the controller');
+  // Half of what is remembered is no answer; who follows has had it all.
+  if (interruption.aborted && !follow) throw new DOMException('interrupted', 'AbortError');
 }
 
 async function* linesOf(input: Readable): AsyncIterable<string> {

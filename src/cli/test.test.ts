@@ -1,9 +1,10 @@
 // `ambientctl test` without a mesh: which proofs are chosen, what is printed of them, and what CI reads.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { MeshError } from '../base/errors.ts';
 import type { CliIo } from './io.ts';
 import type { ProofBed } from './proofs/bed.ts';
-import type { Proof } from './proofs/proofs.ts';
+import { allAnswered, type Proof } from './proofs/proofs.ts';
 import { junitText, type ProofResult, runProofs } from './proofs/run.ts';
 import { chosenProofs, testResult } from './test.ts';
 import { assertGolden, assertGoldenResult } from './testing-golden.ts';
@@ -62,6 +63,20 @@ test('Ctrl-C ends it after what runs, and what that has made is taken away', asy
   });
   await assert.rejects(run([running, proof('two')], interrupt.signal), { name: 'AbortError' });
   assert.deepEqual(cleaned, ['one']);
+});
+
+test('work under load that fails ends the load, and says why', async () => {
+  let asked = 0;
+  const answered = {
+    ask: async () => Array.from({ length: 40 }, () => ({ status: ++asked % 1000 === 0 ? null : 200 })),
+  };
+  const failing = Promise.reject(new MeshError('NOT_FOUND', { what: 'DaemonSet ambient-node', hint: 'see' }));
+  await assert.rejects(allAnswered(answered as unknown as ProofBed, failing), /DaemonSet ambient-node is not there/);
+  assert.equal(asked, 80, 'once, and once more');
+  assert.equal(
+    await allAnswered(answered as unknown as ProofBed, Promise.resolve('it is still there')),
+    'it is still there',
+  );
 });
 
 test('proofs are chosen by name, or all but those', async () => {

@@ -11,7 +11,7 @@ import {
   textOption,
 } from './command.ts';
 import { exitCodes } from './exit-codes.ts';
-import type { CliIo } from './io.ts';
+import { type CliIo, endsInItsOwnTime } from './io.ts';
 import type { OperableMesh } from './mesh.ts';
 import { waiting } from './progress.ts';
 import { ProofBed } from './proofs/bed.ts';
@@ -33,12 +33,18 @@ export const test: Command = async (context) => {
   const { io } = context;
   const mesh = await meshOf(context);
   const bed = new ProofBed(mesh, await optionsOf(context, mesh));
+  endsInItsOwnTime(io.interruption());
   const { namespace, outside, near, far } = bed.options;
   const leaves = 'its namespaces are taken away';
+  const file = textOption(context, 'junitFile');
   let results: ProofResult[] = [];
   try {
     const what = `clients and servers in ${namespace}`;
-    await waiting(io, { what, leaves }, (say) => bed.setUp(say));
+    await waiting(io, { what, leaves }, (say) => bed.setUp(say)).catch(async (error: unknown) => {
+      // A pipeline that looks for the file is to find why there is no proof.
+      if (file !== undefined && !io.interruption().aborted) await saved(file, junitText([withoutBed(error)]));
+      throw error;
+    });
     const places = `${namespace} and ${outside}, on ${near === far ? near : `${near} and ${far}`}`;
     io.stderr.write(`${mesh.title}: ${chosen.length} proof${chosen.length === 1 ? '' : 's'} in ${places}\n`);
     const options = { disruptive: flagOption(context, 'disruptive'), signal: io.interruption() };
@@ -47,13 +53,18 @@ export const test: Command = async (context) => {
     if (flagOption(context, 'keep')) io.stderr.write(`kept: namespaces ${namespace} and ${outside}\n`);
     else await takenAway(io, bed);
   }
-  const file = textOption(context, 'junitFile');
   if (file !== undefined) await saved(file, junitText(results));
-  return testResult(results);
+  return testResult(results, flagOption(context, 'keep'));
 };
 
-/** The result for proofs that have been tried. */
-export function testResult(results: readonly ProofResult[]): CommandResult {
+/** What CI reads when no proof could be tried. */
+function withoutBed(error: unknown): ProofResult {
+  const base = { name: 'set-up', title: 'clients and servers of the proofs run', actions: [], tookMs: 0 };
+  return { ...base, result: 'fails', reason: messageOf(error), next: 'ambientctl check' };
+}
+
+/** The result for proofs that have been tried; `isKept`: their namespaces are still there to look at. */
+export function testResult(results: readonly ProofResult[], isKept = false): CommandResult {
   const count = (result: ProofResult['result']): number => results.filter((one) => one.result === result).length;
   const [holding, failing, skipped] = [count('holds'), count('fails'), count('skipped')];
   const actions = results.flatMap((one) => one.actions);
@@ -70,9 +81,18 @@ export function testResult(results: readonly ProofResult[]): CommandResult {
   return {
     data: { proofs: results, summary },
     text: (view) => `${table(columns, results, view)}\n${view.paint(line, failing > 0 ? 'bad' : 'good')}\n`,
-    talk: () => results.map(({ next }) => (next === null ? '' : `next: ${next}\n`)).join(''),
+    talk: () =>
+      isKept ? results.map(({ next }) => (next === null ? '' : `next: ${next}\n`)).join('') : again(results),
     exitCode: failing > 0 ? exitCodes.failureFound : exitCodes.fine,
   };
+}
+
+/** What was looked at is gone: the way back to it. */
+function again(results: readonly ProofResult[]): string {
+  const failing = results.filter(({ result }) => result === 'fails').map(({ name }) => name);
+  if (failing.length === 0) return '';
+  const disruptive = proofs.some((one) => one.disruptive === true && failing.includes(one.name)) ? ' --disruptive' : '';
+  return `next: ambientctl test --test '^(${failing.join('|')})$' --keep${disruptive}, and what it says to look at\n`;
 }
 
 function toneOf(result: ProofResult['result']): 'good' | 'bad' | 'dim' {
@@ -151,7 +171,8 @@ async function takenAway(io: CliIo, bed: ProofBed): Promise<void> {
     await bed.tearDown();
   } catch (error) {
     const { namespace, outside } = bed.options;
-    io.stderr.write(`not taken away: ${messageOf(error)}; kubectl delete namespace ${namespace} ${outside}\n`);
+    const left = bed.mesh.isLab ? 'they go with the lab' : `kubectl delete namespace ${namespace} ${outside}`;
+    io.stderr.write(`not taken away: ${messageOf(error)}; ${left}\n`);
   }
 }
 

@@ -40,7 +40,9 @@ async function meantMesh(context: CommandContext): Promise<OperableMesh> {
 export async function clusterClientOf(context: CommandContext): Promise<ApiClient> {
   const { ApiClient: Client } = await import('../kube/api/api-client.ts');
   const { kubeconfigAccess } = await import('../kube/api/kubeconfig.ts');
-  return new Client(kubeconfigAccess(await kubeconfigOf(context), textOption(context, 'context') ?? ''));
+  const { whenUnreachable } = await import('./cluster-objects.ts');
+  const access = kubeconfigAccess(await kubeconfigOf(context), textOption(context, 'context') ?? '');
+  return new Client(access, whenUnreachable);
 }
 
 async function kubeconfigOf(context: CommandContext): Promise<string> {

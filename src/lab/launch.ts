@@ -29,6 +29,8 @@ export interface LaunchOptions {
   /** Time for everything to be ready. */
   readonly timeoutMs?: number;
   readonly onProgress?: (progress: LabProgress) => void;
+  /** Ends a lab that is not ready yet, at whatever point of its start. */
+  readonly signal?: AbortSignal;
   /** The lab ends when this process ends, however it ends. */
   readonly foreground?: boolean;
   /** Without controller and proxies: the pods alone, on the same network. */
@@ -70,8 +72,8 @@ const nodesMax = 50;
 
 /**
  * Starts a lab and resolves when every pod is ready and every proxy in step. Throws `CONFIG_INVALID` (bad manifests,
- * with their place),
- * `TIMED_OUT` (with what is not ready), `TOOL_MISSING`, `USAGE` (a lab of that name runs already).
+ * with their place), `TIMED_OUT` (with what is not ready), `TOOL_MISSING`, `USAGE` (a lab of that name runs already),
+ * and an AbortError when `signal` aborts: nothing of the lab is left then.
  */
 export async function launchLab(options: LaunchOptions): Promise<LabClient> {
   const name = options.name ?? defaultLabName;
@@ -94,6 +96,7 @@ export async function launchLab(options: LaunchOptions): Promise<LabClient> {
   };
   const started = await startWithSocket(name, labOptions, options);
   if (started.type === 'failed') {
+    options.signal?.throwIfAborted();
     if (options.keepOnFailure !== true) await endQuietly(name);
     throw failureOf(started);
   }
@@ -164,6 +167,11 @@ function startAndWatch(
   const errors: string[] = [];
   const linesMax = 40;
   child.stdin.on('error', () => {});
+  // Its child, the first process in there, is killed with it, and everything else with that.
+  const stop = (): void => void child.kill('SIGKILL');
+  const { signal } = options;
+  signal?.addEventListener('abort', stop, { once: true });
+  if (signal?.aborted === true) stop();
   return new Promise<Outcome>((resolve) => {
     const fail = (message: string) => resolve({ type: 'failed', code: 'INTERNAL', message });
     child.on('error', (error) => fail(`cannot start the lab: ${messageOf(error)}`));
@@ -178,6 +186,7 @@ function startAndWatch(
     });
     child.on('close', () => fail(startFailure(errors, root)));
   }).finally(() => {
+    signal?.removeEventListener('abort', stop);
     if (labOptions.foreground) {
       // Goes on telling what happens, without keeping this process alive by itself.
       for (const stream of [child.stdin, child.stdout, child.stderr]) (stream as unknown as Socket).unref();

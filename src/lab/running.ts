@@ -1,7 +1,7 @@
 // Finds running labs and their processes from outside, through /proc alone: a lab keeps no file on the host.
 //
 // A lab is a process `node …/src/lab/main.ts NAME OPTIONS` that is the first one of its own pid namespace.
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { MeshError } from '../base/errors.ts';
 import type { LabSummary } from './control-types.ts';
 
@@ -37,7 +37,8 @@ export function processIds(pid: number | string): ProcessIds | null {
 export function listLabs(): LabSummary[] {
   const uid = process.getuid?.() ?? 0;
   const found: (LabSummary & { startedMs: number })[] = [];
-  for (const entry of readdirSync('/proc')) {
+  // Other systems than Linux have no labs, and no such folder.
+  for (const entry of existsSync('/proc') ? readdirSync('/proc') : []) {
     if (!/^\d+$/.test(entry)) continue;
     const lab = labOf(Number(entry), uid);
     if (lab !== null) found.push(lab);

@@ -81,12 +81,26 @@ function resolvePod(index: MeshIndex, namespace: string, name: string): NamedEnd
   const all = [...index.workloads()];
   const found = all.filter((one) => one.namespace === namespace && one.name === name);
   if (found.length > 0) return { kind: 'workloads', title: name, workloads: found };
-  const owned = all.some((one) => one.namespace === namespace && one.workloadName === name);
-  const names = all.map((one) => `${one.namespace}/${one.name}`);
-  throw notFound(
-    `pod ${namespace}/${name}`,
-    owned ? `deploy/${name} -n ${namespace}` : nearestName(`${namespace}/${name}`, names),
+  throw notFound(`pod ${namespace}/${name}`, meantByPod(index, namespace, name));
+}
+
+/** What is meant by a pod that is not there: its owner, one elsewhere, a service without its word, or a slip. */
+function meantByPod(index: MeshIndex, namespace: string, name: string): string | null {
+  const all = [...index.workloads()];
+  if (all.some((one) => one.namespace === namespace && one.workloadName === name)) {
+    return `deploy/${name} -n ${namespace}`;
+  }
+  const titles = [...index.services()].map(serviceTitle);
+  const title = [name, `${name}.${namespace}`].find((one) => titles.includes(one));
+  if (title !== undefined) return `svc/${title}`;
+  const near = nearestName(
+    `${namespace}/${name}`,
+    all.map((one) => `${one.namespace}/${one.name}`),
   );
+  if (near !== null) return near;
+  const elsewhere = all.find((one) => one.name === name) ?? all.find((one) => one.workloadName === name);
+  if (elsewhere === undefined) return null;
+  return `${elsewhere.namespace}/${elsewhere.name === name ? name : `deploy/${name}`}`;
 }
 
 function resolveOwner(
@@ -114,7 +128,11 @@ function resolveService(index: MeshIndex, name: string, namespace: string, clien
   const service = byHostname ?? all.find((one) => one.name === short && one.namespace === space);
   if (service != null) return { kind: 'service', title: serviceTitle(service), service };
   const titles = all.map((one) => `svc/${serviceTitle(one)}`);
-  throw notFound(`service ${short}.${space}`, nearestName(`svc/${short}.${space}`, titles));
+  // A service of the name in another namespace is meant where no namespace was said.
+  const elsewhere = name.includes('.') ? undefined : all.find((one) => one.name === short);
+  const near =
+    elsewhere === undefined ? nearestName(`svc/${short}.${space}`, titles) : `svc/${serviceTitle(elsewhere)}`;
+  throw notFound(`service ${short}.${space}`, near);
 }
 
 /** `NAME.NAMESPACE`, as people call a service. */

@@ -1,21 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { countRequest, mergeRequestRows, RequestCounters, type RequestKey } from './request-counters.ts';
-
-const end = { workload: 'web', namespace: 'shop', identity: 'spiffe://cluster.local/ns/shop/sa/web' };
-const key: RequestKey = {
-  reporter: 'waypoint',
-  source: end,
-  destination: { ...end, workload: 'cart' },
-  service: 'cart.shop.svc.cluster.local',
-  serviceName: 'cart',
-  serviceNamespace: 'shop',
-  protocol: 'http',
-  code: 200,
-  grpcStatus: -1,
-  flag: '-',
-  mutualTls: true,
-};
+import { countRequest, mergeRequestRows, RequestCounters } from './request-counters.ts';
+import { requestKey as key } from './testing-request-key.ts';
 
 test('a row counts requests, sums and buckets', () => {
   const counters = new RequestCounters();
@@ -32,9 +18,9 @@ test('a row counts requests, sums and buckets', () => {
 test('above the limit, new rows are nameless', () => {
   const counters = new RequestCounters(1);
   counters.row(key);
-  const other = counters.row({ ...key, destination: { ...end, workload: 'other' } });
+  const other = counters.row({ ...key, destination: { ...key.destination, workload: 'other' } });
   assert.equal(other.key.destination.workload, '');
-  assert.equal(counters.row({ ...key, source: { ...end, workload: 'x' } }), other);
+  assert.equal(counters.row({ ...key, source: { ...key.source, workload: 'x' } }), other);
 });
 
 test('rows of threads add up', () => {

@@ -1,23 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { mergeRequestRows, RequestCounters, type RequestKey } from './request-counters.ts';
+import { mergeRequestRows, RequestCounters } from './request-counters.ts';
 import { countSegments, segmentMetricsText } from './segment-counters.ts';
+import { requestKey as key } from './testing-request-key.ts';
 
 const unknown = { clientProxy: null, wire: null, waypoint: null, destinationProxy: null, application: null };
 const names = { clusterId: 'Kubernetes', canonicalName: () => null };
-const key: RequestKey = {
-  reporter: 'waypoint',
-  source: { workload: 'web', namespace: 'shop', identity: '' },
-  destination: { workload: 'cart', namespace: 'shop', identity: '' },
-  service: 'cart.shop.svc.cluster.local',
-  serviceName: 'cart',
-  serviceNamespace: 'shop',
-  protocol: 'http',
-  code: 200,
-  grpcStatus: -1,
-  flag: '-',
-  mutualTls: true,
-};
 const labels =
   'source_workload="web",source_workload_namespace="shop",destination_service_name="cart",' +
   'destination_service_namespace="shop",destination_workload="cart",destination_workload_namespace="shop"';

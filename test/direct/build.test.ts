@@ -2,11 +2,14 @@
 // run where no source is.
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { parse } from 'yaml';
+import { krewTree } from '../../build/krew.ts';
 import { type BuiltPackage, buildPackage, licencesFile, sbomFile } from '../../build/package.ts';
 import { writeTree } from '../../build/tree.ts';
 import { projectFile } from '../../src/base/project-files.ts';
@@ -104,4 +107,70 @@ test('files that are found by name are in the package: it prints the manifests t
   assert.equal(stderr, own.stderr);
   assert.equal(stdout, own.stdout);
   assert.match(stdout, /kind: CustomResourceDefinition/);
+});
+
+/** What krew itself asks of a manifest (its `ValidatePlugin`), and the rules of its index. */
+function assertKrewPlugin(plugin: KrewPlugin): void {
+  assert.deepEqual([plugin.apiVersion, plugin.kind], ['krew.googlecontainertools.github.com/v1alpha2', 'Plugin']);
+  assert.match(plugin.metadata.name, /^[\w-]+$/);
+  assert.match(plugin.spec.version, /^v\d+\.\d+\.\d+$/);
+  assert.match(plugin.spec.homepage, /^https:\/\//);
+  assert.match(plugin.spec.shortDescription, /^[^\n]{1,50}$/);
+  assert.ok(plugin.spec.platforms.length > 0);
+  const known = ['apiVersion', 'kind', 'metadata', 'spec'];
+  assert.deepEqual(Object.keys(plugin), known);
+  for (const { uri, sha256, bin, selector } of plugin.spec.platforms) {
+    assert.match(uri, /^https:\/\/.*\.tar\.gz$/);
+    assert.match(sha256, /^[a-f0-9]{64}$/);
+    assert.ok(bin !== '' && !path.isAbsolute(bin));
+    assert.deepEqual(Object.keys(selector), ['matchLabels']);
+    assert.deepEqual(Object.keys(selector.matchLabels), ['os', 'arch']);
+  }
+}
+
+interface KrewPlugin {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: { readonly name: string };
+  readonly spec: {
+    readonly version: string;
+    readonly homepage: string;
+    readonly shortDescription: string;
+    readonly platforms: readonly {
+      readonly selector: { readonly matchLabels: { readonly os: string; readonly arch: string } };
+      readonly uri: string;
+      readonly sha256: string;
+      readonly bin: string;
+    }[];
+  };
+}
+
+test('the plugin for krew: its manifest is in order, and each archive is the one it names, and runs', async (context) => {
+  const krew = krewTree(built.tree, built.main, 'https://example.org/ambient/');
+  const plugin = parse(String(krew.get('ambient.yaml')?.bytes)) as KrewPlugin;
+  assertKrewPlugin(plugin);
+  assert.deepEqual([plugin.metadata.name, plugin.spec.version], ['ambient', `v${project.version}`]);
+  const where = await mkdtemp(path.join(tmpdir(), 'ambient-krew-'));
+  context.after(() => rm(where, { recursive: true, force: true }));
+  writeTree(where, krew);
+  for (const { uri, sha256, selector } of plugin.spec.platforms) {
+    const { os, arch } = selector.matchLabels;
+    assert.equal(
+      uri,
+      `https://example.org/ambient/v${project.version}/kubectl-ambient-${project.version}-${os}-${arch}.tar.gz`,
+    );
+    const archive = readFileSync(path.join(where, path.basename(uri)));
+    assert.equal(createHash('sha256').update(archive).digest('hex'), sha256);
+  }
+  // As krew does: unpacked, and linked under the name by which kubectl finds it.
+  const [first] = plugin.spec.platforms;
+  const store = path.join(where, 'store');
+  mkdirSync(store);
+  execFileSync('tar', ['-xzf', path.join(where, path.basename(first!.uri)), '-C', store]);
+  assert.ok(existsSync(path.join(store, 'LICENSE')));
+  const link = path.join(where, 'kubectl-ambient');
+  symlinkSync(path.join(store, first!.bin), link);
+  const shown = spawnSync(process.execPath, [link, '--help'], { encoding: 'utf8' });
+  assert.match(shown.stdout, /^Usage: kubectl ambient /, shown.stderr);
+  assert.ok((statSync(path.join(store, first!.bin)).mode & 0o111) !== 0, 'it can be run');
 });

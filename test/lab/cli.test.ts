@@ -427,7 +427,9 @@ test('Ctrl-C while a lab starts leaves nothing of it', async () => {
   const result = finish(child);
   await once(child.stderr!, 'data');
   child.kill('SIGINT');
-  assert.notEqual((await result).code, 0);
+  const { code, err } = await result;
+  const said = `interrupted while waiting for lab ${other}; nothing of it is left\n`;
+  assert.deepEqual([code, err.endsWith(said)], [130, true], err);
   assert.doesNotMatch((await ctl('lab', 'list')).out, new RegExp(`^${other} `, 'm'));
 });
 

@@ -234,7 +234,7 @@ describe('operations on a lab', () => {
       assert.deepEqual(held.proofs, ['encrypted holds', 'deny holds', 'node-proxy-restart skipped'], held.err);
       assert.deepEqual([held.code, held.summary.actions.holds], [0, held.summary.actions.of], held.err);
       assert.match(held.err, /^\[2\/3\] deny: a DENY policy refuses by its name, and .* … holds \(/m);
-      assert.match(readFileSync(file, 'utf8'), /tests="3" failures="0" skipped="1"/);
+      assert.match(readFileSync(file, 'utf8'), /tests="3" failures="0" errors="0" time="[\d.]+" skipped="1"/);
 
       await lab.apply([document]);
       const broken = ['--lab', lab.lab.name, '--test', '^same-node$', '--namespace', 'in-the-way', '--settle', '2s'];
@@ -244,7 +244,7 @@ describe('operations on a lab', () => {
       assert.match(failed.first?.next, /^ambientctl why in-the-way-\w+\/client svc\/near\.in-the-way-\w+:80$/);
       assert.match(
         readFileSync(file, 'utf8'),
-        /<testcase [^>]*name="same-node"[^>]*>\s*<failure message="client asks near/,
+        /<testcase [^>]*name="same-node"[^>]*>\s*<failure type="proof" message="client asks near/,
       );
       const left = (await lab.get('namespaces')).map(({ metadata }) => (metadata as { name: string }).name);
       assert.deepEqual(

@@ -50,6 +50,7 @@ export function simulateRows(lab: () => LabClient, inPod: InPod): void {
     after(() => scene.close());
     test('other shares and a header: where each request goes', { timeout }, () => otherRoute(scene));
     test('an ALLOW policy that refuses, one that allows more, and its removal', { timeout }, () => otherPolicy(scene));
+    test('what there is to delete is completed', { timeout }, () => completion(scene));
     test('--strict: those who were seen in plaintext fail, and no other', { timeout }, () => strict(scene));
   });
 }
@@ -76,6 +77,10 @@ class Scene {
     const { code, out, err } = await runInProcess(['simulate', '--lab', this.#lab().lab.name, ...about, '-o', 'json']);
     assert.notEqual(out, '', err);
     return { code, answer: JSON.parse(out) as Json };
+  }
+
+  async completed(...words: string[]): Promise<string> {
+    return (await runInProcess(['__complete', '--', ...words], { AMBIENT_LAB: this.#lab().lab.name })).out;
   }
 
   async whyOf(to: string): Promise<Json> {
@@ -113,10 +118,10 @@ class Scene {
     return shares;
   }
 
-  /** Asks until the proxies have told of the flows that are meant. */
+  /** Asks until it is so: proxies tell of flows when they have ended. */
   async untilSeen(isSeen: () => Promise<boolean>): Promise<void> {
     const deadline = performance.now() + 20_000;
-    while (!(await isSeen())) assert(performance.now() < deadline, 'the flows are remembered');
+    while (!(await isSeen())) assert(performance.now() < deadline, 'it is not so in 20 s');
   }
 }
 
@@ -195,6 +200,16 @@ async function otherPolicy(scene: Scene): Promise<void> {
   assert.deepEqual(changesOf(rest.answer, 'allowed'), ['outside/legacy store.sim:80']);
   await scene.remove(more);
   await scene.assertRefused([]);
+}
+
+/** What the shell is offered for `--delete`. */
+async function completion(scene: Scene): Promise<void> {
+  // It says nothing after a second, which a busy machine may need.
+  const isCompleted = (words: readonly string[], wanted: string) =>
+    scene.untilSeen(async () => (await scene.completed('simulate', ...words)) === wanted);
+  await isCompleted(['--delete', 'HTTPR'], 'HTTPRoute/\tof this kind\n');
+  await isCompleted(['--delete', 'HTTPRoute/'], 'HTTPRoute/sim/site\tHTTPRoute\n');
+  await isCompleted(['-n', 'ops', '--delete', 'Service/'], 'Service/server\tService\n');
 }
 
 async function strict(scene: Scene): Promise<void> {

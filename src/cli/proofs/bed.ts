@@ -163,7 +163,8 @@ export class ProofBed {
     }, this.options.timeoutMs);
     if (missing === null) return;
     const { timeoutMs } = this.options;
-    throw new MeshError('TIMED_OUT', { what: 'the waypoint', timeoutMs, hint: missing });
+    const hint = `${missing}; see: ambientctl waypoint status waypoint -n ${this.namespace}`;
+    throw new MeshError('TIMED_OUT', { what: 'the waypoint', timeoutMs, hint });
   }
 
   /** Resolves when every pod of the run is ready. */
@@ -223,7 +224,8 @@ function answersOf(text: string): Answer[] {
     return {
       status: status === null ? null : Number(status),
       pod: /"pod": ?"([^"]*)"/.exec(body)?.[1] ?? null,
-      error: value('error] '),
+      // Of the client's own option, which nobody sees here.
+      error: value('error] ')?.replace(/; see --timeout$/, '') ?? null,
       tookMs: Number.parseFloat(value('Latency=') ?? '0'),
       body,
     };

@@ -54,7 +54,7 @@ export const proofs: readonly Proof[] = [
         run: () => bed.until(() => notEncrypted(bed)),
       },
     ],
-    next: (bed) => `ambientctl tap --from-pod ${bed.namespace}/client --to-pod ${bed.namespace}/far -o dict`,
+    next: (bed) => whyOf(bed, 'far'),
   },
   {
     name: 'headless',
@@ -196,7 +196,9 @@ async function fromStranger(bed: ProofBed): Promise<Reason> {
 
 async function isRefused(ask: () => Promise<Reason>): Promise<Reason> {
   const reason = await ask();
-  return reason?.startsWith('no answer') === true ? null : (reason ?? 'it is answered');
+  return reason?.startsWith('no answer') === true
+    ? null
+    : (reason ?? 'it is answered all the same: what was applied does not hold there');
 }
 
 async function done(work: Promise<void>): Promise<null> {
@@ -212,7 +214,7 @@ async function notEncrypted(bed: ProofBed): Promise<Reason> {
       destination.workload === 'far' &&
       flag === '-',
   );
-  if (flow === null) return 'no proxy remembers the request yet';
+  if (flow === null) return 'it was answered, and no proxy has seen it: it went past the mesh, in plaintext';
   if (flow.transport !== 'mtls') return `it went by ${flow.transport}`;
   for (const [end, account] of [
     [flow.source, 'client'],
@@ -258,47 +260,35 @@ async function joined(bed: ProofBed): Promise<Reason> {
 }
 
 async function endsWhileAsked(bed: ProofBed): Promise<Reason> {
-  let isGone = false;
-  const gone = bed.remove(leavingPod(bed.options)).then(async () => {
+  const gone = bed.remove(leavingPod(bed.options)).then(() => {
     const pod = { kind: 'Pod', namespace: bed.namespace, name: 'leaving' };
-    const left = await bed.until(async () => ((await bed.object(pod)) === null ? null : 'it is still there'));
-    isGone = true;
-    return left;
+    return bed.until(async () => ((await bed.object(pod)) === null ? null : 'it is still there'));
   });
-  return allAnswered(bed, gone, () => isGone);
+  return allAnswered(bed, gone);
 }
 
 async function restartedUnderLoad(bed: ProofBed): Promise<Reason> {
-  let isDone = false;
-  const restarted = bed.mesh.restartNodeProxy(bed.options.near, bed.options.timeoutMs).then(() => {
-    isDone = true;
-    return null;
-  });
-  return allAnswered(bed, restarted, () => isDone);
+  const restarted = bed.mesh.restartNodeProxy(bed.options.near, bed.options.timeoutMs);
+  return allAnswered(bed, done(restarted));
 }
 
-/** Asks on and on until the work is done, and once more. */
-async function allAnswered(bed: ProofBed, work: Promise<Reason>, isDone: () => boolean): Promise<Reason> {
+/** Asks on and on until the work is over, however it ends, and once more. Rejects as the work does. */
+export async function allAnswered(bed: ProofBed, work: Promise<Reason>): Promise<Reason> {
   let requests = 0;
+  let isOver = false;
   const lost: string[] = [];
-  const watched = work.catch((error: unknown) => Promise.reject(error));
-  watched.catch(() => {});
+  const end = (): void => {
+    isOver = true;
+  };
+  work.then(end, end);
   for (let isLast = false; ; ) {
     const answers = await bed.ask(`${hostOf(bed, 'pair')}/`, { count: 40 });
     requests += answers.length;
     for (const answer of answers) if (answer.status !== 200) lost.push(answer.error ?? `answer ${answer.status}`);
     if (isLast) break;
-    isLast =
-      isDone() ||
-      (await Promise.race([
-        watched.then(
-          () => true,
-          () => true,
-        ),
-        Promise.resolve(false),
-      ]));
+    isLast = isOver;
   }
-  const reason = await watched;
+  const reason = await work;
   return reason ?? (lost.length === 0 ? null : `${lost.length} of ${requests} requests were lost: ${lost[0]}`);
 }
 

@@ -88,8 +88,8 @@ export function junitText(results: readonly ProofResult[]): string {
   const count = (result: ProofResult['result']): number => results.filter((one) => one.result === result).length;
   const seconds = (ms: number): string => (ms / 1000).toFixed(3);
   const total = results.reduce((sum, { tookMs }) => sum + tookMs, 0);
-  const counts = `failures="${count('fails')}" skipped="${count('skipped')}"`;
-  const sums = `tests="${results.length}" ${counts} time="${seconds(total)}"`;
+  // Jenkins' schema knows `skipped` of a suite, not of all of them.
+  const sums = `tests="${results.length}" failures="${count('fails')}" errors="0" time="${seconds(total)}"`;
   const cases = results.map(({ name, title, result, reason, next, tookMs }) => {
     const head = `    <testcase classname="ambientctl.test" name="${xml(name)}" time="${seconds(tookMs)}"`;
     if (result === 'holds') return `${head}/>\n`;
@@ -97,12 +97,12 @@ export function junitText(results: readonly ProofResult[]): string {
     const inner =
       result === 'skipped'
         ? `<skipped message="${why}"/>`
-        : `<failure message="${why}">${xml(`${title}\n${reason}\nlook at: ${next}`)}</failure>`;
+        : `<failure type="proof" message="${why}">${xml(`${title}\n${reason}\nlook at: ${next}`)}</failure>`;
     return `${head}>\n      ${inner}\n    </testcase>\n`;
   });
   return `<?xml version="1.0" encoding="UTF-8"?>
 <testsuites ${sums}>
-  <testsuite name="ambientctl test" ${sums}>
+  <testsuite name="ambientctl test" ${sums} skipped="${count('skipped')}">
 ${cases.join('')}  </testsuite>
 </testsuites>
 `;

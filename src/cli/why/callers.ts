@@ -1,5 +1,6 @@
 // Who was seen calling a destination, and with what result: out of the flows that proxies remember.
 import { flagTable } from '../../base/flags.ts';
+import { authorsNameOf } from '../../model/converted-policies.ts';
 import type { MeshIndex } from '../../model/mesh-index.ts';
 import type { Workload } from '../../model/types.ts';
 import type { FlowView } from '../../telemetry/access-record.ts';
@@ -66,7 +67,7 @@ function callerOf(from: string, flows: readonly FlowView[]): WhyCaller {
 
 function resultOf({ flag, status, error, decidedBy, method, path }: FlowView, verdict: FlowVerdict): string {
   const asked = method === null ? '' : `${method} ${path ?? ''}: `;
-  if (verdict === 'refused' && decidedBy !== null) return `${asked}refused by ${decidedBy}`;
+  if (verdict === 'refused' && decidedBy !== null) return `${asked}refused by ${authorsNameOf(decidedBy)}`;
   if (flag !== '-') return `${asked}${flag}: ${error ?? flagTable[flag]}`;
   return status === null ? 'went well' : `${asked}${status}`;
 }

@@ -1,4 +1,5 @@
 // Out of everything that is known about a path, what explains that it does not go as it should: the worst first.
+import { authorsNameOf } from '../../model/converted-policies.ts';
 import type { RefusingView } from '../../model/views.ts';
 import { describe } from '../../policy/evaluate.ts';
 import type { WhyResult } from '../../policy/why.ts';
@@ -105,8 +106,10 @@ function seenCauses(answer: WhyResult, seen: WhySeen, nowMs: number): WhyCause[]
     const worst = [lastError, lastRefusal].filter((one) => one !== null && isRecent(one.time));
     const last = worst.toSorted((a, b) => (a!.time < b!.time ? 1 : -1))[0];
     const what = seen.requests > 0 ? 'requests' : 'connections';
-    const by = last?.decidedBy == null ? '' : ` by ${last.decidedBy}`;
-    const words = last == null ? '' : `; the last: ${last.flag === '-' ? '' : `${last.flag}${by}: `}${last.text}`;
+    const by = last?.decidedBy == null ? '' : ` by ${authorsNameOf(last.decidedBy)}`;
+    const isSaid = last?.text === `denied by ${last?.decidedBy}`;
+    const flag = last == null || last.flag === '-' ? '' : `${last.flag}${by}${isSaid ? '' : ': '}`;
+    const words = last == null ? '' : `; the last: ${flag}${isSaid ? '' : last.text}`;
     const share = `${Math.round((1 - success) * 1000) / 10} % of the ${what}`;
     const text = `${share} of the last ${ageWindow(seen)} failed${words}`;
     // A refusal that the answer is about already is no news.

@@ -91,6 +91,7 @@ test('who was seen calling it: each caller once, with what came of the last call
     tunnelFlow({ time: ago(60_000) }),
     requestFlow({ time: ago(1_000), status: 503 }),
     { ...refusedFlow(), time: ago(30_000) },
+    { ...refusedFlow(), time: ago(20_000), decidedBy: 'ambient-system/istio_converted_static_strict' },
     // What the source's proxy tells of the same.
     tunnelFlow({ time: ago(500), direction: 'outbound' }),
   ];
@@ -99,10 +100,10 @@ test('who was seen calling it: each caller once, with what came of the last call
     callers.map(({ from, flows: count, refused, failed, lastResult }) => [from, count, refused, failed, lastResult]),
     [
       ['shop/web-1', 2, 0, 1, 'GET /items/7: 503'],
-      ['legacy/client-1', 1, 1, 0, 'refused by shop/only-web'],
+      ['legacy/client-1', 2, 2, 0, 'refused by PeerAuthentication STRICT'],
     ],
   );
-  assert.equal(callers[1]?.decidedBy, 'shop/only-web');
+  assert.equal(callers[1]?.decidedBy, 'ambient-system/istio_converted_static_strict');
 });
 
 test('the whole of why of a destination, in every format', async () => {

@@ -1,4 +1,5 @@
 // What a person reads of `ambientctl why`: the answer in one line, then what explains it, then the rest.
+import { authorsNameOf } from '../../model/converted-policies.ts';
 import type { WhyAnswer, WhyEnd, WhyResult } from '../../policy/why.ts';
 import type { WhyValue } from '../../policy/why-route.ts';
 import { durationText } from '../../telemetry/flow-line.ts';
@@ -59,7 +60,8 @@ export function policyName(policy: NonNullable<WhyAnswer['decidedBy']>): string 
 
 function endName(end: WhyEnd): string {
   if (end.workload === null) return 'an address outside the mesh';
-  const name = end.namespace === null ? end.workload : `${end.namespace}/${end.workload}`;
+  const names = end.workload.split(', ');
+  const name = end.namespace === null ? end.workload : names.map((one) => `${end.namespace}/${one}`).join(', ');
   return end.enrolled ? name : `${name}, which is outside the mesh,`;
 }
 
@@ -117,10 +119,11 @@ function seenLines({ seen }: Partial<WhyView>, nowMs: number): string[] {
   if (seen === undefined) return [];
   if (seen === null) return ['seen: nothing lately'];
   const { requests, connections, perS, success, p50Ms, p99Ms, slowest, windowMs } = seen;
-  const what = requests > 0 ? `${requests} requests` : `${connections} connections`;
+  const [count, noun] = requests > 0 ? [requests, 'request'] : [connections, 'connection'];
+  const rate = Math.round(perS * 10) / 10;
   const figures = [
-    `${what} in ${windowMs / 1000} s`,
-    `${Math.round(perS * 10) / 10}/s`,
+    `${count} ${noun}${count === 1 ? '' : 's'} in ${windowMs / 1000} s`,
+    ...(rate > 0 ? [`${rate}/s`] : []),
     ...(success === null ? [] : [`${Math.round(success * 1000) / 10} % went well`]),
     ...(p50Ms === null ? [] : [`${requests > 0 ? 'p50' : 'to connect p50'} ${durationText(p50Ms)}`]),
     ...(p99Ms === null ? [] : [`p99 ${durationText(p99Ms)}`]),
@@ -140,10 +143,10 @@ function seenLines({ seen }: Partial<WhyView>, nowMs: number): string[] {
 function troubleLine(title: string, trouble: WhyTrouble | null, nowMs: number): string[] {
   if (trouble === null) return [];
   const { time, flag, text, decidedBy, saidBy } = trouble;
-  const by = decidedBy === null ? '' : ` by ${decidedBy}`;
-  return [
-    `  ${title}: ${ageText(time, nowMs)} ago, ${flag === '-' ? '' : `${flag}${by}: `}${text} (said by ${saidBy})`,
-  ];
+  const by = decidedBy === null ? '' : ` by ${authorsNameOf(decidedBy)}`;
+  // What a policy refused is said by its name alone.
+  const said = flag === '-' ? text : text === `denied by ${decidedBy}` ? `${flag}${by}` : `${flag}${by}: ${text}`;
+  return [`  ${title}: ${ageText(time, nowMs)} ago, ${said} (said by ${saidBy})`];
 }
 
 /** How the proxies on the way are doing, in a word each. */

@@ -42,6 +42,7 @@ const userAgent = 'ambient';
 /** A client of one API server; all of its connections end with `close`. */
 export class ApiClient {
   readonly #access: KubeAccess;
+  readonly #hint: string;
   readonly #origin: string;
   readonly #prefix: string;
   readonly #pools = new Set<Pool>();
@@ -49,9 +50,11 @@ export class ApiClient {
   #tlsStamp = '';
   #isClosed = false;
 
-  constructor(access: KubeAccess) {
+  /** `hint` says what is done, or can be done, while the API server cannot be reached. */
+  constructor(access: KubeAccess, hint = 'it is tried again') {
     const { origin, pathname } = new URL(access.server);
     this.#access = access;
+    this.#hint = hint;
     this.#origin = origin;
     this.#prefix = pathname.replace(/\/$/, '');
   }
@@ -198,7 +201,7 @@ export class ApiClient {
 
   #unreachable(reason: string, cause?: unknown): MeshError {
     const what = `the API server ${this.server}`;
-    return new MeshError('NOT_REACHABLE', { what, reason, hint: 'it is tried again' }, { cause });
+    return new MeshError('NOT_REACHABLE', { what, reason, hint: this.#hint }, { cause });
   }
 }
 

@@ -1,6 +1,7 @@
 // A kubeconfig file, as far as it says where the API server is and who we are: client certificates, tokens, and
 // programs that print a token (the `exec` of client.authentication.k8s.io). Names in it are relative to its folder.
 import { dirname, resolve } from 'node:path';
+import { thereIs } from '../../base/nearest-name.ts';
 import { placedError, readYaml } from '../../config/yaml.ts';
 import { ObjectReader } from '../object-reader.ts';
 import { type KubeAccess, readText, type TlsSettings } from './access.ts';
@@ -37,7 +38,10 @@ export function kubeconfigAccess(file: string, contextName = ''): KubeAccess {
 
 function named(config: ObjectReader, list: string, name: string): ObjectReader {
   const found = config.objects(list).find((one) => one.fields['name'] === name);
-  return found ?? config.fail(list, name === '' ? 'has no current context' : `has no entry called "${name}"`);
+  if (found !== undefined) return found;
+  if (name === '') return config.fail(list, 'has no current context');
+  const names = config.objects(list).map((one) => String(one.fields['name']));
+  return config.fail(list, `has no entry called "${name}"; ${thereIs(name, names, 'it has')}`);
 }
 
 function bearerOf(user: ObjectReader, folder: string): () => string | null {
