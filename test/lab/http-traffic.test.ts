@@ -78,7 +78,8 @@ const manifests =
     { route: [{ destination: { host: 'storm' } }], retries: { attempts: 5, retryOn: '5xx', backoff: '1ms' } },
   ]) +
   httpService('rolled', { app: 'rolled' }) +
-  destinationRule('rolled', ejecting) +
+  // Four clients that lose a connection in one second have used up what is granted by default.
+  destinationRule('rolled', { ...ejecting, retryBudget: { percent: 100, minRetryConcurrency: 8 } }) +
   deployment('one', '/health') +
   ['reviews', 'ratings', 'httpbin', 'breaking', 'foo'].map((name) => httpService(name)).join('');
 
