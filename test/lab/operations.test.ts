@@ -62,7 +62,7 @@ const isGone = (pid: number) => {
 
 /** What stays of an answer of `why` from one moment to the next. */
 function lastingOf(text: string): object {
-  const { seen, causes, unknown, proxies, ...lasting } = JSON.parse(text) as WhyView & DestinationView;
+  const { seen, causes, reasons, unknown, proxies, ...lasting } = JSON.parse(text) as WhyView & DestinationView;
   return { ...lasting, proxies: proxies.map(({ kind, name }) => [kind, name]) };
 }
 
