@@ -30,6 +30,13 @@ describe('planTests', () => {
     });
     assert.deepEqual(planTests(files, ['no such thing']).parallel, files.slice(0, 3));
   });
+
+  it('refuses a path that no file has: as the name of a test it would start every lab and run nothing', () => {
+    assert.throws(
+      () => planTests(files, ['src/h2', 'test/lab/gone']),
+      /no test file has 'test\/lab\/gone' in its path/,
+    );
+  });
 });
 
 function phase(tests: number, failed: number): () => AsyncGenerator<TestEvent> {

@@ -2,6 +2,7 @@
 // `test/run.ts` is the program; nothing here touches a process or a socket, so that it can be tested as data.
 import { globSync } from 'node:fs';
 import path from 'node:path';
+import { MeshError } from '../../src/base/errors.ts';
 
 /** An event of a node:test stream, as far as the report needs it. */
 export interface TestEvent {
@@ -47,14 +48,18 @@ export function findTestFiles(root: string): string[] {
     .sort();
 }
 
+const pathLike = /^(?:src|test|bench|build|native-free)\/\S*$/;
+
 /**
  * Splits `files` into phases. A filter that is part of a path picks files; one that is part of no path picks tests by
- * name, in the files that are left. No filter means everything.
+ * name, in the files that are left. No filter means everything. Throws USAGE for a path that no file has.
  */
 export function planTests(files: readonly string[], filters: readonly string[]): TestPlan {
   const normal = filters.map((filter) => filter.replace(/^\.\//, ''));
   const fileFilters = normal.filter((filter) => files.some((file) => file.includes(filter)));
   const namePatterns = normal.filter((filter) => !fileFilters.includes(filter));
+  const strayPath = namePatterns.find((filter) => pathLike.test(filter));
+  if (strayPath !== undefined) throw new MeshError('USAGE', { reason: `no test file has '${strayPath}' in its path` });
   const chosen =
     fileFilters.length === 0 ? files : files.filter((file) => fileFilters.some((part) => file.includes(part)));
   const isSerial = (file: string): boolean => serialFolders.some((folder) => file.startsWith(folder));
