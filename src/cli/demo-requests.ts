@@ -1,7 +1,8 @@
 // What the waypoint of the demo says about requests: from its access log, one row for each caller, service and workload
 // that answered; and what the demo expects of these rows.
+
+import { segmentNames } from '../model/flow-line.ts';
 import type { RequestRecord, RequestSegments } from '../telemetry/access-record.ts';
-import { segmentNames } from '../telemetry/flow-line.ts';
 import { type Column, type TableView, table } from './table.ts';
 
 /** Requests from one workload to one service, as one workload answered them. */

@@ -1,5 +1,5 @@
 // A flow as a person reads it who wants all of it: as a dictionary, or as rows of a table.
-import type { FlowView } from '../telemetry/access-record.ts';
+
 import {
   detailText,
   durationText,
@@ -10,7 +10,8 @@ import {
   serviceText,
   verdictTones,
   whatText,
-} from '../telemetry/flow-line.ts';
+} from '../model/flow-line.ts';
+import type { FlowView } from '../telemetry/access-record.ts';
 import { verdictOf } from '../telemetry/flow-verdict.ts';
 import { bytesText, type Column } from './table.ts';
 

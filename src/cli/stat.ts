@@ -1,8 +1,8 @@
 // `ambientctl stat` and `ambientctl top`: the golden signals of the last minutes, out of the flows that the proxies
 // remember. No metrics server is asked.
 import { MeshError } from '../base/errors.ts';
+import { deploymentOf, durationText } from '../model/flow-line.ts';
 import type { FlowView } from '../telemetry/access-record.ts';
-import { deploymentOf, durationText } from '../telemetry/flow-line.ts';
 import { type FlowStats, type GroupedFlows, statsOf } from '../telemetry/flow-stats.ts';
 import { isToldOnce } from '../telemetry/flow-verdict.ts';
 import { type Command, type CommandContext, type CommandResult, durationOption, textOption } from './command.ts';

@@ -49,6 +49,16 @@ test('filters of the command line: again means or, another means and, --not nega
   assert.equal(await count('--since', '1m'), 0);
 });
 
+test('STRICT has the name that its author knows, also where it is the reason', async (context) => {
+  const key = 'ambient-system/istio_converted_static_strict';
+  const flow = { ...refusedFlow(), decidedBy: key, error: `denied by ${key}` };
+  const file = saved(context, JSON.stringify(flow));
+  for (const format of ['compact', 'table', 'dict']) {
+    const { out } = await runInProcess(['tap', '--input-file', file, '-o', format]);
+    assert.match(out, /DENY by PeerAuthentication STRICT$/m, format);
+  }
+});
+
 test('what cannot be read is said with its place, exit 2', async (context) => {
   const file = saved(context, `${JSON.stringify(tunnelFlow())}\n{"time": 1}\n`);
   const odd = await runInProcess(['tap', '--input-file', file]);

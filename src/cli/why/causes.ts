@@ -1,9 +1,9 @@
 // Out of everything that is known about a path, what explains that it does not go as it should: the worst first.
 import { authorsNameOf } from '../../model/converted-policies.ts';
+import { durationText } from '../../model/flow-line.ts';
 import type { RefusingView } from '../../model/views.ts';
 import { describe } from '../../policy/evaluate.ts';
 import type { WhyResult } from '../../policy/why.ts';
-import { durationText } from '../../telemetry/flow-line.ts';
 import { ageText } from '../table.ts';
 import type { WhyCause, WhyEndpoint, WhyProxy, WhySeen } from './views.ts';
 

@@ -1,7 +1,8 @@
 // What a person reads of `ambientctl why TO`: the destination in one line, what is wrong with it, what becomes of
 // callers, the policies, the values, the endpoints, and who was seen calling it.
+
+import { durationText } from '../../model/flow-line.ts';
 import type { DestinationCaller, DestinationPolicy, DestinationPort } from '../../policy/why-destination.ts';
-import { durationText } from '../../telemetry/flow-line.ts';
 import type { CommandResult } from '../command.ts';
 import { exitCodes } from '../exit-codes.ts';
 import type { RuleSummary } from '../route-rows.ts';

@@ -2,8 +2,8 @@
 // time went, and the last refusal and error.
 import { flagTable } from '../../base/flags.ts';
 import { splitHostPort } from '../../base/ip.ts';
+import { durationText } from '../../model/flow-line.ts';
 import type { FlowView, RequestRecord } from '../../telemetry/access-record.ts';
-import { durationText } from '../../telemetry/flow-line.ts';
 import { isToldOnce, verdictOf } from '../../telemetry/flow-verdict.ts';
 import type { SegmentName, WhySeen, WhyTrouble } from './views.ts';
 

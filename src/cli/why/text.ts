@@ -1,8 +1,8 @@
 // What a person reads of `ambientctl why`: the answer in one line, then what explains it, then the rest.
 import { authorsNameOf } from '../../model/converted-policies.ts';
+import { durationText } from '../../model/flow-line.ts';
 import type { WhyAnswer, WhyEnd, WhyResult } from '../../policy/why.ts';
 import type { WhyValue } from '../../policy/why-route.ts';
-import { durationText } from '../../telemetry/flow-line.ts';
 import { ageText, type TableView, table } from '../table.ts';
 import { endpointWords } from './causes.ts';
 import type { WhyEndpoint, WhyTrouble, WhyView } from './views.ts';

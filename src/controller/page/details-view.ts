@@ -1,6 +1,7 @@
 // One node or edge of the graph in full: segments, routes, policies, endpoints, recent flows, and what to type to see
 // the same.
 import { authorsNameOf } from '../../model/converted-policies.ts';
+import { flowLine, segmentNames } from '../../model/flow-line.ts';
 import {
   type CommandView,
   type DetailsView,
@@ -11,7 +12,6 @@ import {
   segmentOrder,
 } from '../../model/page-views.ts';
 import type { Policy } from '../../model/types.ts';
-import { flowLine, segmentNames } from '../../telemetry/flow-line.ts';
 import { verdictOf } from '../../telemetry/flow-verdict.ts';
 import { edgeNotes, refusalsOf, slowestOf, worstFirst } from './edge-words.ts';
 import { FlowCell } from './flow-cell.ts';

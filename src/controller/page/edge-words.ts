@@ -2,9 +2,9 @@
 // goes.
 import { flagTable } from '../../base/flags.ts';
 import { authorsNameOf, converted } from '../../model/converted-policies.ts';
+import { deploymentOf, durationText, segmentNames } from '../../model/flow-line.ts';
 import { type PageNote, type PageNoteId, type RefusalView, segmentOrder } from '../../model/page-views.ts';
 import type { FlowView } from '../../telemetry/access-record.ts';
-import { deploymentOf, durationText, segmentNames } from '../../telemetry/flow-line.ts';
 import { verdictOf } from '../../telemetry/flow-verdict.ts';
 import type { FlowCell, TroubleCell } from './flow-cell.ts';
 

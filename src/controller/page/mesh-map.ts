@@ -1,12 +1,13 @@
 // The compiled mesh as the graph shows it: which node a pod or a service belongs to. A service and the pods that it is
 // mainly for are one node; services that are only backends of another one's routes are shown within that one.
+
+import { deploymentOf } from '../../model/flow-line.ts';
 import { serviceKey } from '../../model/mesh-index.ts';
 import type { GraphNode } from '../../model/page-views.ts';
 import type { Backend, ServiceRoutes } from '../../model/route-types.ts';
 import type { NamespacedKey, Service, Workload } from '../../model/types.ts';
 import type { MeshView } from '../../model/views.ts';
 import type { FlowView } from '../../telemetry/access-record.ts';
-import { deploymentOf } from '../../telemetry/flow-line.ts';
 import type { FlowPlace } from './flow-window.ts';
 
 export const outsideId = 'outside';

@@ -1,6 +1,7 @@
 // A flow as a person reads it, on one line, and the words that it is made of.
-import type { FlowView, RequestRecord, RequestSegments } from './access-record.ts';
-import { type FlowVerdict, verdictOf } from './flow-verdict.ts';
+import type { FlowView, RequestRecord, RequestSegments } from '../telemetry/access-record.ts';
+import { type FlowVerdict, verdictOf } from '../telemetry/flow-verdict.ts';
+import { authorsNameOf } from './converted-policies.ts';
 
 /** Colours a piece of text by what it means. */
 export type FlowPaint = (text: string, tone: FlowTone) => string;
@@ -77,12 +78,12 @@ export function whatText(flow: FlowView): string {
   return `${request.method ?? '?'} ${request.path ?? ''} ${request.status ?? '-'}${grpc}${tries}`;
 }
 
-/** Flag, policy, route and error, each where it says something. */
+/** Flag, policy as its author knows it, and error, each where it says something. */
 export function detailText(flow: FlowView): string {
   const { flag, decidedBy, error } = flow;
   const words = [
     flag === '-' ? '' : flag,
-    decidedBy === null || verdictOf(flow) === 'forwarded' ? '' : `by ${decidedBy}`,
+    decidedBy === null || verdictOf(flow) === 'forwarded' ? '' : `by ${authorsNameOf(decidedBy)}`,
   ];
   const isSaid = error === null || error === `denied by ${decidedBy}`;
   if (!isSaid) words.push(`(${error})`);
