@@ -27,6 +27,7 @@ const serialFolders = ['test/lab/', 'test/incidents/'] as const;
 const pairedNames = [
   'configuration',
   'encryption',
+  'failure',
   'gateway-conformance',
   'http',
   'image',
