@@ -1,5 +1,6 @@
 // The second half of the demo: the shop's namespace gets a waypoint, and what that is good for is shown: a canary, a
 // payment service that fails without anybody noticing, a slow service that is found.
+import path from 'node:path';
 import { MeshError } from '../base/errors.ts';
 import { projectFile } from '../base/project-files.ts';
 import { askPod } from '../lab/ask-pod.ts';
@@ -45,16 +46,18 @@ export class WaypointScene {
 
   /** Puts the waypoint there, and begins to read its log. Rejects with what was refused. */
   async start(): Promise<void> {
-    const { refused } = await this.#lab.apply([folder]);
-    if (refused.length > 0) {
-      throw new MeshError('CONFIG_INVALID', {
-        place: folder,
-        reason: refused.map(({ message }) => message).join('; '),
-      });
-    }
+    // First a waypoint that is ready, then the label that leads to it: not one request has nobody to answer it.
+    await this.#apply(path.join(folder, 'waypoint.yaml'));
+    await this.#apply(folder);
     this.#log = this.#lab.logs(waypoint, { access: true, follow: true })[Symbol.asyncIterator]();
     // The log ends with the lab, however that ends.
     this.#read(this.#log).catch(() => {});
+  }
+
+  async #apply(place: string): Promise<void> {
+    const { refused } = await this.#lab.apply([place]);
+    if (refused.length === 0) return;
+    throw new MeshError('CONFIG_INVALID', { place, reason: refused.map(({ message }) => message).join('; ') });
   }
 
   /** Payments fails one request in five, before or after it has charged. */
