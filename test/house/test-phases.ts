@@ -27,7 +27,6 @@ const serialFolders = ['test/lab/', 'test/incidents/'] as const;
 const pairedNames = [
   'configuration',
   'encryption',
-  'failure',
   'gateway-conformance',
   'http',
   'image',
