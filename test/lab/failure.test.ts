@@ -33,7 +33,9 @@ describe('failure', () => {
     for (;;) {
       const far = await server.accepted(port);
       // An attempt of `backAfterMs` that was given up may still arrive: it waited in an accept queue meanwhile.
-      const { text } = await far.until('spoken to', (state) => state.text.length >= word.length || state.closed);
+      const isTold = ({ text, closed }: { text: string; closed: boolean }): boolean =>
+        closed || text.length >= word.length || !word.startsWith(text);
+      const { text } = await far.until('spoken to', isTold);
       if (text.startsWith(word)) return [near, far];
     }
   }
@@ -61,7 +63,10 @@ describe('failure', () => {
     );
     const far = await Promise.race([accepted, cut]);
     decided.abort();
-    if (far === null) return false;
+    if (far === null) {
+      await near.reset();
+      return false;
+    }
     await far.untilRead('back;', 1000);
     await near.reset();
     return true;
