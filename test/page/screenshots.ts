@@ -13,7 +13,7 @@ import { type PageOptions, TestBrowser } from './driver.ts';
 
 /** A picture that is larger says more about the compressor than about the mesh. */
 const bytesMax = 200_000;
-/** Rates and quantiles are over a minute: they should have seen all of it, and nothing of what failed while it began. */
+/** Rates and quantiles are over a minute: they should have seen all of it, and nothing of how it began. */
 const trafficMs = 75_000;
 const readyTimeoutMs = 120_000;
 const settleMs = 1_200;
