@@ -22,6 +22,20 @@ export const systemClock: Clock = {
   },
 };
 
+/** Resolves after `delayMs`, or as soon as `signal` aborts. */
+export function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const end = (): void => {
+      cancel();
+      signal.removeEventListener('abort', end);
+      resolve();
+    };
+    const cancel = clock.after(delayMs, end);
+    signal.addEventListener('abort', end);
+  });
+}
+
 /** What a time ends in, for each millisecond of a second. */
 const endings = Array.from({ length: 1000 }, (_, ms) => `${String(ms).padStart(3, '0')}Z`);
 let secondMs = Number.NaN;

@@ -2,7 +2,7 @@
 // a stream of questions open to every other one, as proxies do, and answers for its own proxies there. For the page.
 import { isIPv6 } from 'node:net';
 import { decodeJwt } from 'jose';
-import type { Clock } from '../base/clock.ts';
+import { type Clock, pause } from '../base/clock.ts';
 import { isMeshError, MeshError, messageOf } from '../base/errors.ts';
 import { callHeaders, openChannel, readSmallFile } from '../discovery/channel.ts';
 import { ObserveClient } from '../discovery/observe-client.ts';
@@ -122,20 +122,8 @@ export class ReplicaLinks {
         this.#options.log.debug({ replica: nameOf(pod), reason: messageOf(error) }, 'no link to another replica');
         waitMs = Math.min(waitMs * 2, againMaxMs);
       }
-      await this.#pause(waitMs, signal);
+      await pause(this.#options.clock, waitMs, signal);
     }
-  }
-
-  #pause(delayMs: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const done = (): void => {
-        cancel();
-        signal.removeEventListener('abort', done);
-        resolve();
-      };
-      const cancel = this.#options.clock.after(delayMs, done);
-      signal.addEventListener('abort', done, { once: true });
-    });
   }
 
   /** Until the stream ends. */

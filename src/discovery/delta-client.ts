@@ -7,7 +7,7 @@ import { EventEmitter } from 'node:events';
 import { create } from '@bufbuild/protobuf';
 import { createClient, type Transport } from '@connectrpc/connect';
 import { Backoff } from '../base/backoff.ts';
-import type { Clock } from '../base/clock.ts';
+import { type Clock, pause } from '../base/clock.ts';
 import { MeshError } from '../base/errors.ts';
 import type { MeshUpdate } from '../model/types.ts';
 import type { NodeFinding } from '../model/views.ts';
@@ -122,7 +122,7 @@ export class DiscoveryClient extends EventEmitter<ClientEvents> {
         if (signal.aborted) break;
         this.#update({ connected: false, lastError: rootCauseOf(error) });
       }
-      if (!signal.aborted) await this.#pause(this.#backoff.next(), signal);
+      if (!signal.aborted) await pause(this.#options.clock, this.#backoff.next(), signal);
     }
     this.#update({ connected: false });
   }
@@ -210,18 +210,6 @@ export class DiscoveryClient extends EventEmitter<ClientEvents> {
     const after = this.#state;
     const isSame = before.lastError === after.lastError && before.synced === after.synced;
     if (isTurn || !isSame) this.emit('state', after);
-  }
-
-  #pause(delayMs: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const done = (): void => {
-        cancel();
-        signal.removeEventListener('abort', done);
-        resolve();
-      };
-      const cancel = this.#options.clock.after(delayMs, done);
-      signal.addEventListener('abort', done, { once: true });
-    });
   }
 
   #timestamp(): string {

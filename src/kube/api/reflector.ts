@@ -1,7 +1,9 @@
 // Follows one kind: a paged list, then a watch that goes on from where the list stood, for as long as the program runs.
 // Whatever the API server does, what was known stays known, and only what differs from it is told.
+
 import { EventEmitter } from 'node:events';
 import { Backoff } from '../../base/backoff.ts';
+import { pause, systemClock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import { type Absence, findAbsence } from './absence.ts';
 import { eventOf, listOf, pageKeep, type WatchEvent } from './answers.ts';
@@ -308,17 +310,7 @@ export class Reflector extends EventEmitter<ReflectorEvents> {
     return group === '' ? this.#version : `${group}/${this.#version}`;
   }
 
-  #pause(ms: number): Promise<void> {
-    const { signal } = this.#abort;
-    return new Promise((resolve) => {
-      const end = (): void => {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', end);
-        resolve();
-      };
-      const timer = setTimeout(end, ms);
-      signal.addEventListener('abort', end);
-      if (signal.aborted) end();
-    });
+  #pause(delayMs: number): Promise<void> {
+    return pause(systemClock, delayMs, this.#abort.signal);
   }
 }
